@@ -1,0 +1,189 @@
+# sdlab: one binary with the parts large systems are made of. `make help` lists the targets.
+
+# ---- what a person may set ----
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+CC        ?= gcc
+SANITIZER ?=
+WERROR    ?= $(if $(CI),1,)
+V         ?=
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+# ---- flags ----
+BUILD := build/$(or $(SANITIZER),plain)
+PKGS  := libevent_core yaml-0.1 libcjson
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wpointer-arith -Wstrict-prototypes \
+	-Wmissing-prototypes -Wvla -Wwrite-strings -Wundef -Wformat=2 -Wno-format-nonliteral
+HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection
+LDHARDEN := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+ifeq ($(SANITIZER),)
+OPT := -O2 -g
+DEFS := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+else
+# one of address, undefined, thread, or a list of them that go together: address,undefined
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZER) -fno-sanitize-recover=all
+DEFS := -DSD_SANITIZED=1
+LDHARDEN += -fsanitize=$(SANITIZER)
+endif
+ifneq ($(WERROR),)
+WARN += -Werror
+endif
+CFLAGS  ?=
+LDFLAGS ?=
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc -I$(BUILD)/gen $(DEFS) $(WARN) $(HARDEN) $(OPT) -pthread \
+	$(PKG_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = $(LDHARDEN) -pthread $(LDFLAGS)
+ifneq ($(filter-out help clean deps deps-all,$(or $(MAKECMDGOALS),all)),)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -levent_core -lyaml -lcjson)
+endif
+
+# ---- what there is ----
+LIB_SRC    := $(sort $(wildcard src/*/*.c))
+APPLET_DIR := $(sort $(wildcard applets/*/))
+APPLETS    := $(patsubst applets/%/,%,$(APPLET_DIR))
+APPLET_SRC := $(sort $(wildcard applets/*/*.c))
+MAIN_SRC   := src/main.c
+UNIT_SRC   := $(sort $(wildcard test/unit/test_*.c))
+FUZZ_SRC   := $(sort $(wildcard test/fuzz/fuzz_*.c))
+obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+LIB_OBJ    := $(call obj,$(LIB_SRC))
+# What an applet's tests link against: everything but main.
+APP_OBJ    := $(call obj,$(APPLET_SRC)) $(BUILD)/obj/gen/applets.o
+BIN        := $(BUILD)/sdlab
+LIB        := $(BUILD)/libsdlab.a
+UNIT_BIN   := $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+.PHONY: all check demo deps deps-all bench sim fuzz lint install uninstall clean help unit FORCE
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+all: $(BIN) compile_commands.json ## build sdlab (quiet; V=1 shows the commands)
+
+demo: deps ## the main job: a load balancer, three backends, real traffic, a backend killed
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)examples/demo.sh $(BIN)
+
+check: deps ## all tests; those that need real servers or clients run where these are installed
+	$(Q)$(MAKE) --no-print-directory all unit-bins
+	$(Q)test/run.sh $(BIN)
+
+deps: ## install what the build and `make check` need (apt-get)
+	$(Q).ci/deps build
+
+deps-all: ## install also the real servers, clients and tools that some tests and benchmarks use
+	$(Q).ci/deps all
+
+bench: deps ## cost beside HAProxy and nginx where installed: one table, raw figures in bench-results/
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)test/bench/run.sh $(BIN)
+
+sim: deps ## seeded simulations
+	$(Q)$(MAKE) --no-print-directory all unit-bins
+	$(Q)test/run.sh --only sim $(BIN)
+
+fuzz: deps ## each fuzz target for FUZZ_SECONDS (60) from its corpus (needs clang)
+	$(Q)test/fuzz/run.sh $(FUZZ_SRC)
+
+lint: ## rooms, forbidden calls, and clang-tidy and cppcheck where installed
+	$(Q)test/lint.sh
+
+unit-bins: $(UNIT_BIN)
+.PHONY: unit-bins
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@printf '\n  %s\n' 'variables: V=1  SANITIZER=address|undefined|thread  CC=clang  WERROR=1  PREFIX= DESTDIR='
+
+# ---- compiling ----
+# Changed flags rebuild: the stamp is rewritten only when it differs.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PKG_LIBS)' | cmp -s - $@ || \
+		printf '%s\n' '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PKG_LIBS)' > $@
+
+# The list of applets, from the folders. A folder without its struct fails to link.
+$(BUILD)/gen/applets.c: FORCE
+	@mkdir -p $(@D)
+	@{ printf '#include "app/applet.h"\n'; \
+	   for a in $(APPLETS); do printf 'extern const struct sd_applet sd_applet_%s;\n' $$a; done; \
+	   printf 'const struct sd_applet *const sd_applets[] = {\n'; \
+	   for a in $(APPLETS); do printf '\t&sd_applet_%s,\n' $$a; done; printf '\t0,\n};\n'; } > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+define compile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	@printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$<' \
+		'$(subst ",\\",$(CC) $(ALL_CFLAGS) -c $<)' > $@.json
+endef
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	$(compile)
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
+	$(compile)
+
+$(LIB): $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BIN): $(call obj,$(MAIN_SRC)) $(APP_OBJ) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS)
+
+compile_commands.json: $(BIN)
+	@{ printf '[\n'; cat $$(find $(BUILD)/obj -name '*.o.json') | sed '$$s/,$$//'; printf ']\n'; } > $@
+
+CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lm -lrt -lpthread)
+$(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(APP_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CHECK_LIBS)
+.PRECIOUS: $(BUILD)/obj/test/unit/%.o
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# ---- installing ----
+MAN1 := $(wildcard man/*.1)
+MAN3 := $(wildcard man/*.3)
+MAN5 := $(wildcard man/*.5)
+install: all ## binary, a symlink an applet and alias, man pages, headers, library, completion
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/sdlab \
+		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man3 \
+		$(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/doc/sdlab/examples
+	$(Q)install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/sdlab
+	$(Q)for n in $$($(BIN) list --names); do ln -sf sdlab $(DESTDIR)$(PREFIX)/bin/$$n; done
+	$(Q)install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libsdlab.a
+	$(Q)install -m 644 include/sdlab/*.h $(DESTDIR)$(PREFIX)/include/sdlab
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'Name: sdlab' 'Description: parts that large systems are made of' \
+		"Version: $$($(BIN) version --short)" 'Requires.private: $(PKGS)' 'Cflags: -I$${prefix}/include' \
+		'Libs: -L$${prefix}/lib -lsdlab' 'Libs.private: -pthread' \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/sdlab.pc
+	$(Q)$(if $(MAN1),install -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1)
+	$(Q)$(if $(MAN3),install -m 644 $(MAN3) $(DESTDIR)$(PREFIX)/share/man/man3)
+	$(Q)$(if $(MAN5),install -m 644 $(MAN5) $(DESTDIR)$(PREFIX)/share/man/man5)
+	$(Q)$(BIN) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sdlab
+	$(Q)install -m 644 $(wildcard examples/*.yaml) $(DESTDIR)$(PREFIX)/share/doc/sdlab/examples
+	@printf '  installed under %s; try: sdlab list\n' '$(DESTDIR)$(PREFIX)'
+
+uninstall: ## take away what install put there
+	$(Q)for n in $$($(DESTDIR)$(PREFIX)/bin/sdlab list --names 2>/dev/null); do \
+		l=$(DESTDIR)$(PREFIX)/bin/$$n; [ "$$(readlink $$l)" = sdlab ] && rm -f $$l; done; true
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/bin/sdlab $(DESTDIR)$(PREFIX)/lib/libsdlab.a \
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig/sdlab.pc \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sdlab \
+		$(patsubst man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(MAN1)) \
+		$(patsubst man/%,$(DESTDIR)$(PREFIX)/share/man/man3/%,$(MAN3)) \
+		$(patsubst man/%,$(DESTDIR)$(PREFIX)/share/man/man5/%,$(MAN5))
+	$(Q)rm -rf $(DESTDIR)$(PREFIX)/include/sdlab $(DESTDIR)$(PREFIX)/share/doc/sdlab
+
+clean: ## remove everything that was built
+	$(Q)rm -rf build compile_commands.json

@@ -1,0 +1,70 @@
+/* world.h - everything outside the program, passed in.
+ *
+ * Clocks, chance, files, processes, threads and the terminal are reached through a struct sd_world; sockets and
+ * timers through the loops it makes (loop.h). The real world calls the kernel and is made once, in main. Nothing outside
+ * src/world calls the kernel.
+ */
+#ifndef SD_WORLD_WORLD_H
+#define SD_WORLD_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "sdlab/err.h"
+
+struct sd_world;
+
+/* The kernel's. One a process; free it last. */
+struct sd_world *sd_world_real(void);
+void sd_world_free(struct sd_world *w);
+
+/* Nanoseconds since some fixed point; never goes back. */
+int64_t sd_world_mono_ns(struct sd_world *w);
+/* Nanoseconds since 1970-01-01 UTC. */
+int64_t sd_world_wall_ns(struct sd_world *w);
+/* Chance good enough for keys (the kernel's generator). */
+void sd_world_random(struct sd_world *w, void *out, size_t n);
+/* Blocks the calling thread; only for work that is meant to block (backend --mode single). */
+void sd_world_sleep_ns(struct sd_world *w, int64_t ns);
+
+/* ---- files ---- */
+
+/* Reads a whole file of at most max bytes, NUL-terminated; *out is the caller's to free. name "-" reads
+ * standard input. Errors say "cannot open NAME: No such file or directory". */
+enum sd_err sd_world_read_file(struct sd_world *w, const char *name, size_t max, char **out, size_t *len,
+			       struct sd_error *e);
+/* Makes `name` a symbolic link to target; SD_EEXISTS when name is there and is something else. A link that
+ * already points there is fine. */
+enum sd_err sd_world_symlink(struct sd_world *w, const char *target, const char *name, struct sd_error *e);
+enum sd_err sd_world_hardlink(struct sd_world *w, const char *target, const char *name, struct sd_error *e);
+/* Makes a folder and its parents; fine when it is there. mode is of the last one. */
+enum sd_err sd_world_mkdir(struct sd_world *w, const char *name, unsigned mode, struct sd_error *e);
+enum sd_err sd_world_unlink(struct sd_world *w, const char *name);
+/* The names in a folder, sorted, NULL-terminated; free each and the array. NULL: cannot be read. */
+char **sd_world_list_dir(struct sd_world *w, const char *name);
+/* Writes all bytes to descriptor 1 or 2; false when it cannot. */
+bool sd_world_print(struct sd_world *w, int fd, const char *text, size_t n);
+bool sd_world_is_terminal(struct sd_world *w, int fd);
+/* The path of the running program; false when unknown. */
+bool sd_world_self_path(struct sd_world *w, char *out, size_t n);
+
+/* ---- this process ---- */
+
+int64_t sd_world_pid(struct sd_world *w);
+unsigned sd_world_uid(struct sd_world *w);
+/* Lifts the soft limit of open files to the hard one; returns the limit. */
+size_t sd_world_raise_files(struct sd_world *w);
+/* Becomes this user and its group for good; for programs started as root. */
+enum sd_err sd_world_drop_to_user(struct sd_world *w, const char *user, struct sd_error *e);
+
+/* ---- threads ---- */
+
+struct sd_thread;
+/* Runs fn(arg) on a new thread that takes no signals. */
+enum sd_err sd_thread_start(struct sd_world *w, const char *name, void (*fn)(void *arg), void *arg,
+			    struct sd_thread **out, struct sd_error *e);
+void sd_thread_join(struct sd_thread *t);
+
+#endif
