@@ -1,0 +1,376 @@
+/* http_client.c
+ *
+ *	CONNECTING --> HEAD --head()--> BODY --end()--> IDLE (in the pool) --next call--> HEAD
+ *	     |           |                |               |
+ *	     +--failed---+-----failed-----+               +-- server closed, or sent a byte: closed, no callback
+ */
+#include "http_client.h"
+
+#include <stdlib.h>
+
+enum { HEAD, BODY, IDLE };
+
+#define SECOND_NS 1000000000ll
+#define IN_LIMIT  (64 * 1024)
+
+const struct sd_http_pool_conf sd_http_pool_defaults = {
+    .limits = {.max_head = 64 * 1024},
+    .max_idle = 64,
+    .idle_timeout_ns = 30 * SECOND_NS,
+    .connect_timeout_ns = 2 * SECOND_NS,
+    .answer_timeout_ns = 30 * SECOND_NS,
+};
+
+void sd_http_pool_init(struct sd_http_pool *p, struct sd_loop *l, const struct sd_addr *addr,
+		       const struct sd_http_pool_conf *conf, struct sd_http_head *head)
+{
+	*p = (struct sd_http_pool){.loop = l, .addr = *addr, .conf = *conf, .head = head};
+	sd_list_init(&p->idle);
+	sd_list_init(&p->busy);
+}
+
+static void unlink_call(struct sd_http_call *c)
+{
+	sd_list_del(&c->link);
+	if (c->state == IDLE)
+		c->pool->nidle--;
+	else
+		c->pool->nbusy--;
+}
+
+/* The stream is not the call's any more; whoever is up the stack sees that its owner changed. */
+static struct sd_stream *leave_stream(struct sd_http_call *c)
+{
+	struct sd_stream *s = c->stream;
+	s->owner = NULL;
+	unlink_call(c);
+	free(c);
+	return s;
+}
+
+void sd_http_call_cancel(struct sd_http_call *c)
+{
+	sd_stream_abort(leave_stream(c));
+}
+
+static void fail(struct sd_http_call *c, enum sd_err why, const char *text)
+{
+	enum sd_http_phase phase = c->stream->connecting ? SD_HTTP_CONNECTING
+				   : c->got_bytes	  ? SD_HTTP_ANSWERING
+							  : SD_HTTP_SENT;
+	struct sd_stream *s = c->stream;
+	s->owner = NULL;
+	unlink_call(c);
+	sd_stream_close(s);
+	c->caller->failed(c, phase, why, text ? text : sd_err_text(why));
+	free(c);
+}
+
+static void to_idle(struct sd_http_call *c)
+{
+	struct sd_http_pool *p = c->pool;
+	c->state = IDLE;
+	c->caller = NULL;
+	c->user = NULL;
+	sd_list_del(&c->link);
+	sd_list_push(&p->idle, &c->link);
+	p->nbusy--;
+	p->nidle++;
+	sd_stream_deadline(c->stream, sd_loop_now_ns(p->loop) + p->conf.idle_timeout_ns);
+}
+
+/* The answer is complete. Bytes behind it would be taken for the next answer: such a connection is closed. */
+static void complete(struct sd_http_call *c, bool surplus)
+{
+	struct sd_http_pool *p = c->pool;
+	bool keep = c->keep_alive && c->sent && !surplus && p->nidle < p->conf.max_idle &&
+		    !c->stream->got_eof && c->framing != SD_HTTP_BODY_CLOSE && c->stream->out_len == 0;
+	const struct sd_http_caller *caller = c->caller;
+	p->dirty += surplus;
+	if (!keep) {
+		struct sd_stream *s = c->stream;
+		s->owner = NULL;
+		unlink_call(c);
+		sd_stream_close(s);
+		caller->end(c);
+		free(c);
+		return;
+	}
+	/* The connection is in the pool before the caller hears, so that what it starts next can use it; a copy
+	 * stands in for the call meanwhile. */
+	struct sd_http_call over = *c;
+	sd_list_init(&over.link);
+	to_idle(c);
+	caller->end(&over);
+}
+
+static void answer_deadline(struct sd_http_call *c)
+{
+	int64_t ns = c->pool->conf.answer_timeout_ns;
+	sd_stream_deadline(c->stream, ns ? sd_loop_now_ns(c->pool->loop) + ns : SD_NEVER);
+}
+
+/* Parses a head; -1 when the call is over. */
+static ssize_t take_head(struct sd_http_call *c, const char *p, size_t n)
+{
+	struct sd_stream *s = c->stream;
+	struct sd_http_head *head = c->pool->head;
+	ssize_t took =
+	    sd_http_parse_response(p, n, c->seen, &c->pool->conf.limits, (enum sd_http_method)c->method, head);
+	if (took == SD_HTTP_INCOMPLETE) {
+		c->seen = (uint32_t)n;
+		return 0;
+	}
+	if (took == SD_HTTP_BAD) {
+		fail(c, SD_EPROTO, head->error_reason);
+		return -1;
+	}
+	c->seen = 0;
+	if (head->status >= 100 && head->status < 200 && head->status != 101) {
+		if (c->caller->interim)
+			c->caller->interim(c, head);
+		return s->owner == c ? took : -1;
+	}
+	c->state = BODY;
+	c->framing = (uint8_t)head->framing;
+	c->keep_alive = head->keep_alive && head->framing != SD_HTTP_BODY_CLOSE;
+	c->left = head->framing == SD_HTTP_BODY_LENGTH ? head->content_length : 0;
+	memset(&c->chunked, 0, sizeof(c->chunked));
+	c->caller->head(c, head);
+	return s->owner == c ? took : -1;
+}
+
+static bool body_done(const struct sd_http_call *c)
+{
+	if (c->framing == SD_HTTP_BODY_CHUNKED)
+		return c->chunked.done;
+	return c->framing != SD_HTTP_BODY_CLOSE && c->left == 0;
+}
+
+static ssize_t take_body(struct sd_http_call *c, const char *p, size_t n)
+{
+	struct sd_stream *s = c->stream;
+	struct sd_slice data = {p, n};
+	ssize_t took = (ssize_t)n;
+	if (c->framing == SD_HTTP_BODY_CHUNKED) {
+		took = sd_http_chunked_decode(&c->chunked, p, n, &data);
+		if (took < 0) {
+			fail(c, SD_EPROTO, c->chunked.error);
+			return -1;
+		}
+	} else if (c->framing == SD_HTTP_BODY_LENGTH) {
+		if (data.n > c->left)
+			data.n = (size_t)c->left;
+		took = (ssize_t)data.n;
+		c->left -= data.n;
+	}
+	if (data.n)
+		c->caller->body(c, data.p, data.n);
+	return s->owner == c ? took : -1;
+}
+
+static size_t take(struct sd_http_call *c, const char *p, size_t n)
+{
+	size_t off = 0;
+	for (;;) {
+		if (c->state == BODY && body_done(c)) {
+			complete(c, off < n);
+			return n;
+		}
+		if (off == n || c->paused)
+			return off;
+		ssize_t took = c->state == HEAD ? take_head(c, p + off, n - off) : take_body(c, p + off, n - off);
+		if (took < 0)
+			return n;
+		if (took == 0 && c->state == HEAD)
+			return off;
+		off += (size_t)took;
+	}
+}
+
+/* ---- what the stream says ---- */
+
+static void on_eof(struct sd_stream *s);
+
+static size_t on_data(struct sd_stream *s, const char *p, size_t n)
+{
+	struct sd_http_call *c = s->owner;
+	if (c->state == IDLE) {
+		c->pool->dirty++;
+		sd_http_call_cancel(c);
+		return n;
+	}
+	c->got_bytes = true;
+	if (c->sent)
+		answer_deadline(c);
+	c->in_data = true;
+	size_t took = take(c, p, n);
+	if (s->owner != c)
+		return took;
+	c->in_data = false;
+	if (s->got_eof && took == n)
+		on_eof(s); /* it came while the call was paused */
+	return took;
+}
+
+static void on_eof(struct sd_stream *s)
+{
+	struct sd_http_call *c = s->owner;
+	if (c->state == IDLE) {
+		sd_stream_close(leave_stream(c));
+	} else if (c->paused && s->in_len > 0) {
+		return; /* resumed later: see sd_http_call_resume */
+	} else if (c->state == BODY && c->framing == SD_HTTP_BODY_CLOSE) {
+		complete(c, false);
+	} else {
+		fail(c, SD_ERESET, c->got_bytes ? "the server closed in the middle of its answer"
+						: "the server closed without an answer");
+	}
+}
+
+static void on_drained(struct sd_stream *s)
+{
+	struct sd_http_call *c = s->owner;
+	if (c->state != IDLE && c->caller->drained)
+		c->caller->drained(c);
+}
+
+static void on_timeout(struct sd_stream *s)
+{
+	struct sd_http_call *c = s->owner;
+	if (c->state == IDLE)
+		sd_stream_close(leave_stream(c));
+	else
+		fail(c, SD_ETIMEOUT, s->connecting ? "could not connect in time" : "no answer in time");
+}
+
+static void on_closed(struct sd_stream *s, enum sd_err why)
+{
+	struct sd_http_call *c = s->owner;
+	if (c->state == IDLE)
+		sd_stream_close(leave_stream(c));
+	else
+		fail(c, why, NULL);
+}
+
+static void on_connected(struct sd_stream *s)
+{
+	struct sd_http_call *c = s->owner;
+	if (c->sent)
+		answer_deadline(c);
+	else
+		sd_stream_deadline(s, SD_NEVER);
+}
+
+static const struct sd_stream_events client_stream_events = {
+    .connected = on_connected,
+    .data = on_data,
+    .eof = on_eof,
+    .drained = on_drained,
+    .timeout = on_timeout,
+    .closed = on_closed,
+};
+
+/* ---- calls ---- */
+
+static struct sd_http_call *reuse(struct sd_http_pool *p)
+{
+	struct sd_http_call *c = sd_container(p->idle.next, struct sd_http_call, link);
+	sd_list_del(&c->link);
+	sd_list_add(&p->busy, &c->link);
+	p->nidle--;
+	p->nbusy++;
+	p->reuses++;
+	c->reused = true;
+	sd_stream_deadline(c->stream, SD_NEVER);
+	return c;
+}
+
+static struct sd_http_call *connect_new(struct sd_http_pool *p, struct sd_error *e)
+{
+	struct sd_io *io;
+	if (sd_loop_connect(p->loop, &p->addr, &io, e))
+		return NULL;
+	struct sd_http_call *c = calloc(1, sizeof(*c));
+	if (!c) {
+		io->ops->close(io, true);
+		sd_fail(e, SD_ENOMEM, "out of memory");
+		return NULL;
+	}
+	c->stream = sd_stream_new(io, true, IN_LIMIT, &client_stream_events, c);
+	if (!c->stream) {
+		free(c);
+		sd_fail(e, SD_ENOMEM, "out of memory");
+		return NULL;
+	}
+	c->pool = p;
+	sd_list_add(&p->busy, &c->link);
+	p->nbusy++;
+	p->connects++;
+	sd_stream_deadline(c->stream, sd_loop_now_ns(p->loop) + p->conf.connect_timeout_ns);
+	return c;
+}
+
+struct sd_http_call *sd_http_call_start(struct sd_http_pool *p, enum sd_http_method method, bool fresh,
+					const struct sd_http_caller *caller, void *user, struct sd_error *e)
+{
+	struct sd_http_call *c = !fresh && p->nidle ? reuse(p) : connect_new(p, e);
+	if (!c)
+		return NULL;
+	c->caller = caller;
+	c->user = user;
+	c->state = HEAD;
+	c->method = (uint8_t)method;
+	c->seen = 0;
+	c->sent = c->paused = c->got_bytes = c->keep_alive = false;
+	return c;
+}
+
+void sd_http_call_write(struct sd_http_call *c, const void *p, size_t n)
+{
+	sd_stream_write(c->stream, p, n);
+}
+
+void sd_http_call_sent(struct sd_http_call *c)
+{
+	c->sent = true;
+	if (!c->stream->connecting)
+		answer_deadline(c);
+}
+
+void sd_http_call_pause(struct sd_http_call *c)
+{
+	c->paused = true;
+	sd_stream_deadline(c->stream, SD_NEVER);
+}
+
+void sd_http_call_resume(struct sd_http_call *c)
+{
+	if (!c->paused)
+		return;
+	c->paused = false;
+	if (c->sent)
+		answer_deadline(c);
+	if (!c->in_data)
+		sd_stream_resume(c->stream);
+}
+
+struct sd_stream *sd_http_call_take_stream(struct sd_http_call *c)
+{
+	struct sd_stream *s = leave_stream(c);
+	sd_stream_deadline(s, SD_NEVER);
+	return s;
+}
+
+void sd_http_pool_close_idle(struct sd_http_pool *p)
+{
+	while (!sd_list_empty(&p->idle))
+		sd_stream_close(leave_stream(sd_container(p->idle.next, struct sd_http_call, link)));
+}
+
+void sd_http_pool_free(struct sd_http_pool *p)
+{
+	sd_http_pool_close_idle(p);
+	while (!sd_list_empty(&p->busy))
+		sd_http_call_cancel(sd_container(p->busy.next, struct sd_http_call, link));
+}

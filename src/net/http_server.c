@@ -1,0 +1,697 @@
+/* http_server.c
+ *
+ *	IDLE --first byte--> HEAD --head complete--> BODY --complete--> WAIT --answer finished--> IDLE
+ *	                                              |                                            ^
+ *	                                              +-- answered early: DISCARD, if little is left
+ *	                                                  and the client need not be told, else close
+ *
+ * Invariants: the handler owns x from request() until it calls sd_http_finish, sd_http_abort or sd_http_take_stream, or
+ * is told gone(); in_done and out_done say which half is over; the next request is looked at when both are.
+ */
+#include "http_server.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/http1_write.h"
+
+enum { IDLE, HEAD, BODY, WAIT, DISCARD };
+
+#define DISCARD_MAX  (64 * 1024)  /* bytes of an unwanted body that are read to keep the connection */
+#define LINGER_NS    2000000000
+#define SECOND_NS    1000000000
+#define IN_LIMIT     (16 * 1024)
+
+const struct sd_http_server_conf sd_http_server_defaults = {
+    .limits = {.max_head = 16 * 1024},
+    .head_timeout_ns = 10ll * SECOND_NS,
+    .body_timeout_ns = 30ll * SECOND_NS,
+    .idle_timeout_ns = 60ll * SECOND_NS,
+    .send_timeout_ns = 60ll * SECOND_NS,
+};
+
+static size_t take(struct sd_http_exchange *x, const char *p, size_t n);
+
+static int64_t after(const struct sd_http_exchange *x, int64_t ns)
+{
+	return ns ? sd_loop_now_ns(x->server->loop) + ns : SD_NEVER;
+}
+
+/* ---- the end of connections ---- */
+
+static bool in_exchange(const struct sd_http_exchange *x)
+{
+	return x->state >= BODY && !x->out_done;
+}
+
+static void release(struct sd_http_exchange *x)
+{
+	struct sd_http_server *srv = x->server;
+	sd_list_del(&x->link);
+	srv->stats.active--;
+	free(x);
+	if (srv->paused && !srv->draining && srv->stats.active < srv->conf.max_connections) {
+		srv->paused = false;
+		for (int i = 0; i < srv->nlisteners; i++)
+			sd_listener_pause(srv->listeners[i], false);
+	}
+	if (srv->idle && srv->stats.active == 0) {
+		void (*idle)(struct sd_http_server *) = srv->idle;
+		srv->idle = NULL;
+		idle(srv);
+	}
+}
+
+/* From here on the stream is not x's: whoever is up the stack sees that owner changed. */
+static struct sd_stream *leave_stream(struct sd_http_exchange *x)
+{
+	struct sd_stream *s = x->stream;
+	x->server->stats.bytes_in += s->bytes_in;
+	x->server->stats.bytes_out += s->bytes_out;
+	s->owner = NULL;
+	return s;
+}
+
+static void drop(struct sd_http_exchange *x, bool reset)
+{
+	bool tell = in_exchange(x);
+	if (tell) {
+		x->server->stats.aborted++;
+		x->out_done = true;
+		if (x->server->handler->gone)
+			x->server->handler->gone(x);
+	}
+	struct sd_stream *s = leave_stream(x);
+	if (reset)
+		sd_stream_abort(s);
+	else
+		sd_stream_close(s);
+	release(x);
+}
+
+/* Sends the rest and closes; linger when the client may still be sending. */
+static void finish_connection(struct sd_http_exchange *x, bool linger)
+{
+	int64_t within = linger ? LINGER_NS : x->server->conf.send_timeout_ns;
+	sd_stream_finish(leave_stream(x), sd_loop_now_ns(x->server->loop) + within, linger);
+	release(x);
+}
+
+/* ---- answering ---- */
+
+static void put(struct sd_http_exchange *x, const char *p, size_t n)
+{
+	char *to = sd_stream_reserve(x->stream, n);
+	if (!to)
+		return;
+	memcpy(to, p, n);
+	sd_stream_commit(x->stream, n);
+}
+
+static void put_text(struct sd_http_exchange *x, const char *s)
+{
+	put(x, s, strlen(s));
+}
+
+void sd_http_begin(struct sd_http_exchange *x, int status, struct sd_slice reason)
+{
+	static const char ok[] = "HTTP/1.1 200 OK\r\n";
+	x->out_begun = true;
+	x->out_body = x->method != SD_HTTP_HEAD && status != 204 && status != 304 && status >= 200;
+	/* 204 carries no length; 304 and HEAD carry that of the answer they stand for. */
+	x->has_length_field = status != 204 && status >= 200;
+	if (status == 200 && (reason.n == 0 || sd_slice_eq(reason, "OK"))) {
+		put(x, ok, sizeof(ok) - 1);
+		return;
+	}
+	if (reason.n == 0)
+		reason = sd_slice_of(sd_http_status_text(status));
+	char *to = sd_stream_reserve(x->stream, reason.n + 16);
+	if (!to)
+		return;
+	char *o = to;
+	memcpy(o, "HTTP/1.1 ", 9);
+	o += 9;
+	*o++ = (char)('0' + status / 100 % 10);
+	*o++ = (char)('0' + status / 10 % 10);
+	*o++ = (char)('0' + status % 10);
+	*o++ = ' ';
+	memcpy(o, reason.p, reason.n);
+	o += reason.n;
+	*o++ = '\r';
+	*o++ = '\n';
+	sd_stream_commit(x->stream, (size_t)(o - to));
+}
+
+void sd_http_field(struct sd_http_exchange *x, struct sd_slice name, struct sd_slice value)
+{
+	char *to = sd_stream_reserve(x->stream, name.n + value.n + 4);
+	if (!to)
+		return;
+	memcpy(to, name.p, name.n);
+	memcpy(to + name.n, ": ", 2);
+	if (value.n)
+		memcpy(to + name.n + 2, value.p, value.n);
+	memcpy(to + name.n + 2 + value.n, "\r\n", 2);
+	sd_stream_commit(x->stream, name.n + value.n + 4);
+}
+
+void sd_http_field_text(struct sd_http_exchange *x, const char *name, const char *value)
+{
+	sd_http_field(x, sd_slice_of(name), sd_slice_of(value));
+}
+
+void sd_http_date(struct sd_http_exchange *x)
+{
+	struct sd_http_server *srv = x->server;
+	int64_t second = sd_loop_now_ns(srv->loop) / SECOND_NS;
+	if (second != srv->date_second) {
+		srv->date_second = second;
+		sd_http_write_date(srv->date, sd_world_wall_ns(sd_loop_world(srv->loop)));
+	}
+	sd_http_field(x, (struct sd_slice){"Date", 4}, (struct sd_slice){srv->date, 29});
+}
+
+static void put_length(struct sd_http_exchange *x, uint64_t length)
+{
+	char *to = sd_stream_reserve(x->stream, 48);
+	if (!to)
+		return;
+	memcpy(to, "Content-Length: ", 16);
+	size_t n = 16 + sd_u64_dec(to + 16, length);
+	memcpy(to + n, "\r\n", 2);
+	sd_stream_commit(x->stream, n + 2);
+}
+
+void sd_http_head_done(struct sd_http_exchange *x, int64_t length)
+{
+	x->out_known = length >= 0;
+	x->out_left = x->out_known && x->out_body ? (uint64_t)length : 0;
+	x->out_chunked = false;
+	if (length >= 0 && x->has_length_field) {
+		put_length(x, (uint64_t)length);
+	} else if (length < 0 && x->out_body && x->minor == 1) {
+		x->out_chunked = true;
+		put_text(x, "Transfer-Encoding: chunked\r\n");
+	} else if (length < 0 && x->out_body) {
+		x->keep_alive = false;
+	}
+	if (x->server->draining || (x->stream->got_eof && x->stream->in_len == 0))
+		x->keep_alive = false;
+	if (!x->keep_alive)
+		put_text(x, "Connection: close\r\n\r\n");
+	else if (x->minor == 0)
+		put_text(x, "Connection: keep-alive\r\n\r\n");
+	else
+		put(x, "\r\n", 2);
+}
+
+void sd_http_write(struct sd_http_exchange *x, const void *p, size_t n)
+{
+	if (!x->out_body || n == 0)
+		return;
+	if (x->out_chunked) {
+		char size[18];
+		put(x, size, sd_http_chunk_head(size, n));
+		sd_stream_write(x->stream, p, n);
+		put(x, "\r\n", 2);
+	} else {
+		/* Never more than was promised: the rest would be taken for the next answer. */
+		if (x->out_known && n > x->out_left)
+			n = (size_t)x->out_left;
+		if (x->out_known)
+			x->out_left -= n;
+		sd_stream_write(x->stream, p, n);
+	}
+	if (sd_http_backlog(x))
+		sd_stream_deadline(x->stream, after(x, x->server->conf.send_timeout_ns));
+}
+
+/* Both halves are over. */
+static void next_request(struct sd_http_exchange *x)
+{
+	x->state = IDLE;
+	x->user = NULL;
+	if (!x->keep_alive || x->server->draining) {
+		finish_connection(x, x->stream->in_len > 0);
+		return;
+	}
+	sd_stream_deadline(x->stream, after(x, x->server->conf.idle_timeout_ns));
+	if (x->in_data)
+		return;
+	if (x->stream->in_len > 0)
+		sd_stream_resume(x->stream);
+	else if (x->stream->got_eof)
+		drop(x, false);
+}
+
+void sd_http_finish(struct sd_http_exchange *x)
+{
+	if (x->out_chunked)
+		put(x, "0\r\n\r\n", 5);
+	if (x->out_left > 0) {
+		sd_http_abort(x); /* promised more than came */
+		return;
+	}
+	x->out_done = true;
+	if (x->in_done) {
+		next_request(x);
+		return;
+	}
+	/* Answered before the body was here. */
+	bool little = x->framing == SD_HTTP_BODY_LENGTH && x->in_left <= DISCARD_MAX && !x->expect;
+	if (!x->keep_alive || !little) {
+		finish_connection(x, true);
+		return;
+	}
+	x->state = DISCARD;
+	if (x->paused)
+		sd_http_body_resume(x);
+}
+
+void sd_http_abort(struct sd_http_exchange *x)
+{
+	x->out_done = true;
+	drop(x, true);
+}
+
+void sd_http_interim(struct sd_http_exchange *x, int status, const char *fields)
+{
+	char line[64];
+	if (x->minor == 0)
+		return;
+	snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\n", status, sd_http_status_text(status));
+	put_text(x, line);
+	put_text(x, fields);
+	put(x, "\r\n", 2);
+	if (status == 100)
+		x->expect = false;
+}
+
+void sd_http_respond(struct sd_http_exchange *x, int status, const char *extra, const char *content_type,
+		     const void *body, size_t n)
+{
+	sd_http_begin(x, status, (struct sd_slice){NULL, 0});
+	sd_http_date(x);
+	if (content_type)
+		sd_http_field_text(x, "Content-Type", content_type);
+	if (extra)
+		put_text(x, extra);
+	sd_http_head_done(x, (int64_t)n);
+	sd_http_write(x, body, n);
+	sd_http_finish(x);
+}
+
+void sd_http_respond_text(struct sd_http_exchange *x, int status, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(text))
+		n = (int)sizeof(text) - 1;
+	sd_http_respond(x, status, NULL, "text/plain; charset=utf-8", text, (size_t)n);
+}
+
+void sd_http_refuse(struct sd_http_exchange *x, int status, const char *why)
+{
+	char text[512];
+	int n = snprintf(text, sizeof(text), "%d %s: %s\n", status, sd_http_status_text(status), why);
+	x->keep_alive = false;
+	sd_http_respond(x, status, NULL, "text/plain; charset=utf-8", text, (size_t)n);
+}
+
+/* ---- reading requests ---- */
+
+/* Refuses what never became a request. */
+static void refuse_early(struct sd_http_exchange *x, int status, const char *why)
+{
+	x->server->stats.refused++;
+	x->state = WAIT;
+	x->method = SD_HTTP_GET;
+	x->minor = 1;
+	x->in_done = false;
+	x->framing = SD_HTTP_BODY_NONE;
+	x->out_begun = x->out_done = false;
+	sd_http_refuse(x, status, why);
+}
+
+static void begin_request(struct sd_http_exchange *x, const struct sd_http_head *head)
+{
+	struct sd_http_server *srv = x->server;
+	srv->stats.requests++;
+	x->nrequests++;
+	x->state = BODY;
+	x->method = (uint8_t)head->method;
+	x->minor = (uint8_t)head->minor;
+	x->framing = (uint8_t)head->framing;
+	x->keep_alive = head->keep_alive;
+	x->in_left = head->framing == SD_HTTP_BODY_LENGTH ? head->content_length : 0;
+	x->in_done = head->framing == SD_HTTP_BODY_NONE || (head->framing == SD_HTTP_BODY_LENGTH && !x->in_left);
+	x->expect = head->expect_continue && !x->in_done;
+	x->out_begun = x->out_done = x->paused = x->out_chunked = false;
+	x->out_left = 0;
+	x->user = NULL;
+	if (head->framing == SD_HTTP_BODY_CHUNKED)
+		memset(&x->chunked, 0, sizeof(x->chunked));
+	if (x->in_done)
+		x->state = WAIT;
+}
+
+static void request_complete(struct sd_http_exchange *x)
+{
+	x->in_done = true;
+	x->state = WAIT;
+	sd_stream_deadline(x->stream, SD_NEVER);
+	if (x->server->handler->end)
+		x->server->handler->end(x);
+}
+
+/* Returns false when the connection is gone. */
+static bool hand_request(struct sd_http_exchange *x, struct sd_http_head *head)
+{
+	struct sd_http_server *srv = x->server;
+	struct sd_stream *s = x->stream;
+	begin_request(x, head);
+	uint32_t serial = x->nrequests;
+	if (srv->conf.max_body && x->in_left > srv->conf.max_body) {
+		srv->stats.refused++;
+		sd_http_refuse(x, 413, "the body is larger than this server takes");
+		return false;
+	}
+	if (x->in_done)
+		sd_stream_deadline(s, SD_NEVER);
+	else
+		sd_stream_deadline(s, after(x, srv->conf.body_timeout_ns));
+	srv->handler->request(x, head);
+	if (s->owner != x)
+		return false;
+	if (x->state == WAIT && !x->out_done && x->nrequests == serial && srv->handler->end) {
+		srv->handler->end(x);
+		return s->owner == x;
+	}
+	if (x->state == BODY && x->expect && !x->out_begun && !x->paused)
+		sd_http_interim(x, 100, "");
+	return true;
+}
+
+/* Parses one head; returns what it took, and whether to go on in *more. */
+static size_t take_head(struct sd_http_exchange *x, const char *p, size_t n, bool *more)
+{
+	struct sd_http_server *srv = x->server;
+	struct sd_http_head *head = &srv->head;
+	ssize_t took = sd_http_parse_request(p, n, x->seen, &srv->conf.limits, head);
+	if (took == SD_HTTP_INCOMPLETE) {
+		if (x->state == IDLE) {
+			x->state = HEAD;
+			sd_stream_deadline(x->stream, after(x, srv->conf.head_timeout_ns));
+		}
+		x->seen = (uint32_t)n;
+		*more = false;
+		return 0;
+	}
+	x->seen = 0;
+	if (took == SD_HTTP_BAD) {
+		refuse_early(x, head->error_status, head->error_reason);
+		*more = false;
+		return n;
+	}
+	*more = hand_request(x, head);
+	return *more ? (size_t)took : n;
+}
+
+/* The body broke a rule: the handler hears gone(), the client the status while it can. */
+static void refuse_body(struct sd_http_exchange *x, int status, const char *why)
+{
+	bool begun = x->out_begun;
+	x->server->stats.refused++;
+	if (x->state == BODY && !x->out_done && x->server->handler->gone)
+		x->server->handler->gone(x);
+	x->out_done = true;
+	if (begun)
+		drop(x, true);
+	else
+		sd_http_refuse(x, status, why);
+}
+
+/* Decodes one run of chunked body; -1 after a refusal. */
+static ssize_t decode_chunked(struct sd_http_exchange *x, const char *p, size_t n, struct sd_slice *data, bool *done)
+{
+	uint64_t max = x->server->conf.max_body;
+	ssize_t took = sd_http_chunked_decode(&x->chunked, p, n, data);
+	if (took < 0) {
+		refuse_body(x, 400, x->chunked.error);
+		return -1;
+	}
+	*done = x->chunked.done;
+	x->in_left += data->n; /* counts up here: for the limit */
+	if (max && x->in_left > max) {
+		refuse_body(x, 413, "the body is larger than this server takes");
+		return -1;
+	}
+	return took;
+}
+
+static void body_over(struct sd_http_exchange *x)
+{
+	if (x->state == BODY) {
+		request_complete(x);
+	} else if (x->state == DISCARD) {
+		x->in_done = true;
+		next_request(x);
+	}
+}
+
+/* One run of body bytes; -1 when the connection is gone. */
+static ssize_t take_body(struct sd_http_exchange *x, const char *p, size_t n)
+{
+	struct sd_stream *s = x->stream;
+	struct sd_slice data = {p, n < x->in_left ? n : (size_t)x->in_left};
+	ssize_t took = (ssize_t)data.n;
+	bool done = false;
+	if (x->framing == SD_HTTP_BODY_CHUNKED) {
+		took = decode_chunked(x, p, n, &data, &done);
+		if (took < 0)
+			return -1;
+	} else {
+		x->in_left -= data.n;
+		done = x->in_left == 0;
+	}
+	if (x->state == BODY) {
+		sd_stream_deadline(s, after(x, x->server->conf.body_timeout_ns));
+		if (data.n && x->server->handler->body)
+			x->server->handler->body(x, data.p, data.n);
+	}
+	if (s->owner == x && done)
+		body_over(x);
+	return s->owner == x ? took : -1;
+}
+
+static size_t take(struct sd_http_exchange *x, const char *p, size_t n)
+{
+	size_t off = 0;
+	bool more = true;
+	while (more && off < n) {
+		if (x->state == IDLE || x->state == HEAD) {
+			size_t took = take_head(x, p + off, n - off, &more);
+			if (took == n - off && !more)
+				return n;
+			off += took;
+		} else if (x->state == WAIT || (x->paused && x->state == BODY)) {
+			return off;
+		} else {
+			ssize_t took = take_body(x, p + off, n - off);
+			if (took < 0)
+				return n;
+			off += (size_t)took;
+		}
+	}
+	return off;
+}
+
+/* ---- what the stream says ---- */
+
+static size_t on_data(struct sd_stream *s, const char *p, size_t n)
+{
+	struct sd_http_exchange *x = s->owner;
+	x->in_data = true;
+	size_t took = take(x, p, n);
+	if (s->owner != x)
+		return took;
+	x->in_data = false;
+	if (s->got_eof && x->state <= HEAD)
+		drop(x, false);
+	return took;
+}
+
+static void on_eof(struct sd_stream *s)
+{
+	struct sd_http_exchange *x = s->owner;
+	/* Between requests it is the end; while one is answered the client may only have shut its sending side. */
+	if (x->state == WAIT || (s->in_len > 0 && (x->paused || x->state == DISCARD)))
+		return;
+	drop(x, false);
+}
+
+static void on_drained(struct sd_stream *s)
+{
+	struct sd_http_exchange *x = s->owner;
+	if (!in_exchange(x))
+		return;
+	sd_stream_deadline(s, x->in_done ? SD_NEVER : after(x, x->server->conf.body_timeout_ns));
+	if (x->server->handler->drained)
+		x->server->handler->drained(x);
+}
+
+static void on_timeout(struct sd_stream *s)
+{
+	struct sd_http_exchange *x = s->owner;
+	struct sd_http_server *srv = x->server;
+	if (x->state == IDLE) {
+		drop(x, false);
+		return;
+	}
+	srv->stats.timeouts++;
+	if (x->state == HEAD) {
+		refuse_early(x, 408, "the request head took too long");
+	} else if (x->state == BODY && !x->out_begun && !x->paused) {
+		refuse_body(x, 408, "the request body took too long");
+	} else {
+		drop(x, true);
+	}
+}
+
+static void on_closed(struct sd_stream *s, enum sd_err why)
+{
+	(void)why;
+	drop(s->owner, false);
+}
+
+static const struct sd_stream_events server_stream_events = {
+    .data = on_data,
+    .eof = on_eof,
+    .drained = on_drained,
+    .timeout = on_timeout,
+    .closed = on_closed,
+};
+
+void sd_http_body_pause(struct sd_http_exchange *x)
+{
+	x->paused = true;
+	if (!x->in_done)
+		sd_stream_deadline(x->stream, SD_NEVER);
+}
+
+void sd_http_body_resume(struct sd_http_exchange *x)
+{
+	if (!x->paused)
+		return;
+	x->paused = false;
+	if (x->in_done)
+		return;
+	if (x->expect && !x->out_begun)
+		sd_http_interim(x, 100, "");
+	sd_stream_deadline(x->stream, after(x, x->server->conf.body_timeout_ns));
+	if (!x->in_data)
+		sd_stream_resume(x->stream);
+}
+
+struct sd_stream *sd_http_take_stream(struct sd_http_exchange *x)
+{
+	struct sd_stream *s = leave_stream(x);
+	sd_stream_deadline(s, SD_NEVER);
+	release(x);
+	return s;
+}
+
+/* ---- the server ---- */
+
+void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io)
+{
+	struct sd_http_exchange *x = calloc(1, sizeof(*x));
+	if (!x) {
+		io->ops->close(io, true);
+		return;
+	}
+	x->server = srv;
+	x->stream = sd_stream_new(io, false, IN_LIMIT, &server_stream_events, x);
+	if (!x->stream) {
+		free(x);
+		return;
+	}
+	sd_list_add(&srv->connections, &x->link);
+	srv->stats.accepted++;
+	srv->stats.active++;
+	sd_stream_deadline(x->stream, after(x, srv->conf.idle_timeout_ns));
+	if (srv->conf.max_connections && srv->stats.active >= srv->conf.max_connections) {
+		srv->paused = true;
+		for (int i = 0; i < srv->nlisteners; i++)
+			sd_listener_pause(srv->listeners[i], true);
+	}
+}
+
+static void on_accepted(void *arg, struct sd_io *io)
+{
+	sd_http_server_adopt(arg, io);
+}
+
+static void on_starved(void *arg, bool paused)
+{
+	struct sd_http_server *srv = arg;
+	srv->stats.starved += paused;
+	if (srv->starved)
+		srv->starved(srv, paused);
+}
+
+void sd_http_server_init(struct sd_http_server *srv, struct sd_loop *loop, const struct sd_http_server_conf *conf,
+			 const struct sd_http_handler *handler, void *arg)
+{
+	*srv = (struct sd_http_server){.loop = loop, .conf = *conf, .handler = handler, .arg = arg, .date_second = -1};
+	sd_list_init(&srv->connections);
+}
+
+enum sd_err sd_http_server_listen(struct sd_http_server *srv, struct sd_addr *addr, bool shared, struct sd_error *e)
+{
+	struct sd_listener_events events = {.accepted = on_accepted, .starved = on_starved, .arg = srv};
+	if (srv->nlisteners == 4)
+		return sd_fail(e, SD_ERANGE, "a service listens on at most four addresses");
+	enum sd_err err =
+	    sd_loop_listen(srv->loop, addr, shared, &events, &srv->listeners[srv->nlisteners], e);
+	if (!err)
+		srv->nlisteners++;
+	return err;
+}
+
+static void close_listeners(struct sd_http_server *srv)
+{
+	while (srv->nlisteners > 0)
+		sd_listener_close(srv->listeners[--srv->nlisteners]);
+}
+
+void sd_http_server_drain(struct sd_http_server *srv, void (*idle)(struct sd_http_server *srv))
+{
+	srv->draining = true;
+	close_listeners(srv);
+	for (struct sd_link *k = srv->connections.next, *next; k != &srv->connections; k = next) {
+		struct sd_http_exchange *x = sd_container(k, struct sd_http_exchange, link);
+		next = k->next;
+		if (x->state == IDLE)
+			drop(x, false);
+	}
+	srv->idle = idle;
+	if (srv->stats.active == 0 && srv->idle) {
+		srv->idle = NULL;
+		idle(srv);
+	}
+}
+
+void sd_http_server_stop(struct sd_http_server *srv)
+{
+	srv->draining = true;
+	srv->idle = NULL;
+	close_listeners(srv);
+	while (!sd_list_empty(&srv->connections))
+		drop(sd_container(srv->connections.next, struct sd_http_exchange, link), true);
+}

@@ -1,0 +1,93 @@
+/* stream.h - one connection of any kind: TCP, UNIX, in-process; TLS when it comes is another struct sd_io.
+ *
+ * Reading: bytes are read into the loop's shared buffer and handed to data(), which returns how many it took. What it
+ * leaves is kept in the stream and handed over again, with what came since, when more arrives or after
+ * sd_stream_resume. So an idle connection owns no buffer, and back-pressure is simply taking nothing: once
+ * in_limit bytes are kept the stream stops reading.
+ *
+ * Writing: bytes gather in the stream and go out in one system call at the end of the callback. Large pieces
+ * are sent at once, without a copy, as far as the kernel takes them. Above `high` bytes of backlog the writer should
+ * stop (sd_stream_backlog tells); drained() says when it fell to `low`.
+ *
+ * Ending: closed() comes at most once, when the connection broke by itself; afterwards only sd_stream_close may be
+ * called. sd_stream_close may be called at any time, from any callback; no callback comes after it.
+ *
+ *	CONNECTING --connected--> OPEN --eof()--> peer will send no more; writing goes on
+ *	     |                     |
+ *	     +----- closed(why) ---+-- sd_stream_finish: flush, shut down writing, read until the peer closes
+ *	                           +-- sd_stream_close, sd_stream_abort: gone
+ */
+#ifndef SD_NET_STREAM_H
+#define SD_NET_STREAM_H
+
+#include "world/loop.h"
+
+struct sd_stream;
+
+struct sd_stream_events {
+	void (*connected)(struct sd_stream *s); /* NULL: nobody asks */
+	size_t (*data)(struct sd_stream *s, const char *p, size_t n);
+	void (*eof)(struct sd_stream *s);
+	void (*drained)(struct sd_stream *s);
+	void (*timeout)(struct sd_stream *s);
+	void (*closed)(struct sd_stream *s, enum sd_err why);
+};
+
+struct sd_stream {
+	struct sd_loop *loop;
+	struct sd_io *io;
+	const struct sd_stream_events *events;
+	void *owner;
+	char *in, *out; /* blocks of the loop when of its block size, else malloc */
+	uint32_t in_len, in_cap, in_limit;
+	uint32_t out_off, out_len, out_cap; /* out_len counts from out_off */
+	uint16_t todo;                      /* what the deferred task is to do */
+	uint8_t why;                        /* enum sd_err: why it broke, once dead */
+	bool connecting, got_eof, want_read, want_write, above_high, dead, closing, shut_pending,
+	    close_pending;
+	uint32_t high, low;
+	struct sd_task task;
+	struct sd_timer timer;
+	int64_t deadline_ns;
+	uint64_t bytes_in, bytes_out;
+};
+
+#define SD_STREAM_HIGH (64 * 1024)
+#define SD_STREAM_LOW  (16 * 1024)
+
+/* Takes over an accepted (connecting false) or connecting io. On failure io is closed and NULL returned. */
+struct sd_stream *sd_stream_new(struct sd_io *io, bool connecting, uint32_t in_limit,
+				const struct sd_stream_events *events, void *owner);
+/* Changes who is called; what is kept is handed to the new owner after sd_stream_resume. */
+void sd_stream_hand_over(struct sd_stream *s, const struct sd_stream_events *events, void *owner,
+			 uint32_t in_limit);
+void sd_stream_close(struct sd_stream *s);
+/* Closes with a reset: the peer is to see that something was cut off. */
+void sd_stream_abort(struct sd_stream *s);
+/* Sends what is buffered and closes, or gives up at the deadline. linger: the peer may still be sending, and closing
+ * on unread bytes would reset the connection and lose the last answer; so shuts down writing and throws away
+ * what comes until the peer closes or 1 MiB came. No callback comes afterwards. */
+void sd_stream_finish(struct sd_stream *s, int64_t deadline_ns, bool linger);
+
+void sd_stream_write(struct sd_stream *s, const void *p, size_t n);
+/* At least n bytes to write into; then commit what was used. NULL: out of memory, and the stream is dead. */
+char *sd_stream_reserve(struct sd_stream *s, size_t n);
+void sd_stream_commit(struct sd_stream *s, size_t n);
+static inline size_t sd_stream_backlog(const struct sd_stream *s)
+{
+	return s->out_len;
+}
+static inline bool sd_stream_above_high(const struct sd_stream *s)
+{
+	return s->out_len > s->high;
+}
+/* After everything buffered was sent, says to the peer that no more will come. */
+void sd_stream_shutdown_write(struct sd_stream *s);
+
+/* Hands over again what data() left, and reads on. */
+void sd_stream_resume(struct sd_stream *s);
+
+/* timeout() is called once when this time has passed. Moving it later costs nothing. SD_NEVER: none. */
+void sd_stream_deadline(struct sd_stream *s, int64_t at_ns);
+
+#endif

@@ -1,0 +1,143 @@
+/* helpers.c - threads for what blocks, and the name look-ups that use them. */
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "real.h"
+
+struct sd_helpers {
+	struct sd_world *world;
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct sd_work *first, **tail;
+	unsigned idle, n, max;
+	bool stopping;
+	struct sd_thread **threads;
+};
+
+struct sd_helpers *sd_helpers_new(struct sd_world *w, unsigned max_threads)
+{
+	struct sd_helpers *h = calloc(1, sizeof(*h));
+	if (!h)
+		return NULL;
+	h->world = w;
+	h->max = max_threads;
+	h->tail = &h->first;
+	h->threads = calloc(max_threads, sizeof(*h->threads));
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->more, NULL);
+	return h;
+}
+
+static struct sd_work *take(struct sd_helpers *h)
+{
+	struct sd_work *work = NULL;
+	pthread_mutex_lock(&h->lock);
+	h->idle++;
+	while (!h->first && !h->stopping)
+		pthread_cond_wait(&h->more, &h->lock);
+	h->idle--;
+	if (!h->stopping) {
+		work = h->first;
+		h->first = work->next;
+		if (!h->first)
+			h->tail = &h->first;
+	}
+	pthread_mutex_unlock(&h->lock);
+	return work;
+}
+
+static void on_done(struct sd_task *t)
+{
+	struct sd_work *work = sd_container(t, struct sd_work, task);
+	work->done(work);
+}
+
+static void helper_main(void *arg)
+{
+	struct sd_helpers *h = arg;
+	struct sd_work *work;
+	while ((work = take(h))) {
+		work->run(work);
+		sd_loop_post(work->loop, &work->task);
+	}
+}
+
+bool sd_helpers_submit(struct sd_helpers *h, struct sd_loop *l, struct sd_work *work)
+{
+	work->loop = l;
+	work->task = (struct sd_task){.fn = on_done};
+	work->next = NULL;
+	pthread_mutex_lock(&h->lock);
+	*h->tail = work;
+	h->tail = &work->next;
+	if (h->idle == 0 && h->n < h->max && h->threads &&
+	    sd_thread_start(h->world, "sdlab-helper", helper_main, h, &h->threads[h->n], NULL) == SD_OK)
+		h->n++;
+	pthread_cond_signal(&h->more);
+	bool ok = h->n > 0;
+	if (!ok) {
+		h->first = NULL;
+		h->tail = &h->first;
+	}
+	pthread_mutex_unlock(&h->lock);
+	return ok;
+}
+
+void sd_helpers_free(struct sd_helpers *h)
+{
+	if (!h)
+		return;
+	pthread_mutex_lock(&h->lock);
+	h->stopping = true;
+	pthread_cond_broadcast(&h->more);
+	pthread_mutex_unlock(&h->lock);
+	for (unsigned i = 0; i < h->n; i++)
+		sd_thread_join(h->threads[i]);
+	pthread_cond_destroy(&h->more);
+	pthread_mutex_destroy(&h->lock);
+	free(h->threads);
+	free(h);
+}
+
+/* ---- name look-ups ---- */
+
+static void resolve_run(struct sd_work *work)
+{
+	struct sd_resolve *r = sd_container(work, struct sd_resolve, work);
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *list = NULL;
+	int err = getaddrinfo(r->host, NULL, &hints, &list);
+	r->nfound = 0;
+	if (err) {
+		snprintf(r->err, sizeof(r->err), "cannot resolve %.60s: %.50s", r->host, gai_strerror(err));
+		return;
+	}
+	for (struct addrinfo *a = list; a && r->nfound < 8; a = a->ai_next) {
+		struct sockaddr_storage ss;
+		memcpy(&ss, a->ai_addr, a->ai_addrlen);
+		real_addr_of(&ss, &r->found[r->nfound]);
+		if (r->found[r->nfound].kind == SD_ADDR_INET)
+			r->found[r->nfound++].port = r->port;
+	}
+	freeaddrinfo(list);
+	if (r->nfound == 0)
+		snprintf(r->err, sizeof(r->err), "cannot resolve %.60s: no address", r->host);
+}
+
+static void resolve_done(struct sd_work *work)
+{
+	struct sd_resolve *r = sd_container(work, struct sd_resolve, work);
+	r->done(r);
+}
+
+bool sd_resolve_start(struct sd_loop *l, struct sd_resolve *r)
+{
+	struct sd_world *w = l->world;
+	r->work = (struct sd_work){.run = resolve_run, .done = resolve_done};
+	pthread_mutex_lock(&w->lock);
+	if (!w->resolver)
+		w->resolver = sd_helpers_new(w, 2);
+	pthread_mutex_unlock(&w->lock);
+	return w->resolver && sd_helpers_submit(w->resolver, l, &r->work);
+}

@@ -1,0 +1,214 @@
+/* io.c - sockets of the real world as struct sd_io. */
+#include <errno.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "real.h"
+
+struct real_io {
+	struct sd_io io;
+	int fd;
+	uint8_t wanted;
+	struct event *write_ev; /* made when a write first had to wait */
+	struct event read_ev;
+};
+
+static struct real_io *real_of(struct sd_io *io)
+{
+	return sd_container(io, struct real_io, io);
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	struct real_io *r = arg;
+	struct sd_loop *l = r->io.loop;
+	loop_enter(l);
+	r->io.ready(&r->io, (what & EV_READ ? SD_IO_READ : 0u) | (what & EV_WRITE ? SD_IO_WRITE : 0u));
+	loop_leave(l);
+}
+
+static ssize_t io_read(struct sd_io *io, void *buf, size_t n)
+{
+	ssize_t got = recv(real_of(io)->fd, buf, n, 0);
+	return got >= 0 ? got : -(ssize_t)real_err(errno);
+}
+
+static ssize_t io_writev(struct sd_io *io, const struct iovec *iov, int n)
+{
+	ssize_t put;
+	if (n == 1) {
+		put = send(real_of(io)->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+	} else {
+		struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+		put = sendmsg(real_of(io)->fd, &m, MSG_NOSIGNAL);
+	}
+	return put >= 0 ? put : -(ssize_t)real_err(errno);
+}
+
+static void want_write(struct real_io *r, bool on)
+{
+	if (!r->write_ev && on)
+		r->write_ev = event_new(r->io.loop->base, r->fd, EV_WRITE | EV_PERSIST, on_event, r);
+	if (!r->write_ev)
+		return; /* out of memory: the deadline of the stream ends it */
+	if (on)
+		event_add(r->write_ev, NULL);
+	else
+		event_del(r->write_ev);
+}
+
+static void io_want(struct sd_io *io, unsigned what)
+{
+	struct real_io *r = real_of(io);
+	unsigned changed = r->wanted ^ what;
+	r->wanted = (uint8_t)what;
+	if (changed & SD_IO_READ) {
+		if (what & SD_IO_READ)
+			event_add(&r->read_ev, NULL);
+		else
+			event_del(&r->read_ev);
+	}
+	if (changed & SD_IO_WRITE)
+		want_write(r, what & SD_IO_WRITE);
+}
+
+static enum sd_err io_connected(struct sd_io *io)
+{
+	int err = 0;
+	socklen_t n = sizeof(err);
+	if (getsockopt(real_of(io)->fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0)
+		err = errno;
+	return real_err(err);
+}
+
+static void io_shutdown_write(struct sd_io *io)
+{
+	shutdown(real_of(io)->fd, SHUT_WR);
+}
+
+static void io_close(struct sd_io *io, bool reset)
+{
+	struct real_io *r = real_of(io);
+	struct sd_loop *l = io->loop;
+	event_del(&r->read_ev);
+	if (r->write_ev)
+		event_free(r->write_ev);
+	if (reset) {
+		struct linger hard = {1, 0};
+		setsockopt(r->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	}
+	close(r->fd);
+	free(r);
+	real_fd_freed(l);
+}
+
+static const struct sd_io_ops real_io_ops = {
+    .read = io_read,
+    .writev = io_writev,
+    .want = io_want,
+    .connected = io_connected,
+    .shutdown_write = io_shutdown_write,
+    .close = io_close,
+};
+
+struct sd_io *real_io_new(struct sd_loop *l, int fd)
+{
+	struct real_io *r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->io.ops = &real_io_ops;
+	r->io.loop = l;
+	r->fd = fd;
+	event_assign(&r->read_ev, l->base, fd, EV_READ | EV_PERSIST, on_event, r);
+	return &r->io;
+}
+
+/* ---- addresses ---- */
+
+socklen_t real_sockaddr(const struct sd_addr *a, struct sockaddr_storage *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (a->kind == SD_ADDR_UNIX) {
+		struct sockaddr_un *un = (struct sockaddr_un *)out;
+		un->sun_family = AF_UNIX;
+		memcpy(un->sun_path, a->name, sizeof(un->sun_path) < sizeof(a->name) ? sizeof(un->sun_path)
+										     : sizeof(a->name));
+		return sizeof(*un);
+	}
+	if (a->v6) {
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(a->port);
+		memcpy(&in6->sin6_addr, a->ip, 16);
+		return sizeof(*in6);
+	}
+	struct sockaddr_in *in = (struct sockaddr_in *)out;
+	in->sin_family = AF_INET;
+	in->sin_port = htons(a->port);
+	memcpy(&in->sin_addr, a->ip, 4);
+	return sizeof(*in);
+}
+
+void real_addr_of(const struct sockaddr_storage *ss, struct sd_addr *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->kind = SD_ADDR_UNIX;
+	if (ss->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
+		out->kind = SD_ADDR_INET;
+		out->port = ntohs(in->sin_port);
+		memcpy(out->ip, &in->sin_addr, 4);
+	} else if (ss->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
+		out->kind = SD_ADDR_INET;
+		out->v6 = true;
+		out->port = ntohs(in6->sin6_port);
+		memcpy(out->ip, &in6->sin6_addr, 16);
+	}
+}
+
+/* ---- connecting ---- */
+
+static enum sd_err open_and_connect(const struct sd_addr *addr, int *out, struct sd_error *e)
+{
+	struct sockaddr_storage ss;
+	char text[SD_ADDR_TEXT];
+	socklen_t n = real_sockaddr(addr, &ss);
+	int one = 1;
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return sd_fail(e, real_err(errno), "cannot open a socket: %s", strerror(errno));
+	if (addr->kind == SD_ADDR_INET)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (connect(fd, (struct sockaddr *)&ss, n) < 0 && errno != EINPROGRESS) {
+		int err = errno;
+		close(fd);
+		return sd_fail(e, err == EAGAIN ? SD_EREFUSED : real_err(err), "cannot connect to %s: %s",
+			       sd_addr_format(addr, text), strerror(err));
+	}
+	*out = fd;
+	return SD_OK;
+}
+
+enum sd_err sd_loop_connect(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e)
+{
+	int fd;
+	enum sd_err err = addr->kind == SD_ADDR_INPROC ? real_inproc_connect(l, addr->name, &fd, e)
+						       : open_and_connect(addr, &fd, e);
+	if (err)
+		return err;
+	struct sd_io *io = real_io_new(l, fd);
+	if (!io) {
+		close(fd);
+		return sd_fail(e, SD_ENOMEM, "cannot connect: out of memory");
+	}
+	io->peer = sd_addr_peer(addr);
+	*out = io;
+	return SD_OK;
+}

@@ -1,0 +1,147 @@
+/* loop.h - one thread's turn of events: sockets, timers, messages from other threads.
+ *
+ * A loop belongs to the thread that runs it; only sd_loop_post and sd_loop_stop may be called from elsewhere. What a
+ * callback wants done after itself it defers: deferred tasks run before the loop waits again, so no callback
+ * ever calls back into the room that called it.
+ */
+#ifndef SD_WORLD_LOOP_H
+#define SD_WORLD_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "core/addr.h"
+#include "core/timers.h"
+#include "world.h"
+
+struct sd_loop;
+
+struct sd_loop *sd_loop_new(struct sd_world *w, struct sd_error *e);
+void sd_loop_free(struct sd_loop *l);
+void sd_loop_run(struct sd_loop *l); /* until sd_loop_stop */
+void sd_loop_stop(struct sd_loop *l);
+struct sd_world *sd_loop_world(struct sd_loop *l);
+/* Monotonic time of the callback that runs: read once, when first asked for. */
+int64_t sd_loop_now_ns(struct sd_loop *l);
+/* Bytes any callback may use until it returns: SD_LOOP_SCRATCH of them, one buffer a loop. */
+#define SD_LOOP_SCRATCH 65536
+char *sd_loop_scratch(struct sd_loop *l);
+
+/* Blocks of SD_LOOP_BLOCK bytes, kept for reuse, so that idle connections own no buffers. NULL: out of memory. */
+#define SD_LOOP_BLOCK 4096
+char *sd_loop_block(struct sd_loop *l);
+void sd_loop_block_free(struct sd_loop *l, char *block);
+
+/* ---- timers ---- */
+void sd_loop_timer_set(struct sd_loop *l, struct sd_timer *t, int64_t due_ns);
+void sd_loop_timer_cancel(struct sd_loop *l, struct sd_timer *t);
+
+/* ---- tasks ---- */
+struct sd_task {
+	void (*fn)(struct sd_task *task);
+	struct sd_task *next;
+	bool queued; /* deferring one that is already queued does nothing */
+};
+/* Runs on the loop's thread, in order of posting. From any thread. The task must live until it ran. */
+void sd_loop_post(struct sd_loop *l, struct sd_task *t);
+/* Runs at the end of the current callback. */
+void sd_loop_defer(struct sd_loop *l, struct sd_task *t);
+
+/* ---- sockets ---- */
+#define SD_IO_READ  1u
+#define SD_IO_WRITE 2u
+#define SD_IO_ERROR 4u /* only to ready(): the socket has an error; a read tells which */
+
+/* A non-blocking byte stream. A TLS layer is one of these over another. */
+struct sd_io {
+	const struct sd_io_ops *ops;
+	struct sd_loop *loop;
+	void (*ready)(struct sd_io *io, unsigned what);
+	void *owner;
+	struct sd_peer peer;
+};
+
+struct sd_io_ops {
+	/* > 0: bytes; 0: end of stream; < 0: minus an enum sd_err, -SD_EAGAIN when nothing is there */
+	ssize_t (*read)(struct sd_io *io, void *buf, size_t n);
+	ssize_t (*writev)(struct sd_io *io, const struct iovec *iov, int n);
+	/* Which of SD_IO_READ and SD_IO_WRITE call ready() from now on, each time they are possible. */
+	void (*want)(struct sd_io *io, unsigned what);
+	/* After sd_loop_connect, when first writable: did it work? */
+	enum sd_err (*connected)(struct sd_io *io);
+	void (*shutdown_write)(struct sd_io *io);
+	/* Frees it; `reset` drops what the kernel has not sent (RST). No callback comes afterwards. */
+	void (*close)(struct sd_io *io, bool reset);
+};
+
+/* Begins to connect; ready(SD_IO_WRITE) or (SD_IO_ERROR) says it ended. addr->kind is not SD_ADDR_NAME. */
+enum sd_err sd_loop_connect(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out,
+			    struct sd_error *e);
+
+/* A listening socket of one loop. */
+struct sd_listener;
+struct sd_listener_events {
+	/* A new connection; the callee owns io and sets ready, owner and want. */
+	void (*accepted)(void *arg, struct sd_io *io);
+	/* Accepting paused because descriptors ran out (true), or goes on (false). NULL: nobody asks. */
+	void (*starved)(void *arg, bool paused);
+	void *arg;
+};
+/* shared: several loops listen on the same port (SO_REUSEPORT). addr->port 0 is replaced by the one chosen. */
+enum sd_err sd_loop_listen(struct sd_loop *l, struct sd_addr *addr, bool shared,
+			   const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e);
+/* Stops and starts accepting without closing. */
+void sd_listener_pause(struct sd_listener *s, bool paused);
+void sd_listener_close(struct sd_listener *s);
+
+/* ---- signals; the loop of the main thread only ---- */
+struct sd_signal;
+struct sd_signal *sd_loop_signal(struct sd_loop *l, int signo, void (*fn)(void *arg, int signo), void *arg);
+void sd_signal_free(struct sd_signal *s);
+
+/* ---- what blocks ---- */
+
+/* Up to max_threads helper threads that run what would stop a loop. */
+struct sd_helpers;
+struct sd_helpers *sd_helpers_new(struct sd_world *w, unsigned max_threads);
+void sd_helpers_free(struct sd_helpers *h); /* waits for what runs; what waits is dropped without a call */
+
+struct sd_work {
+	void (*run)(struct sd_work *work);  /* on a helper thread */
+	void (*done)(struct sd_work *work); /* back on the loop */
+	struct sd_loop *loop;
+	struct sd_task task;
+	struct sd_work *next;
+};
+/* False when no thread can be had. */
+bool sd_helpers_submit(struct sd_helpers *h, struct sd_loop *l, struct sd_work *work);
+
+/* Looks a host name up on a helper thread of the world's. */
+struct sd_resolve {
+	struct sd_work work;
+	char host[256];
+	uint16_t port;
+	struct sd_addr found[8];
+	int nfound; /* 0: see err */
+	char err[128];
+	void (*done)(struct sd_resolve *r);
+};
+bool sd_resolve_start(struct sd_loop *l, struct sd_resolve *r);
+
+/* ---- child processes ---- */
+struct sd_process;
+struct sd_process_events {
+	void (*output)(void *arg, bool is_stderr, const char *p, size_t n);
+	/* How it ended: status >= 0 its exit status, < 0 minus the signal. The process is freed afterwards. */
+	void (*exited)(void *arg, int status);
+	void *arg;
+};
+/* Runs argv[0] (a path) in a process group of its own; it gets SIGTERM if this process dies. */
+enum sd_err sd_process_start(struct sd_loop *l, const char *const *argv, const char *const *environ,
+			     const struct sd_process_events *events, struct sd_process **out, struct sd_error *e);
+int64_t sd_process_pid(const struct sd_process *p);
+void sd_process_signal(struct sd_process *p, int signo);
+
+#endif
