@@ -16,7 +16,7 @@ BUILD := build/$(or $(SANITIZER),plain)
 PKGS  := libevent_core yaml-0.1 libcjson
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wpointer-arith -Wstrict-prototypes \
-	-Wmissing-prototypes -Wvla -Wwrite-strings -Wundef -Wformat=2 -Wno-format-nonliteral
+	-Wmissing-prototypes -Wvla -Wwrite-strings -Wundef -Wformat=2 -Wno-format-nonliteral -Wno-missing-field-initializers
 HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection
 LDHARDEN := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 ifeq ($(SANITIZER),)

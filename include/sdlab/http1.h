@@ -9,6 +9,9 @@
  *
  *   bare CR, bare LF, NUL or other control byte, obs-fold, space before the colon,
  *   empty or non-token name, malformed request line, no/duplicate/invalid Host        400
+ *   a target with a space, a control byte, '#' or a byte >= 0x80, or of a form that
+ *   does not go with the method                                                       400
+ *   Content in a CONNECT request                                                      400
  *   Content-Length: not 1*DIGIT, repeated (even when equal), or a list; with TE       400
  *   Content-Length beyond 2^63 - 1                                                    413
  *   Transfer-Encoding in HTTP/1.0, not ending in chunked, chunked twice               400
@@ -18,7 +21,16 @@
  *   a version other than HTTP/1.0 or HTTP/1.1                                         505
  *   an Expect other than 100-continue                                                 417
  *
- * In responses, the same byte rules; any refusal is reported as 502.
+ * Host is uri-host [":" port] with a host that is not empty: a name of RFC 3986 characters, IPv4, or [IPv6];
+ * no user information, no zone, a port up to 65535 or empty. An empty Host is refused in every form of request,
+ * since no http URI has an empty host (RFC 9110 section 4.2.1).
+ *
+ * In responses, the same byte and framing rules; any refusal is reported as 502, also white space before a colon
+ * and obs-fold, which a proxy might otherwise repair. A status code is 100 to 599. The only thing let pass is a
+ * missing space between the status code and an empty reason.
+ *
+ * When several things are wrong, the first in the order of bytes is reported; rules over the whole head come
+ * last. So the verdict does not depend on how the bytes were split over calls.
  */
 #ifndef SDLAB_HTTP1_H
 #define SDLAB_HTTP1_H
@@ -88,7 +100,7 @@ struct sd_http_field {
 
 /* How long the body is (RFC 9112 section 6.3). */
 enum sd_http_framing {
-	SD_HTTP_BODY_NONE,    /* no body follows */
+	SD_HTTP_BODY_NONE,    /* no body follows; also a request with neither length field */
 	SD_HTTP_BODY_LENGTH,  /* exactly content_length bytes follow; content_length may be 0 */
 	SD_HTTP_BODY_CHUNKED, /* the chunked coding follows */
 	SD_HTTP_BODY_CLOSE,   /* responses only: until the connection closes */
@@ -107,7 +119,9 @@ struct sd_http_head {
 	struct sd_slice method_text;
 	struct sd_slice target; /* as received: origin, absolute, authority or asterisk form */
 	struct sd_slice path;   /* the path of an origin or absolute form target, without the query; "/" when
-				   an absolute form has none; "*" for the asterisk form; empty for CONNECT */
+				   an absolute form has none; "*" for the asterisk form, and for OPTIONS of an absolute
+				   form with neither path nor query (RFC 9112 section 3.2.4); empty for CONNECT. "/"
+				   and "*" then point to static bytes */
 	struct sd_slice query;  /* what follows '?', without it; empty when there is none */
 	struct sd_slice host;   /* Host, or the authority of an absolute or authority form target, which wins
 				   (RFC 9112 section 3.2.2); empty in HTTP/1.0 without Host */
@@ -120,11 +134,14 @@ struct sd_http_head {
 	uint64_t content_length;   /* valid when framing is SD_HTTP_BODY_LENGTH; for a response to HEAD or
 				      with status 304 the field's value, with framing SD_HTTP_BODY_NONE */
 	bool has_content_length;   /* a Content-Length field was there */
-	bool keep_alive;           /* persistent after this message, as version and Connection say */
-	bool expect_continue;      /* Expect: 100-continue, HTTP/1.1 only */
-	bool te_trailers;          /* TE: trailers */
-	bool connection_upgrade;   /* Connection names upgrade, and an Upgrade field is there */
-	struct sd_slice upgrade;   /* its value */
+	bool keep_alive;           /* persistent after this message, as version and Connection say; never
+				      with SD_HTTP_BODY_CLOSE */
+	bool expect_continue;      /* requests: Expect: 100-continue, HTTP/1.1 only */
+	bool te_trailers;          /* requests: TE: trailers */
+	bool connection_upgrade;   /* Connection names upgrade, and an Upgrade field is there; in requests,
+				      HTTP/1.1 only */
+	bool connection_nominates; /* Connection names something other than close, keep-alive and upgrade */
+	struct sd_slice upgrade;   /* the first Upgrade field's value */
 	size_t nfields;
 	struct sd_http_field fields[SD_HTTP_MAX_FIELDS];
 	/* after a refusal */
@@ -140,8 +157,10 @@ struct sd_http_head {
  * error_reason. `seen` is the number of bytes that an earlier call already found incomplete (0 at first): only
  * newer bytes are searched for the end, so a client that sends a byte at a time costs O(n), and a forbidden
  * byte (bare CR, bare LF, NUL) or an over-long head is refused as soon as it arrives, not only at the end.
- * Empty lines (CRLF) in front of a request line are skipped, as RFC 9112 section 2.2 asks, two at most.
- * limits may be NULL. Never reads outside buf[0..len). */
+ * Other faults may be reported before the end of the head or only there. A head that is not complete after
+ * max_head bytes is refused, so a buffer of max_head bytes never waits for more. *head is scratch until the
+ * return is > 0. Empty lines (CRLF) in front of a request line are skipped, as RFC 9112 section 2.2 asks, two
+ * at most. limits may be NULL. Never reads outside buf[0..len). */
 ssize_t sd_http_parse_request(const char *buf, size_t len, size_t seen, const struct sd_http_limits *limits,
 			      struct sd_http_head *head);
 
@@ -181,9 +200,10 @@ struct sd_http_chunked {
 /* Decodes from in[0..n): returns how many bytes were consumed (0 only when n is 0 or the body is done), and
  * sets *data to the run of body bytes among them (possibly empty; points into in). Call until all is consumed
  * or c->done; bytes after the body are left alone. SD_HTTP_BAD on anything that is not 1*HEXDIG [ext] CRLF
- * (at most 16 digits without leading "0x", sign or space, value below 2^63; extensions at most 256 bytes and
- * free of control bytes), a missing CRLF after the data, a bare CR or LF, or trailers beyond 8 KiB.
- * Trailers are checked for form and dropped. */
+ * (at most 16 digits without leading "0x", sign or space, value below 2^63; extensions at most 256 bytes a
+ * chunk, counted with the spaces in front, free of control bytes, with quotes closed), a missing CRLF after the
+ * data, a bare CR or LF, or trailers beyond 8 KiB. *data is then empty, c->error says why, and every further
+ * call is refused. Trailers are checked for form and dropped. */
 ssize_t sd_http_chunked_decode(struct sd_http_chunked *c, const char *in, size_t n, struct sd_slice *data);
 
 #endif

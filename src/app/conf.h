@@ -25,9 +25,12 @@ struct sd_conf_sources {
 	const char *const *environ; /* "NAME=value" strings, NULL-terminated; NULL: none */
 	int argc;                   /* options of the command line, without the program and applet names */
 	const char *const *argv;
+	const struct sd_option *elsewhere; /* options the caller took out of argv before, for did-you-mean; or NULL */
 	/* names of a stack: translate a bare service name in an SD_OPT_ADDRESS into an address. Appends to out
 	 * one or several addresses separated by ',' (a scaled service has several; in an SD_OPT_TABLE the row
-	 * is repeated for each, its name suffixed -1, -2 ...); returns false when the name is not known. */
+	 * is repeated for each, its name suffixed -1, -2 ...; in an SD_OPT_LIST the item is; elsewhere several are
+	 * an error); returns false when the name is not known. A row with a string "name" that is not set is
+	 * called like the service. */
 	bool (*resolve_name)(void *arg, const char *name, char *out, size_t out_size);
 	void *resolve_arg;
 };
@@ -35,9 +38,14 @@ struct sd_conf_sources {
 /* Two tables are searched, as one: the applet's, then the one every service shares (either may be NULL).
  * Positional arguments are left: *operands receives pointers into argv, *noperands their number (at most
  * 64; both pointers may be NULL, then a positional is an error). "--" ends the options; "--name=value" and
- * "--name value" both work; -p VALUE for letters; an option that may be abbreviated never is.
+ * "--name value" both work; -p VALUE and -pVALUE for letters; an option that may be abbreviated never is. A word
+ * such as -5 is an operand. Of an option given twice the last wins; lists and tables add up.
+ * A value of higher precedence wins whole: one --backend replaces all rows of the file. Variables of the environment
+ * that are empty count as not set. A null in a file means an empty list, table or group, or no value; where the
+ * table has a default for a single value it is an error.
  * Unknown keys and options are errors, with the nearest known name: did you mean --backend?
- * Errors read "lb.yaml:12:5: interval: expected a duration such as 5s, found \"soon\"", or "--port: expected ...". */
+ * Errors read "lb.yaml:12:5: interval: expected a duration such as 5s, found \"soon\"", or "--port: expected ...".
+ * SD_EUSAGE: the command line is wrong; SD_EINVAL: the file or the environment is; SD_ENOMEM. */
 enum sd_err sd_conf_make(const struct sd_option *table, const struct sd_option *common,
 			 const struct sd_conf_sources *from, struct sd_conf **out, const char **operands,
 			 int *noperands, struct sd_error *e);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/count.h"
 #include "core/http1_write.h"
 
 enum { IDLE, HEAD, BODY, WAIT, DISCARD };
@@ -49,7 +50,7 @@ static void release(struct sd_http_exchange *x)
 {
 	struct sd_http_server *srv = x->server;
 	sd_list_del(&x->link);
-	srv->stats.active--;
+	sd_gauge(&srv->stats.active, -1);
 	free(x);
 	if (srv->paused && !srv->draining && srv->stats.active < srv->conf.max_connections) {
 		srv->paused = false;
@@ -67,8 +68,8 @@ static void release(struct sd_http_exchange *x)
 static struct sd_stream *leave_stream(struct sd_http_exchange *x)
 {
 	struct sd_stream *s = x->stream;
-	x->server->stats.bytes_in += s->bytes_in;
-	x->server->stats.bytes_out += s->bytes_out;
+	sd_count(&x->server->stats.bytes_in, s->bytes_in);
+	sd_count(&x->server->stats.bytes_out, s->bytes_out);
 	s->owner = NULL;
 	return s;
 }
@@ -77,7 +78,7 @@ static void drop(struct sd_http_exchange *x, bool reset)
 {
 	bool tell = in_exchange(x);
 	if (tell) {
-		x->server->stats.aborted++;
+		sd_count(&x->server->stats.aborted, 1);
 		x->out_done = true;
 		if (x->server->handler->gone)
 			x->server->handler->gone(x);
@@ -328,7 +329,7 @@ void sd_http_refuse(struct sd_http_exchange *x, int status, const char *why)
 /* Refuses what never became a request. */
 static void refuse_early(struct sd_http_exchange *x, int status, const char *why)
 {
-	x->server->stats.refused++;
+	sd_count(&x->server->stats.refused, 1);
 	x->state = WAIT;
 	x->method = SD_HTTP_GET;
 	x->minor = 1;
@@ -341,7 +342,7 @@ static void refuse_early(struct sd_http_exchange *x, int status, const char *why
 static void begin_request(struct sd_http_exchange *x, const struct sd_http_head *head)
 {
 	struct sd_http_server *srv = x->server;
-	srv->stats.requests++;
+	sd_count(&srv->stats.requests, 1);
 	x->nrequests++;
 	x->state = BODY;
 	x->method = (uint8_t)head->method;
@@ -377,7 +378,7 @@ static bool hand_request(struct sd_http_exchange *x, struct sd_http_head *head)
 	begin_request(x, head);
 	uint32_t serial = x->nrequests;
 	if (srv->conf.max_body && x->in_left > srv->conf.max_body) {
-		srv->stats.refused++;
+		sd_count(&srv->stats.refused, 1);
 		sd_http_refuse(x, 413, "the body is larger than this server takes");
 		return false;
 	}
@@ -426,7 +427,7 @@ static size_t take_head(struct sd_http_exchange *x, const char *p, size_t n, boo
 static void refuse_body(struct sd_http_exchange *x, int status, const char *why)
 {
 	bool begun = x->out_begun;
-	x->server->stats.refused++;
+	sd_count(&x->server->stats.refused, 1);
 	if (x->state == BODY && !x->out_done && x->server->handler->gone)
 		x->server->handler->gone(x);
 	x->out_done = true;
@@ -553,7 +554,7 @@ static void on_timeout(struct sd_stream *s)
 		drop(x, false);
 		return;
 	}
-	srv->stats.timeouts++;
+	sd_count(&srv->stats.timeouts, 1);
 	if (x->state == HEAD) {
 		refuse_early(x, 408, "the request head took too long");
 	} else if (x->state == BODY && !x->out_begun && !x->paused) {
@@ -622,8 +623,8 @@ void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io)
 		return;
 	}
 	sd_list_add(&srv->connections, &x->link);
-	srv->stats.accepted++;
-	srv->stats.active++;
+	sd_count(&srv->stats.accepted, 1);
+	sd_gauge(&srv->stats.active, 1);
 	sd_stream_deadline(x->stream, after(x, srv->conf.idle_timeout_ns));
 	if (srv->conf.max_connections && srv->stats.active >= srv->conf.max_connections) {
 		srv->paused = true;
@@ -640,7 +641,7 @@ static void on_accepted(void *arg, struct sd_io *io)
 static void on_starved(void *arg, bool paused)
 {
 	struct sd_http_server *srv = arg;
-	srv->stats.starved += paused;
+	sd_count(&srv->stats.starved, paused);
 	if (srv->starved)
 		srv->starved(srv, paused);
 }

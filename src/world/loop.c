@@ -32,6 +32,7 @@ struct sd_loop *sd_loop_new(struct sd_world *w, struct sd_error *e)
 		return NULL;
 	}
 	l->world = w;
+	l->thread = pthread_self();
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	l->base = new_base();
 	l->scratch = malloc(SD_LOOP_SCRATCH);
@@ -56,6 +57,7 @@ void sd_loop_free(struct sd_loop *l)
 {
 	if (!l)
 		return;
+	loop_leave(l);
 	if (l->timer_event)
 		event_free(l->timer_event);
 	if (l->wake_event)
@@ -77,6 +79,7 @@ void sd_loop_free(struct sd_loop *l)
 
 void sd_loop_run(struct sd_loop *l)
 {
+	l->thread = pthread_self();
 	loop_enter(l);
 	loop_leave(l);
 	if (!__atomic_load_n(&l->stopping, __ATOMIC_ACQUIRE))
@@ -90,6 +93,11 @@ void sd_loop_stop(struct sd_loop *l)
 	__atomic_store_n(&l->stopping, true, __ATOMIC_RELEASE);
 	if (write(l->wake_fd, &one, sizeof(one)) < 0)
 		return; /* the counter is full: it will wake all the same */
+}
+
+bool sd_loop_is_mine(struct sd_loop *l)
+{
+	return pthread_equal(l->thread, pthread_self());
 }
 
 struct sd_world *sd_loop_world(struct sd_loop *l)
@@ -216,14 +224,8 @@ void sd_loop_post(struct sd_loop *l, struct sd_task *t)
 		return; /* full: it wakes all the same */
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *arg)
+static void run_posted(struct sd_loop *l)
 {
-	(void)what;
-	struct sd_loop *l = arg;
-	uint64_t count;
-	loop_enter(l);
-	if (read(fd, &count, sizeof(count)) < 0)
-		count = 0; /* somebody's wake-up was taken with an earlier one */
 	pthread_mutex_lock(&l->post_lock);
 	struct sd_task *t = l->posted;
 	l->posted = NULL;
@@ -234,6 +236,24 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 		t->fn(t);
 		t = next;
 	}
+}
+
+void sd_loop_flush(struct sd_loop *l)
+{
+	loop_enter(l);
+	run_posted(l);
+	loop_leave(l);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what;
+	struct sd_loop *l = arg;
+	uint64_t count;
+	loop_enter(l);
+	if (read(fd, &count, sizeof(count)) < 0)
+		count = 0; /* somebody's wake-up was taken with an earlier one */
+	run_posted(l);
 	loop_leave(l);
 	if (__atomic_load_n(&l->stopping, __ATOMIC_ACQUIRE))
 		event_base_loopbreak(l->base);

@@ -22,7 +22,11 @@ struct sd_loop *sd_loop_new(struct sd_world *w, struct sd_error *e);
 void sd_loop_free(struct sd_loop *l);
 void sd_loop_run(struct sd_loop *l); /* until sd_loop_stop */
 void sd_loop_stop(struct sd_loop *l);
+/* Runs what was posted and deferred, without waiting. By the loop's thread, or after it ended. */
+void sd_loop_flush(struct sd_loop *l);
 struct sd_world *sd_loop_world(struct sd_loop *l);
+/* Is the caller on the thread that runs the loop (before it runs: that made it)? */
+bool sd_loop_is_mine(struct sd_loop *l);
 /* Monotonic time of the callback that runs: read once, when first asked for. */
 int64_t sd_loop_now_ns(struct sd_loop *l);
 /* Bytes any callback may use until it returns: SD_LOOP_SCRATCH of them, one buffer a loop. */

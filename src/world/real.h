@@ -18,6 +18,7 @@ struct sd_world {
 struct sd_loop {
 	struct sd_world *world;
 	struct event_base *base;
+	pthread_t thread;
 	int64_t now_ns;
 	bool now_valid; /* now_ns is of the callback that runs */
 	bool stopping;

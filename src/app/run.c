@@ -1,0 +1,444 @@
+#include "run.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin.h"
+#include "dispatch.h"
+
+const struct sd_option sd_common_options[] = {
+    {"bind", SD_OPT_STRING, "127.0.0.1", "the IP to listen on; 0.0.0.0 for every IPv4 address", .meta = "IP"},
+    {"threads", SD_OPT_INT, "1", "worker threads; a connection stays on one", .min = 1, .max = 64},
+    {"admin", SD_OPT_ADDRESS, NULL, "where /metrics and the /-/ endpoints answer; none when not set"},
+    {"max-connections", SD_OPT_INT, "0", "connections at a time a thread, the rest wait; 0 for no limit",
+     .max = 10000000},
+    {"max-body", SD_OPT_SIZE, "0", "largest request body taken; 0 for no limit"},
+    {"head-timeout", SD_OPT_DURATION, "10s", "for a request head, from its first byte"},
+    {"body-timeout", SD_OPT_DURATION, "30s", "between two pieces of a request body"},
+    {"idle-timeout", SD_OPT_DURATION, "60s", "for a client connection between two requests"},
+    {"send-timeout", SD_OPT_DURATION, "60s", "for a client to take an answer that waits"},
+    {"drain-timeout", SD_OPT_DURATION, "30s", "how long SIGTERM waits for requests in progress", .reload = true},
+    {"log-format", SD_OPT_ENUM, "human", "how events are printed", .choices = "human|json"},
+    {"user", SD_OPT_STRING, NULL, "user to become after listening, when started as root", .meta = "NAME"},
+    {0},
+};
+
+/* ---- addresses ---- */
+
+static enum sd_err add_addr(struct sd_run *run, const char *text, struct sd_error *e)
+{
+	return sd_addr_parse(text, "127.0.0.1", &run->addrs[run->naddrs++], e);
+}
+
+static enum sd_err own_addr(struct sd_run *run, struct sd_error *e)
+{
+	char text[SD_ADDR_TEXT];
+	const char *bind = sd_conf_string(run->conf, "bind");
+	int64_t port = sd_conf_int(run->conf, "port");
+	if (run->spec.no_port && !sd_conf_is_set(run->conf, "port"))
+		return SD_OK;
+	if (strncmp(bind, "unix:", 5) == 0)
+		return add_addr(run, bind, e);
+	snprintf(text, sizeof(text), strchr(bind, ':') ? "[%.100s]:%d" : "%.100s:%d", bind, (int)port);
+	enum sd_err err = add_addr(run, text, e);
+	if (!err && run->addrs[0].kind == SD_ADDR_NAME)
+		err = sd_fail(e, SD_EINVAL, "bind: expected an IP address, found \"%s\"", bind);
+	return err;
+}
+
+static enum sd_err make_addrs(struct sd_run *run, struct sd_error *e)
+{
+	enum sd_err err = own_addr(run, e);
+	if (!err && run->spec.extra_addr)
+		err = add_addr(run, run->spec.extra_addr, e);
+	return err;
+}
+
+enum sd_err sd_run_listen_http(struct sd_run *run, struct sd_worker *w, struct sd_http_server *srv,
+			       struct sd_error *e)
+{
+	(void)w;
+	for (int i = 0; i < run->naddrs; i++) {
+		enum sd_err err = sd_http_server_listen(srv, &run->addrs[i], run->nworkers > 1, e);
+		if (err)
+			return err;
+	}
+	return SD_OK;
+}
+
+void sd_run_say_listening(struct sd_run *run)
+{
+	for (int i = 0; i < run->naddrs; i++) {
+		char text[SD_ADDR_TEXT], port[16];
+		const struct sd_addr *a = &run->addrs[i];
+		const char *shown = sd_addr_format(a, text);
+		if (a->kind == SD_ADDR_INET && !a->v6 && a->ip[0] == 127) {
+			snprintf(port, sizeof(port), ":%u", a->port);
+			shown = port;
+		}
+		struct sd_field f[] = {{"address", text, 0}, {"port", NULL, a->port}, {0}};
+		sd_event(run->log, SD_INFO, "listening", f, "Listening on %s", shown);
+	}
+}
+
+/* ---- workers ---- */
+
+static void worker_main(void *arg)
+{
+	struct sd_worker *w = arg;
+	sd_loop_run(w->loop);
+}
+
+static void on_stop_task(struct sd_task *t)
+{
+	struct sd_worker *w = sd_container(t, struct sd_worker, stop_task);
+	w->run->spec.applet->service->stop(w->run->self, w);
+	sd_loop_stop(w->loop);
+}
+
+static void on_drain_task(struct sd_task *t)
+{
+	struct sd_worker *w = sd_container(t, struct sd_worker, drain_task);
+	w->run->spec.applet->service->drain(w->run->self, w);
+}
+
+static void all_drained(struct sd_run *run)
+{
+	sd_loop_timer_cancel(run->spec.control, &run->drain_timer);
+	void (*fn)(struct sd_run *, void *) = run->on_drained;
+	run->on_drained = NULL;
+	if (fn)
+		fn(run, run->on_drained_arg);
+}
+
+static void on_worker_drained(struct sd_task *t)
+{
+	struct sd_worker *w = sd_container(t, struct sd_worker, drained_task);
+	w->drained = true;
+	for (unsigned i = 0; i < w->run->nworkers; i++)
+		if (!w->run->workers[i].drained)
+			return;
+	all_drained(w->run);
+}
+
+void sd_worker_drained(struct sd_worker *w)
+{
+	sd_loop_post(w->run->spec.control, &w->drained_task);
+}
+
+static void on_drain_timeout(struct sd_timer *t)
+{
+	struct sd_run *run = sd_container(t, struct sd_run, drain_timer);
+	sd_event(run->log, SD_WARN, "drain_timeout", NULL, "Requests were still in progress after drain-timeout");
+	all_drained(run);
+}
+
+static enum sd_err make_worker(struct sd_run *run, unsigned i, struct sd_error *e)
+{
+	struct sd_worker *w = &run->workers[i];
+	w->run = run;
+	w->index = i;
+	w->drained_task.fn = on_worker_drained;
+	w->drain_task.fn = on_drain_task;
+	w->stop_task.fn = on_stop_task;
+	w->loop = sd_loop_new(run->spec.world, e);
+	if (!w->loop)
+		return e ? e->code : SD_ENOMEM;
+	enum sd_err err = run->spec.applet->service->start(run->self, w, e);
+	w->started = err == SD_OK;
+	return err;
+}
+
+static enum sd_err start_workers(struct sd_run *run, struct sd_error *e)
+{
+	run->nworkers = (unsigned)sd_conf_int(run->conf, "threads");
+	run->workers = calloc(run->nworkers, sizeof(*run->workers));
+	if (!run->workers) {
+		run->nworkers = 0;
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	}
+	for (unsigned i = 0; i < run->nworkers; i++) {
+		enum sd_err err = make_worker(run, i, e);
+		if (err)
+			return err;
+	}
+	return SD_OK;
+}
+
+static enum sd_err start_threads(struct sd_run *run, struct sd_error *e)
+{
+	for (unsigned i = 0; i < run->nworkers; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "%.10s-%u", run->name, i);
+		enum sd_err err = sd_thread_start(run->spec.world, name, worker_main, &run->workers[i],
+						  &run->workers[i].thread, e);
+		if (err)
+			return err;
+	}
+	return SD_OK;
+}
+
+static void stop_workers(struct sd_run *run)
+{
+	for (unsigned i = 0; i < run->nworkers; i++) {
+		struct sd_worker *w = &run->workers[i];
+		if (w->thread)
+			sd_loop_post(w->loop, &w->stop_task);
+		else if (w->started)
+			run->spec.applet->service->stop(run->self, w);
+	}
+	for (unsigned i = 0; i < run->nworkers; i++)
+		if (run->workers[i].thread)
+			sd_thread_join(run->workers[i].thread);
+}
+
+/* ---- life ---- */
+
+static enum sd_err make_names(struct sd_run *run, struct sd_error *e)
+{
+	const char *applet = run->spec.applet->name;
+	run->name = strdup(run->spec.name ? run->spec.name : applet);
+	run->tag = strdup(applet);
+	if (!run->name || !run->tag)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	for (char *c = run->tag; *c; c++)
+		*c = (char)toupper((unsigned char)*c);
+	run->log = sd_log_new(run->spec.events, run->tag, run->name, run->spec.prefix, run->spec.colour);
+	return run->log ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
+}
+
+static enum sd_err start_admin(struct sd_run *run, struct sd_error *e)
+{
+	const char *addr = sd_conf_string(run->conf, "admin");
+	if (!addr)
+		return SD_OK;
+	struct sd_admin_spec spec = {
+	    .control = run->spec.control,
+	    .events = run->spec.events,
+	    .addr = addr,
+	    .routes = run->spec.applet->service->routes,
+	    .run = run,
+	};
+	enum sd_err err = sd_admin_start(&spec, &run->admin, e);
+	return err ? (sd_wrap(e, "admin"), err) : SD_OK;
+}
+
+static enum sd_err drop_user(struct sd_run *run, struct sd_error *e)
+{
+	const char *user = sd_conf_string(run->conf, "user");
+	return user ? sd_world_drop_to_user(run->spec.world, user, e) : SD_OK;
+}
+
+static enum sd_err start(struct sd_run *run, struct sd_error *e)
+{
+	const struct sd_service *service = run->spec.applet->service;
+	enum sd_err err = make_names(run, e);
+	if (!err)
+		err = make_addrs(run, e);
+	if (!err)
+		err = service->create(run, run->conf, &run->self, e);
+	if (!err)
+		err = start_workers(run, e);
+	if (!err)
+		err = start_admin(run, e);
+	if (!err)
+		err = drop_user(run, e);
+	if (!err)
+		err = start_threads(run, e);
+	if (err)
+		return err;
+	run->listening = true;
+	if (service->started)
+		service->started(run->self);
+	if (run->admin) {
+		char text[SD_ADDR_TEXT];
+		sd_event(run->log, SD_INFO, "admin_listening", NULL, "Admin on %s",
+			 sd_addr_format(sd_admin_addr(run->admin), text));
+	}
+	return SD_OK;
+}
+
+enum sd_err sd_run_start(const struct sd_run_spec *spec, struct sd_run **out, struct sd_error *e)
+{
+	struct sd_run *run = calloc(1, sizeof(*run));
+	if (!run)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	run->spec = *spec;
+	run->conf = spec->conf;
+	run->drain_timer.fn = on_drain_timeout;
+	run->started_ns = sd_world_mono_ns(spec->world);
+	enum sd_err err = start(run, e);
+	if (err) {
+		sd_run_free(run);
+		return err;
+	}
+	*out = run;
+	return SD_OK;
+}
+
+void sd_run_free(struct sd_run *run)
+{
+	if (!run)
+		return;
+	sd_loop_timer_cancel(run->spec.control, &run->drain_timer);
+	sd_admin_free(run->admin);
+	stop_workers(run);
+	sd_loop_flush(run->spec.control);
+	/* What workers left to do at the end of their last turn (closing streams) is done before their service goes. */
+	for (unsigned i = 0; i < run->nworkers; i++)
+		if (run->workers[i].loop)
+			sd_loop_flush(run->workers[i].loop);
+	if (run->self)
+		run->spec.applet->service->destroy(run->self);
+	for (unsigned i = 0; i < run->nworkers; i++)
+		sd_loop_free(run->workers[i].loop);
+	sd_conf_free(run->loaded);
+	free(run->workers);
+	free(run->name);
+	free(run->tag);
+	free(run);
+}
+
+void sd_run_drain(struct sd_run *run, void (*fn)(struct sd_run *run, void *arg), void *arg)
+{
+	run->on_drained = fn;
+	run->on_drained_arg = arg;
+	if (run->draining)
+		return;
+	run->draining = true;
+	sd_event(run->log, SD_INFO, "draining", NULL, "Draining");
+	sd_loop_timer_set(run->spec.control, &run->drain_timer,
+			  sd_loop_now_ns(run->spec.control) + sd_conf_int(run->conf, "drain-timeout"));
+	for (unsigned i = 0; i < run->nworkers; i++)
+		sd_loop_post(run->workers[i].loop, &run->workers[i].drain_task);
+}
+
+/* ---- reload ---- */
+
+static void say_fixed(void *arg, const char *path)
+{
+	struct sd_run *run = arg;
+	struct sd_field f[] = {{"option", path, 0}, {0}};
+	sd_event(run->log, SD_WARN, "reload_ignored", f, "%s changes only with a restart; the old value stays", path);
+}
+
+static enum sd_err try_reload(struct sd_run *run, struct sd_conf **out, struct sd_error *e)
+{
+	const struct sd_applet *applet = run->spec.applet;
+	if (!run->spec.load || !applet->service->reload)
+		return sd_fail(e, SD_EUNSUPPORTED, "nothing in %s can be changed by a reload", applet->name);
+	enum sd_err err = run->spec.load->load(run->spec.load, out, e);
+	if (!err && applet->check)
+		err = applet->check(*out, e);
+	if (!err)
+		err = applet->service->reload(run->self, *out, e);
+	if (err) {
+		sd_conf_free(*out);
+		*out = NULL;
+	}
+	return err;
+}
+
+enum sd_err sd_run_reload(struct sd_run *run, struct sd_error *e)
+{
+	struct sd_conf *conf = NULL;
+	struct sd_error local = {0};
+	if (!e)
+		e = &local;
+	enum sd_err err = try_reload(run, &conf, e);
+	if (err) {
+		run->failed_reloads++;
+		struct sd_field f[] = {{"error", e->text, 0}, {0}};
+		sd_event(run->log, SD_ERROR, "reload_failed", f, "Reload failed, the old configuration stays: %s",
+			 e->text);
+		return err;
+	}
+	sd_conf_diff_fixed(run->conf, conf, say_fixed, run);
+	sd_conf_free(run->loaded);
+	run->conf = run->loaded = conf;
+	run->reloads++;
+	sd_event(run->log, SD_INFO, "reloaded", NULL, "Reloaded %s",
+		 run->spec.load->file ? run->spec.load->file : "the configuration");
+	return SD_OK;
+}
+
+/* ---- for services ---- */
+
+bool sd_run_ready(struct sd_run *run)
+{
+	const struct sd_service *service = run->spec.applet->service;
+	return run->listening && !run->draining && (!service->ready || service->ready(run->self));
+}
+
+const char *sd_run_label(const struct sd_run *run, char *out, size_t n)
+{
+	char value[128];
+	snprintf(out, n, "service=\"%s\"", sd_metrics_label(run->name, value, sizeof(value)));
+	return out;
+}
+
+void sd_run_metrics(struct sd_run *run, struct sd_metrics *m)
+{
+	char label[160];
+	sd_run_label(run, label, sizeof(label));
+	sd_metrics_family(m, "sdlab_up_seconds", "gauge", "Time since the service started");
+	sd_metrics_add(m, (double)(sd_world_mono_ns(run->spec.world) - run->started_ns) / 1e9, "%s", label);
+	sd_metrics_family(m, "sdlab_reloads_total", "counter", "Reloads of the configuration, by result");
+	sd_metrics_add(m, (double)run->reloads, "%s,result=\"ok\"", label);
+	sd_metrics_add(m, (double)run->failed_reloads, "%s,result=\"failed\"", label);
+	if (run->spec.applet->service->metrics)
+		run->spec.applet->service->metrics(run->self, m);
+}
+
+void sd_run_http_conf(const struct sd_run *run, struct sd_http_server_conf *out)
+{
+	const struct sd_conf *conf = run->conf;
+	*out = sd_http_server_defaults;
+	out->max_body = (uint64_t)sd_conf_int(conf, "max-body");
+	out->max_connections = (uint32_t)sd_conf_int(conf, "max-connections");
+	out->head_timeout_ns = sd_conf_int(conf, "head-timeout");
+	out->body_timeout_ns = sd_conf_int(conf, "body-timeout");
+	out->idle_timeout_ns = sd_conf_int(conf, "idle-timeout");
+	out->send_timeout_ns = sd_conf_int(conf, "send-timeout");
+}
+
+static const struct http_family {
+	const char *name, *type, *help;
+	size_t offset;
+} http_families[] = {
+#define F(field, name, help)                                                                                 \
+	{                                                                                                    \
+		"sdlab_http_" name, "counter", help, offsetof(struct sd_http_server_stats, field)            \
+	}
+    F(accepted, "connections_total", "Connections accepted"),
+    F(requests, "requests_total", "Requests whose head was read"),
+    F(refused, "refused_total", "Requests refused because they broke a rule or a limit"),
+    F(timeouts, "timeouts_total", "Connections that were too slow"),
+    F(aborted, "aborted_total", "Requests whose client left before the end"),
+    F(starved, "accept_pauses_total", "Times accepting paused because descriptors ran out"),
+    F(bytes_in, "received_bytes_total", "Bytes read from connections that ended"),
+    F(bytes_out, "sent_bytes_total", "Bytes written to connections that ended"),
+#undef F
+};
+
+void sd_run_http_metrics(struct sd_run *run, struct sd_metrics *m, const struct sd_http_server *const *servers,
+			 unsigned n)
+{
+	char label[160];
+	sd_run_label(run, label, sizeof(label));
+	for (size_t i = 0; i < sizeof(http_families) / sizeof(http_families[0]); i++) {
+		const struct http_family *f = &http_families[i];
+		uint64_t sum = 0;
+		for (unsigned k = 0; k < n; k++)
+			sum += sd_count_read((const uint64_t *)((const char *)&servers[k]->stats + f->offset));
+		sd_metrics_family(m, f->name, f->type, f->help);
+		sd_metrics_add(m, (double)sum, "%s", label);
+	}
+	uint64_t active = 0;
+	for (unsigned k = 0; k < n; k++)
+		active += sd_gauge_read(&servers[k]->stats.active);
+	sd_metrics_family(m, "sdlab_http_connections", "gauge", "Connections open now");
+	sd_metrics_add(m, (double)active, "%s", label);
+}

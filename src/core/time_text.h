@@ -1,0 +1,16 @@
+/* time_text.h - times as text, without libc's calendar (which reads the environment). */
+#ifndef SD_CORE_TIME_TEXT_H
+#define SD_CORE_TIME_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SD_TIME_TEXT 32
+
+/* RFC 3339 in UTC with milliseconds: 2026-11-21T22:13:57.123Z. Returns the length. */
+size_t sd_time_text(char out[SD_TIME_TEXT], int64_t wall_ns);
+
+/* Days since 1970-01-01 to year, month (1-12) and day (1-31). */
+void sd_civil_from_days(int64_t days, int *year, unsigned *month, unsigned *day);
+
+#endif

@@ -1,0 +1,214 @@
+#!/usr/bin/env bash
+# Runs the tests, one after another, each with a deadline, and says in one line what came of each.
+#
+#   test/run.sh [--only unit|cli|interop|examples|man|lint|sim] BIN
+#
+# The last line is `N passed, N failed`, with `, N skipped` when some were: those that need a server or client that is
+# not installed. In CI (CI is set) a skip is a failure. Unit tests are counted check by check.
+set -u
+
+usage() {
+  echo 'usage: test/run.sh [--only unit|cli|interop|examples|man|lint|sim] BIN' >&2
+  exit 2
+}
+
+only=
+bin=
+while [ $# -gt 0 ]; do
+  case $1 in
+  --only)
+    [ $# -ge 2 ] || usage
+    only=$2
+    shift 2
+    ;;
+  -*) usage ;;
+  *)
+    [ -z "$bin" ] || usage
+    bin=$1
+    shift
+    ;;
+  esac
+done
+case $only in
+'' | unit | cli | interop | examples | man | lint | sim) ;;
+*) usage ;;
+esac
+[ -n "$bin" ] || usage
+[ -x "$bin" ] || {
+  echo "test/run.sh: $bin is not there; run make first" >&2
+  exit 1
+}
+bin=$(cd "$(dirname "$bin")" && pwd)/$(basename "$bin")
+build=$(dirname "$bin")
+cd "$(dirname "$0")/.." || exit 1
+
+limit=${TEST_TIMEOUT:-120} # seconds for one test
+case $build in
+*address* | *undefined* | *thread*)
+  limit=$((limit * 2))
+  export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-5}
+  ;;
+esac
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/sdlab-run.XXXXXX") || exit 1
+trap 'rm -rf "$tmp"' EXIT
+passed=0 failed=0 skipped=0
+
+wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
+
+seconds_since() {
+  local now=${EPOCHREALTIME/[.,]/}
+  local tenths=$(((now - $1 + 50000) / 100000))
+  echo "$((tenths / 10)).$((tenths % 10))s"
+}
+
+show_log() { sed 's/^/    /' "$tmp/log"; }
+
+# test NAME COMMAND...: 0 is ok, 77 a skip, anything else a failure. Programs that report checks are counted by these.
+test_one() {
+  local name=$1 begin=${EPOCHREALTIME/[.,]/} status checks bad why
+  shift
+  timeout -k 5 "$limit" "$@" >"$tmp/log" 2>&1 </dev/null
+  status=$?
+  if [ "$status" -eq 77 ]; then
+    why=$(sed -n 's/^skip: *//p' "$tmp/log" | tail -n 1)
+    if [ -n "${CI:-}" ]; then
+      failed=$((failed + 1))
+      echo "FAIL $name: skipped in CI: ${why:-no reason given}"
+    else
+      skipped=$((skipped + 1))
+      echo "skip $name: ${why:-no reason given}"
+    fi
+    return
+  fi
+  read -r checks bad < <(awk '
+    match($0, /^[0-9]+%: Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+$/) {
+      gsub(/[^0-9 ]/, ""); checks += $2; bad += $3 + $4
+    }
+    END { print checks + 0, bad + 0 }' "$tmp/log")
+  if [ "$status" -eq 0 ] && [ "$bad" -eq 0 ]; then
+    [ "$checks" -gt 0 ] || checks=1
+    passed=$((passed + checks))
+    echo "ok $name ($(seconds_since "$begin"))"
+    return
+  fi
+  [ "$bad" -gt 0 ] || {
+    bad=1
+    checks=$((checks + 1))
+  }
+  passed=$((passed + checks - bad))
+  failed=$((failed + bad))
+  if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+    echo "FAIL $name: not done after $limit s"
+  else
+    echo "FAIL $name (exit status $status)"
+  fi
+  show_log
+}
+
+# Only programs whose source is still there: a build folder may hold older ones.
+run_units() { # PREFIX
+  local source program
+  for source in test/unit/"$1"*.c; do
+    [ -e "$source" ] || continue
+    program=$build/unit/$(basename "$source" .c)
+    if [ -x "$program" ]; then
+      test_one "unit/$(basename "$program")" "$program"
+    else
+      failed=$((failed + 1))
+      echo "FAIL unit/$(basename "$program"): $program is not built"
+    fi
+  done
+}
+
+run_scripts() { # FOLDER
+  local script
+  for script in test/"$1"/*.sh; do
+    [ -e "$script" ] || continue
+    test_one "$1/$(basename "$script" .sh)" "$script" "$bin"
+  done
+}
+
+# check_example FILE: a file with services is a stack; any other begins with the name of its applet.
+check_example() {
+  local file=$1 name base best=''
+  if grep -q '^services:' "$file"; then
+    "$bin" up "$file" --check-config
+    return
+  fi
+  base=$(basename "$file" .yaml)
+  for name in $("$bin" list --names); do
+    case $base in
+    "$name" | "$name"[-._]*) [ "${#name}" -gt "${#best}" ] && best=$name ;;
+    esac
+  done
+  if [ -z "$best" ]; then
+    echo "$file: neither a stack nor named after an applet"
+    return 1
+  fi
+  "$bin" "$best" --config "$file" --check-config
+}
+
+# check_man APPLET: its page is there, lists the options that the program has, and is well formed.
+check_man() {
+  local page=man/sdlab-$1.1
+  [ -e "$page" ] || {
+    echo "$page is missing"
+    return 1
+  }
+  sed -n '/^\.\\" options begin/,/^\.\\" options end/p' "$page" | sed '1d;$d' >"$tmp/man.page"
+  "$bin" man-options "$1" >"$tmp/man.program" || return 1
+  diff -u --label "$page" --label "sdlab man-options $1" "$tmp/man.page" "$tmp/man.program"
+}
+
+check_page() {
+  local found
+  grep -q '^\.Dd\|^\.TH' "$1" || {
+    echo "$1 is not a manual page"
+    return 1
+  }
+  command -v mandoc >/dev/null 2>&1 || return 0
+  found=$(mandoc -Tlint -W warning "$1" 2>&1 | grep -E ': (WARNING|ERROR|UNSUPP): ')
+  [ -z "$found" ] || {
+    printf '%s\n' "$found"
+    return 1
+  }
+}
+
+# A function of this script as a test.
+test_function() { # NAME FUNCTION ARGUMENT
+  export -f "${2?}"
+  export bin tmp
+  test_one "$1" bash -c "$2 \"\$1\"" - "$3"
+}
+
+if wanted lint; then test_one lint test/lint.sh --quick; fi
+if wanted unit; then run_units test_; fi
+if [ "$only" = sim ]; then run_units test_sim_; fi
+if wanted sim; then run_scripts sim; fi
+if wanted examples; then
+  for file in examples/*.yaml; do
+    [ ! -e "$file" ] || test_function "$file" check_example "$file"
+  done
+fi
+if wanted man; then
+  for name in $("$bin" list --names); do
+    [ ! -d "applets/$name" ] || test_function "man/sdlab-$name.1 options" check_man "$name"
+  done
+  for file in man/*.[1-8]; do
+    [ ! -e "$file" ] || test_function "$file" check_page "$file"
+  done
+  if ! command -v mandoc >/dev/null 2>&1; then
+    if [ -n "${CI:-}" ]; then failed=$((failed + 1)); else skipped=$((skipped + 1)); fi
+    echo 'skip man/lint: needs package mandoc'
+  fi
+fi
+if wanted cli; then run_scripts cli; fi
+if wanted interop; then run_scripts interop; fi
+
+printf '%d passed, %d failed' "$passed" "$failed"
+[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
+printf '\n'
+[ "$failed" -eq 0 ]
