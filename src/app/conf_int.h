@@ -93,6 +93,9 @@ enum sd_err sd_conf_set_defaults(struct sd_conf_maker *m, struct sd_conf *conf);
 enum sd_err sd_conf_check_required(struct sd_conf_maker *m, const struct sd_conf *conf,
 				   const struct sd_conf_place *at);
 
+/* Required, and without a value; an empty list or table is none. */
+bool sd_conf_is_missing(const struct sd_conf_value *v);
+
 /* "<place>: <formatted>". SD_EUSAGE for the command line, else SD_EINVAL. A bad default aborts. */
 enum sd_err sd_conf_fail(struct sd_conf_maker *m, const struct sd_conf_place *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -189,7 +189,7 @@ static bool any_set(const struct sd_conf *conf)
 	return false;
 }
 
-static bool is_missing(const struct sd_conf_value *v)
+bool sd_conf_is_missing(const struct sd_conf_value *v)
 {
 	bool many = v->opt->type == SD_OPT_LIST || v->opt->type == SD_OPT_TABLE;
 
@@ -217,7 +217,7 @@ static enum sd_err check_missing(struct sd_conf_maker *m, const struct sd_conf *
 		snprintf(sub_arg, sizeof sub_arg, "%s-%s", arg, sd_option_arg(v->opt));
 		if (v->group && (v->opt->required || any_set(v->group)))
 			err = check_missing(m, v->group, at, sub_path, sub_arg);
-		if (!is_missing(v))
+		if (!sd_conf_is_missing(v))
 			continue;
 		struct sd_conf_place part = *at;
 		/* Without a file and outside of a row it is the command line that lacks an option. */

@@ -95,11 +95,21 @@ static void print_scalar(FILE *out, const struct sd_conf_value *v)
 		print_text(out, v->text);
 }
 
+/* A group that lacks something it requires is one that nobody set. Printed as if it were there, it would be refused
+ * when read back. */
+static bool is_absent(const struct sd_conf_value *v)
+{
+	for (size_t i = 0; i < v->group->count; i++)
+		if (sd_conf_is_missing(&v->group->values[i]))
+			return true;
+	return false;
+}
+
 static void end_line(const struct printer *p, const struct sd_conf_value *v)
 {
-	if (p->origins && !v->group) {
+	if (p->origins && (!v->group || is_absent(v))) {
 		fputs("  # ", p->out);
-		for (const char *o = !v->has ? "not set" : v->origin ? v->origin : "default"; *o; o++)
+		for (const char *o = v->group || !v->has ? "not set" : v->origin ? v->origin : "default"; *o; o++)
 			fputc((unsigned char)*o < 0x20 || *o == 0x7f ? '?' : *o, p->out);
 	}
 	fputc('\n', p->out);
@@ -134,12 +144,10 @@ static void print_value(const struct printer *p, const struct sd_conf_value *v, 
 {
 	fprintf(p->out, "%s:", v->opt->name);
 	if (v->group) {
-		if (v->group->count) {
-			end_line(p, v);
+		fputs(is_absent(v) ? " null" : "", p->out);
+		end_line(p, v);
+		if (!is_absent(v))
 			print_conf(p, v->group, indent + 2, false);
-		} else {
-			fputs(" {}\n", p->out);
-		}
 	} else if (v->opt->type == SD_OPT_LIST || v->opt->type == SD_OPT_TABLE) {
 		print_many(p, v, indent);
 	} else {
@@ -218,7 +226,7 @@ static cJSON *json_many(const struct sd_conf_value *v)
 static cJSON *json_value(const struct sd_conf_value *v)
 {
 	if (v->group)
-		return json_conf(v->group);
+		return is_absent(v) ? cJSON_CreateNull() : json_conf(v->group);
 	if (v->opt->type == SD_OPT_LIST || v->opt->type == SD_OPT_TABLE)
 		return json_many(v);
 	return json_scalar(v);

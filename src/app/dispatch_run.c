@@ -11,8 +11,8 @@
 
 const struct sd_option sd_dispatch_service_options[] = {
     {"config", SD_OPT_FILE, NULL, "read options from this YAML or JSON file", .letter = 'c'},
-    {"check-config", SD_OPT_BOOL, NULL, "say whether the configuration is right, and exit", .letter = 0},
-    {"print-config", SD_OPT_BOOL, NULL, "print every value and where it comes from, and exit", .letter = 0},
+    {"check-config", SD_OPT_BOOL, NULL, "say whether the configuration is right, and exit"},
+    {"print-config", SD_OPT_BOOL, NULL, "print every value and where it comes from, and exit"},
     {"help", SD_OPT_BOOL, NULL, "print this help, and exit", .letter = 'h'},
     {0},
 };

@@ -352,7 +352,7 @@ static void begin_request(struct sd_http_exchange *x, const struct sd_http_head 
 	x->in_left = head->framing == SD_HTTP_BODY_LENGTH ? head->content_length : 0;
 	x->in_done = head->framing == SD_HTTP_BODY_NONE || (head->framing == SD_HTTP_BODY_LENGTH && !x->in_left);
 	x->expect = head->expect_continue && !x->in_done;
-	x->out_begun = x->out_done = x->paused = x->out_chunked = false;
+	x->out_begun = x->out_done = x->paused = x->out_chunked = x->defer_continue = false;
 	x->out_left = 0;
 	x->user = NULL;
 	if (head->framing == SD_HTTP_BODY_CHUNKED)
@@ -393,7 +393,7 @@ static bool hand_request(struct sd_http_exchange *x, struct sd_http_head *head)
 		srv->handler->end(x);
 		return s->owner == x;
 	}
-	if (x->state == BODY && x->expect && !x->out_begun && !x->paused)
+	if (x->state == BODY && x->expect && !x->out_begun && !x->paused && !x->defer_continue)
 		sd_http_interim(x, 100, "");
 	return true;
 }
@@ -592,7 +592,7 @@ void sd_http_body_resume(struct sd_http_exchange *x)
 	x->paused = false;
 	if (x->in_done)
 		return;
-	if (x->expect && !x->out_begun)
+	if (x->expect && !x->out_begun && !x->defer_continue)
 		sd_http_interim(x, 100, "");
 	sd_stream_deadline(x->stream, after(x, x->server->conf.body_timeout_ns));
 	if (!x->in_data)

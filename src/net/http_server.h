@@ -78,6 +78,7 @@ struct sd_http_exchange {
 	uint8_t state, method, minor, framing;
 	bool keep_alive, in_done, out_begun, out_done, out_chunked, out_body, out_known;
 	bool expect, paused, in_data, has_length_field;
+	bool defer_continue; /* set in request(): the handler itself says when 100 Continue goes out */
 };
 
 void sd_http_server_init(struct sd_http_server *srv, struct sd_loop *loop, const struct sd_http_server_conf *conf,

@@ -1,0 +1,209 @@
+/* lb.h - what the files of the load balancer share.
+ *
+ *	control loop                                  each worker
+ *	lb, backends with health and their checks --> immutable snapshot, by message --> balancer, peers with pools
+ *	            ^                                                                        |
+ *	            +------------------- "n requests failed in a row", by message -----------+
+ *
+ * A backend lives as long as any snapshot names it. It keeps health, counters and what an operator said of it over
+ * reloads, as long as its name and address stay. A worker owns one peer for each backend of its snapshot; a peer that
+ * is no longer named finishes its calls and goes.
+ */
+#ifndef LB_H
+#define LB_H
+
+#include "app/run.h"
+#include "core/health.h"
+#include "net/http_client.h"
+#include "sdlab/balance.h"
+
+#define LB_MAX_THREADS 64
+#define LB_LABEL       64
+
+struct lb;
+struct lb_worker;
+
+/* Counters of one backend, written by one worker. */
+struct lb_cell {
+	uint64_t requests;  /* calls begun */
+	uint64_t codes[6];  /* answers by first digit; [0]: none */
+	uint64_t refused, timeouts, broken, garbage; /* why there was none */
+	uint64_t retried;   /* of those, tried elsewhere */
+	uint64_t bytes_in, bytes_out;
+	uint32_t inflight;
+	struct sd_histogram latency;
+} __attribute__((aligned(64)));
+
+enum lb_admin_state { LB_READY, LB_DRAINED };
+
+struct lb_backend {
+	uint64_t id;
+	uint32_t refs; /* atomic: snapshots and peers that name it */
+	char *name, *address; /* as written */
+	char label[LB_LABEL]; /* how it is called in lines: "8081" */
+	struct sd_addr addr;  /* as parsed; kind SD_ADDR_NAME is resolved first */
+	uint32_t conns;       /* atomic: connections of all workers, counted only under max_connections */
+	unsigned nthreads;
+	struct lb_cell *cells; /* one a thread */
+	/* control loop only */
+	struct lb *lb;
+	struct sd_link link; /* in lb->backends */
+	struct sd_health health;
+	enum lb_admin_state admin;
+	struct sd_addr resolved; /* kind SD_ADDR_NONE: not yet */
+	struct lb_check *check;
+	uint32_t weight, max_connections;
+	bool listed; /* in the configuration in force */
+};
+
+/* One backend as a snapshot sees it. */
+struct lb_entry {
+	struct lb_backend *backend;
+	struct sd_addr addr;
+	uint32_t weight, max_connections;
+	bool usable;
+};
+
+enum lb_mode { LB_HTTP, LB_TCP };
+enum lb_check_type { LB_CHECK_AUTO, LB_CHECK_HTTP, LB_CHECK_TCP, LB_CHECK_NONE };
+
+/* Everything a worker needs to know; never changed once made. */
+struct lb_snapshot {
+	uint32_t refs; /* atomic */
+	enum sd_balance_algorithm algorithm;
+	uint32_t retries, queue_size, eject_failures;
+	uint64_t retry_buffer;
+	int64_t queue_timeout_ns, retry_after_s, tunnel_timeout_ns;
+	struct sd_http_pool_conf pool;
+	size_t ntrusted;
+	struct sd_cidr *trusted;
+	size_t n;
+	struct lb_entry entries[];
+};
+
+struct lb_rules {
+	struct sd_health_rules health;
+	enum lb_check_type type;
+	int64_t interval_ns, timeout_ns;
+	double jitter, max_ejected;
+	char path[256], host[128];
+	int status_low, status_high;
+};
+
+struct lb {
+	struct sd_run *run;
+	enum lb_mode mode;
+	const struct sd_conf *conf; /* in force */
+	struct lb_rules rules;
+	struct lb_snapshot *now;
+	struct sd_link backends;
+	uint64_t next_id;
+	struct sd_http_head check_head; /* answers to checks are parsed here */
+	unsigned nworkers;
+	struct lb_worker *workers[LB_MAX_THREADS];
+	struct sd_timer tick; /* ends ejections */
+	bool stopping;
+};
+
+/* ---- lb_conf.c ---- */
+enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e);
+enum sd_err lb_rules_make(const struct sd_conf *conf, enum lb_mode mode, struct lb_rules *out, struct sd_error *e);
+/* Finds or makes the backends a configuration names, and marks exactly those as listed. */
+enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e);
+struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e);
+void lb_snapshot_release(struct lb_snapshot *s);
+void lb_backend_release(struct lb_backend *b);
+void lb_labels(struct lb *lb);
+
+/* ---- lb_control.c ---- */
+enum sd_err lb_reload(void *self, const struct sd_conf *conf, struct sd_error *e);
+/* Ends ejections whose time is over. */
+void lb_tick(struct sd_timer *t);
+/* Something about the backends changed: a new snapshot for all workers. */
+void lb_publish(struct lb *lb);
+/* Prints and publishes what a change of health means. */
+void lb_health_changed(struct lb_backend *b, enum sd_health_change change);
+/* From a worker: this backend failed n requests in a row. */
+void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, uint32_t n);
+
+/* ---- lb_check.c ---- */
+void lb_check_begin(struct lb_backend *b);
+void lb_check_end(struct lb_backend *b);
+
+/* ---- lb_admin.c ---- */
+extern const struct sd_admin_route lb_routes[];
+void lb_metrics(void *self, struct sd_metrics *m);
+bool lb_ready(void *self);
+
+/* ---- lb_worker.c ---- */
+
+/* A backend as one worker sees it. */
+struct lb_peer {
+	struct lb_backend *backend;
+	struct lb_cell *cell;
+	struct sd_http_pool pool;
+	struct sd_link link; /* in worker->peers or worker->leaving */
+	uint32_t failed_in_a_row, max_connections;
+	size_t index; /* in the snapshot; SIZE_MAX: no longer in it */
+};
+
+/* Something that waits for a backend: an HTTP request or a TCP connection. */
+struct lb_waiter {
+	struct sd_link link;
+	int64_t until_ns;
+	bool waiting;
+	void (*go)(struct lb_waiter *self);                  /* try again */
+	void (*give_up)(struct lb_waiter *self, bool timeout); /* it took too long, or nothing is left */
+};
+
+struct lb_worker {
+	struct lb *lb;
+	struct sd_worker *w;
+	struct sd_loop *loop;
+	struct sd_http_server server;
+	struct sd_http_head answer_head;
+	struct lb_snapshot *snap;
+	struct sd_balancer *balancer;
+	struct lb_peer **peers; /* by index in the snapshot */
+	struct sd_link leaving; /* peers out of the snapshot with calls in progress */
+	struct sd_link queue;   /* lb_waiter */
+	uint32_t nqueued;
+	struct sd_timer queue_timer;
+	struct sd_task wake; /* another worker freed a connection */
+	bool wake_posted;    /* atomic */
+	void *free_requests; /* lb_http.c */
+	/* counters */
+	uint64_t unavailable, queue_full, queue_timeouts, retries, stale;
+	/* TCP mode */
+	struct sd_listener *listeners[SD_RUN_MAX_ADDRS];
+	struct sd_link tunnels;
+	uint32_t ntunnels;
+	uint64_t tunnels_total;
+	bool draining;
+};
+
+enum { LB_NONE = -1, LB_FULL = -2 };
+
+struct lb_worker *lb_worker_new(struct lb *lb, struct sd_worker *w, struct sd_error *e);
+void lb_worker_free(struct lb_worker *w);
+/* Takes the reference. On the worker's thread, or before it runs. */
+void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s);
+/* An index into the snapshot, LB_NONE when no backend may be used, LB_FULL when all that may have no connection left.
+ * tried: bits of backends to pass over. The connection is taken (and counted, where there is a limit): give it back with
+ * lb_worker_give_back. */
+int lb_worker_take(struct lb_worker *w, const uint64_t *tried, bool *counted);
+void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, bool counted);
+/* False when the queue is full. */
+bool lb_worker_enqueue(struct lb_worker *w, struct lb_waiter *waiter);
+void lb_worker_dequeue(struct lb_worker *w, struct lb_waiter *waiter);
+void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p);
+void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why);
+
+/* ---- lb_http.c, lb_tcp.c ---- */
+extern const struct sd_http_handler lb_http_handler;
+void lb_http_free(struct lb_worker *w);
+enum sd_err lb_tcp_listen(struct lb_worker *w, struct sd_error *e);
+void lb_tcp_drain(struct lb_worker *w);
+void lb_tcp_stop(struct lb_worker *w);
+
+#endif

@@ -1,0 +1,227 @@
+/* lb_admin.c - what the balancer tells and is told on its admin address. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/admin.h"
+#include "lb.h"
+
+struct totals {
+	struct lb_cell c;
+	uint32_t inflight;
+};
+
+static void add_up(const struct lb_backend *b, struct totals *t)
+{
+	memset(t, 0, sizeof(*t));
+	for (unsigned i = 0; i < b->nthreads; i++) {
+		const struct lb_cell *c = &b->cells[i];
+		t->c.requests += sd_count_read(&c->requests);
+		for (int k = 0; k < 6; k++)
+			t->c.codes[k] += sd_count_read(&c->codes[k]);
+		t->c.refused += sd_count_read(&c->refused);
+		t->c.timeouts += sd_count_read(&c->timeouts);
+		t->c.broken += sd_count_read(&c->broken);
+		t->c.garbage += sd_count_read(&c->garbage);
+		t->c.retried += sd_count_read(&c->retried);
+		t->c.bytes_in += sd_count_read(&c->bytes_in);
+		t->c.bytes_out += sd_count_read(&c->bytes_out);
+		t->inflight += sd_gauge_read(&c->inflight);
+		sd_histogram_merge(&t->c.latency, &c->latency);
+	}
+}
+
+static const char *state_of(const struct lb_backend *b)
+{
+	if (b->admin == LB_DRAINED)
+		return "drained";
+	if (b->resolved.kind == SD_ADDR_NONE)
+		return "unresolved";
+	if (b->health.down)
+		return "down";
+	return b->health.ejected_until_ns ? "ejected" : "up";
+}
+
+/* ---- /-/backends ---- */
+
+static cJSON *backend_json(const struct lb_backend *b)
+{
+	struct totals t;
+	cJSON *o = cJSON_CreateObject();
+	add_up(b, &t);
+	cJSON_AddStringToObject(o, "name", b->name);
+	cJSON_AddStringToObject(o, "address", b->address);
+	cJSON_AddStringToObject(o, "state", state_of(b));
+	cJSON_AddNumberToObject(o, "weight", b->weight);
+	cJSON_AddNumberToObject(o, "max_connections", b->max_connections);
+	cJSON_AddNumberToObject(o, "inflight", t.inflight);
+	cJSON_AddNumberToObject(o, "requests", (double)t.c.requests);
+	cJSON_AddNumberToObject(o, "failures", (double)(t.c.refused + t.c.timeouts + t.c.broken + t.c.garbage));
+	cJSON_AddNumberToObject(o, "retried_elsewhere", (double)t.c.retried);
+	cJSON_AddNumberToObject(o, "failed_checks_in_a_row", b->health.bad);
+	cJSON_AddNumberToObject(o, "ejections", b->health.ejections);
+	return o;
+}
+
+static void list_backends(struct lb *lb, struct sd_admin_call *c)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)
+		cJSON_AddItemToArray(list, backend_json(sd_container(k, struct lb_backend, link)));
+	sd_admin_json(c->x, 200, list);
+}
+
+/* "/NAME" or "/NAME/verb" in rest; the verb is empty when there is none. */
+static struct lb_backend *find(struct lb *lb, struct sd_slice rest, struct sd_slice *verb)
+{
+	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next) {
+		struct lb_backend *b = sd_container(k, struct lb_backend, link);
+		size_t n = strlen(b->name);
+		if (rest.n < n + 1 || memcmp(rest.p + 1, b->name, n) != 0)
+			continue;
+		*verb = (struct sd_slice){rest.p + n + 1, rest.n - n - 1};
+		if (verb->n == 0 || verb->p[0] == '/')
+			return b;
+	}
+	return NULL;
+}
+
+static void set_admin(struct lb_backend *b, enum lb_admin_state state)
+{
+	struct sd_field f[] = {{"backend", b->name, 0}, {"address", b->address, 0}, {0}};
+	if (b->admin == state)
+		return;
+	b->admin = state;
+	if (state == LB_DRAINED)
+		sd_event(b->lb->run->log, SD_INFO, "backend_drained", f, "Draining %s: it gets no new requests", b->label);
+	else
+		sd_event(b->lb->run->log, SD_INFO, "backend_ready", f, "Backend %s may take requests again", b->label);
+	lb_publish(b->lb);
+}
+
+static void route_backends(struct sd_admin_call *c)
+{
+	struct lb *lb = c->run->self;
+	struct sd_slice verb;
+	if (c->rest.n <= 1) {
+		list_backends(lb, c);
+		return;
+	}
+	struct lb_backend *b = find(lb, c->rest, &verb);
+	bool drain = b && sd_slice_eq(verb, "/drain"), ready = b && sd_slice_eq(verb, "/ready");
+	if (!b || (verb.n > 0 && !drain && !ready)) {
+		sd_http_respond_text(c->x, 404, "no such backend or command; try /-/backends, /-/backends/NAME/drain, "
+						"/-/backends/NAME/ready\n");
+	} else if (verb.n == 0) {
+		sd_admin_json(c->x, 200, backend_json(b));
+	} else if (c->method != SD_HTTP_POST) {
+		sd_http_respond(c->x, 405, "Allow: POST\r\n", "text/plain", "use POST\n", 9);
+	} else {
+		set_admin(b, drain ? LB_DRAINED : LB_READY);
+		sd_admin_json(c->x, 200, backend_json(b));
+	}
+}
+
+const struct sd_admin_route lb_routes[] = {
+    {"backends", "the backends as JSON; POST .../NAME/drain or /ready", route_backends},
+    {0},
+};
+
+bool lb_ready(void *self)
+{
+	const struct lb *lb = self;
+	for (size_t i = 0; i < lb->now->n; i++)
+		if (lb->now->entries[i].usable)
+			return true;
+	return false;
+}
+
+/* ---- /metrics ---- */
+
+static const struct {
+	const char *name, *help;
+	size_t offset;
+} worker_families[] = {
+    {"sdlab_lb_unavailable_total", "Requests and connections that found no usable backend",
+     offsetof(struct lb_worker, unavailable)},
+    {"sdlab_lb_queue_full_total", "Requests refused because the queue was full", offsetof(struct lb_worker, queue_full)},
+    {"sdlab_lb_queue_timeouts_total", "Requests that waited too long in the queue",
+     offsetof(struct lb_worker, queue_timeouts)},
+    {"sdlab_lb_retries_total", "Requests tried again on another backend", offsetof(struct lb_worker, retries)},
+    {"sdlab_lb_stale_connections_total", "Idle connections found closed when used", offsetof(struct lb_worker, stale)},
+    {"sdlab_lb_tunnels_total", "Connections accepted in TCP mode", offsetof(struct lb_worker, tunnels_total)},
+};
+
+static void worker_metrics(struct lb *lb, struct sd_metrics *m)
+{
+	const struct sd_http_server *servers[LB_MAX_THREADS];
+	char label[160];
+	uint64_t queued = 0, tunnels = 0;
+	sd_run_label(lb->run, label, sizeof(label));
+	for (unsigned i = 0; i < lb->nworkers; i++) {
+		servers[i] = &lb->workers[i]->server;
+		queued += sd_gauge_read(&lb->workers[i]->nqueued);
+		tunnels += sd_gauge_read(&lb->workers[i]->ntunnels);
+	}
+	sd_run_http_metrics(lb->run, m, servers, lb->nworkers);
+	for (size_t k = 0; k < sizeof(worker_families) / sizeof(worker_families[0]); k++) {
+		uint64_t sum = 0;
+		for (unsigned i = 0; i < lb->nworkers; i++)
+			sum += sd_count_read(
+			    (const uint64_t *)(const void *)((const char *)lb->workers[i] + worker_families[k].offset));
+		sd_metrics_family(m, worker_families[k].name, "counter", worker_families[k].help);
+		sd_metrics_add(m, (double)sum, "%s", label);
+	}
+	sd_metrics_family(m, "sdlab_lb_queue_length", "gauge", "Requests waiting for a backend now");
+	sd_metrics_add(m, (double)queued, "%s", label);
+	sd_metrics_family(m, "sdlab_lb_tunnels", "gauge", "Connections open now in TCP mode");
+	sd_metrics_add(m, (double)tunnels, "%s", label);
+}
+
+static void answers(struct sd_metrics *m, const struct totals *t, const char *label)
+{
+	static const char *const classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+	sd_metrics_family(m, "sdlab_lb_backend_answers_total", "counter", "Answers by class of status; none: it failed");
+	for (int k = 0; k < 6; k++)
+		if (t->c.codes[k])
+			sd_metrics_add(m, (double)t->c.codes[k], "%s,code=\"%s\"", label, classes[k]);
+}
+
+static void failures(struct sd_metrics *m, const struct totals *t, const char *label)
+{
+	sd_metrics_family(m, "sdlab_lb_backend_failures_total", "counter", "Requests without a usable answer, by reason");
+	sd_metrics_add(m, (double)t->c.refused, "%s,reason=\"refused\"", label);
+	sd_metrics_add(m, (double)t->c.timeouts, "%s,reason=\"timeout\"", label);
+	sd_metrics_add(m, (double)t->c.broken, "%s,reason=\"broken\"", label);
+	sd_metrics_add(m, (double)t->c.garbage, "%s,reason=\"garbage\"", label);
+}
+
+static void backend_metrics(const struct lb_backend *b, struct sd_metrics *m)
+{
+	struct totals t;
+	char label[400], service[160], name[128];
+	add_up(b, &t);
+	snprintf(label, sizeof(label), "%s,backend=\"%s\"", sd_run_label(b->lb->run, service, sizeof(service)),
+		 sd_metrics_label(b->name, name, sizeof(name)));
+	sd_metrics_family(m, "sdlab_lb_backend_up", "gauge", "1 when the backend gets requests");
+	sd_metrics_add(m, strcmp(state_of(b), "up") == 0, "%s", label);
+	sd_metrics_family(m, "sdlab_lb_backend_requests_total", "counter", "Requests sent to the backend");
+	sd_metrics_add(m, (double)t.c.requests, "%s", label);
+	sd_metrics_family(m, "sdlab_lb_backend_inflight", "gauge", "Requests at the backend now");
+	sd_metrics_add(m, (double)t.inflight, "%s", label);
+	answers(m, &t, label);
+	failures(m, &t, label);
+	sd_metrics_family(m, "sdlab_lb_backend_retried_total", "counter", "Failed requests that were tried elsewhere");
+	sd_metrics_add(m, (double)t.c.retried, "%s", label);
+	sd_metrics_family(m, "sdlab_lb_backend_seconds", "histogram",
+			  "Time from a request's head to the head of its answer");
+	sd_metrics_add_histogram(m, &t.c.latency, label);
+}
+
+void lb_metrics(void *self, struct sd_metrics *m)
+{
+	struct lb *lb = self;
+	worker_metrics(lb, m);
+	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)
+		backend_metrics(sd_container(k, struct lb_backend, link), m);
+}

@@ -1,0 +1,284 @@
+/* lb_conf.c - from a configuration to rules, backends and a snapshot. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb.h"
+
+/* ---- rules ---- */
+
+/* "200-399" or "204". */
+static enum sd_err parse_status(const char *text, struct lb_rules *r, struct sd_error *e)
+{
+	int used = 0, n = sscanf(text, "%3d%n-%3d%n", &r->status_low, &used, &r->status_high, &used);
+	if (n == 1)
+		r->status_high = r->status_low;
+	if (n < 1 || text[used] || r->status_low < 100 || r->status_high > 599 || r->status_low > r->status_high)
+		return sd_fail(e, SD_EINVAL, "expected a status such as 204 or a range such as 200-399, found \"%s\"",
+			       text);
+	return SD_OK;
+}
+
+static bool fits_a_request(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s <= ' ' || (unsigned char)*s >= 127)
+			return false;
+	return true;
+}
+
+enum sd_err lb_rules_make(const struct sd_conf *conf, enum lb_mode mode, struct lb_rules *out, struct sd_error *e)
+{
+	const char *path = sd_conf_string(conf, "health.path"), *host = sd_conf_string(conf, "health.host");
+	*out = (struct lb_rules){
+	    .health = {.fall = (uint32_t)sd_conf_int(conf, "health.fall"),
+		       .rise = (uint32_t)sd_conf_int(conf, "health.rise"),
+		       .failures = (uint32_t)sd_conf_int(conf, "eject.failures"),
+		       .eject_ns = sd_conf_int(conf, "eject.time")},
+	    .type = (enum lb_check_type)sd_conf_int(conf, "health.type"),
+	    .interval_ns = sd_conf_int(conf, "health.interval"),
+	    .timeout_ns = sd_conf_int(conf, "health.timeout"),
+	    .jitter = sd_conf_number(conf, "health.jitter"),
+	    .max_ejected = sd_conf_number(conf, "eject.max"),
+	};
+	if (out->type == LB_CHECK_AUTO)
+		out->type = mode == LB_HTTP ? LB_CHECK_HTTP : LB_CHECK_TCP;
+	if (out->interval_ns < 1000000 || out->timeout_ns < 1000000)
+		return sd_fail(e, SD_EINVAL, "%s: health interval and timeout: expected at least 1ms",
+			       sd_conf_origin(conf, out->interval_ns < 1000000 ? "health.interval" : "health.timeout"));
+	if (path[0] != '/' || strlen(path) >= sizeof(out->path) || !fits_a_request(path))
+		return sd_fail(e, SD_EINVAL, "%s: health path: expected a path such as /health, found \"%.100s\"",
+			       sd_conf_origin(conf, "health.path"), path);
+	if (host && (!*host || strlen(host) >= sizeof(out->host) || !fits_a_request(host)))
+		return sd_fail(e, SD_EINVAL, "%s: health host: expected a host name, found \"%.100s\"",
+			       sd_conf_origin(conf, "health.host"), host);
+	snprintf(out->path, sizeof(out->path), "%s", path);
+	snprintf(out->host, sizeof(out->host), "%s", host ? host : "");
+	enum sd_err err = parse_status(sd_conf_string(conf, "health.status"), out, e);
+	return err ? sd_wrap(e, "%s: health status", sd_conf_origin(conf, "health.status")) : SD_OK;
+}
+
+/* ---- checks across options ---- */
+
+static const char *row_name(const struct sd_conf *row)
+{
+	const char *name = sd_conf_string(row, "name");
+	return name ? name : sd_conf_string(row, "address");
+}
+
+static enum sd_err check_row(const struct sd_conf *conf, size_t i, struct sd_error *e)
+{
+	const struct sd_conf *row = sd_conf_row(conf, "backends", i);
+	struct sd_addr addr;
+	if (sd_addr_parse(sd_conf_string(row, "address"), "127.0.0.1", &addr, e))
+		return sd_wrap(e, "%s: address", sd_conf_origin(row, "address"));
+	if (addr.port == 0 && (addr.kind == SD_ADDR_INET || addr.kind == SD_ADDR_NAME))
+		return sd_fail(e, SD_EINVAL, "%s: address: expected a port from 1 to 65535",
+			       sd_conf_origin(row, "address"));
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(row_name(row), row_name(sd_conf_row(conf, "backends", k))) == 0)
+			return sd_fail(e, SD_EINVAL, "%s: backend \"%s\" is there twice; give each a name of its own",
+				       sd_conf_origin(row, "address"), row_name(row));
+	return SD_OK;
+}
+
+enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
+{
+	struct lb_rules rules;
+	size_t n = sd_conf_count(conf, "backends");
+	if (n == 0)
+		return sd_fail(e, SD_EINVAL,
+			       "no backends: expected at least one, such as --backend 127.0.0.1:8081 or, in the file, "
+			       "backends: [{address: 127.0.0.1:8081}]");
+	if (n > SD_BALANCE_MAX)
+		return sd_fail(e, SD_EINVAL, "%zu backends: expected at most %d", n, SD_BALANCE_MAX);
+	for (size_t i = 0; i < n; i++) {
+		enum sd_err err = check_row(conf, i, e);
+		if (err)
+			return err;
+	}
+	for (size_t i = 0; i < sd_conf_count(conf, "trusted-proxies"); i++) {
+		struct sd_cidr net;
+		if (sd_cidr_parse(sd_conf_list_item(conf, "trusted-proxies", i), &net, e))
+			return sd_wrap(e, "%s: trusted-proxies", sd_conf_origin(conf, "trusted-proxies"));
+	}
+	return lb_rules_make(conf, (enum lb_mode)sd_conf_int(conf, "mode"), &rules, e);
+}
+
+/* ---- backends ---- */
+
+static struct lb_backend *find(struct lb *lb, const char *name, const char *address)
+{
+	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next) {
+		struct lb_backend *b = sd_container(k, struct lb_backend, link);
+		if (strcmp(b->name, name) == 0 && strcmp(b->address, address) == 0)
+			return b;
+	}
+	return NULL;
+}
+
+static struct lb_backend *make(struct lb *lb, const char *name, const char *address, struct sd_error *e)
+{
+	struct lb_backend *b = calloc(1, sizeof(*b));
+	if (b) {
+		b->lb = lb;
+		b->id = ++lb->next_id;
+		b->refs = 1;
+		b->nthreads = lb->nworkers;
+		b->name = strdup(name);
+		b->address = strdup(address);
+		b->cells = aligned_alloc(64, lb->nworkers * sizeof(*b->cells));
+	}
+	if (!b || !b->name || !b->address || !b->cells) {
+		if (b)
+			lb_backend_release(b);
+		sd_fail(e, SD_ENOMEM, "out of memory");
+		return NULL;
+	}
+	memset(b->cells, 0, lb->nworkers * sizeof(*b->cells));
+	sd_list_init(&b->link);
+	if (sd_addr_parse(address, "127.0.0.1", &b->addr, e)) {
+		lb_backend_release(b);
+		return NULL;
+	}
+	if (b->addr.kind != SD_ADDR_NAME)
+		b->resolved = b->addr;
+	sd_list_add(&lb->backends, &b->link);
+	return b;
+}
+
+void lb_backend_release(struct lb_backend *b)
+{
+	if (b->refs > 0 && __atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	free(b->name);
+	free(b->address);
+	free(b->cells);
+	free(b);
+}
+
+enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
+{
+	size_t n = sd_conf_count(conf, "backends");
+	/* First all that can fail, so that a refused configuration changes nothing. */
+	for (size_t i = 0; i < n; i++) {
+		const struct sd_conf *row = sd_conf_row(conf, "backends", i);
+		if (!find(lb, row_name(row), sd_conf_string(row, "address")) &&
+		    !make(lb, row_name(row), sd_conf_string(row, "address"), e))
+			return e ? e->code : SD_ENOMEM;
+	}
+	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)
+		sd_container(k, struct lb_backend, link)->listed = false;
+	for (size_t i = 0; i < n; i++) {
+		const struct sd_conf *row = sd_conf_row(conf, "backends", i);
+		struct lb_backend *b = find(lb, row_name(row), sd_conf_string(row, "address"));
+		b->listed = true;
+		b->weight = (uint32_t)sd_conf_int(row, "weight");
+		b->max_connections = (uint32_t)sd_conf_int(row, "max-connections");
+		/* the order of the file is the order of the rotation */
+		sd_list_del(&b->link);
+		sd_list_add(&lb->backends, &b->link);
+	}
+	lb_labels(lb);
+	return SD_OK;
+}
+
+static bool port_is_unique(struct lb *lb, const struct lb_backend *me)
+{
+	if (me->addr.kind != SD_ADDR_INET || !sd_addr_is_loopback(&me->addr))
+		return false;
+	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next) {
+		const struct lb_backend *b = sd_container(k, struct lb_backend, link);
+		if (b != me && b->listed && b->addr.port == me->addr.port)
+			return false;
+	}
+	return true;
+}
+
+/* What a person calls it: a port on this machine, a service of the stack, else its address. */
+void lb_labels(struct lb *lb)
+{
+	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next) {
+		struct lb_backend *b = sd_container(k, struct lb_backend, link);
+		char text[SD_ADDR_TEXT];
+		const char *slash = strrchr(b->addr.name, '/');
+		if (!b->listed)
+			continue;
+		if (port_is_unique(lb, b))
+			snprintf(b->label, sizeof(b->label), "%u", b->addr.port);
+		else if (b->addr.kind == SD_ADDR_INPROC)
+			snprintf(b->label, sizeof(b->label), "%.63s", b->addr.name);
+		else if (b->addr.kind == SD_ADDR_UNIX)
+			snprintf(b->label, sizeof(b->label), "%.*s", (int)strcspn(slash ? slash + 1 : b->addr.name, "."),
+				 slash ? slash + 1 : b->addr.name);
+		else
+			snprintf(b->label, sizeof(b->label), "%.63s", sd_addr_format(&b->addr, text));
+	}
+}
+
+/* ---- snapshots ---- */
+
+static bool trusted_make(struct lb_snapshot *s, const struct sd_conf *conf)
+{
+	s->ntrusted = sd_conf_count(conf, "trusted-proxies");
+	if (s->ntrusted == 0)
+		return true;
+	s->trusted = calloc(s->ntrusted, sizeof(*s->trusted));
+	for (size_t i = 0; s->trusted && i < s->ntrusted; i++)
+		sd_cidr_parse(sd_conf_list_item(conf, "trusted-proxies", i), &s->trusted[i], NULL);
+	return s->trusted != NULL;
+}
+
+static void entries_make(struct lb *lb, struct lb_snapshot *s)
+{
+	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next) {
+		struct lb_backend *b = sd_container(k, struct lb_backend, link);
+		if (!b->listed)
+			continue;
+		__atomic_add_fetch(&b->refs, 1, __ATOMIC_RELAXED);
+		s->entries[s->n++] = (struct lb_entry){
+		    .backend = b,
+		    .addr = b->resolved,
+		    .weight = b->weight,
+		    .max_connections = b->max_connections,
+		    .usable = sd_health_usable(&b->health) && b->admin == LB_READY && b->resolved.kind != SD_ADDR_NONE,
+		};
+	}
+}
+
+struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
+{
+	size_t n = sd_conf_count(conf, "backends");
+	struct lb_snapshot *s = calloc(1, sizeof(*s) + n * sizeof(s->entries[0]));
+	if (!s || !trusted_make(s, conf)) {
+		free(s);
+		sd_fail(e, SD_ENOMEM, "out of memory");
+		return NULL;
+	}
+	s->refs = 1;
+	s->algorithm = (enum sd_balance_algorithm)sd_conf_int(conf, "algorithm");
+	s->retries = (uint32_t)sd_conf_int(conf, "retries");
+	s->retry_buffer = (uint64_t)sd_conf_int(conf, "retry-buffer");
+	s->queue_size = (uint32_t)sd_conf_int(conf, "queue.size");
+	s->queue_timeout_ns = sd_conf_int(conf, "queue.timeout");
+	s->eject_failures = (uint32_t)sd_conf_int(conf, "eject.failures");
+	s->tunnel_timeout_ns = sd_conf_int(conf, "tunnel-timeout");
+	s->retry_after_s = (sd_conf_int(conf, "health.interval") + 999999999) / 1000000000;
+	s->pool = sd_http_pool_defaults;
+	s->pool.max_idle = (uint32_t)sd_conf_int(conf, "keep-idle");
+	s->pool.idle_timeout_ns = sd_conf_int(conf, "keep-idle-time");
+	s->pool.connect_timeout_ns = sd_conf_int(conf, "connect-timeout");
+	s->pool.answer_timeout_ns = sd_conf_int(conf, "answer-timeout");
+	entries_make(lb, s);
+	return s;
+}
+
+void lb_snapshot_release(struct lb_snapshot *s)
+{
+	if (!s || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		lb_backend_release(s->entries[i].backend);
+	free(s->trusted);
+	free(s);
+}

@@ -1,0 +1,322 @@
+/* lb_worker.c - one worker's view: peers, who is picked, who waits. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb.h"
+
+/* ---- peers ---- */
+
+static struct lb_peer *peer_new(struct lb_worker *w, const struct lb_entry *entry, const struct sd_http_pool_conf *conf)
+{
+	struct lb_peer *p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->backend = entry->backend;
+	__atomic_add_fetch(&p->backend->refs, 1, __ATOMIC_RELAXED);
+	p->cell = &p->backend->cells[w->w->index];
+	sd_list_init(&p->link);
+	sd_http_pool_init(&p->pool, w->loop, &entry->addr, conf, &w->answer_head);
+	return p;
+}
+
+static void peer_free(struct lb_peer *p)
+{
+	sd_list_del(&p->link);
+	sd_http_pool_free(&p->pool);
+	lb_backend_release(p->backend);
+	free(p);
+}
+
+static struct lb_peer *peer_of(struct lb_worker *w, const struct lb_backend *b)
+{
+	for (size_t i = 0; w->snap && i < w->snap->n; i++)
+		if (w->peers[i] && w->peers[i]->backend == b)
+			return w->peers[i];
+	/* one that was taken out and came back before its last call ended */
+	for (struct sd_link *k = w->leaving.next; k != &w->leaving; k = k->next) {
+		struct lb_peer *p = sd_container(k, struct lb_peer, link);
+		if (p->backend == b)
+			return p;
+	}
+	return NULL;
+}
+
+static void peer_update(struct lb_peer *p, const struct lb_entry *entry, const struct sd_http_pool_conf *conf, size_t i)
+{
+	p->index = i;
+	p->max_connections = entry->max_connections;
+	p->pool.conf = *conf;
+	if (!sd_addr_equal(&p->pool.addr, &entry->addr)) {
+		p->pool.addr = entry->addr;
+		sd_http_pool_close_idle(&p->pool);
+	}
+	/* One that is not used needs no idle connections: they would only hold its port open. */
+	if (!entry->usable)
+		sd_http_pool_close_idle(&p->pool);
+}
+
+/* ---- snapshots ---- */
+
+static void targets_set(struct lb_worker *w, const struct lb_snapshot *s)
+{
+	struct sd_balance_target targets[SD_BALANCE_MAX];
+	for (size_t i = 0; i < s->n; i++)
+		targets[i] = (struct sd_balance_target){
+		    .id = s->entries[i].backend->id,
+		    .weight = s->entries[i].weight,
+		    .usable = s->entries[i].usable,
+		};
+	sd_balancer_set(w->balancer, s->algorithm, targets, s->n);
+}
+
+static void let_go(struct lb_worker *w, struct lb_peer *p)
+{
+	p->index = SIZE_MAX;
+	p->pool.conf.max_idle = 0;
+	sd_http_pool_close_idle(&p->pool);
+	sd_list_del(&p->link);
+	if (p->cell->inflight == 0)
+		peer_free(p);
+	else
+		sd_list_add(&w->leaving, &p->link);
+}
+
+static void serve_queue(struct lb_worker *w);
+
+void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s)
+{
+	struct lb_peer **peers = calloc(s->n ? s->n : 1, sizeof(*peers));
+	bool ok = peers != NULL;
+	for (size_t i = 0; ok && i < s->n; i++) {
+		peers[i] = peer_of(w, s->entries[i].backend);
+		if (!peers[i])
+			peers[i] = peer_new(w, &s->entries[i], &s->pool);
+		ok = peers[i] != NULL;
+	}
+	if (!ok) {
+		/* the old one stays; peers made for nothing are freed with the worker's leaving ones */
+		free(peers);
+		lb_snapshot_release(s);
+		return;
+	}
+	for (size_t i = 0; w->snap && i < w->snap->n; i++)
+		w->peers[i]->index = SIZE_MAX;
+	for (size_t i = 0; i < s->n; i++) {
+		peer_update(peers[i], &s->entries[i], &s->pool, i);
+		sd_list_del(&peers[i]->link);
+	}
+	for (size_t i = 0; w->snap && i < w->snap->n; i++)
+		if (w->peers[i]->index == SIZE_MAX)
+			let_go(w, w->peers[i]);
+	free(w->peers);
+	lb_snapshot_release(w->snap);
+	w->peers = peers;
+	w->snap = s;
+	targets_set(w, s);
+	serve_queue(w);
+}
+
+/* ---- picking ---- */
+
+static uint32_t load_of(void *arg, size_t i)
+{
+	const struct lb_worker *w = arg;
+	const struct lb_backend *b = w->snap->entries[i].backend;
+	uint32_t sum = 0;
+	for (unsigned k = 0; k < b->nthreads; k++)
+		sum += sd_gauge_read(&b->cells[k].inflight);
+	return sum;
+}
+
+/* Takes one of the backend's connections, if it has a limit and one is left. */
+static bool take_connection(struct lb_peer *p)
+{
+	if (p->max_connections == 0)
+		return true;
+	uint32_t n = __atomic_load_n(&p->backend->conns, __ATOMIC_RELAXED);
+	while (n < p->max_connections)
+		if (__atomic_compare_exchange_n(&p->backend->conns, &n, n + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+int lb_worker_take(struct lb_worker *w, const uint64_t *tried, bool *counted)
+{
+	uint64_t skip[SD_BALANCE_MAX / 64];
+	bool full = false;
+	memcpy(skip, tried, sizeof(skip));
+	for (;;) {
+		int i = sd_balancer_pick(w->balancer, skip, load_of, w);
+		if (i < 0)
+			return full ? LB_FULL : LB_NONE;
+		struct lb_peer *p = w->peers[i];
+		if (take_connection(p)) {
+			*counted = p->max_connections > 0;
+			sd_gauge(&p->cell->inflight, 1);
+			sd_count(&p->cell->requests, 1);
+			return i;
+		}
+		full = true;
+		skip[i / 64] |= 1ull << (i % 64);
+	}
+}
+
+static void wake_others(struct lb_worker *w)
+{
+	struct lb *lb = w->lb;
+	for (unsigned i = 0; i < lb->nworkers; i++) {
+		struct lb_worker *o = lb->workers[i];
+		if (o && o != w && __atomic_load_n(&o->nqueued, __ATOMIC_RELAXED) > 0 &&
+		    !__atomic_exchange_n(&o->wake_posted, true, __ATOMIC_ACQ_REL))
+			sd_loop_post(o->loop, &o->wake);
+	}
+}
+
+void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, bool counted)
+{
+	sd_gauge(&p->cell->inflight, -1);
+	if (counted)
+		__atomic_sub_fetch(&p->backend->conns, 1, __ATOMIC_ACQ_REL);
+	if (p->index == SIZE_MAX && p->cell->inflight == 0)
+		peer_free(p);
+	if (w->nqueued)
+		serve_queue(w);
+	else if (counted && w->lb->nworkers > 1)
+		wake_others(w);
+}
+
+void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p)
+{
+	(void)w;
+	p->failed_in_a_row = 0;
+}
+
+void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why)
+{
+	struct lb_cell *c = p->cell;
+	sd_count(why == SD_EREFUSED ? &c->refused
+		 : why == SD_ETIMEOUT ? &c->timeouts
+		 : why == SD_EPROTO   ? &c->garbage
+				      : &c->broken,
+		 1);
+	p->failed_in_a_row++;
+	if (w->snap->eject_failures && p->failed_in_a_row >= w->snap->eject_failures) {
+		lb_tell_failed(w, p->backend, p->failed_in_a_row);
+		p->failed_in_a_row = 0;
+	}
+}
+
+/* ---- waiting for a connection ---- */
+
+static void queue_timer_set(struct lb_worker *w)
+{
+	int64_t next = SD_NEVER;
+	if (!sd_list_empty(&w->queue))
+		next = sd_container(w->queue.next, struct lb_waiter, link)->until_ns;
+	sd_loop_timer_set(w->loop, &w->queue_timer, next);
+}
+
+static void on_queue_timer(struct sd_timer *t)
+{
+	struct lb_worker *w = sd_container(t, struct lb_worker, queue_timer);
+	int64_t now = sd_loop_now_ns(w->loop);
+	while (!sd_list_empty(&w->queue)) {
+		struct lb_waiter *first = sd_container(w->queue.next, struct lb_waiter, link);
+		if (first->until_ns > now)
+			break;
+		lb_worker_dequeue(w, first);
+		sd_count(&w->queue_timeouts, 1);
+		first->give_up(first, true);
+	}
+	queue_timer_set(w);
+}
+
+bool lb_worker_enqueue(struct lb_worker *w, struct lb_waiter *waiter)
+{
+	if (w->nqueued >= w->snap->queue_size) {
+		sd_count(&w->queue_full, 1);
+		return false;
+	}
+	waiter->until_ns = sd_loop_now_ns(w->loop) + w->snap->queue_timeout_ns;
+	waiter->waiting = true;
+	sd_list_add(&w->queue, &waiter->link);
+	sd_gauge(&w->nqueued, 1);
+	if (!w->queue_timer.slot)
+		queue_timer_set(w);
+	return true;
+}
+
+void lb_worker_dequeue(struct lb_worker *w, struct lb_waiter *waiter)
+{
+	if (!waiter->waiting)
+		return;
+	waiter->waiting = false;
+	sd_list_del(&waiter->link);
+	sd_gauge(&w->nqueued, -1);
+}
+
+/* Lets those who wait try, in order, until one has to wait again. */
+static void serve_queue(struct lb_worker *w)
+{
+	for (uint32_t n = w->nqueued; n > 0 && !sd_list_empty(&w->queue); n--) {
+		struct lb_waiter *first = sd_container(w->queue.next, struct lb_waiter, link);
+		int64_t until = first->until_ns;
+		lb_worker_dequeue(w, first);
+		first->go(first); /* may end it; or it waits again, as the last */
+		if (sd_list_empty(&w->queue) || sd_container(w->queue.prev, struct lb_waiter, link) != first)
+			continue;
+		/* Nothing is free: back to the front, with the time it had left. */
+		sd_list_del(&first->link);
+		sd_list_push(&w->queue, &first->link);
+		first->until_ns = until;
+		return;
+	}
+}
+
+static void on_wake(struct sd_task *t)
+{
+	struct lb_worker *w = sd_container(t, struct lb_worker, wake);
+	__atomic_store_n(&w->wake_posted, false, __ATOMIC_RELEASE);
+	serve_queue(w);
+}
+
+/* ---- life ---- */
+
+struct lb_worker *lb_worker_new(struct lb *lb, struct sd_worker *sw, struct sd_error *e)
+{
+	struct lb_worker *w = calloc(1, sizeof(*w));
+	struct sd_http_server_conf conf;
+	uint64_t seed;
+	sd_world_random(lb->run->spec.world, &seed, sizeof(seed));
+	if (w)
+		w->balancer = sd_balancer_new(seed);
+	if (!w || !w->balancer) {
+		free(w);
+		sd_fail(e, SD_ENOMEM, "out of memory");
+		return NULL;
+	}
+	w->lb = lb;
+	w->w = sw;
+	w->loop = sw->loop;
+	w->wake.fn = on_wake;
+	w->queue_timer.fn = on_queue_timer;
+	sd_list_init(&w->leaving);
+	sd_list_init(&w->queue);
+	sd_list_init(&w->tunnels);
+	sd_run_http_conf(lb->run, &conf);
+	sd_http_server_init(&w->server, sw->loop, &conf, &lb_http_handler, w);
+	return w;
+}
+
+void lb_worker_free(struct lb_worker *w)
+{
+	for (size_t i = 0; w->snap && i < w->snap->n; i++)
+		peer_free(w->peers[i]);
+	while (!sd_list_empty(&w->leaving))
+		peer_free(sd_container(w->leaving.next, struct lb_peer, link));
+	lb_http_free(w);
+	lb_snapshot_release(w->snap);
+	sd_balancer_free(w->balancer);
+	free(w->peers);
+	free(w);
+}
