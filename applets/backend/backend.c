@@ -511,7 +511,8 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	*self = b;
 	b->run = run;
-	b->name = strdup(sd_conf_string(conf, "name"));
+	/* in a stack it is called what the stack calls it */
+	b->name = strdup(sd_conf_is_set(conf, "name") ? sd_conf_string(conf, "name") : run->name);
 	b->mode = (enum mode)sd_conf_int(conf, "mode");
 	b->nworkers = (unsigned)sd_conf_int(conf, "threads");
 	b->workers = calloc(b->nworkers, sizeof(*b->workers));

@@ -60,25 +60,47 @@ enum sd_err lb_rules_make(const struct sd_conf *conf, enum lb_mode mode, struct 
 
 /* ---- checks across options ---- */
 
-static const char *row_name(const struct sd_conf *row)
+/* What an address is called when nobody named it: a service of the stack by its name. */
+static const char *short_name(const char *address, char *out, size_t n)
+{
+	const char *slash = strrchr(address, '/');
+	if (strncmp(address, "inproc:", 7) == 0)
+		snprintf(out, n, "%s", address + 7);
+	else if (strncmp(address, "unix:", 5) == 0)
+		snprintf(out, n, "%.*s", (int)strcspn(slash ? slash + 1 : address + 5, "."), slash ? slash + 1 : address + 5);
+	else
+		snprintf(out, n, "%s", address);
+	return out;
+}
+
+static const char *row_name(const struct sd_conf *row, char out[SD_ADDR_TEXT])
 {
 	const char *name = sd_conf_string(row, "name");
-	return name ? name : sd_conf_string(row, "address");
+	if (!name)
+		return short_name(sd_conf_string(row, "address"), out, SD_ADDR_TEXT);
+	snprintf(out, SD_ADDR_TEXT, "%s", name);
+	return out;
 }
 
 static enum sd_err check_row(const struct sd_conf *conf, size_t i, struct sd_error *e)
 {
 	const struct sd_conf *row = sd_conf_row(conf, "backends", i);
+	const char *given = sd_conf_string(row, "name");
+	char name[SD_ADDR_TEXT], other[SD_ADDR_TEXT];
 	struct sd_addr addr;
+	if (given && (!*given || strlen(given) >= LB_LABEL || strchr(given, '/')))
+		return sd_fail(e, SD_EINVAL, "%s: name: expected 1 to %d bytes without '/'", sd_conf_origin(row, "name"),
+			       LB_LABEL - 1);
 	if (sd_addr_parse(sd_conf_string(row, "address"), "127.0.0.1", &addr, e))
 		return sd_wrap(e, "%s: address", sd_conf_origin(row, "address"));
 	if (addr.port == 0 && (addr.kind == SD_ADDR_INET || addr.kind == SD_ADDR_NAME))
 		return sd_fail(e, SD_EINVAL, "%s: address: expected a port from 1 to 65535",
 			       sd_conf_origin(row, "address"));
+	row_name(row, name);
 	for (size_t k = 0; k < i; k++)
-		if (strcmp(row_name(row), row_name(sd_conf_row(conf, "backends", k))) == 0)
+		if (strcmp(name, row_name(sd_conf_row(conf, "backends", k), other)) == 0)
 			return sd_fail(e, SD_EINVAL, "%s: backend \"%s\" is there twice; give each a name of its own",
-				       sd_conf_origin(row, "address"), row_name(row));
+				       sd_conf_origin(row, "address"), name);
 	return SD_OK;
 }
 
@@ -160,18 +182,20 @@ void lb_backend_release(struct lb_backend *b)
 enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
 {
 	size_t n = sd_conf_count(conf, "backends");
+	char name[SD_ADDR_TEXT];
 	/* First all that can fail, so that a refused configuration changes nothing. */
 	for (size_t i = 0; i < n; i++) {
 		const struct sd_conf *row = sd_conf_row(conf, "backends", i);
-		if (!find(lb, row_name(row), sd_conf_string(row, "address")) &&
-		    !make(lb, row_name(row), sd_conf_string(row, "address"), e))
+		const char *address = sd_conf_string(row, "address");
+		row_name(row, name);
+		if (!find(lb, name, address) && !make(lb, name, address, e))
 			return e ? e->code : SD_ENOMEM;
 	}
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)
 		sd_container(k, struct lb_backend, link)->listed = false;
 	for (size_t i = 0; i < n; i++) {
 		const struct sd_conf *row = sd_conf_row(conf, "backends", i);
-		struct lb_backend *b = find(lb, row_name(row), sd_conf_string(row, "address"));
+		struct lb_backend *b = find(lb, row_name(row, name), sd_conf_string(row, "address"));
 		b->listed = true;
 		b->weight = (uint32_t)sd_conf_int(row, "weight");
 		b->max_connections = (uint32_t)sd_conf_int(row, "max-connections");
@@ -201,16 +225,12 @@ void lb_labels(struct lb *lb)
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next) {
 		struct lb_backend *b = sd_container(k, struct lb_backend, link);
 		char text[SD_ADDR_TEXT];
-		const char *slash = strrchr(b->addr.name, '/');
 		if (!b->listed)
 			continue;
 		if (port_is_unique(lb, b))
 			snprintf(b->label, sizeof(b->label), "%u", b->addr.port);
-		else if (b->addr.kind == SD_ADDR_INPROC)
-			snprintf(b->label, sizeof(b->label), "%.63s", b->addr.name);
-		else if (b->addr.kind == SD_ADDR_UNIX)
-			snprintf(b->label, sizeof(b->label), "%.*s", (int)strcspn(slash ? slash + 1 : b->addr.name, "."),
-				 slash ? slash + 1 : b->addr.name);
+		else if (b->addr.kind == SD_ADDR_INPROC || b->addr.kind == SD_ADDR_UNIX)
+			short_name(b->address, b->label, sizeof(b->label));
 		else
 			snprintf(b->label, sizeof(b->label), "%.63s", sd_addr_format(&b->addr, text));
 	}

@@ -53,12 +53,13 @@ struct sd_applet {
 	const struct sd_alias *aliases;
 	const struct sd_option *options; /* of the service */
 	const struct sd_service *service; /* NULL: no service, only verbs */
+	bool no_common;                   /* the options every service has are not for this one */
 	const struct sd_verb *verbs;      /* NULL: none */
 	/* Checks across options that single rows cannot express; called for --check-config and before every start
 	 * and reload. NULL: none. */
 	enum sd_err (*check)(const struct sd_conf *conf, struct sd_error *e);
 	/* For a file that is not the applet's own option map (a stack): how --check-config checks it. NULL: it is
-	 * the option map. */
+	 * the option map. Such an applet has an option "file"; the first operand, or --config, is its value. */
 	enum sd_err (*check_file)(struct sd_world *world, const struct sd_doc *doc, struct sd_error *e);
 };
 

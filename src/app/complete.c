@@ -1,5 +1,6 @@
 /* Completion in the shell. The script is short and knows nothing: it hands the words that are there to
- * `sdlab complete`, which prints what may come next, one a line; ":files" and ":folders" ask the shell for names of its own.
+ * `sdlab complete`, which prints what may come next, one a line; ":files" and ":folders" ask the shell for
+ * names of its own.
  */
 #include <stdio.h>
 #include <string.h>
@@ -93,9 +94,13 @@ static const struct sd_option *find_option(const struct tables *t, const char *w
 
 static void offer_options(const struct want *w, const struct tables *t)
 {
+	const struct sd_option *const tables[] = {t->common, t->meta};
+
 	sd_option_walk(t->own, offer_option, (void *)w);
-	sd_option_walk(t->common, offer_option, (void *)w);
-	sd_option_walk(t->meta, offer_option, (void *)w);
+	for (size_t i = 0; i < 2; i++)
+		for (const struct sd_option *o = tables[i]; o && o->type != SD_OPT_END; o++)
+			if (!sd_option_shadowed(t->own, o))
+				sd_option_walk_one(o, offer_option, (void *)w);
 }
 
 /* What may stand after the names: a value, an option, or an operand, of which only files are known. */
@@ -140,7 +145,8 @@ static void complete_applet(const struct sd_dispatch *d, const struct want *w, c
 			    const struct sd_alias *alias, int argc, const char *const *argv)
 {
 	bool client = alias && alias->verb && strcmp(alias->verb, "*") == 0;
-	const struct sd_verb *verb = alias && alias->verb && !client ? sd_verb_find(applet, alias->verb, false) : NULL;
+	const struct sd_verb *verb =
+	    alias && alias->verb && !client ? sd_verb_find(applet, alias->verb, false) : NULL;
 
 	if (!verb && argc > 1)
 		verb = sd_verb_find(applet, argv[0], client);
@@ -151,7 +157,8 @@ static void complete_applet(const struct sd_dispatch *d, const struct want *w, c
 	if (verb) {
 		complete_verb(w, verb, argc, argv);
 	} else if (applet->service && !client) {
-		struct tables t = {applet->options, d->common, sd_dispatch_service_options};
+		struct tables t = {applet->options, sd_dispatch_common(d, applet),
+				   sd_dispatch_service_options};
 		offer_rest(w, &t, argc > 1 ? argv[argc - 2] : NULL, applet->check_file);
 	}
 }

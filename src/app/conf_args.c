@@ -119,7 +119,8 @@ static enum sd_err unknown_option(struct args *a, const char *arg)
 	sd_option_walk(a->m->from->elsewhere, offer_name, &o);
 	snprintf(shown, sizeof shown, "--%.60s", word);
 	if (o.suggest.best)
-		return sd_fail(a->m->e, SD_EUSAGE, "unknown option %s; did you mean --%s?", shown, o.suggest.best);
+		return sd_fail(a->m->e, SD_EUSAGE, "unknown option %s; did you mean --%s?", shown,
+			       o.suggest.best);
 	return sd_fail(a->m->e, SD_EUSAGE, "unknown option %s", shown);
 }
 
@@ -148,7 +149,8 @@ static enum sd_err take_long(struct args *a, const char *arg)
 		return unknown_option(a, arg);
 	snprintf(name, sizeof name, "--%.*s", (int)strcspn(arg, "="), arg);
 	if (off && equals)
-		return sd_fail(a->m->e, SD_EUSAGE, "%s: expected no value, found \"%.60s\"", name, equals + 1);
+		return sd_fail(a->m->e, SD_EUSAGE, "%s: expected no value, found \"%.60s\"", name,
+			       equals + 1);
 	if (v->opt->type == SD_OPT_BOOL && !equals)
 		return set_value(a, v, name, off ? "false" : "true");
 	return set_value(a, v, name, equals ? equals + 1 : NULL);
@@ -179,7 +181,8 @@ static enum sd_err take_operand(struct args *a, const char *arg)
 	return SD_OK;
 }
 
-enum sd_err sd_conf_apply_args(struct sd_conf_maker *m, struct sd_conf *conf, const char **operands, int *noperands)
+enum sd_err sd_conf_apply_args(struct sd_conf_maker *m, struct sd_conf *conf, const char **operands,
+			       int *noperands)
 {
 	struct args a = {m, conf, m->from->argc, 0, m->from->argv, operands, noperands};
 	enum sd_err err = SD_OK;

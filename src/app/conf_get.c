@@ -92,7 +92,8 @@ double sd_conf_number(const struct sd_conf *conf, const char *path)
 
 const char *sd_conf_string(const struct sd_conf *conf, const char *path)
 {
-	return get(conf, path, BIT(SD_OPT_STRING) | BIT(SD_OPT_ADDRESS) | BIT(SD_OPT_ENUM) | BIT(SD_OPT_FILE))->text;
+	return get(conf, path, BIT(SD_OPT_STRING) | BIT(SD_OPT_ADDRESS) | BIT(SD_OPT_ENUM) | BIT(SD_OPT_FILE))
+	    ->text;
 }
 
 size_t sd_conf_count(const struct sd_conf *conf, const char *path)

@@ -42,12 +42,12 @@ struct sd_conf_value {
 	const struct sd_option *opt;
 	enum sd_conf_rank rank;
 	bool has;
-	const char *origin;  /* NULL: default */
-	int64_t i;           /* BOOL, INT, PORT, SIZE, DURATION, ENUM */
-	double d;            /* NUMBER, PERCENT, RATE */
-	const char *text;    /* STRING, ADDRESS, ENUM, FILE */
-	size_t count, room;  /* LIST, TABLE */
-	const char **items;  /* LIST */
+	const char *origin;    /* NULL: default */
+	int64_t i;             /* BOOL, INT, PORT, SIZE, DURATION, ENUM */
+	double d;              /* NUMBER, PERCENT, RATE */
+	const char *text;      /* STRING, ADDRESS, ENUM, FILE */
+	size_t count, room;    /* LIST, TABLE */
+	const char **items;    /* LIST */
 	struct sd_conf **rows; /* TABLE */
 	struct sd_conf *group; /* GROUP: always there */
 };
@@ -64,7 +64,8 @@ struct sd_conf_maker {
 	struct sd_conf_mem *mem;
 	const struct sd_conf_sources *from;
 	struct sd_error *e;
-	/* The row in hand: when an address in it names a service with several, the row is made once for each. */
+	/* The row in hand: when an address in it names a service with several, the row is made once for each.
+	 */
 	struct sd_conf_pick {
 		bool in_row;
 		size_t index, count;
@@ -105,11 +106,12 @@ enum sd_err sd_conf_no_memory(struct sd_conf_maker *m);
 enum sd_err sd_conf_unexpected(struct sd_conf_maker *m, const struct sd_conf_place *at,
 			       const struct sd_option *opt, const char *found);
 
-/* Gives a value its text; for a LIST that of several items, for a TABLE that of one row. A second call of the same
- * rank adds to a LIST or TABLE; one of a higher rank starts anew. */
+/* Gives a value its text; for a LIST that of several items, for a TABLE that of one row. A second call of the
+ * same rank adds to a LIST or TABLE; one of a higher rank starts anew. */
 enum sd_err sd_conf_set_text(struct sd_conf_maker *m, struct sd_conf_value *v, const struct sd_conf_place *at,
 			     const char *text);
-enum sd_err sd_conf_set_node(struct sd_conf_maker *m, struct sd_conf_value *v, const struct sd_conf_place *at);
+enum sd_err sd_conf_set_node(struct sd_conf_maker *m, struct sd_conf_value *v,
+			     const struct sd_conf_place *at);
 
 /* Adds the row (or rows) that `text` or, when it is NULL, at->node describes. */
 enum sd_err sd_conf_add_row(struct sd_conf_maker *m, struct sd_conf_value *v, const struct sd_conf_place *at,
@@ -118,17 +120,25 @@ enum sd_err sd_conf_add_row(struct sd_conf_maker *m, struct sd_conf_value *v, co
 enum sd_err sd_conf_apply_map(struct sd_conf_maker *m, struct sd_conf *conf, const struct sd_conf_place *at,
 			      const char *const *ignore_keys);
 /* The whole command line; operands and noperands may be NULL, then an operand is an error. */
-enum sd_err sd_conf_apply_args(struct sd_conf_maker *m, struct sd_conf *conf, const char **operands, int *noperands);
+enum sd_err sd_conf_apply_args(struct sd_conf_maker *m, struct sd_conf *conf, const char **operands,
+			       int *noperands);
 
 /* ---- types ---- */
 
-enum sd_conf_store { SD_STORE_INT, SD_STORE_REAL, SD_STORE_TEXT, SD_STORE_LIST, SD_STORE_GROUP, SD_STORE_TABLE };
+enum sd_conf_store {
+	SD_STORE_INT,
+	SD_STORE_REAL,
+	SD_STORE_TEXT,
+	SD_STORE_LIST,
+	SD_STORE_GROUP,
+	SD_STORE_TABLE
+};
 
 struct sd_conf_type {
 	const char *meta;     /* in help: "PORT" */
 	const char *expected; /* "a duration such as 5s" */
 	enum sd_conf_store store;
-	bool bare;        /* a word of its own in a file: never in quotes */
+	bool bare; /* a word of its own in a file: never in quotes */
 	/* Fills i, d or text (which then points into `text` or the table); SD_EINVAL or SD_ERANGE. */
 	enum sd_err (*parse)(struct sd_conf_value *v, const char *text);
 	/* Writes i or d back as text. NULL: it is in text. */
@@ -148,6 +158,8 @@ bool sd_conf_address_ok(const char *text);
 bool sd_option_choice(const char *choices, size_t i, const char **text, size_t *n);
 /* What it is called on the command line, without its group. */
 const char *sd_option_arg(const struct sd_option *opt);
+/* An option of the second table that the first has too: the first's is the one that counts. */
+bool sd_option_shadowed(const struct sd_option *table, const struct sd_option *opt);
 /* The value of an option "health-interval" of the command line, or NULL. */
 struct sd_conf_value *sd_conf_find_arg(const struct sd_conf *conf, const char *name, size_t n);
 /* The option of a letter, or NULL. */
@@ -155,8 +167,8 @@ struct sd_conf_value *sd_conf_find_letter(const struct sd_conf *conf, char lette
 /* How many words the option that `arg` begins takes: 1 or 2; 0 when it is no option. `conf` may be blank. */
 int sd_conf_arg_width(const struct sd_conf *conf, const char *arg);
 
-/* Calls fn for each option that is not a group with its full names: on the command line ("health-interval") and in a
- * file ("health.interval"). Groups are opened; rows of tables are not. */
+/* Calls fn for each option that is not a group with its full names: on the command line ("health-interval")
+ * and in a file ("health.interval"). Groups are opened; rows of tables are not. */
 typedef void sd_option_fn(void *arg, const struct sd_option *opt, const char *arg_name, const char *path);
 void sd_option_walk(const struct sd_option *table, sd_option_fn *fn, void *arg); /* table may be NULL */
 void sd_option_walk_one(const struct sd_option *opt, sd_option_fn *fn, void *arg);

@@ -8,14 +8,6 @@
 
 /* ---- a blank one ---- */
 
-static bool shadowed(const struct sd_option *table, const struct sd_option *opt)
-{
-	for (; table && table->type != SD_OPT_END; table++)
-		if (strcmp(table->name, opt->name) == 0 || strcmp(sd_option_arg(table), sd_option_arg(opt)) == 0)
-			return true;
-	return false;
-}
-
 static size_t count_rows(const struct sd_option *table)
 {
 	size_t n = 0;
@@ -49,7 +41,7 @@ struct sd_conf *sd_conf_blank(struct sd_conf_mem *mem, const struct sd_option *t
 		if (!add_value(mem, conf, &table[i]))
 			return NULL;
 	for (size_t i = 0; i < m; i++)
-		if (!shadowed(table, &common[i]) && !add_value(mem, conf, &common[i]))
+		if (!sd_option_shadowed(table, &common[i]) && !add_value(mem, conf, &common[i]))
 			return NULL;
 	return conf;
 }
@@ -87,8 +79,8 @@ static struct sd_conf_value *find_key(const struct sd_conf *conf, const char *ke
 	return NULL;
 }
 
-static enum sd_err unknown_key(struct sd_conf_maker *m, const struct sd_conf *conf, const struct sd_conf_place *at,
-			       const char *key)
+static enum sd_err unknown_key(struct sd_conf_maker *m, const struct sd_conf *conf,
+			       const struct sd_conf_place *at, const char *key)
 {
 	char shown[80];
 	struct sd_suggest s;
@@ -196,7 +188,8 @@ bool sd_conf_is_missing(const struct sd_conf_value *v)
 	return v->opt->required && (!v->has || (many && v->count == 0));
 }
 
-static enum sd_err fail_missing(struct sd_conf_maker *m, const struct sd_option *opt, const struct sd_conf_place *at)
+static enum sd_err fail_missing(struct sd_conf_maker *m, const struct sd_option *opt,
+				const struct sd_conf_place *at)
 {
 	char expected[256];
 
@@ -205,8 +198,8 @@ static enum sd_err fail_missing(struct sd_conf_maker *m, const struct sd_option 
 }
 
 /* path and arg are the names of the group in hand, in a file and on the command line. */
-static enum sd_err check_missing(struct sd_conf_maker *m, const struct sd_conf *conf, const struct sd_conf_place *at,
-				 const char *path, const char *arg)
+static enum sd_err check_missing(struct sd_conf_maker *m, const struct sd_conf *conf,
+				 const struct sd_conf_place *at, const char *path, const char *arg)
 {
 	enum sd_err err = SD_OK;
 

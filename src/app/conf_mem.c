@@ -9,7 +9,8 @@ void *sd_conf_alloc(struct sd_conf_mem *mem, size_t count, size_t size)
 {
 	size_t n;
 
-	if (__builtin_mul_overflow(count, size, &n) || __builtin_add_overflow(n, sizeof(struct sd_conf_block), &n))
+	if (__builtin_mul_overflow(count, size, &n) ||
+	    __builtin_add_overflow(n, sizeof(struct sd_conf_block), &n))
 		return NULL;
 	struct sd_conf_block *block = calloc(1, n);
 	if (!block)

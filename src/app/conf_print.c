@@ -95,8 +95,8 @@ static void print_scalar(FILE *out, const struct sd_conf_value *v)
 		print_text(out, v->text);
 }
 
-/* A group that lacks something it requires is one that nobody set. Printed as if it were there, it would be refused
- * when read back. */
+/* A group that lacks something it requires is one that nobody set. Printed as if it were there, it would be
+ * refused when read back. */
 static bool is_absent(const struct sd_conf_value *v)
 {
 	for (size_t i = 0; i < v->group->count; i++)
@@ -109,7 +109,10 @@ static void end_line(const struct printer *p, const struct sd_conf_value *v)
 {
 	if (p->origins && (!v->group || is_absent(v))) {
 		fputs("  # ", p->out);
-		for (const char *o = v->group || !v->has ? "not set" : v->origin ? v->origin : "default"; *o; o++)
+		for (const char *o = v->group || !v->has ? "not set"
+				     : v->origin         ? v->origin
+							 : "default";
+		     *o; o++)
 			fputc((unsigned char)*o < 0x20 || *o == 0x7f ? '?' : *o, p->out);
 	}
 	fputc('\n', p->out);
@@ -205,7 +208,8 @@ static cJSON *json_scalar(const struct sd_conf_value *v)
 	if (!type->format)
 		return cJSON_CreateString(v->text);
 	/* Raw, because a double would round whole numbers beyond 2^53. */
-	return type->bare ? cJSON_CreateRaw(type->format(v, text)) : cJSON_CreateString(type->format(v, text));
+	return type->bare ? cJSON_CreateRaw(type->format(v, text))
+			  : cJSON_CreateString(type->format(v, text));
 }
 
 static cJSON *json_many(const struct sd_conf_value *v)
@@ -213,7 +217,8 @@ static cJSON *json_many(const struct sd_conf_value *v)
 	cJSON *list = v->has ? cJSON_CreateArray() : cJSON_CreateNull();
 
 	for (size_t i = 0; list && i < v->count; i++) {
-		cJSON *item = v->opt->type == SD_OPT_TABLE ? json_conf(v->rows[i]) : cJSON_CreateString(v->items[i]);
+		cJSON *item =
+		    v->opt->type == SD_OPT_TABLE ? json_conf(v->rows[i]) : cJSON_CreateString(v->items[i]);
 		if (!item || !cJSON_AddItemToArray(list, item)) {
 			cJSON_Delete(item);
 			cJSON_Delete(list);

@@ -90,12 +90,13 @@ static enum sd_err name_row(struct sd_conf_maker *m, struct sd_conf *row, const 
 	if (named && m->pick.count <= 1)
 		return SD_OK;
 	const char *base = named ? name->text : m->pick.service;
-	const char *text = m->pick.count > 1 ? sd_conf_textf(m->mem, "%s-%zu", base, m->pick.index + 1) : base;
+	const char *text =
+	    m->pick.count > 1 ? sd_conf_textf(m->mem, "%s-%zu", base, m->pick.index + 1) : base;
 	return text ? sd_conf_set_text(m, name, at, text) : sd_conf_no_memory(m);
 }
 
-static enum sd_err make_row(struct sd_conf_maker *m, const struct sd_conf_value *v, const struct sd_conf_place *at,
-			    const char *text, struct sd_conf **out)
+static enum sd_err make_row(struct sd_conf_maker *m, const struct sd_conf_value *v,
+			    const struct sd_conf_place *at, const char *text, struct sd_conf **out)
 {
 	struct sd_conf *row = *out = sd_conf_blank(m->mem, v->opt->sub, NULL);
 

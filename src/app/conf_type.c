@@ -90,7 +90,8 @@ static enum sd_err parse_enum(struct sd_conf_value *v, const char *text)
 
 static char *format_bool(const struct sd_conf_value *v, char out[SD_UNIT_TEXT])
 {
-	return strcpy(out, v->i ? "true" : "false");
+	snprintf(out, SD_UNIT_TEXT, "%s", v->i ? "true" : "false");
+	return out;
 }
 
 static char *format_int(const struct sd_conf_value *v, char out[SD_UNIT_TEXT])
@@ -128,14 +129,16 @@ static const struct sd_conf_type types[] = {
     [SD_OPT_BOOL] = {"BOOL", "true or false", SD_STORE_INT, true, parse_bool, format_bool},
     [SD_OPT_INT] = {"N", "a whole number", SD_STORE_INT, true, parse_int, format_int},
     [SD_OPT_NUMBER] = {"N", "a number", SD_STORE_REAL, true, parse_number, format_number},
-    [SD_OPT_PERCENT] = {"SHARE", "a share such as 5% or 0.05", SD_STORE_REAL, false, parse_percent, format_percent},
+    [SD_OPT_PERCENT] = {"SHARE", "a share such as 5% or 0.05", SD_STORE_REAL, false, parse_percent,
+			format_percent},
     [SD_OPT_STRING] = {"TEXT", "a text", SD_STORE_TEXT, false, parse_text, NULL},
-    [SD_OPT_DURATION] = {"DURATION", "a duration such as 5s", SD_STORE_INT, false, parse_duration, format_duration},
+    [SD_OPT_DURATION] = {"DURATION", "a duration such as 5s", SD_STORE_INT, false, parse_duration,
+			 format_duration},
     [SD_OPT_SIZE] = {"SIZE", "a size such as 64KiB", SD_STORE_INT, false, parse_size, format_size},
     [SD_OPT_RATE] = {"RATE", "a rate such as 100/min", SD_STORE_REAL, false, parse_rate, format_rate},
     [SD_OPT_PORT] = {"PORT", "a port", SD_STORE_INT, true, parse_port, format_int},
-    [SD_OPT_ADDRESS] = {"ADDRESS", "an address: HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or inproc:NAME", SD_STORE_TEXT,
-			false, parse_address, NULL},
+    [SD_OPT_ADDRESS] = {"ADDRESS", "an address: HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or inproc:NAME",
+			SD_STORE_TEXT, false, parse_address, NULL},
     [SD_OPT_ENUM] = {"WORD", NULL, SD_STORE_TEXT, false, parse_enum, NULL},
     [SD_OPT_FILE] = {"FILE", "the name of a file", SD_STORE_TEXT, false, parse_file, NULL},
     [SD_OPT_LIST] = {"LIST", "a list", SD_STORE_LIST, false, NULL, NULL},
@@ -239,7 +242,7 @@ char *sd_conf_type_expected(const struct sd_option *opt, bool names, char *out, 
 
 	out[0] = '\0';
 	if (opt->type == SD_OPT_ENUM) {
-		if (strchr(opt->choices, '|'))
+		if (strchr(opt->choices, '|') != strrchr(opt->choices, '|'))
 			put(&c, "one of ", 7);
 		put_choices(&c, opt->choices);
 	} else {

@@ -133,8 +133,8 @@ static enum sd_err resolve_one(struct sd_conf_maker *m, const struct sd_conf_pla
 	if (n > 1 && !m->pick.in_row)
 		return sd_conf_fail(m, at, "expected one address, found \"%s\", which has %zu", *text, n);
 	if (n > 1 && m->pick.count > 1 && m->pick.count != n)
-		return sd_conf_fail(m, at, "\"%s\" has %zu addresses, another service of this row has %zu", *text,
-				    n, m->pick.count);
+		return sd_conf_fail(m, at, "\"%s\" has %zu addresses, another service of this row has %zu",
+				    *text, n, m->pick.count);
 	if (m->pick.in_row) {
 		m->pick.service = sd_conf_text(m->mem, *text, strlen(*text));
 		if (!m->pick.service)
@@ -158,8 +158,8 @@ static const char *beside(struct sd_conf_maker *m, const struct sd_conf_place *a
 	return sd_conf_textf(m->mem, "%.*s/%s", (int)(slash - at->doc->name), at->doc->name, text);
 }
 
-static enum sd_err set_scalar(struct sd_conf_maker *m, struct sd_conf_value *v, const struct sd_conf_place *at,
-			      const char *text)
+static enum sd_err set_scalar(struct sd_conf_maker *m, struct sd_conf_value *v,
+			      const struct sd_conf_place *at, const char *text)
 {
 	struct sd_conf_value new = {.opt = v->opt};
 	enum sd_err err = SD_OK;

@@ -47,7 +47,8 @@ static void unknown_applet(const struct sd_dispatch *d, const char *name)
 	sd_suggest_init(&s, name);
 	offer_applets(d, &s);
 	if (s.best)
-		fprintf(d->err, "sdlab: no applet called \"%s\"; did you mean %s? (sdlab list shows all)\n", name, s.best);
+		fprintf(d->err, "sdlab: no applet called \"%s\"; did you mean %s? (sdlab list shows all)\n",
+			name, s.best);
 	else
 		fprintf(d->err, "sdlab: no applet called \"%s\" (sdlab list shows all)\n", name);
 }
@@ -99,9 +100,9 @@ static int unknown_verb(const struct sd_dispatch *d, const struct sd_applet *app
 			sd_suggest_offer(&s, v->name);
 	if (applet->service)
 		sd_suggest_offer(&s, "serve");
-	return sd_dispatch_fail(d, who, SD_EXIT_USAGE, "no verb called \"%s\"%s%s%s (sdlab %s --help shows all)", word,
-				s.best ? "; did you mean " : "", s.best ? s.best : "", s.best ? "?" : "",
-				applet->name);
+	return sd_dispatch_fail(
+	    d, who, SD_EXIT_USAGE, "no verb called \"%s\"%s%s%s (sdlab %s --help shows all)", word,
+	    s.best ? "; did you mean " : "", s.best ? s.best : "", s.best ? "?" : "", applet->name);
 }
 
 static bool is_help(const char *arg)
@@ -110,7 +111,8 @@ static bool is_help(const char *arg)
 }
 
 /* cache-cli GET k: the verb is the first word, in any case. */
-static int run_client(struct sd_dispatch *d, const struct sd_applet *applet, int argc, const char *const *argv)
+static int run_client(struct sd_dispatch *d, const struct sd_applet *applet, int argc,
+		      const char *const *argv)
 {
 	if (argc > 0 && is_help(argv[0])) {
 		sd_help_applet(d, applet, NULL);
@@ -119,10 +121,12 @@ static int run_client(struct sd_dispatch *d, const struct sd_applet *applet, int
 	if (argc == 0 || argv[0][0] == '-')
 		return missing_verb(d, applet);
 	const struct sd_verb *verb = sd_verb_find(applet, argv[0], true);
-	return verb ? sd_dispatch_verb(d, applet, verb, argc - 1, argv + 1) : unknown_verb(d, applet, argv[0]);
+	return verb ? sd_dispatch_verb(d, applet, verb, argc - 1, argv + 1)
+		    : unknown_verb(d, applet, argv[0]);
 }
 
-static int run_applet(struct sd_dispatch *d, const struct sd_applet *applet, int argc, const char *const *argv)
+static int run_applet(struct sd_dispatch *d, const struct sd_applet *applet, int argc,
+		      const char *const *argv)
 {
 	const char *word = argc > 0 && argv[0][0] && argv[0][0] != '-' ? argv[0] : NULL;
 	const struct sd_verb *verb = word ? sd_verb_find(applet, word, false) : NULL;
@@ -143,8 +147,8 @@ static int run_applet(struct sd_dispatch *d, const struct sd_applet *applet, int
 	return word ? unknown_verb(d, applet, word) : missing_verb(d, applet);
 }
 
-static int run_alias(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_alias *alias, int argc,
-		     const char *const *argv)
+static int run_alias(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_alias *alias,
+		     int argc, const char *const *argv)
 {
 	if (!alias || !alias->verb)
 		return run_applet(d, applet, argc, argv);
@@ -163,8 +167,8 @@ static int version(struct sd_dispatch *d, int argc, const char *const *argv)
 	else if (argc == 0)
 		fprintf(d->out, "sdlab %s\n", SDLAB_VERSION);
 	else
-		return sd_dispatch_fail(d, "sdlab version", SD_EXIT_USAGE, "expected --short or nothing, found \"%s\"",
-					argv[0]);
+		return sd_dispatch_fail(d, "sdlab version", SD_EXIT_USAGE,
+					"expected --short or nothing, found \"%s\"", argv[0]);
 	return 0;
 }
 

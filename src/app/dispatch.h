@@ -25,7 +25,8 @@ struct sd_dispatch {
 	const char *const *environ;
 	FILE *out, *err;
 	bool colour; /* out is a terminal and NO_COLOR is not set */
-	/* Runs a service with its finished configuration; `load` makes the configuration anew for a reload. */
+	/* Runs a service with its finished configuration; `load` makes the configuration anew for a reload. conf
+	 * and load stay the caller's and live until it returns; what load makes is serve's to free. */
 	int (*serve)(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_conf *conf,
 		     struct sd_conf_loader *load);
 	void *arg;

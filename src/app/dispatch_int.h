@@ -17,6 +17,13 @@ const struct sd_applet *sd_applet_find_in(const struct sd_applet *const *applets
 					  const struct sd_alias **alias);
 const struct sd_verb *sd_verb_find(const struct sd_applet *applet, const char *name, bool any_case);
 
+/* The options that this service shares with all others; NULL: none. */
+static inline const struct sd_option *sd_dispatch_common(const struct sd_dispatch *d,
+							 const struct sd_applet *applet)
+{
+	return applet->no_common ? NULL : d->common;
+}
+
 /* dispatch.c: "WHO: <formatted>" on d->err; returns status. */
 int sd_dispatch_fail(const struct sd_dispatch *d, const char *who, int status, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -26,9 +33,10 @@ int sd_dispatch_report(const struct sd_dispatch *d, const char *who, const struc
 const struct sd_applet *sd_dispatch_find(const struct sd_dispatch *d, const char *name);
 
 /* dispatch_run.c: a service; a verb. argv is what follows the names. */
-int sd_dispatch_service(struct sd_dispatch *d, const struct sd_applet *applet, int argc, const char *const *argv);
-int sd_dispatch_verb(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_verb *verb, int argc,
-		     const char *const *argv);
+int sd_dispatch_service(struct sd_dispatch *d, const struct sd_applet *applet, int argc,
+			const char *const *argv);
+int sd_dispatch_verb(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_verb *verb,
+		     int argc, const char *const *argv);
 /* --config, --check-config, --print-config, --help of a service; --help of a verb. */
 extern const struct sd_option sd_dispatch_service_options[];
 extern const struct sd_option sd_dispatch_verb_options[];

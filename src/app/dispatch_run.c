@@ -34,7 +34,8 @@ struct line {
 /* ---- taking out ---- */
 
 /* The row of `table` that this word means, unless the applet has an option of this name itself. */
-static const struct sd_option *find_meta(const struct sd_option *table, const struct sd_conf *own, const char *arg)
+static const struct sd_option *find_meta(const struct sd_option *table, const struct sd_conf *own,
+					 const char *arg)
 {
 	if (arg[0] != '-' || !arg[1])
 		return NULL;
@@ -50,11 +51,13 @@ static const struct sd_option *find_meta(const struct sd_option *table, const st
 	return NULL;
 }
 
-static enum sd_err set_meta(struct line *line, const struct sd_option *meta, const char *value, struct sd_error *e)
+static enum sd_err set_meta(struct line *line, const struct sd_option *meta, const char *value,
+			    struct sd_error *e)
 {
 	if (meta->type == SD_OPT_FILE) {
 		if (!value || !*value)
-			return sd_fail(e, SD_EUSAGE, "--%s: expected the name of a file, found nothing", meta->name);
+			return sd_fail(e, SD_EUSAGE, "--%s: expected the name of a file, found nothing",
+				       meta->name);
 		line->config = value;
 		return SD_OK;
 	}
@@ -81,8 +84,8 @@ static void push_operand(struct line *line, const char *arg, bool takes_file)
 	push(line, arg);
 }
 
-static enum sd_err split(struct line *line, const struct sd_option *metas, const struct sd_conf *own, bool takes_file,
-			 int argc, const char *const *argv, struct sd_error *e)
+static enum sd_err split(struct line *line, const struct sd_option *metas, const struct sd_conf *own,
+			 bool takes_file, int argc, const char *const *argv, struct sd_error *e)
 {
 	bool all_operands = false;
 
@@ -113,8 +116,8 @@ static enum sd_err split(struct line *line, const struct sd_option *metas, const
 }
 
 static enum sd_err read_line(struct line *line, const struct sd_option *table, const struct sd_option *common,
-			     const struct sd_option *metas, bool takes_file, int argc, const char *const *argv,
-			     struct sd_error *e)
+			     const struct sd_option *metas, bool takes_file, int argc,
+			     const char *const *argv, struct sd_error *e)
 {
 	struct sd_conf_mem mem = {NULL};
 	struct sd_conf *own = sd_conf_blank(&mem, table, common);
@@ -168,7 +171,8 @@ static enum sd_err load(struct sd_conf_loader *self, struct sd_conf **out, struc
 		err = read_doc(s->d->world, self->file, &doc, e);
 	from.doc = doc;
 	if (err == SD_OK)
-		err = sd_conf_make(applet->options, s->d->common, &from, out, NULL, NULL, e);
+		err = sd_conf_make(applet->options, sd_dispatch_common(s->d, applet), &from, out, NULL, NULL,
+				   e);
 	sd_doc_free(doc);
 	if (err == SD_OK && applet->check && (err = applet->check(*out, e)) != SD_OK) {
 		sd_conf_free(*out);
@@ -195,8 +199,8 @@ static const char *find_config(const struct service *s)
 static enum sd_err prepare(struct service *s, int argc, const char *const *argv, struct sd_error *e)
 {
 	bool takes_file = s->applet->check_file;
-	enum sd_err err = read_line(&s->line, s->applet->options, s->d->common, sd_dispatch_service_options, takes_file,
-				    argc, argv, e);
+	enum sd_err err = read_line(&s->line, s->applet->options, sd_dispatch_common(s->d, s->applet),
+				    sd_dispatch_service_options, takes_file, argc, argv, e);
 
 	if (err != SD_OK)
 		return err;
@@ -258,7 +262,8 @@ static int run_service(struct sd_dispatch *d, struct service *s, const char *who
 	return status;
 }
 
-int sd_dispatch_service(struct sd_dispatch *d, const struct sd_applet *applet, int argc, const char *const *argv)
+int sd_dispatch_service(struct sd_dispatch *d, const struct sd_applet *applet, int argc,
+			const char *const *argv)
 {
 	struct service s = {.loader = {.load = load}, .d = d, .applet = applet};
 	struct sd_error e = {SD_OK, ""};
@@ -317,8 +322,8 @@ static int call_verb(struct sd_dispatch *d, const struct sd_applet *applet, cons
 	return status;
 }
 
-int sd_dispatch_verb(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_verb *verb, int argc,
-		     const char *const *argv)
+int sd_dispatch_verb(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_verb *verb,
+		     int argc, const char *const *argv)
 {
 	struct line line = {0};
 	struct sd_error e = {SD_OK, ""};

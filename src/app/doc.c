@@ -55,8 +55,8 @@ const struct sd_node *sd_node_get(const struct sd_node *map, const char *key)
 	return NULL;
 }
 
-enum sd_err sd_node_fail(const struct sd_doc *doc, const struct sd_node *node, struct sd_error *e, const char *fmt,
-			 ...)
+enum sd_err sd_node_fail(const struct sd_doc *doc, const struct sd_node *node, struct sd_error *e,
+			 const char *fmt, ...)
 {
 	char text[sizeof e->text];
 	va_list ap;
@@ -414,7 +414,8 @@ static enum sd_err read_document(struct reader *r, struct sd_node **root)
 	return err == SD_OK && is_nothing(*root) ? make_empty(r, root) : err;
 }
 
-enum sd_err sd_doc_parse(const char *name, const char *text, size_t len, struct sd_doc **out, struct sd_error *e)
+enum sd_err sd_doc_parse(const char *name, const char *text, size_t len, struct sd_doc **out,
+			 struct sd_error *e)
 {
 	struct reader r = {.name = name, .text = text, .len = len, .e = e};
 

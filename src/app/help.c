@@ -153,12 +153,12 @@ static char *describe(const struct sd_option *opt)
 		fprintf(out, "default %s; ", opt->def);
 	if (opt->type == SD_OPT_LIST || opt->type == SD_OPT_TABLE)
 		fputs("repeatable; ", out);
-	if (fclose(out) != 0) {
+	if (fclose(out) != 0 || !text || n < start || start < 2) {
 		free(text);
 		return NULL;
 	}
 	/* Without details the bracket goes, else its end replaces the last "; ". */
-	strcpy(text + n - 2, n == start ? "" : ")");
+	memcpy(text + n - 2, n == start ? "" : ")", n == start ? 1 : 2);
 	return text;
 }
 
@@ -189,42 +189,73 @@ static void add_option(void *arg, const struct sd_option *opt, const char *arg_n
 	if (opt->letter)
 		snprintf(letter, sizeof letter, "-%c, ", opt->letter);
 	if (l->in_row)
-		add_row(l->rows, format("%*s%s=%s", l->indent, "", arg_name, sd_help_meta(opt)), describe(opt));
+		add_row(l->rows, format("%*s%s=%s", l->indent, "", arg_name, sd_help_meta(opt)),
+			describe(opt));
 	else if (flag)
-		add_row(l->rows, format("  %s--%s%s", letter, opt->def && strcmp(opt->def, "true") == 0 ? "[no-]" : "", arg_name), describe(opt));
+		add_row(l->rows,
+			format("  %s--%s%s", letter, opt->def && strcmp(opt->def, "true") == 0 ? "[no-]" : "",
+			       arg_name),
+			describe(opt));
 	else
 		add_row(l->rows, format("  %s--%s %s", letter, arg_name, sd_help_meta(opt)), describe(opt));
 	if (opt->type == SD_OPT_TABLE)
 		add_sub(l, opt->sub);
 }
 
-static void add_table(struct rows *rows, const struct sd_option *table)
+/* But for those that `before` has too. */
+static void add_table(struct rows *rows, const struct sd_option *table, const struct sd_option *before)
 {
-	sd_option_walk(table, add_option, &(struct lister){rows, 2, false});
+	for (; table && table->type != SD_OPT_END; table++)
+		if (!sd_option_shadowed(before, table))
+			sd_option_walk_one(table, add_option, &(struct lister){rows, 2, false});
 }
 
 /* ---- pages ---- */
 
-static void print_usage(const struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_verb *verb)
-{
-	const char *name = applet->name;
-	bool has_verbs = false;
+/* The first line of a page says "usage:", the others stand below it. */
+static void usage_line(const struct sd_dispatch *d, bool *first, const struct sd_applet *applet,
+		       const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-	for (const struct sd_verb *v = applet->verbs; v && v->name; v++)
-		has_verbs |= *v->name && !v->hidden;
-	fputs("usage: sdlab ", d->out);
+static void usage_line(const struct sd_dispatch *d, bool *first, const struct sd_applet *applet,
+		       const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(d->out, "%s sdlab %s", *first ? "usage:" : "      ", applet->name);
+	va_start(ap, fmt);
+	vfprintf(d->out, fmt, ap);
+	va_end(ap);
+	fputc('\n', d->out);
+	*first = false;
+}
+
+static void verb_usage(const struct sd_dispatch *d, bool *first, const struct sd_applet *applet,
+		       const struct sd_verb *verb)
+{
+	const char *usage = verb->usage ? verb->usage : "";
+
+	usage_line(d, first, applet, "%s%s%s%s%s", *verb->name ? " " : "", verb->name,
+		   verb->options ? " [options]" : "", *usage ? " " : "", usage);
+}
+
+/* Of a verb, or of the whole applet. */
+static void print_usage(const struct sd_dispatch *d, const struct sd_applet *applet,
+			const struct sd_verb *verb)
+{
+	bool first = true, has_verbs = false;
+
 	if (verb) {
-		fprintf(d->out, "%s%s%s%s%s%s\n", name, *verb->name ? " " : "", verb->name,
-			verb->options ? " [options]" : "", verb->usage && *verb->usage ? " " : "",
-			verb->usage ? verb->usage : "");
+		verb_usage(d, &first, applet, verb);
 		return;
 	}
+	for (const struct sd_verb *v = applet->verbs; v && v->name; v++)
+		has_verbs |= *v->name && !v->hidden;
 	if (applet->service)
-		fprintf(d->out, "%s [serve] [options]%s\n", name, applet->check_file ? " FILE" : "");
-	if (applet->service && has_verbs)
-		fputs("       sdlab ", d->out);
+		usage_line(d, &first, applet, " [serve] [options]%s", applet->check_file ? " FILE" : "");
+	else if (sd_verb_find(applet, "", false))
+		verb_usage(d, &first, applet, sd_verb_find(applet, "", false));
 	if (has_verbs)
-		fprintf(d->out, "%s VERB [options] ...\n", name);
+		usage_line(d, &first, applet, " VERB [options] ...");
 }
 
 static void add_verbs(struct rows *rows, const struct sd_applet *applet)
@@ -232,7 +263,8 @@ static void add_verbs(struct rows *rows, const struct sd_applet *applet)
 	for (const struct sd_verb *v = applet->verbs; v && v->name; v++)
 		if (*v->name && !v->hidden)
 			add_row(rows,
-				format("  %s%s%s", v->name, v->usage && *v->usage ? " " : "", v->usage ? v->usage : ""),
+				format("  %s%s%s", v->name, v->usage && *v->usage ? " " : "",
+				       v->usage ? v->usage : ""),
 				format("%s", v->summary ? v->summary : ""));
 }
 
@@ -243,7 +275,9 @@ static void print_aliases(const struct sd_dispatch *d, const struct sd_applet *a
 	heading(d, "Also answers to");
 	for (const struct sd_alias *a = applet->aliases; a->name; a++)
 		fprintf(d->out, "  %-20s  sdlab %s%s%s\n", a->name, applet->name, a->verb ? " " : "",
-			!a->verb ? "" : strcmp(a->verb, "*") == 0 ? "VERB" : a->verb);
+			!a->verb                    ? ""
+			: strcmp(a->verb, "*") == 0 ? "VERB"
+						    : a->verb);
 }
 
 /* Lines as they stand, indented. */
@@ -269,7 +303,8 @@ static void print_paragraphs(const struct sd_dispatch *d, const char *text)
 	}
 }
 
-static void print_section(const struct sd_dispatch *d, const char *title, const struct rows *rows, size_t width)
+static void print_section(const struct sd_dispatch *d, const char *title, const struct rows *rows,
+			  size_t width)
 {
 	if (rows->n == 0)
 		return;
@@ -283,10 +318,11 @@ static void print_sources(const struct sd_dispatch *d, const struct sd_applet *a
 
 	sd_conf_env_name(prefix, sizeof prefix, "sdlab", applet->name);
 	fputc('\n', d->out);
-	char *text = format("Every option is also a key of the file and a variable %s_OPTION. The command line wins over "
-			    "the environment, that over the file, that over the default; rows given on the command "
-			    "line replace all rows of the file.",
-			    prefix);
+	char *text = format(
+	    "Every option is also a key of the file and a variable %s_OPTION. The command line wins over "
+	    "the environment, that over the file, that over the default; rows given on the command "
+	    "line replace all rows of the file.",
+	    prefix);
 	print_paragraphs(d, text);
 	free(text);
 }
@@ -304,9 +340,9 @@ static void print_service(const struct sd_dispatch *d, const struct sd_applet *a
 	struct rows own = {0}, common = {0}, verbs = {0};
 
 	if (applet->service) {
-		add_table(&own, applet->options);
-		add_table(&common, d->common);
-		add_table(&common, sd_dispatch_service_options);
+		add_table(&own, applet->options, NULL);
+		add_table(&common, sd_dispatch_common(d, applet), applet->options);
+		add_table(&common, sd_dispatch_service_options, applet->options);
 	}
 	add_verbs(&verbs, applet);
 	size_t width = widest(left_width(&own), left_width(&common), left_width(&verbs));
@@ -324,8 +360,8 @@ static void print_verb(const struct sd_dispatch *d, const struct sd_verb *verb)
 {
 	struct rows own = {0};
 
-	add_table(&own, verb->options);
-	add_table(&own, sd_dispatch_verb_options);
+	add_table(&own, verb->options, NULL);
+	add_table(&own, sd_dispatch_verb_options, verb->options);
 	print_section(d, "Options", &own, left_width(&own));
 	free_rows(&own);
 }
@@ -336,9 +372,9 @@ void sd_help_applet(const struct sd_dispatch *d, const struct sd_applet *applet,
 	bool whole = !verb || !*verb->name;
 
 	fprintf(d->out, "sdlab %s%s%s: %s\n\n", applet->name, whole ? "" : " ", whole ? "" : verb->name,
-		whole ? applet->summary : verb->summary ? verb->summary : "");
-	if (plain && whole)
-		print_usage(d, applet, plain);
+		whole           ? applet->summary
+		: verb->summary ? verb->summary
+				: "");
 	print_usage(d, applet, whole ? NULL : verb);
 	if (whole && applet->description) {
 		fputc('\n', d->out);
@@ -386,9 +422,12 @@ int sd_dispatch_help(struct sd_dispatch *d, int argc, const char *const *argv)
 	if (!(applet = sd_dispatch_find(d, argv[0])))
 		return SD_EXIT_UNKNOWN;
 	sd_applet_find_in(d->applets, argv[0], &alias);
-	const char *name = argc > 1 ? argv[1] : alias && alias->verb && strcmp(alias->verb, "*") != 0 ? alias->verb : NULL;
+	const char *name = argc > 1                                                ? argv[1]
+			   : alias && alias->verb && strcmp(alias->verb, "*") != 0 ? alias->verb
+										   : NULL;
 	if (name && !(verb = sd_verb_find(applet, name, true)) && strcmp(name, "serve") != 0)
-		return sd_dispatch_fail(d, "sdlab help", SD_EXIT_USAGE, "%s has no verb called \"%s\" (sdlab %s --help shows all)",
+		return sd_dispatch_fail(d, "sdlab help", SD_EXIT_USAGE,
+					"%s has no verb called \"%s\" (sdlab %s --help shows all)",
 					applet->name, name, applet->name);
 	sd_help_applet(d, applet, verb);
 	return 0;

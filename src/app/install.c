@@ -46,8 +46,8 @@ static int make_links(struct links *l)
 		for (const struct sd_alias *alias = (*a)->aliases; alias && alias->name; alias++)
 			make_link(l, alias->name);
 	}
-	fprintf(l->d->out, "%u %s link%s in %s", l->made, l->symbolic ? "symbolic" : "hard", l->made == 1 ? "" : "s",
-		l->dir);
+	fprintf(l->d->out, "%u %s link%s in %s", l->made, l->symbolic ? "symbolic" : "hard",
+		l->made == 1 ? "" : "s", l->dir);
 	if (l->failed)
 		fprintf(l->d->out, ", %u not made\n", l->failed);
 	else if (*first)
@@ -66,7 +66,8 @@ int sd_dispatch_install(struct sd_dispatch *d, int argc, const char *const *argv
 		if (strcmp(argv[i], "-s") == 0)
 			l.symbolic = true;
 		else if (argv[i][0] == '-' || l.dir || !*argv[i])
-			return sd_dispatch_fail(d, who, SD_EXIT_USAGE, "expected [-s] DIR, found \"%s\"", argv[i]);
+			return sd_dispatch_fail(d, who, SD_EXIT_USAGE, "expected [-s] DIR, found \"%s\"",
+						argv[i]);
 		else
 			l.dir = argv[i];
 	}

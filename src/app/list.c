@@ -88,7 +88,8 @@ int sd_dispatch_list(struct sd_dispatch *d, int argc, const char *const *argv)
 	else if (argc == 1 && strcmp(argv[0], "--json") == 0)
 		return list_json(d);
 	else
-		return sd_dispatch_fail(d, "sdlab list", SD_EXIT_USAGE, "expected --names, --json or nothing, found \"%s\"",
+		return sd_dispatch_fail(d, "sdlab list", SD_EXIT_USAGE,
+					"expected --names, --json or nothing, found \"%s\"",
 					argv[argc > 1 ? 1 : 0]);
 	return 0;
 }

@@ -1,5 +1,5 @@
-/* sdlab man-options NAME: the options of an applet and of its verbs as mdoc, for the manual page to hold between the
- * lines `.\" options begin` and `.\" options end`. Without NAME: the options every service has.
+/* sdlab man-options NAME: the options of an applet and of its verbs as mdoc, for the manual page to hold
+ * between the lines `.\" options begin` and `.\" options end`. Without NAME: the options every service has.
  */
 #include <stdio.h>
 #include <string.h>
@@ -171,8 +171,10 @@ int sd_dispatch_man_options(struct sd_dispatch *d, int argc, const char *const *
 		return SD_EXIT_UNKNOWN;
 	if (applet->service) {
 		if (!is_empty(applet->options))
-			put_table(d->out, applet->options, NULL);
-		fputs("The options that every service has are in\n.Xr sdlab 1 .\n", d->out);
+			put_table(d->out, applet->options,
+				  applet->no_common ? sd_dispatch_service_options : NULL);
+		if (!applet->no_common)
+			fputs("The options that every service has are in\n.Xr sdlab 1 .\n", d->out);
 	}
 	put_verbs(d->out, applet);
 	return 0;

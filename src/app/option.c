@@ -27,6 +27,15 @@ const char *sd_option_arg(const struct sd_option *opt)
 	return opt->cli ? opt->cli : opt->name;
 }
 
+bool sd_option_shadowed(const struct sd_option *table, const struct sd_option *opt)
+{
+	for (; table && table->type != SD_OPT_END; table++)
+		if (strcmp(table->name, opt->name) == 0 ||
+		    strcmp(sd_option_arg(table), sd_option_arg(opt)) == 0)
+			return true;
+	return false;
+}
+
 struct walk {
 	sd_option_fn *fn;
 	void *arg;

@@ -205,14 +205,14 @@ static enum sd_err make_names(struct sd_run *run, struct sd_error *e)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	for (char *c = run->tag; *c; c++)
 		*c = (char)toupper((unsigned char)*c);
-	run->log = sd_log_new(run->spec.events, run->tag, run->name, run->spec.prefix, run->spec.colour);
+	run->log = run->spec.log ? run->spec.log : sd_log_new(run->spec.events, run->tag, run->name, NULL, 0);
 	return run->log ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
 }
 
 static enum sd_err start_admin(struct sd_run *run, struct sd_error *e)
 {
 	const char *addr = sd_conf_string(run->conf, "admin");
-	if (!addr)
+	if (!addr || (run->spec.no_port && !sd_conf_is_set(run->conf, "admin")))
 		return SD_OK;
 	struct sd_admin_spec spec = {
 	    .control = run->spec.control,

@@ -23,6 +23,7 @@
 
 struct sd_run;
 struct sd_conf_loader;
+struct sd_dispatch;
 
 struct sd_worker {
 	struct sd_run *run;
@@ -65,6 +66,8 @@ struct sd_service {
 	void (*destroy)(void *self); /* no worker runs any more */
 	void (*metrics)(void *self, struct sd_metrics *m);
 	bool (*ready)(void *self); /* NULL: as soon as it listens */
+	/* What the process does instead of running one instance: for a stack. NULL: it runs one. The exit status. */
+	int (*process)(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_conf *conf);
 	const struct sd_admin_route *routes;
 };
 
@@ -76,10 +79,9 @@ struct sd_run_spec {
 	const struct sd_conf *conf;    /* stays the caller's, and must outlive the run unless load is set */
 	struct sd_conf_loader *load;   /* how a reload gets a new one; NULL: cannot */
 	const char *name;              /* of the service; NULL: the applet's */
-	const char *prefix;            /* in front of its lines; NULL: none */
-	int colour;
+	struct sd_log *log;            /* where it speaks; NULL: one of its own */
 	const char *extra_addr;        /* also listens here ("inproc:web-1"), NULL: no */
-	bool no_port;                  /* its own port only when somebody set it */
+	bool no_port;                  /* its own port and admin address only when somebody set them */
 };
 
 struct sd_run {

@@ -92,6 +92,8 @@ int sd_serve(struct sd_dispatch *d, const struct sd_applet *applet, const struct
 	struct process p = {0};
 	struct sd_error e = {0};
 	sd_world_raise_files(d->world);
+	if (applet->service->process)
+		return applet->service->process(d, applet, conf);
 	enum sd_err err = make(&p, d, applet, conf, load, &e);
 	if (err)
 		fprintf(d->err, "sdlab %s: %s\n", applet->name, e.text);

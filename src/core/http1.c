@@ -284,13 +284,12 @@ static int walk(struct sd_h1 *h)
 	return sd_h1_finish(h);
 }
 
-/* Is there a reason to walk, in the bytes from seen on: an empty line, or a byte that cannot be right? Relies
- * on the bytes before having been found in order. */
+/* Is there a reason to walk, in the bytes from seen > 0 on: an empty line, or a byte that cannot be right?
+ * Relies on the bytes before having been found in order. */
 static bool is_news(const char *buf, size_t len, size_t seen)
 {
 	for (const char *p = buf + seen, *end = buf + len; (p = skip_value(p, end)) < end; p++) {
-		bool after_cr = p > buf && p[-1] == '\r';
-		if (*p == '\n' && after_cr && !(p - buf >= 2 && p[-2] == '\n'))
+		if (*p == '\n' && p[-1] == '\r' && !(p - buf >= 2 && p[-2] == '\n'))
 			continue;
 		if (*p != '\r' || (p + 1 < end && p[1] != '\n'))
 			return true;

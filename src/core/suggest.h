@@ -21,8 +21,8 @@ void sd_suggest_offer(struct sd_suggest *s, const char *name);
 /* The nearest of n names, or NULL. */
 const char *sd_suggest_of(const char *word, const char *const *names, size_t n);
 
-/* How many letters must be added, dropped, replaced or swapped with their neighbour to make b of a, without regard
- * to case (optimal string alignment). (size_t)-1 when one is longer than SD_SUGGEST_MAX. */
+/* How many letters must be added, dropped, replaced or swapped with their neighbour to make b of a, without
+ * regard to case (optimal string alignment). (size_t)-1 when one is longer than SD_SUGGEST_MAX. */
 size_t sd_edit_distance(const char *a, const char *b);
 
 #endif

@@ -18,20 +18,28 @@ struct unit {
 
 /* Largest first: durations are written and read in this order. */
 static const struct unit durations[] = {
-	{"d", 86400000000000}, {"h", 3600000000000}, {"m", 60000000000}, {"s", 1000000000},
-	{"ms", 1000000},       {"us", 1000},         {"ns", 1},
+    {"d", 86400000000000}, {"h", 3600000000000}, {"m", 60000000000}, {"s", 1000000000},
+    {"ms", 1000000},       {"us", 1000},         {"ns", 1},
 };
 
 static const struct unit sizes[] = {
-	{"TiB", INT64_C(1) << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-	{"TB", 1000000000000},     {"GB", 1000000000}, {"MB", 1000000},  {"KB", 1000},
-	{"kB", 1000},              {"B", 1},           {"", 1},
+    {"TiB", INT64_C(1) << 40},
+    {"GiB", 1 << 30},
+    {"MiB", 1 << 20},
+    {"KiB", 1 << 10},
+    {"TB", 1000000000000},
+    {"GB", 1000000000},
+    {"MB", 1000000},
+    {"KB", 1000},
+    {"kB", 1000},
+    {"B", 1},
+    {"", 1},
 };
 
 /* The first name of a size is the one that is written. */
 static const struct unit rates[] = {
-	{"s", 1},      {"min", 60},    {"h", 3600},    {"d", 86400},   {"sec", 1},
-	{"second", 1}, {"m", 60},      {"minute", 60}, {"hour", 3600}, {"day", 86400},
+    {"s", 1},      {"min", 60}, {"h", 3600},    {"d", 86400},   {"sec", 1},
+    {"second", 1}, {"m", 60},   {"minute", 60}, {"hour", 3600}, {"day", 86400},
 };
 
 static const struct unit *find_unit(const struct unit *units, size_t n, const char *name, size_t len)
@@ -316,14 +324,11 @@ char *sd_format_duration(int64_t ns, char out[SD_UNIT_TEXT])
 {
 	size_t n = 0;
 
-	if (ns == INT64_MIN)
-		return strcpy(out, "-106751d23h47m16.854775808s");
-	if (ns < 0) {
+	if (ns == 0 || ns == INT64_MIN) /* the one has no unit that fits, the other no positive number */
+		snprintf(out, SD_UNIT_TEXT, "%s", ns == 0 ? "0s" : "-106751d23h47m16.854775808s");
+	else if (ns < 0)
 		out[n++] = '-';
-		ns = -ns;
-	}
-	if (ns == 0)
-		return strcpy(out, "0s");
+	ns = ns == INT64_MIN ? 0 : ns < 0 ? -ns : ns;
 	for (size_t i = 0; ns > 0; i++) {
 		const struct unit *u = &durations[i];
 		if (ns < u->size)

@@ -1,8 +1,9 @@
 /* units.h - amounts as people write them: 5s, 1h30m, 64KiB, 100/min, 5%.
  *
- * Parsing is strict: the whole text or nothing, no blanks, no sign where none makes sense, no leading zeros (010
- * is eight to some readers and ten to others), no hexadecimal, nothing rounded. Each parser returns SD_OK;
- * SD_EINVAL when the text is not of the form; SD_ERANGE when it is but does not fit. *out is set only with SD_OK.
+ * Parsing is strict: the whole text or nothing, no blanks, no sign where none makes sense, no leading zeros
+ * (010 is eight to some readers and ten to others), no hexadecimal, nothing rounded. Each parser returns
+ * SD_OK; SD_EINVAL when the text is not of the form; SD_ERANGE when it is but does not fit. *out is set only
+ * with SD_OK.
  *
  * Formatting gives the shortest usual form, and parsing that form gives the same value back, to the last bit.
  */
@@ -29,12 +30,13 @@ enum sd_err sd_parse_number(const char *text, double *out);
 /* "5%" or "0.05": from 0 to 1. */
 enum sd_err sd_parse_percent(const char *text, double *out);
 
-/* Nanoseconds: one or more of NUMBER UNIT, with units d, h, m, s, ms, us, ns, each at most once and in this order;
- * the last number may have decimals ("1.5s") as far as they make whole nanoseconds. "0" needs no unit. */
+/* Nanoseconds: one or more of NUMBER UNIT, with units d, h, m, s, ms, us, ns, each at most once and in this
+ * order; the last number may have decimals ("1.5s") as far as they make whole nanoseconds. "0" needs no unit.
+ */
 enum sd_err sd_parse_duration(const char *text, int64_t *ns);
 
-/* Bytes: NUMBER with B or nothing, KB or kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (powers of 1024);
- * decimals as far as they make whole bytes. */
+/* Bytes: NUMBER with B or nothing, KB or kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (powers of
+ * 1024); decimals as far as they make whole bytes. */
 enum sd_err sd_parse_size(const char *text, int64_t *bytes);
 
 /* Events a second: NUMBER "/" UNIT, with units s, sec, second, m, min, minute, h, hour, d, day. */

@@ -218,6 +218,17 @@ enum sd_err sd_world_mkdir(struct sd_world *w, const char *name, unsigned mode, 
 	return sd_fail(e, real_err(errno), "cannot make folder %s: %s", name, strerror(errno));
 }
 
+enum sd_err sd_world_private_dir(struct sd_world *w, const char *name, struct sd_error *e)
+{
+	struct stat st;
+	enum sd_err err = sd_world_mkdir(w, name, 0700, e);
+	if (err)
+		return err;
+	if (lstat(name, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
+		return sd_fail(e, SD_EPERM, "%s is not a folder that only this user may enter", name);
+	return SD_OK;
+}
+
 enum sd_err sd_world_unlink(struct sd_world *w, const char *name)
 {
 	(void)w;

@@ -41,6 +41,8 @@ enum sd_err sd_world_symlink(struct sd_world *w, const char *target, const char 
 enum sd_err sd_world_hardlink(struct sd_world *w, const char *target, const char *name, struct sd_error *e);
 /* Makes a folder and its parents; fine when it is there. mode is of the last one. */
 enum sd_err sd_world_mkdir(struct sd_world *w, const char *name, unsigned mode, struct sd_error *e);
+/* Makes a folder that only this user may enter (0700); refuses one that is there and somebody else could use. */
+enum sd_err sd_world_private_dir(struct sd_world *w, const char *name, struct sd_error *e);
 enum sd_err sd_world_unlink(struct sd_world *w, const char *name);
 /* The names in a folder, sorted, NULL-terminated; free each and the array. NULL: cannot be read. */
 char **sd_world_list_dir(struct sd_world *w, const char *name);

@@ -143,6 +143,8 @@ static inline void rig_cut(struct rig *rig, const struct row *row)
 			rig_verdict(rig, row, r, 0, "cut");
 			continue;
 		}
+		if (n > 0) /* nothing new */
+			ck_assert_int_eq(rig_parse(rig, row, n, n), SD_HTTP_INCOMPLETE);
 		r = rig_parse(rig, row, row->n, n);
 		rig_verdict(rig, row, r, (ssize_t)whole, "in two parts");
 	}

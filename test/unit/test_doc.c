@@ -69,7 +69,8 @@ END_TEST
 
 START_TEST(flow_and_json)
 {
-	struct sd_doc *doc = parse("{\"port\":80,\n\t\"name\": \"a\\u00e9\\/\\n\", \"list\": [1,2 , \"3\"],\"none\":null,\"m\":{},\"l\":[]}");
+	struct sd_doc *doc = parse("{\"port\":80,\n\t\"name\": \"a\\u00e9\\/\\n\", \"list\": [1,2 , "
+				   "\"3\"],\"none\":null,\"m\":{},\"l\":[]}");
 
 	ck_assert_str_eq(sd_node_get(doc->root, "port")->text, "80");
 	ck_assert(!sd_node_get(doc->root, "port")->quoted);
@@ -90,7 +91,8 @@ END_TEST
 
 START_TEST(nothing)
 {
-	static const char *const empty[] = {"", "\n\n", "# only a comment\n", "---\n", "~", "null\n", "---\n...\n"};
+	static const char *const empty[] = {"",  "\n\n",   "# only a comment\n", "---\n",
+					    "~", "null\n", "---\n...\n"};
 
 	for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
 		struct sd_doc *doc = parse(empty[i]);
@@ -108,14 +110,16 @@ END_TEST
 
 START_TEST(core_tags)
 {
-	struct sd_doc *doc = parse("a: !!str 5\nb: !!int 5\nc: !!map {}\nd: !!seq []\ne: ! 5\nf: !!null ''\n");
+	struct sd_doc *doc =
+	    parse("a: !!str 5\nb: !!int 5\nc: !!map {}\nd: !!seq []\ne: ! 5\nf: !!null ''\n");
 
 	ck_assert(sd_node_get(doc->root, "a")->quoted);
 	ck_assert(!sd_node_get(doc->root, "b")->quoted);
 	ck_assert(sd_node_get(doc->root, "e")->quoted);
 	sd_doc_free(doc);
 	refused("a: !secret x\n", "lb.yaml:1:4: the tag !secret is not supported here");
-	refused("a: !!python/object x\n", "lb.yaml:1:4: the tag tag:yaml.org,2002:python/object is not supported here");
+	refused("a: !!python/object x\n",
+		"lb.yaml:1:4: the tag tag:yaml.org,2002:python/object is not supported here");
 	refused("a: !!map x\n", "lb.yaml:1:4: the tag tag:yaml.org,2002:map is not supported here");
 	refused("a: !!str [x]\n", "lb.yaml:1:4: the tag tag:yaml.org,2002:str is not supported here");
 }
@@ -152,14 +156,17 @@ END_TEST
 START_TEST(wrong_form)
 {
 	refused("a: [1\n", "lb.yaml:2:1: did not find expected ',' or ']', while parsing a flow sequence");
-	refused("a:\n\t- b\n", "lb.yaml:2:1: found character that cannot start any token, while scanning for the next token");
+	refused(
+	    "a:\n\t- b\n",
+	    "lb.yaml:2:1: found character that cannot start any token, while scanning for the next token");
 	refused("port: 1\n bad: 2\n", "lb.yaml:2:5: mapping values are not allowed in this context");
 	refused("? [a]\n: b\n", "lb.yaml:1:3: expected a key, found a list");
 	refused("? {a: 1}\n: b\n", "lb.yaml:1:3: expected a key, found a map");
 	refused("a: \"x\\0y\"\n", "lb.yaml:1:4: a text with a NUL character in it");
 	refused("\"a\\0\": 1\n", "lb.yaml:1:1: a text with a NUL character in it");
 	refused("a: 1\nb: \xff\n", "lb.yaml:2:4: not text in UTF-8: invalid leading UTF-8 octet");
-	refused("\xc3\xa4: 1\n\xc3\xa4: \xff\n", "lb.yaml:2:4: not text in UTF-8: invalid leading UTF-8 octet");
+	refused("\xc3\xa4: 1\n\xc3\xa4: \xff\n",
+		"lb.yaml:2:4: not text in UTF-8: invalid leading UTF-8 octet");
 	refused("a: \x01\n", "lb.yaml:1:4: not text in UTF-8: control characters are not allowed");
 }
 END_TEST

@@ -72,6 +72,7 @@ static const struct row hosts[] = {
     ROW(GET "Host: 127.0.0.1:1\r\n" END, 0, "GET /? @127.0.0.1:1 1.1 none keep"),
     ROW(GET "Host: [::]\r\n" END, 0, "GET /? @[::] 1.1 none keep"),
     ROW(GET "Host: [1::]:9\r\n" END, 0, "GET /? @[1::]:9 1.1 none keep"),
+    ROW(GET "Host: [fe80::a:b]\r\n" END, 0, "GET /? @[fe80::a:b] 1.1 none keep"),
     ROW(GET "Host: [1:2:3:4:5:6:7:abCD]\r\n" END, 0, "GET /? @[1:2:3:4:5:6:7:abCD] 1.1 none keep"),
     ROW(GET "Host: [1:2:3:4:5:6:7::]\r\n" END, 0, "GET /? @[1:2:3:4:5:6:7::] 1.1 none keep"),
     ROW(GET "Host: [1:2:3:4:5:6:255.0.10.99]\r\n" END, 0, "GET /? @[1:2:3:4:5:6:255.0.10.99] 1.1 none keep"),
@@ -179,6 +180,7 @@ static const struct row bad_targets[] = {
     ROW("GET * HTTP/1.1\r\n" HOST END, 400, "without OPTIONS"),
     ROW("OPTIONS ** HTTP/1.1\r\n" HOST END, 400, "no known form"),
     ROW("GET http:// HTTP/1.1\r\n" HOST END, 400, "empty or invalid host"),
+    ROW("GET https:// HTTP/1.1\r\n" HOST END, 400, "empty or invalid host"),
     ROW("GET http:///a HTTP/1.1\r\n" HOST END, 400, "empty or invalid host"),
     ROW("GET http://:80/a HTTP/1.1\r\n" HOST END, 400, "empty or invalid host"),
     ROW("GET https://?a HTTP/1.1\r\n" HOST END, 400, "empty or invalid host"),
@@ -262,6 +264,7 @@ static const struct row bad_hosts[] = {
     ROW(GET "Host: a:65536\r\n" END, 400, "invalid Host"),
     ROW(GET "Host: a:4294967297\r\n" END, 400, "invalid Host"),
     ROW(GET "Host: a:65536x\r\n" END, 400, "invalid Host"),
+    ROW(GET "Host: a:65535x\r\n" END, 400, "invalid Host"),
 };
 
 static const struct row bad_addresses[] = {
@@ -520,6 +523,12 @@ START_TEST(slices_and_fields)
 	ck_assert_ptr_null(sd_http_find_name(h, "x-on"));
 	ck_assert_int_eq(h->error_status, 0);
 	ck_assert_ptr_null(h->error_reason);
+	/* a shorter head in the same place: what is left of the longer one does not show */
+	ck_assert_int_gt(sd_http_parse_request(TOP END, 27, 0, NULL, h), 0);
+	ck_assert_ptr_null(sd_http_find_name(h, "x-one"));
+	h->fields[1].id = SD_HTTP_F_CONNECTION;
+	ck_assert_ptr_null(sd_http_find(h, SD_HTTP_F_CONNECTION));
+	ck_assert(!sd_http_connection_names(h, sd_slice_of("1")));
 	rig_free(rig);
 }
 END_TEST
@@ -570,11 +579,13 @@ END_TEST
 
 static void try_list(const char *text, const char *want)
 {
-	struct sd_slice list = sd_slice_of(text), item;
+	struct guard guard = guard_new(128);
+	struct sd_slice list = {guard_put(&guard, text, strlen(text)), strlen(text)}, item;
 	char got[128] = "";
 	while (sd_http_list_next(&list, &item))
 		snprintf(got + strlen(got), sizeof got - strlen(got), "<%.*s>", SLICE(item));
 	ck_assert_str_eq(got, want);
+	guard_free(&guard);
 }
 
 START_TEST(lists)

@@ -22,6 +22,9 @@ struct body {
 	}
 
 #define TEN "1234567890"
+#define S64 "                                                                "
+#define S63 "                                                               "
+#define X63 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
 static const struct body bodies[] = {
@@ -31,13 +34,13 @@ static const struct body bodies[] = {
     GOOD("5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n\r\n", "hello world", .rest = 2),
     GOOD("a\r\n" TEN "\r\nA\r\n" TEN "\r\n0\r\n\r\n", TEN TEN),
     GOOD("000000000000000a\r\n" TEN "\r\n0000000000000000\r\n\r\n", TEN),
+    GOOD("9\r\n123456789\r\n0f\r\n12345" TEN "\r\n0\r\n\r\n", "12345678912345" TEN),
     GOOD("2\r\n\r\n\r\n0\r\n\r\n", "\r\n"),
     GOOD("1;a\r\nx\r\n0;b=c\r\n\r\n", "x"),
     GOOD("1 ;a\r\nx\r\n0  ; b = \"c;\\\"\x80\" ;d\r\n\r\n", "x"),
     GOOD("1;\r\nx\r\n0\r\n\r\n", "x"),
-    GOOD("1;" X64 X64 X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-	 "\r\nx\r\n0\r\n\r\n",
-	 "x"),
+    GOOD("1" S64 S64 S64 S63 ";\r\nx\r\n0\r\n\r\n", "x"),
+    GOOD("1;" X64 X64 X64 X63 "\r\nx\r\n0\r\n\r\n", "x"),
     GOOD("0\r\nA: b\r\n\r\n", ""),
     GOOD("0\r\nA:\r\nX-Sum: \t\x80 c\r\n\r\nx", "", .rest = 1),
     /* sizes */
@@ -72,6 +75,8 @@ static const struct body bodies[] = {
     BAD("5;a\rb", "bare CR"),
     BAD("1;" X64 X64 X64 X64, "extension too long"),
     BAD("1 " X64, "junk"),
+    BAD("1" S64 S64 S64 S64 "x", "extension too long"),
+    BAD("1" S64 S64 S64 S64 ";", "extension too long"),
     /* after the data */
     BAD("5\r\nhello0\r\n\r\n", "no CRLF after"),
     BAD("5\r\nhello\n0\r\n\r\n", "no CRLF after"),

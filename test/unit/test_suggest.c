@@ -5,7 +5,8 @@
 #include "core/suggest.h"
 #include "sdlab/err.h"
 
-static const char *const names[] = {"backend", "cache", "gateway", "kv", "lb", "load", "lock", "logs", "metrics", "up"};
+static const char *const names[] = {"backend", "cache", "gateway", "kv",      "lb",
+				    "load",    "lock",  "logs",    "metrics", "up"};
 
 static const char *suggest(const char *word)
 {

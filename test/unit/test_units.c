@@ -64,10 +64,12 @@ START_TEST(numbers)
 		enum sd_err err;
 		double v;
 	} t[] = {
-	    {"0", SD_OK, 0},	    {"1.5", SD_OK, 1.5},      {"-0.5", SD_OK, -0.5},  {"2.5e3", SD_OK, 2500},
-	    {"1E-2", SD_OK, 0.01},  {"1e400", SD_ERANGE, 0},  {"inf", SD_EINVAL, 0},  {"nan", SD_EINVAL, 0},
-	    {"0x1p3", SD_EINVAL, 0}, {".5", SD_EINVAL, 0},    {"5.", SD_EINVAL, 0},   {"1e", SD_EINVAL, 0},
-	    {"--1", SD_EINVAL, 0},  {"01", SD_EINVAL, 0},     {"1e400x", SD_EINVAL, 0}, {"", SD_EINVAL, 0},
+	    {"0", SD_OK, 0},        {"1.5", SD_OK, 1.5},   {"-0.5", SD_OK, -0.5},
+	    {"2.5e3", SD_OK, 2500}, {"1E-2", SD_OK, 0.01}, {"1e400", SD_ERANGE, 0},
+	    {"inf", SD_EINVAL, 0},  {"nan", SD_EINVAL, 0}, {"0x1p3", SD_EINVAL, 0},
+	    {".5", SD_EINVAL, 0},   {"5.", SD_EINVAL, 0},  {"1e", SD_EINVAL, 0},
+	    {"--1", SD_EINVAL, 0},  {"01", SD_EINVAL, 0},  {"1e400x", SD_EINVAL, 0},
+	    {"", SD_EINVAL, 0},
 	};
 
 	for (size_t i = 0; i < COUNT(t); i++) {
@@ -220,7 +222,8 @@ START_TEST(rates)
 	ck_assert_int_eq(sd_parse_rate("1/day", &v), SD_OK);
 	ck_assert_str_eq(sd_format_rate(v, back), "1/d");
 	ck_assert_int_eq(sd_parse_rate("1e999/s", &v), SD_ERANGE);
-	static const char *const bad[] = {"100", "/s", "100/", "100/x", "-1/s", "100 / s", "", "1/s/s", "1/S"};
+	static const char *const bad[] = {"100",     "/s", "100/",  "100/x", "-1/s",
+					  "100 / s", "",   "1/s/s", "1/S"};
 	for (size_t i = 0; i < COUNT(bad); i++)
 		ck_assert_msg(sd_parse_rate(bad[i], &v) == SD_EINVAL, "%s", bad[i]);
 }

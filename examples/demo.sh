@@ -1,0 +1,125 @@
+#!/bin/sh
+# The main job, shown: a load balancer in front of three backends, real traffic, a backend killed at half time.
+#   examples/demo.sh build/plain/sdlab
+# On a terminal it stays up until Ctrl-C; elsewhere it ends with 0 when no request failed, else 1.
+set -u
+
+sdlab=${1:-sdlab}
+here=$(dirname "$0")
+requests=${DEMO_REQUESTS:-3000}
+url=http://127.0.0.1:8080
+admin=http://127.0.0.1:8079
+tmp=$(mktemp -d)
+stack=
+watcher=
+interrupted=
+
+finish() {
+  status=$?
+  trap - EXIT INT TERM
+  [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
+  if [ -n "$stack" ]; then
+    # Ctrl-C reached the stack as well; a second signal would cut its orderly stop short.
+    [ -n "$interrupted" ] || kill -TERM "$stack" 2>/dev/null
+    wait "$stack"
+  fi
+  rm -rf "$tmp"
+  exit "$status"
+}
+trap finish EXIT
+trap 'interrupted=1; exit 130' INT
+trap 'exit 143' TERM
+
+bold= plain=
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+  bold=$(printf '\033[1m') plain=$(printf '\033[0m')
+fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+
+# Until a command succeeds, at most 10 s.
+until_true() {
+  tries=0
+  until "$@" >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 200 ] || ! kill -0 "$stack" 2>/dev/null; then return 1; fi
+    sleep 0.05
+  done
+}
+
+# What the balancer has passed on so far.
+passed_on() {
+  curl -s "$admin/metrics" | awk '/^sdlab_lb_backend_requests_total/ { n += $2 } END { printf "%d\n", n }'
+}
+
+pid_of() {
+  "$sdlab" up status demo --json | awk -v want="\"$1\"," '
+    $1 == "\"name\":" { here = $2 == want }
+    here && $1 == "\"pid\":" { sub(",", "", $2); print $2; exit }'
+}
+
+say "1. A load balancer on 8080 in front of three backends: sdlab up examples/demo.yaml"
+"$sdlab" up "$here/demo.yaml" &
+stack=$!
+if ! until_true curl -fs "$admin/-/ready"; then
+  echo "demo: the stack did not start; see the lines above" >&2
+  stack_gone=$stack stack=
+  wait "$stack_gone"
+  exit 1
+fi
+
+say "2. $requests requests with curl, 20 at a time; Server-B is killed (SIGKILL) when half of them are through"
+(
+  while [ "$(passed_on)" -lt $((requests / 2)) ]; do sleep 0.02; done
+  victim=$(pid_of web-2)
+  echo "$victim" >"$tmp/victim"
+  kill -9 "$victim"
+) &
+watcher=$!
+curl -s --no-progress-meter --parallel --parallel-max 20 -w '%{http_code} %{time_total}\n' \
+  "$url/?request=[1-$requests]" >"$tmp/answers"
+wait "$watcher"
+watcher=
+
+say "3. What came of it"
+awk '
+  /^Response from / { who[$3]++; next }
+  NF == 2 && $1 == 200 { n++; print $2 >times; next }
+  NF == 2 { failed++; codes[$1]++ }
+  END {
+    for (name in who) printf "   %-10s answered %5d\n", name, who[name] | "sort"
+    close("sort")
+    for (code in codes) printf "   status %s %9d\n", code, codes[code]
+    printf "   requests %15d\n   failures %15d\n", n + failed, failed
+    close(times)
+  }' times="$tmp/times" "$tmp/answers"
+sort -n "$tmp/times" 2>/dev/null | awk '
+  { t[NR] = $1 }
+  END { if (NR) printf "   p50 %17.1f ms\n   p99 %17.1f ms\n", t[int((NR + 1) / 2)] * 1000, t[int(NR * 0.99 + 0.5)] * 1000 }'
+
+good=$(grep -c '^200 ' "$tmp/answers")
+killed=$(cat "$tmp/victim" 2>/dev/null || echo)
+if [ "$good" -eq "$requests" ] && [ -n "$killed" ]; then
+  say "Server-B (pid $killed) was killed in the middle, and no request failed."
+  status=0
+else
+  say "Only $good of $requests requests were answered."
+  status=1
+fi
+
+if [ -t 0 ] && [ -t 1 ]; then
+  cat <<END
+
+   Try next, in another terminal:
+     curl $url/                          who answers?
+     curl $admin/-/backends              what the balancer thinks of its backends
+     curl -X POST $admin/-/backends/web-1/drain
+     curl $admin/metrics                 the numbers, for Prometheus
+     curl -N $admin/-/events             what happens, as it happens
+     $sdlab up status
+   Ctrl-C stops everything.
+
+END
+  wait "$stack"
+  stack=
+fi
+exit "$status"
