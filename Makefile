@@ -48,6 +48,7 @@ APPLETS    := $(patsubst applets/%/,%,$(APPLET_DIR))
 APPLET_SRC := $(sort $(wildcard applets/*/*.c))
 MAIN_SRC   := src/main.c
 UNIT_SRC   := $(sort $(wildcard test/unit/test_*.c))
+SIM_SRC    := $(sort $(wildcard test/sim/sim_*.c))
 FUZZ_SRC   := $(sort $(wildcard test/fuzz/fuzz_*.c))
 obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    := $(call obj,$(LIB_SRC))
@@ -55,12 +56,17 @@ LIB_OBJ    := $(call obj,$(LIB_SRC))
 APP_OBJ    := $(call obj,$(APPLET_SRC)) $(BUILD)/obj/gen/applets.o
 BIN        := $(BUILD)/sdlab
 LIB        := $(BUILD)/libsdlab.a
-UNIT_BIN   := $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
+TEST_BIN   := $(patsubst test/%.c,$(BUILD)/%,$(UNIT_SRC) $(SIM_SRC))
+
+# All processors, unless somebody said otherwise.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
-.PHONY: all check demo deps deps-all bench sim fuzz lint install uninstall clean help unit FORCE
+.PHONY: all check demo deps deps-all bench sim fuzz lint install uninstall clean help FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -71,7 +77,7 @@ demo: deps ## the main job: a load balancer, three backends, real traffic, a bac
 	$(Q)examples/demo.sh $(BIN)
 
 check: deps ## all tests; those that need real servers or clients run where these are installed
-	$(Q)$(MAKE) --no-print-directory all unit-bins
+	$(Q)$(MAKE) --no-print-directory all test-bins
 	$(Q)test/run.sh $(BIN)
 
 deps: ## install what the build and `make check` need (apt-get)
@@ -85,7 +91,7 @@ bench: deps ## cost beside HAProxy and nginx where installed: one table, raw fig
 	$(Q)test/bench/run.sh $(BIN)
 
 sim: deps ## seeded simulations
-	$(Q)$(MAKE) --no-print-directory all unit-bins
+	$(Q)$(MAKE) --no-print-directory all test-bins
 	$(Q)test/run.sh --only sim $(BIN)
 
 fuzz: deps ## each fuzz target for FUZZ_SECONDS (60) from its corpus (needs clang)
@@ -94,8 +100,8 @@ fuzz: deps ## each fuzz target for FUZZ_SECONDS (60) from its corpus (needs clan
 lint: ## rooms, forbidden calls, and clang-tidy and cppcheck where installed
 	$(Q)test/lint.sh
 
-unit-bins: $(UNIT_BIN)
-.PHONY: unit-bins
+test-bins: $(TEST_BIN)
+.PHONY: test-bins
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -142,11 +148,11 @@ compile_commands.json: $(BIN)
 	@{ printf '[\n'; cat $$(find $(BUILD)/obj -name '*.o.json') | sed '$$s/,$$//'; printf ']\n'; } > $@
 
 CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lm -lrt -lpthread)
-$(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(APP_OBJ) $(LIB)
+$(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(APP_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CHECK_LIBS)
-.PRECIOUS: $(BUILD)/obj/test/unit/%.o
+.PRECIOUS: $(BUILD)/obj/test/%.o
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 

@@ -14,6 +14,7 @@ stack=
 watcher=
 interrupted=
 
+# shellcheck disable=SC2317 # called by the trap
 finish() {
   status=$?
   trap - EXIT INT TERM
@@ -30,7 +31,8 @@ trap finish EXIT
 trap 'interrupted=1; exit 130' INT
 trap 'exit 143' TERM
 
-bold= plain=
+bold=
+plain=
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
   bold=$(printf '\033[1m') plain=$(printf '\033[0m')
 fi

@@ -109,16 +109,16 @@ test_one() {
 }
 
 # Only programs whose source is still there: a build folder may hold older ones.
-run_units() { # PREFIX
+run_programs() { # FOLDER PREFIX
   local source program
-  for source in test/unit/"$1"*.c; do
+  for source in test/"$1"/"$2"*.c; do
     [ -e "$source" ] || continue
-    program=$build/unit/$(basename "$source" .c)
+    program=$build/$1/$(basename "$source" .c)
     if [ -x "$program" ]; then
-      test_one "unit/$(basename "$program")" "$program"
+      test_one "$1/$(basename "$program")" "$program"
     else
       failed=$((failed + 1))
-      echo "FAIL unit/$(basename "$program"): $program is not built"
+      echo "FAIL $1/$(basename "$program"): $program is not built"
     fi
   done
 }
@@ -185,9 +185,8 @@ test_function() { # NAME FUNCTION ARGUMENT
 }
 
 if wanted lint; then test_one lint test/lint.sh --quick; fi
-if wanted unit; then run_units test_; fi
-if [ "$only" = sim ]; then run_units test_sim_; fi
-if wanted sim; then run_scripts sim; fi
+if wanted unit; then run_programs unit test_; fi
+if wanted sim; then run_programs sim sim_; fi
 if wanted examples; then
   for file in examples/*.yaml; do
     [ ! -e "$file" ] || test_function "$file" check_example "$file"

@@ -109,9 +109,11 @@ enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 	struct lb_rules rules;
 	size_t n = sd_conf_count(conf, "backends");
 	if (n == 0)
-		return sd_fail(e, SD_EINVAL,
-			       "no backends: expected at least one, such as --backend 127.0.0.1:8081 or, in the file, "
-			       "backends: [{address: 127.0.0.1:8081}]");
+		return sd_fail(e, sd_conf_is_set(conf, "backends") ? SD_EINVAL : SD_EUSAGE,
+			       "%s%sno backends: expected at least one, such as --backend 127.0.0.1:8081 or, in the file, "
+			       "backends: [{address: 127.0.0.1:8081}]",
+			       sd_conf_is_set(conf, "backends") ? sd_conf_origin(conf, "backends") : "",
+			       sd_conf_is_set(conf, "backends") ? ": " : "");
 	if (n > SD_BALANCE_MAX)
 		return sd_fail(e, SD_EINVAL, "%zu backends: expected at most %d", n, SD_BALANCE_MAX);
 	for (size_t i = 0; i < n; i++) {

@@ -36,11 +36,15 @@ void sd_balancer_free(struct sd_balancer *b)
 	free(b);
 }
 
-static int64_t current_of(const struct sd_balancer *b, uint64_t id)
+/* What a target saved up, within the sum of the weights to come: a debt of large weights would keep it out for long once
+ * they are small. */
+static int64_t current_of(const struct sd_balancer *b, uint64_t id, int64_t most)
 {
-	for (size_t i = 0; i < b->n; i++)
+	for (size_t i = 0; i < b->n; i++) {
+		int64_t now = b->targets[i].current;
 		if (b->targets[i].t.id == id)
-			return b->targets[i].current;
+			return now > most ? most : now < -most ? -most : now;
+	}
 	return 0;
 }
 
@@ -61,10 +65,11 @@ enum sd_err sd_balancer_set(struct sd_balancer *b, enum sd_balance_algorithm alg
 	}
 	uint32_t sum = 0;
 	for (size_t i = 0; i < n; i++) {
-		ts[i] = (struct target){targets[i], current_of(b, targets[i].id)};
 		sum += targets[i].usable ? targets[i].weight : 0;
 		sums[i] = sum;
 	}
+	for (size_t i = 0; i < n; i++)
+		ts[i] = (struct target){targets[i], current_of(b, targets[i].id, sum)};
 	free(b->targets);
 	free(b->sums);
 	b->algorithm = algorithm;

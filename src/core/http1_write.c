@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "core/http1_write.h"
+#include "core/time_text.h"
 
 #define NS_PER_S  1000000000
 #define S_PER_DAY 86400
@@ -29,41 +30,21 @@ static char *put_pair(char *p, unsigned v)
 	return put(p, digit_pairs + 2 * v, 2);
 }
 
-struct civil {
-	unsigned year;
-	unsigned month; /* 0..11 */
-	unsigned day;   /* 1..31 */
-};
-
-/* Days since 1970 to the Gregorian calendar. Years are counted from 1 March, which puts the leap day at the
- * end, and in eras of 400 years = 146097 days, which are all alike. A clock of 64 bits stays within
- * 1677..2262. */
-static struct civil civil_of(int64_t days)
-{
-	unsigned since_0000 = (unsigned)(days + 719468); /* 0000-03-01 */
-	unsigned era = since_0000 / 146097, in_era = since_0000 % 146097;
-	unsigned y = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
-	unsigned in_year = in_era - (365 * y + y / 4 - y / 100);
-	unsigned m = (5 * in_year + 2) / 153; /* from March: 31,30,31,30,31 days again and again */
-	return (struct civil){
-	    .year = era * 400 + y + (m >= 10),
-	    .month = m < 10 ? m + 2 : m - 10,
-	    .day = in_year - (153 * m + 2) / 5 + 1,
-	};
-}
-
 size_t sd_http_write_date(char out[30], int64_t wall_ns)
 {
 	static const char weekdays[] = "Thu, Fri, Sat, Sun, Mon, Tue, Wed, "; /* 1970 began on a Thursday */
 	static const char months[] = " Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec ";
+	/* a clock of 64 bits stays within the years 1677 to 2262 */
 	int64_t s = wall_ns / NS_PER_S - (wall_ns % NS_PER_S < 0);
 	int64_t days = s / S_PER_DAY - (s % S_PER_DAY < 0);
 	unsigned in_day = (unsigned)(s - days * S_PER_DAY);
-	struct civil date = civil_of(days);
+	int year;
+	unsigned month, day;
+	sd_civil_from_days(days, &year, &month, &day);
 	char *p = put(out, weekdays + 5 * ((days % 7 + 7) % 7), 5);
-	p = put_pair(p, date.day);
-	p = put(p, months + 4 * date.month, 5);
-	p = put_pair(put_pair(p, date.year / 100), date.year % 100);
+	p = put_pair(p, day);
+	p = put(p, months + 4 * (month - 1), 5);
+	p = put_pair(put_pair(p, (unsigned)year / 100), (unsigned)year % 100);
 	*p++ = ' ';
 	p = put_pair(p, in_day / 3600);
 	*p++ = ':';

@@ -38,6 +38,14 @@ static void unlink_call(struct sd_http_call *c)
 		c->pool->nbusy--;
 }
 
+static const struct sd_stream_events client_stream_events;
+
+/* Does the stream still serve this call? When not, c may be freed, so it is only compared. */
+static bool serves(const struct sd_stream *s, const struct sd_http_call *c)
+{
+	return s->owner == c && s->events == &client_stream_events;
+}
+
 /* The stream is not the call's any more; whoever is up the stack sees that its owner changed. */
 static struct sd_stream *leave_stream(struct sd_http_call *c)
 {
@@ -110,10 +118,9 @@ static void answer_deadline(struct sd_http_call *c)
 	sd_stream_deadline(c->stream, ns ? sd_loop_now_ns(c->pool->loop) + ns : SD_NEVER);
 }
 
-/* Parses a head; -1 when the call is over. */
-static ssize_t take_head(struct sd_http_call *c, const char *p, size_t n)
+/* Parses a head; returns what it took, 0 when it is not complete or was refused. */
+static size_t take_head(struct sd_http_call *c, const char *p, size_t n)
 {
-	struct sd_stream *s = c->stream;
 	struct sd_http_head *head = c->pool->head;
 	ssize_t took =
 	    sd_http_parse_response(p, n, c->seen, &c->pool->conf.limits, (enum sd_http_method)c->method, head);
@@ -123,13 +130,13 @@ static ssize_t take_head(struct sd_http_call *c, const char *p, size_t n)
 	}
 	if (took == SD_HTTP_BAD) {
 		fail(c, SD_EPROTO, head->error_reason);
-		return -1;
+		return 0;
 	}
 	c->seen = 0;
 	if (head->status >= 100 && head->status < 200 && head->status != 101) {
 		if (c->caller->interim)
 			c->caller->interim(c, head);
-		return s->owner == c ? took : -1;
+		return (size_t)took;
 	}
 	c->state = BODY;
 	c->framing = (uint8_t)head->framing;
@@ -137,7 +144,7 @@ static ssize_t take_head(struct sd_http_call *c, const char *p, size_t n)
 	c->left = head->framing == SD_HTTP_BODY_LENGTH ? head->content_length : 0;
 	memset(&c->chunked, 0, sizeof(c->chunked));
 	c->caller->head(c, head);
-	return s->owner == c ? took : -1;
+	return (size_t)took;
 }
 
 static bool body_done(const struct sd_http_call *c)
@@ -147,16 +154,15 @@ static bool body_done(const struct sd_http_call *c)
 	return c->framing != SD_HTTP_BODY_CLOSE && c->left == 0;
 }
 
-static ssize_t take_body(struct sd_http_call *c, const char *p, size_t n)
+static size_t take_body(struct sd_http_call *c, const char *p, size_t n)
 {
-	struct sd_stream *s = c->stream;
 	struct sd_slice data = {p, n};
 	ssize_t took = (ssize_t)n;
 	if (c->framing == SD_HTTP_BODY_CHUNKED) {
 		took = sd_http_chunked_decode(&c->chunked, p, n, &data);
 		if (took < 0) {
 			fail(c, SD_EPROTO, c->chunked.error);
-			return -1;
+			return 0;
 		}
 	} else if (c->framing == SD_HTTP_BODY_LENGTH) {
 		if (data.n > c->left)
@@ -166,11 +172,12 @@ static ssize_t take_body(struct sd_http_call *c, const char *p, size_t n)
 	}
 	if (data.n)
 		c->caller->body(c, data.p, data.n);
-	return s->owner == c ? took : -1;
+	return (size_t)took;
 }
 
 static size_t take(struct sd_http_call *c, const char *p, size_t n)
 {
+	struct sd_stream *s = c->stream;
 	size_t off = 0;
 	for (;;) {
 		if (c->state == BODY && body_done(c)) {
@@ -179,12 +186,10 @@ static size_t take(struct sd_http_call *c, const char *p, size_t n)
 		}
 		if (off == n || c->paused)
 			return off;
-		ssize_t took = c->state == HEAD ? take_head(c, p + off, n - off) : take_body(c, p + off, n - off);
-		if (took < 0)
-			return n;
-		if (took == 0 && c->state == HEAD)
+		size_t took = c->state == HEAD ? take_head(c, p + off, n - off) : take_body(c, p + off, n - off);
+		off += took;
+		if (took == 0 || !serves(s, c))
 			return off;
-		off += (size_t)took;
 	}
 }
 
@@ -201,11 +206,11 @@ static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 		return n;
 	}
 	c->got_bytes = true;
-	if (c->sent)
+	if (c->sent || sd_http_call_backlog(c))
 		answer_deadline(c);
 	c->in_data = true;
 	size_t took = take(c, p, n);
-	if (s->owner != c)
+	if (!serves(s, c))
 		return took;
 	c->in_data = false;
 	if (s->got_eof && took == n)
@@ -231,7 +236,11 @@ static void on_eof(struct sd_stream *s)
 static void on_drained(struct sd_stream *s)
 {
 	struct sd_http_call *c = s->owner;
-	if (c->state != IDLE && c->caller->drained)
+	if (c->state == IDLE)
+		return;
+	if (!c->sent)
+		sd_stream_deadline(s, SD_NEVER);
+	if (c->caller->drained)
 		c->caller->drained(c);
 }
 
@@ -256,7 +265,7 @@ static void on_closed(struct sd_stream *s, enum sd_err why)
 static void on_connected(struct sd_stream *s)
 {
 	struct sd_http_call *c = s->owner;
-	if (c->sent)
+	if (c->sent || sd_http_call_backlog(c))
 		answer_deadline(c);
 	else
 		sd_stream_deadline(s, SD_NEVER);
@@ -297,7 +306,9 @@ static struct sd_http_call *connect_new(struct sd_http_pool *p, struct sd_error 
 		sd_fail(e, SD_ENOMEM, "out of memory");
 		return NULL;
 	}
-	c->stream = sd_stream_new(io, true, IN_LIMIT, &client_stream_events, c);
+	/* A whole head must fit: it is kept until it is complete. */
+	size_t head = p->conf.limits.max_head;
+	c->stream = sd_stream_new(io, true, head > IN_LIMIT ? (uint32_t)head : IN_LIMIT, &client_stream_events, c);
 	if (!c->stream) {
 		free(c);
 		sd_fail(e, SD_ENOMEM, "out of memory");
@@ -307,7 +318,8 @@ static struct sd_http_call *connect_new(struct sd_http_pool *p, struct sd_error 
 	sd_list_add(&p->busy, &c->link);
 	p->nbusy++;
 	p->connects++;
-	sd_stream_deadline(c->stream, sd_loop_now_ns(p->loop) + p->conf.connect_timeout_ns);
+	int64_t ns = p->conf.connect_timeout_ns;
+	sd_stream_deadline(c->stream, ns ? sd_loop_now_ns(p->loop) + ns : SD_NEVER);
 	return c;
 }
 
@@ -329,6 +341,9 @@ struct sd_http_call *sd_http_call_start(struct sd_http_pool *p, enum sd_http_met
 void sd_http_call_write(struct sd_http_call *c, const void *p, size_t n)
 {
 	sd_stream_write(c->stream, p, n);
+	/* A server that takes nothing must not be waited for either. */
+	if (!c->stream->connecting && !c->paused && sd_http_call_backlog(c))
+		answer_deadline(c);
 }
 
 void sd_http_call_sent(struct sd_http_call *c)

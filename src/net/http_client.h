@@ -42,9 +42,9 @@ struct sd_http_pool_conf {
 	struct sd_http_limits limits;
 	uint32_t max_idle;           /* connections kept for reuse */
 	int64_t idle_timeout_ns;     /* how long */
-	int64_t connect_timeout_ns;
-	int64_t answer_timeout_ns;   /* from the complete request to the head of the answer, and between two
-					pieces of its body */
+	int64_t connect_timeout_ns;  /* 0: as long as the kernel tries */
+	int64_t answer_timeout_ns;   /* from the complete request to the head of the answer, between two pieces
+					of its body, and for a request's backlog to fall; 0: no limit */
 };
 /* 64 KiB heads, 64 idle for 30 s, 2 s to connect, 30 s to answer. */
 extern const struct sd_http_pool_conf sd_http_pool_defaults;

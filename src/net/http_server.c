@@ -3,7 +3,9 @@
  *	IDLE --first byte--> HEAD --head complete--> BODY --complete--> WAIT --answer finished--> IDLE
  *	                                              |                                            ^
  *	                                              +-- answered early: DISCARD, if little is left
- *	                                                  and the client need not be told, else close
+ *	                                                  and the client need not be told, else CLOSING
+ *
+ * CLOSING: the rest of the last answer goes out; such a connection counts, so that a drain waits for it.
  *
  * Invariants: the handler owns x from request() until it calls sd_http_finish, sd_http_abort or sd_http_take_stream, or
  * is told gone(); in_done and out_done say which half is over; the next request is looked at when both are.
@@ -17,7 +19,7 @@
 #include "core/count.h"
 #include "core/http1_write.h"
 
-enum { IDLE, HEAD, BODY, WAIT, DISCARD };
+enum { IDLE, HEAD, BODY, WAIT, DISCARD, CLOSING };
 
 #define DISCARD_MAX  (64 * 1024)  /* bytes of an unwanted body that are read to keep the connection */
 #define LINGER_NS    2000000000
@@ -32,11 +34,30 @@ const struct sd_http_server_conf sd_http_server_defaults = {
     .send_timeout_ns = 60ll * SECOND_NS,
 };
 
-static size_t take(struct sd_http_exchange *x, const char *p, size_t n);
+static const struct sd_stream_events server_stream_events;
+
+/* Does the stream still serve this exchange? When not, x may be freed, so it is only compared. */
+static bool serves(const struct sd_stream *s, const struct sd_http_exchange *x)
+{
+	return s->owner == x && s->events == &server_stream_events;
+}
 
 static int64_t after(const struct sd_http_exchange *x, int64_t ns)
 {
 	return ns ? sd_loop_now_ns(x->server->loop) + ns : SD_NEVER;
+}
+
+/* A connection has one deadline while a request is in progress: for the client to take what waits for it, else to go on
+ * with its body. */
+static void pace(struct sd_http_exchange *x)
+{
+	const struct sd_http_server_conf *conf = &x->server->conf;
+	int64_t ns = 0;
+	if (sd_http_backlog(x))
+		ns = conf->send_timeout_ns;
+	else if (!x->in_done && !x->paused)
+		ns = conf->body_timeout_ns;
+	sd_stream_deadline(x->stream, after(x, ns));
 }
 
 /* ---- the end of connections ---- */
@@ -64,12 +85,18 @@ static void release(struct sd_http_exchange *x)
 	}
 }
 
+static void count_bytes(struct sd_http_exchange *x)
+{
+	sd_count(&x->server->stats.bytes_in, x->stream->bytes_in);
+	sd_count(&x->server->stats.bytes_out, x->stream->bytes_out + sd_stream_backlog(x->stream));
+}
+
 /* From here on the stream is not x's: whoever is up the stack sees that owner changed. */
 static struct sd_stream *leave_stream(struct sd_http_exchange *x)
 {
 	struct sd_stream *s = x->stream;
-	sd_count(&x->server->stats.bytes_in, s->bytes_in);
-	sd_count(&x->server->stats.bytes_out, s->bytes_out);
+	if (x->state != CLOSING)
+		count_bytes(x);
 	s->owner = NULL;
 	return s;
 }
@@ -91,12 +118,27 @@ static void drop(struct sd_http_exchange *x, bool reset)
 	release(x);
 }
 
+static void on_finished(void *arg)
+{
+	release(arg);
+}
+
 /* Sends the rest and closes; linger when the client may still be sending. */
 static void finish_connection(struct sd_http_exchange *x, bool linger)
 {
-	int64_t within = linger ? LINGER_NS : x->server->conf.send_timeout_ns;
-	sd_stream_finish(leave_stream(x), sd_loop_now_ns(x->server->loop) + within, linger);
-	release(x);
+	count_bytes(x);
+	x->state = CLOSING;
+	x->out_done = true;
+	sd_stream_finish(x->stream, after(x, linger ? LINGER_NS : x->server->conf.send_timeout_ns), linger, on_finished, x);
+}
+
+/* Between two requests, or before a whole one came: nobody need be told, but the last answer may still be on its way. */
+static void close_quietly(struct sd_http_exchange *x)
+{
+	if (sd_stream_backlog(x->stream) > 0)
+		finish_connection(x, false);
+	else
+		drop(x, false);
 }
 
 /* ---- answering ---- */
@@ -115,7 +157,7 @@ static void put_text(struct sd_http_exchange *x, const char *s)
 	put(x, s, strlen(s));
 }
 
-void sd_http_begin(struct sd_http_exchange *x, int status, struct sd_slice reason)
+static void put_status(struct sd_http_exchange *x, int status, struct sd_slice reason)
 {
 	static const char ok[] = "HTTP/1.1 200 OK\r\n";
 	x->out_begun = true;
@@ -143,6 +185,14 @@ void sd_http_begin(struct sd_http_exchange *x, int status, struct sd_slice reaso
 	*o++ = '\r';
 	*o++ = '\n';
 	sd_stream_commit(x->stream, (size_t)(o - to));
+}
+
+void sd_http_begin(struct sd_http_exchange *x, int status, struct sd_slice reason)
+{
+	/* Who begins a good answer before the body is here is going to read it, so a client that asked first is told. */
+	if (x->expect && !x->defer_continue && status >= 200 && status < 300)
+		sd_http_interim(x, 100, "");
+	put_status(x, status, reason);
 }
 
 void sd_http_field(struct sd_http_exchange *x, struct sd_slice name, struct sd_slice value)
@@ -226,7 +276,7 @@ void sd_http_write(struct sd_http_exchange *x, const void *p, size_t n)
 		sd_stream_write(x->stream, p, n);
 	}
 	if (sd_http_backlog(x))
-		sd_stream_deadline(x->stream, after(x, x->server->conf.send_timeout_ns));
+		pace(x);
 }
 
 /* Both halves are over. */
@@ -244,7 +294,13 @@ static void next_request(struct sd_http_exchange *x)
 	if (x->stream->in_len > 0)
 		sd_stream_resume(x->stream);
 	else if (x->stream->got_eof)
-		drop(x, false);
+		close_quietly(x);
+}
+
+/* Is so little of an unwanted body to come that reading it is cheaper than a new connection? */
+static bool little_left(const struct sd_http_exchange *x)
+{
+	return x->framing == SD_HTTP_BODY_LENGTH && x->in_left <= DISCARD_MAX && !x->expect;
 }
 
 void sd_http_finish(struct sd_http_exchange *x)
@@ -261,8 +317,7 @@ void sd_http_finish(struct sd_http_exchange *x)
 		return;
 	}
 	/* Answered before the body was here. */
-	bool little = x->framing == SD_HTTP_BODY_LENGTH && x->in_left <= DISCARD_MAX && !x->expect;
-	if (!x->keep_alive || !little) {
+	if (!x->keep_alive || !little_left(x)) {
 		finish_connection(x, true);
 		return;
 	}
@@ -293,7 +348,9 @@ void sd_http_interim(struct sd_http_exchange *x, int status, const char *fields)
 void sd_http_respond(struct sd_http_exchange *x, int status, const char *extra, const char *content_type,
 		     const void *body, size_t n)
 {
-	sd_http_begin(x, status, (struct sd_slice){NULL, 0});
+	if (!x->in_done && !little_left(x))
+		x->keep_alive = false;
+	put_status(x, status, (struct sd_slice){NULL, 0});
 	sd_http_date(x);
 	if (content_type)
 		sd_http_field_text(x, "Content-Type", content_type);
@@ -365,7 +422,7 @@ static void request_complete(struct sd_http_exchange *x)
 {
 	x->in_done = true;
 	x->state = WAIT;
-	sd_stream_deadline(x->stream, SD_NEVER);
+	pace(x);
 	if (x->server->handler->end)
 		x->server->handler->end(x);
 }
@@ -382,16 +439,13 @@ static bool hand_request(struct sd_http_exchange *x, struct sd_http_head *head)
 		sd_http_refuse(x, 413, "the body is larger than this server takes");
 		return false;
 	}
-	if (x->in_done)
-		sd_stream_deadline(s, SD_NEVER);
-	else
-		sd_stream_deadline(s, after(x, srv->conf.body_timeout_ns));
+	pace(x);
 	srv->handler->request(x, head);
-	if (s->owner != x)
+	if (!serves(s, x))
 		return false;
 	if (x->state == WAIT && !x->out_done && x->nrequests == serial && srv->handler->end) {
 		srv->handler->end(x);
-		return s->owner == x;
+		return serves(s, x);
 	}
 	if (x->state == BODY && x->expect && !x->out_begun && !x->paused && !x->defer_continue)
 		sd_http_interim(x, 100, "");
@@ -420,7 +474,7 @@ static size_t take_head(struct sd_http_exchange *x, const char *p, size_t n, boo
 		return n;
 	}
 	*more = hand_request(x, head);
-	return *more ? (size_t)took : n;
+	return (size_t)took;
 }
 
 /* The body broke a rule: the handler hears gone(), the client the status while it can. */
@@ -465,8 +519,8 @@ static void body_over(struct sd_http_exchange *x)
 	}
 }
 
-/* One run of body bytes; -1 when the connection is gone. */
-static ssize_t take_body(struct sd_http_exchange *x, const char *p, size_t n)
+/* One run of body bytes; returns what it took, and whether to go on in *more. */
+static size_t take_body(struct sd_http_exchange *x, const char *p, size_t n, bool *more)
 {
 	struct sd_stream *s = x->stream;
 	struct sd_slice data = {p, n < x->in_left ? n : (size_t)x->in_left};
@@ -474,20 +528,23 @@ static ssize_t take_body(struct sd_http_exchange *x, const char *p, size_t n)
 	bool done = false;
 	if (x->framing == SD_HTTP_BODY_CHUNKED) {
 		took = decode_chunked(x, p, n, &data, &done);
-		if (took < 0)
-			return -1;
+		if (took < 0) {
+			*more = false;
+			return n;
+		}
 	} else {
 		x->in_left -= data.n;
 		done = x->in_left == 0;
 	}
 	if (x->state == BODY) {
-		sd_stream_deadline(s, after(x, x->server->conf.body_timeout_ns));
+		pace(x);
 		if (data.n && x->server->handler->body)
 			x->server->handler->body(x, data.p, data.n);
 	}
-	if (s->owner == x && done)
+	if (serves(s, x) && done)
 		body_over(x);
-	return s->owner == x ? took : -1;
+	*more = serves(s, x);
+	return (size_t)took;
 }
 
 static size_t take(struct sd_http_exchange *x, const char *p, size_t n)
@@ -496,17 +553,11 @@ static size_t take(struct sd_http_exchange *x, const char *p, size_t n)
 	bool more = true;
 	while (more && off < n) {
 		if (x->state == IDLE || x->state == HEAD) {
-			size_t took = take_head(x, p + off, n - off, &more);
-			if (took == n - off && !more)
-				return n;
-			off += took;
+			off += take_head(x, p + off, n - off, &more);
 		} else if (x->state == WAIT || (x->paused && x->state == BODY)) {
 			return off;
 		} else {
-			ssize_t took = take_body(x, p + off, n - off);
-			if (took < 0)
-				return n;
-			off += (size_t)took;
+			off += take_body(x, p + off, n - off, &more);
 		}
 	}
 	return off;
@@ -519,11 +570,13 @@ static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 	struct sd_http_exchange *x = s->owner;
 	x->in_data = true;
 	size_t took = take(x, p, n);
-	if (s->owner != x)
+	if (!serves(s, x))
 		return took;
 	x->in_data = false;
 	if (s->got_eof && x->state <= HEAD)
-		drop(x, false);
+		close_quietly(x);
+	else if (s->got_eof && took == n && !x->in_done)
+		drop(x, false); /* the end came while the body was paused */
 	return took;
 }
 
@@ -533,7 +586,10 @@ static void on_eof(struct sd_stream *s)
 	/* Between requests it is the end; while one is answered the client may only have shut its sending side. */
 	if (x->state == WAIT || (s->in_len > 0 && (x->paused || x->state == DISCARD)))
 		return;
-	drop(x, false);
+	if (x->state <= HEAD)
+		close_quietly(x);
+	else
+		drop(x, false);
 }
 
 static void on_drained(struct sd_stream *s)
@@ -541,7 +597,7 @@ static void on_drained(struct sd_stream *s)
 	struct sd_http_exchange *x = s->owner;
 	if (!in_exchange(x))
 		return;
-	sd_stream_deadline(s, x->in_done ? SD_NEVER : after(x, x->server->conf.body_timeout_ns));
+	pace(x);
 	if (x->server->handler->drained)
 		x->server->handler->drained(x);
 }
@@ -551,7 +607,7 @@ static void on_timeout(struct sd_stream *s)
 	struct sd_http_exchange *x = s->owner;
 	struct sd_http_server *srv = x->server;
 	if (x->state == IDLE) {
-		drop(x, false);
+		close_quietly(x);
 		return;
 	}
 	sd_count(&srv->stats.timeouts, 1);
@@ -582,7 +638,7 @@ void sd_http_body_pause(struct sd_http_exchange *x)
 {
 	x->paused = true;
 	if (!x->in_done)
-		sd_stream_deadline(x->stream, SD_NEVER);
+		pace(x);
 }
 
 void sd_http_body_resume(struct sd_http_exchange *x)
@@ -594,7 +650,7 @@ void sd_http_body_resume(struct sd_http_exchange *x)
 		return;
 	if (x->expect && !x->out_begun && !x->defer_continue)
 		sd_http_interim(x, 100, "");
-	sd_stream_deadline(x->stream, after(x, x->server->conf.body_timeout_ns));
+	pace(x);
 	if (!x->in_data)
 		sd_stream_resume(x->stream);
 }
@@ -617,7 +673,10 @@ void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io)
 		return;
 	}
 	x->server = srv;
-	x->stream = sd_stream_new(io, false, IN_LIMIT, &server_stream_events, x);
+	/* A whole head must fit: it is kept until it is complete. */
+	size_t head = srv->conf.limits.max_head ? srv->conf.limits.max_head : 32 * 1024;
+	x->stream =
+	    sd_stream_new(io, false, head > IN_LIMIT ? (uint32_t)head : IN_LIMIT, &server_stream_events, x);
 	if (!x->stream) {
 		free(x);
 		return;
@@ -679,7 +738,7 @@ void sd_http_server_drain(struct sd_http_server *srv, void (*idle)(struct sd_htt
 		struct sd_http_exchange *x = sd_container(k, struct sd_http_exchange, link);
 		next = k->next;
 		if (x->state == IDLE)
-			drop(x, false);
+			close_quietly(x);
 	}
 	srv->idle = idle;
 	if (srv->stats.active == 0 && srv->idle) {

@@ -13,6 +13,7 @@ enum { TODO_FLUSH = 1, TODO_RESUME = 2, TODO_CLOSED = 4, TODO_FREE = 8, TODO_DRA
 static void on_ready(struct sd_io *io, unsigned what);
 static void on_timer(struct sd_timer *t);
 static void on_task(struct sd_task *t);
+static void finish_over(struct sd_stream *s);
 static const struct sd_stream_events finish_events;
 
 static void todo(struct sd_stream *s, uint16_t what)
@@ -159,6 +160,18 @@ static void maybe_drained(struct sd_stream *s)
 	}
 }
 
+/* The peer takes nothing any more. What it said before is still to be heard, and reading tells when that ends. */
+static void cannot_write(struct sd_stream *s, enum sd_err why)
+{
+	if (!s->want_read) {
+		broke(s, why);
+		return;
+	}
+	s->write_err = (uint8_t)why;
+	drop_out(s);
+	maybe_drained(s);
+}
+
 /* Sends the gathered bytes and then n more from p; returns how many of p went. */
 static size_t send_now(struct sd_stream *s, const char *p, size_t n)
 {
@@ -171,7 +184,7 @@ static size_t send_now(struct sd_stream *s, const char *p, size_t n)
 	ssize_t put = s->io->ops->writev(s->io, v, k);
 	if (put < 0) {
 		if (put != -SD_EAGAIN)
-			broke(s, (enum sd_err)-put);
+			cannot_write(s, (enum sd_err)-put);
 		return 0;
 	}
 	s->bytes_out += (uint64_t)put;
@@ -199,12 +212,12 @@ static void flush(struct sd_stream *s)
 		s->close_pending |= s->events == &finish_events && s->got_eof;
 	}
 	if (s->close_pending && s->out_len == 0)
-		sd_stream_close(s);
+		finish_over(s);
 }
 
 char *sd_stream_reserve(struct sd_stream *s, size_t n)
 {
-	if (s->dead)
+	if (s->dead || s->write_err)
 		return NULL;
 	if (s->out_off && s->out_off + (size_t)s->out_len + n > s->out_cap) {
 		memmove(s->out, s->out + s->out_off, s->out_len);
@@ -230,7 +243,7 @@ void sd_stream_commit(struct sd_stream *s, size_t n)
 void sd_stream_write(struct sd_stream *s, const void *p, size_t n)
 {
 	const char *from = p;
-	if (s->dead || n == 0)
+	if (s->dead || s->write_err || n == 0)
 		return;
 	if (n >= DIRECT_WRITE && !s->connecting && !s->want_write) {
 		size_t put = send_now(s, from, n);
@@ -244,6 +257,12 @@ void sd_stream_write(struct sd_stream *s, const void *p, size_t n)
 		return;
 	memcpy(to, from, n);
 	sd_stream_commit(s, n);
+}
+
+void sd_stream_tell_empty(struct sd_stream *s)
+{
+	s->low = 0;
+	s->above_high = s->out_len > 0;
 }
 
 void sd_stream_shutdown_write(struct sd_stream *s)
@@ -313,6 +332,8 @@ static void on_readable(struct sd_stream *s)
 	ssize_t n = s->io->ops->read(s->io, buf, SD_LOOP_SCRATCH);
 	if (n > 0)
 		got_bytes(s, buf, (size_t)n);
+	else if (n == 0 && s->write_err)
+		broke(s, (enum sd_err)s->write_err);
 	else if (n == 0)
 		at_eof(s);
 	else if (n != -SD_EAGAIN)
@@ -395,42 +416,56 @@ static void on_task(struct sd_task *t)
 
 /* ---- finishing: nobody listens any more ---- */
 
+static void finish_over(struct sd_stream *s)
+{
+	void (*finished)(void *) = s->finished;
+	void *arg = s->owner;
+	sd_stream_close(s);
+	if (finished)
+		finished(arg);
+}
+
 static size_t finish_data(struct sd_stream *s, const char *p, size_t n)
 {
 	(void)p;
 	if (s->bytes_in > FINISH_DISCARD)
-		sd_stream_close(s);
+		finish_over(s);
 	return n;
 }
 
-static void finish_end(struct sd_stream *s)
+/* The peer may have shut its sending side only: what is buffered still goes to it. */
+static void finish_eof(struct sd_stream *s)
 {
-	sd_stream_close(s);
+	if (s->out_len > 0)
+		s->close_pending = true;
+	else
+		finish_over(s);
 }
 
 static void finish_closed(struct sd_stream *s, enum sd_err why)
 {
 	(void)why;
-	sd_stream_close(s);
+	finish_over(s);
 }
 
 static const struct sd_stream_events finish_events = {
     .data = finish_data,
-    .eof = finish_end,
-    .timeout = finish_end,
+    .eof = finish_eof,
+    .timeout = finish_over,
     .closed = finish_closed,
 };
 
-void sd_stream_finish(struct sd_stream *s, int64_t deadline_ns, bool linger)
+void sd_stream_finish(struct sd_stream *s, int64_t deadline_ns, bool linger, void (*finished)(void *arg), void *arg)
 {
 	if (s->closing)
 		return;
+	s->events = &finish_events;
+	s->owner = arg;
+	s->finished = finished;
 	if (s->dead) {
-		sd_stream_close(s);
+		todo(s, TODO_CLOSED);
 		return;
 	}
-	s->events = &finish_events;
-	s->owner = NULL;
 	s->in_limit = UINT32_MAX;
 	s->bytes_in = 0;
 	drop_in(s);

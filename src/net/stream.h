@@ -10,7 +10,9 @@
  * stop (sd_stream_backlog tells); drained() says when it fell to `low`.
  *
  * Ending: closed() comes at most once, when the connection broke by itself; afterwards only sd_stream_close may be
- * called. sd_stream_close may be called at any time, from any callback; no callback comes after it.
+ * called. sd_stream_close may be called at any time, from any callback; no callback comes after it. When the peer takes
+ * nothing any more while we read, what is written is thrown away, what it said before is still handed over, and closed()
+ * comes where it ends: a server may refuse a body, answer and close.
  *
  *	CONNECTING --connected--> OPEN --eof()--> peer will send no more; writing goes on
  *	     |                     |
@@ -43,6 +45,7 @@ struct sd_stream {
 	uint32_t out_off, out_len, out_cap; /* out_len counts from out_off */
 	uint16_t todo;                      /* what the deferred task is to do */
 	uint8_t why;                        /* enum sd_err: why it broke, once dead */
+	uint8_t write_err;                  /* enum sd_err: why nothing can be written any more; 0: it can */
 	bool connecting, got_eof, want_read, want_write, above_high, dead, closing, shut_pending,
 	    close_pending;
 	uint32_t high, low;
@@ -50,6 +53,7 @@ struct sd_stream {
 	struct sd_timer timer;
 	int64_t deadline_ns;
 	uint64_t bytes_in, bytes_out;
+	void (*finished)(void *arg); /* of sd_stream_finish */
 };
 
 #define SD_STREAM_HIGH (64 * 1024)
@@ -66,11 +70,13 @@ void sd_stream_close(struct sd_stream *s);
 void sd_stream_abort(struct sd_stream *s);
 /* Sends what is buffered and closes, or gives up at the deadline. linger: the peer may still be sending, and closing
  * on unread bytes would reset the connection and lose the last answer; so shuts down writing and throws away
- * what comes until the peer closes or 1 MiB came. No callback comes afterwards. */
-void sd_stream_finish(struct sd_stream *s, int64_t deadline_ns, bool linger);
+ * what comes until the peer closes or 1 MiB came. No callback comes afterwards but finished(arg) (may be NULL), once
+ * it is closed, unless sd_stream_close or sd_stream_abort closed it. */
+void sd_stream_finish(struct sd_stream *s, int64_t deadline_ns, bool linger, void (*finished)(void *arg), void *arg);
 
 void sd_stream_write(struct sd_stream *s, const void *p, size_t n);
-/* At least n bytes to write into; then commit what was used. NULL: out of memory, and the stream is dead. */
+/* At least n bytes to write into; then commit what was used. NULL: out of memory, and the stream is dead; or the peer
+ * takes nothing any more. */
 char *sd_stream_reserve(struct sd_stream *s, size_t n);
 void sd_stream_commit(struct sd_stream *s, size_t n);
 static inline size_t sd_stream_backlog(const struct sd_stream *s)
@@ -81,6 +87,8 @@ static inline bool sd_stream_above_high(const struct sd_stream *s)
 {
 	return s->out_len > s->high;
 }
+/* drained() is called once everything that is buffered now was sent. */
+void sd_stream_tell_empty(struct sd_stream *s);
 /* After everything buffered was sent, says to the peer that no more will come. */
 void sd_stream_shutdown_write(struct sd_stream *s);
 

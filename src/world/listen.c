@@ -191,7 +191,9 @@ void sd_listener_pause(struct sd_listener *s, bool paused)
 {
 	if (s->paused == paused)
 		return;
+	pthread_mutex_lock(&s->loop->world->lock); /* others look at it when they connect inside the process */
 	s->paused = paused;
+	pthread_mutex_unlock(&s->loop->world->lock);
 	set_waiting(s);
 }
 

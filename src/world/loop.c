@@ -79,7 +79,7 @@ void sd_loop_free(struct sd_loop *l)
 
 void sd_loop_run(struct sd_loop *l)
 {
-	l->thread = pthread_self();
+	__atomic_store_n(&l->thread, pthread_self(), __ATOMIC_RELAXED);
 	loop_enter(l);
 	loop_leave(l);
 	if (!__atomic_load_n(&l->stopping, __ATOMIC_ACQUIRE))
@@ -97,7 +97,7 @@ void sd_loop_stop(struct sd_loop *l)
 
 bool sd_loop_is_mine(struct sd_loop *l)
 {
-	return pthread_equal(l->thread, pthread_self());
+	return pthread_equal(__atomic_load_n(&l->thread, __ATOMIC_RELAXED), pthread_self());
 }
 
 struct sd_world *sd_loop_world(struct sd_loop *l)
