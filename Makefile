@@ -59,7 +59,7 @@ LIB        := $(BUILD)/libsdlab.a
 TEST_BIN   := $(patsubst test/%.c,$(BUILD)/%,$(UNIT_SRC) $(SIM_SRC))
 
 # All processors, unless somebody said otherwise.
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
 endif
 

@@ -38,12 +38,18 @@ if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 fi
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 
-# Until a command succeeds, at most 10 s.
+# Is it our stack that runs, and not somebody else's behind the same port?
+ours() { "$sdlab" up status demo --json 2>/dev/null | grep -q "\"pid\":[[:space:]]*$stack,"; }
+
+# shellcheck disable=SC2317 # called by until_true
+ready() { ours && curl -fs "$admin/-/ready" >/dev/null; }
+
+# Until a command succeeds; false when it has not within 10 s.
 until_true() {
   tries=0
-  until "$@" >/dev/null 2>&1; do
+  until "$@"; do
     tries=$((tries + 1))
-    if [ "$tries" -gt 200 ] || ! kill -0 "$stack" 2>/dev/null; then return 1; fi
+    [ "$tries" -le 200 ] || return 1
     sleep 0.05
   done
 }
@@ -62,7 +68,7 @@ pid_of() {
 say "1. A load balancer on 8080 in front of three backends: sdlab up examples/demo.yaml"
 "$sdlab" up "$here/demo.yaml" &
 stack=$!
-if ! until_true curl -fs "$admin/-/ready"; then
+if ! until_true ready; then
   echo "demo: the stack did not start; see the lines above" >&2
   stack_gone=$stack stack=
   wait "$stack_gone"
@@ -71,7 +77,10 @@ fi
 
 say "2. $requests requests with curl, 20 at a time; Server-B is killed (SIGKILL) when half of them are through"
 (
-  while [ "$(passed_on)" -lt $((requests / 2)) ]; do sleep 0.02; done
+  while [ "$(passed_on)" -lt $((requests / 2)) ]; do
+    ours || exit 1
+    sleep 0.02
+  done
   victim=$(pid_of web-2)
   echo "$victim" >"$tmp/victim"
   kill -9 "$victim"

@@ -171,6 +171,8 @@ struct lb_worker {
 	struct sd_timer queue_timer;
 	struct sd_task wake; /* another worker freed a connection */
 	bool wake_posted;    /* atomic */
+	bool hungry;         /* atomic: somebody waits, so others tell when they free a connection */
+	bool serving;        /* the queue is being served */
 	void *free_requests; /* lb_http.c */
 	/* counters */
 	uint64_t unavailable, queue_full, queue_timeouts, retries, stale;

@@ -169,7 +169,7 @@ static void check(struct lb_check *c)
 		check_tcp(c);
 		break;
 	default:
-		schedule(c); /* only its name is looked up again */
+		result(c, true); /* only its name is looked up again, and was found */
 	}
 }
 
@@ -240,12 +240,23 @@ static bool busy(const struct lb_check *c)
 	return c->call || c->stream || c->lookup;
 }
 
+/* Nothing would ever call a backend up again that its last checks called down. */
+static void unchecked(struct lb_backend *b)
+{
+	bool was_down = b->health.down;
+	b->health.down = false;
+	b->health.bad = b->health.good = 0;
+	if (was_down)
+		lb_publish(b->lb);
+}
+
 void lb_check_begin(struct lb_backend *b)
 {
 	struct lb *lb = b->lb;
 	struct sd_loop *l = lb->run->spec.control;
 	if (lb->rules.type == LB_CHECK_NONE && b->addr.kind != SD_ADDR_NAME) {
 		lb_check_end(b);
+		unchecked(b);
 		return;
 	}
 	if (!b->check) {

@@ -161,18 +161,26 @@ static bool call(struct lb_request *r, struct lb_peer *peer, bool fresh, struct 
 		sd_http_call_sent(r->call);
 	if (!r->replay)
 		drop_sent(r);
+	/* It may have been paused for a backend that failed; who takes everything at once will not say so later. */
+	if (!sd_http_call_backlog(r->call))
+		sd_http_body_resume(r->x);
 	return true;
+}
+
+/* Indices in `tried` are those of the request's own snapshot: when another one came meanwhile it begins anew. */
+static void follow_snapshot(struct lb_request *r)
+{
+	if (r->snap == r->w->snap)
+		return;
+	lb_snapshot_release(r->snap);
+	r->snap = r->w->snap;
+	__atomic_add_fetch(&r->snap->refs, 1, __ATOMIC_RELAXED);
+	memset(r->tried, 0, (r->snap->n + 63) / 64 * 8);
 }
 
 static void mark_tried(struct lb_request *r, const struct lb_peer *peer)
 {
-	/* Indices are those of the request's own snapshot; another one has come meanwhile: begin anew. */
-	if (r->snap != r->w->snap) {
-		lb_snapshot_release(r->snap);
-		r->snap = r->w->snap;
-		__atomic_add_fetch(&r->snap->refs, 1, __ATOMIC_RELAXED);
-		memset(r->tried, 0, (r->snap->n + 63) / 64 * 8);
-	}
+	follow_snapshot(r);
 	if (peer->index != SIZE_MAX)
 		r->tried[peer->index / 64] |= 1ull << (peer->index % 64);
 }
@@ -219,12 +227,7 @@ static void pick_and_call(struct lb_request *r)
 	struct lb_worker *w = r->w;
 	struct sd_error e = {0};
 	for (;;) {
-		if (r->snap != w->snap && r->tries == 0) {
-			lb_snapshot_release(r->snap);
-			r->snap = w->snap;
-			__atomic_add_fetch(&r->snap->refs, 1, __ATOMIC_RELAXED);
-			memset(r->tried, 0, (r->snap->n + 63) / 64 * 8);
-		}
+		follow_snapshot(r);
 		int i = lb_worker_take(w, r->tried, &r->counted);
 		if (i == LB_FULL) {
 			wait_for_one(r);
@@ -247,6 +250,7 @@ static void pick_and_call(struct lb_request *r)
 		bool ours = e.code == SD_ENOFILES || e.code == SD_ENOMEM;
 		if (!ours)
 			lb_worker_failed(w, peer, e.code);
+		sd_count(&peer->cell->codes[0], 1);
 		bool more = !ours && again(r, peer);
 		let_go(r);
 		if (!more) {
@@ -367,18 +371,36 @@ const struct sd_http_handler lb_http_handler = {
 
 /* ---- what the backend says ---- */
 
+static const struct sd_proxy_hop back = {.via = {"sdlab", 5}};
+
+/* 100 goes on when the client asked for it, the others always (RFC 9110 section 15.2). */
 static void on_answer_interim(struct sd_http_call *c, const struct sd_http_head *head)
 {
 	struct lb_request *r = c->user;
-	if (head->status == 100 && r->x->expect)
-		sd_http_interim(r->x, 100, "");
+	if (head->status == 100) {
+		if (r->x->expect)
+			sd_http_interim(r->x, 100, "");
+		return;
+	}
+	char *fields = malloc(sd_proxy_answer_bound(head, &back) + 1);
+	if (!fields)
+		return; /* it says nothing that the final answer will not */
+	fields[sd_proxy_answer_fields(fields, head, &back)] = '\0';
+	sd_http_interim(r->x, head->status, fields);
+	free(fields);
 }
+
+static void call_failed(struct lb_request *r, enum sd_http_phase phase, enum sd_err why, const char *text);
 
 static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *head)
 {
 	struct lb_request *r = c->user;
 	struct sd_http_exchange *x = r->x;
-	static const struct sd_proxy_hop hop = {.via = {"sdlab", 5}};
+	if (head->status == 101) {
+		sd_http_call_cancel(c);
+		call_failed(r, SD_HTTP_ANSWERING, SD_EPROTO, "the backend changed to a protocol that nobody asked for");
+		return;
+	}
 	struct lb_cell *cell = r->peer->cell;
 	int64_t length = SD_HTTP_UNKNOWN;
 	r->answering = true;
@@ -388,9 +410,11 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *he
 	sd_count(&cell->codes[head->status / 100 % 6], 1);
 	sd_histogram_add(&cell->latency, sd_loop_now_ns(r->w->loop) - r->begun_ns);
 	sd_http_begin(x, head->status, head->reason);
-	char *to = sd_stream_reserve(x->stream, sd_proxy_answer_bound(head, &hop));
+	char *to = sd_stream_reserve(x->stream, sd_proxy_answer_bound(head, &back));
 	if (to)
-		sd_stream_commit(x->stream, sd_proxy_answer_fields(to, head, &hop));
+		sd_stream_commit(x->stream, sd_proxy_answer_fields(to, head, &back));
+	if (!sd_http_find(head, SD_HTTP_F_DATE))
+		sd_http_date(x); /* RFC 9110 section 6.6.1 */
 	if (head->framing == SD_HTTP_BODY_LENGTH || head->has_content_length)
 		length = (int64_t)head->content_length;
 	else if (head->framing == SD_HTTP_BODY_NONE && x->method != SD_HTTP_HEAD && head->status != 304)
@@ -434,13 +458,10 @@ static bool refresh(struct lb_request *r, const struct sd_http_call *c, enum sd_
 	return call(r, r->peer, true, NULL);
 }
 
-static void on_answer_failed(struct sd_http_call *c, enum sd_http_phase phase, enum sd_err why, const char *text)
+static void call_failed(struct lb_request *r, enum sd_http_phase phase, enum sd_err why, const char *text)
 {
-	struct lb_request *r = c->user;
 	struct lb_peer *peer = r->peer;
 	r->call = NULL;
-	if (refresh(r, c, phase, why))
-		return;
 	lb_worker_failed(r->w, peer, why);
 	sd_count(&peer->cell->codes[0], 1);
 	if (r->answering) {
@@ -459,6 +480,14 @@ static void on_answer_failed(struct sd_http_call *c, enum sd_http_phase phase, e
 		pick_and_call(r);
 	else
 		answer_error(r, status_of(why), text);
+}
+
+static void on_answer_failed(struct sd_http_call *c, enum sd_http_phase phase, enum sd_err why, const char *text)
+{
+	struct lb_request *r = c->user;
+	r->call = NULL;
+	if (!refresh(r, c, phase, why))
+		call_failed(r, phase, why, text);
 }
 
 static void on_answer_drained(struct sd_http_call *c)

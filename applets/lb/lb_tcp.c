@@ -77,6 +77,15 @@ static void moved(struct tunnel *t)
 	sd_stream_deadline(t->client, ns ? sd_loop_now_ns(t->w->loop) + ns : SD_NEVER);
 }
 
+/* No more comes from either side: over when everything is sent. */
+static void end_when_sent(struct tunnel *t)
+{
+	sd_stream_tell_empty(t->client);
+	sd_stream_tell_empty(t->backend);
+	if (!sd_stream_backlog(t->client) && !sd_stream_backlog(t->backend))
+		end(t, false);
+}
+
 static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 {
 	struct tunnel *t = s->owner;
@@ -85,16 +94,18 @@ static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 		return 0; /* stays here until the other side takes more */
 	moved(t);
 	sd_stream_write(to, p, n);
-	if (s->got_eof)
+	if (s->got_eof) {
 		sd_stream_shutdown_write(to);
+		if (to->got_eof && !to->in_len)
+			end_when_sent(t);
+	}
 	return n;
 }
 
 static void end_if_both_shut(struct tunnel *t)
 {
-	if (t->client->got_eof && t->backend->got_eof && !t->client->in_len && !t->backend->in_len &&
-	    !sd_stream_backlog(t->client) && !sd_stream_backlog(t->backend))
-		end(t, false);
+	if (t->client->got_eof && t->backend->got_eof && !t->client->in_len && !t->backend->in_len)
+		end_when_sent(t);
 }
 
 static void on_eof(struct sd_stream *s)
@@ -235,7 +246,9 @@ static void pick_and_connect(struct tunnel *t)
 	enum sd_err err = sd_loop_connect(w->loop, &t->peer->pool.addr, &io, &e);
 	if (!err && !(t->backend = sd_stream_new(io, true, KEEP_MAX, &backend_events, t)))
 		err = SD_ENOMEM;
-	if (err)
+	if (err == SD_ENOFILES || err == SD_ENOMEM)
+		end(t, true); /* our lack, not the backend's fault */
+	else if (err)
 		connect_failed(t, err);
 	else
 		sd_stream_deadline(t->backend, sd_loop_now_ns(w->loop) + t->snap->pool.connect_timeout_ns);

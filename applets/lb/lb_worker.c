@@ -89,12 +89,12 @@ void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s)
 	bool ok = peers != NULL;
 	for (size_t i = 0; ok && i < s->n; i++) {
 		peers[i] = peer_of(w, s->entries[i].backend);
-		if (!peers[i])
-			peers[i] = peer_new(w, &s->entries[i], &s->pool);
+		if (!peers[i] && (peers[i] = peer_new(w, &s->entries[i], &s->pool)))
+			sd_list_add(&w->leaving, &peers[i]->link); /* until this has worked */
 		ok = peers[i] != NULL;
 	}
 	if (!ok) {
-		/* the old one stays; peers made for nothing are freed with the worker's leaving ones */
+		/* the old one stays; peers made for nothing go with the worker */
 		free(peers);
 		lb_snapshot_release(s);
 		return;
@@ -133,9 +133,9 @@ static bool take_connection(struct lb_peer *p)
 {
 	if (p->max_connections == 0)
 		return true;
-	uint32_t n = __atomic_load_n(&p->backend->conns, __ATOMIC_RELAXED);
+	uint32_t n = __atomic_load_n(&p->backend->conns, __ATOMIC_SEQ_CST);
 	while (n < p->max_connections)
-		if (__atomic_compare_exchange_n(&p->backend->conns, &n, n + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		if (__atomic_compare_exchange_n(&p->backend->conns, &n, n + 1, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			return true;
 	return false;
 }
@@ -161,14 +161,26 @@ int lb_worker_take(struct lb_worker *w, const uint64_t *tried, bool *counted)
 	}
 }
 
+static void wake(struct lb_worker *w)
+{
+	if (!__atomic_exchange_n(&w->wake_posted, true, __ATOMIC_SEQ_CST))
+		sd_loop_post(w->loop, &w->wake);
+}
+
+/* A worker that finds all connections taken says first that it is hungry and then looks once more; one that frees a
+ * connection frees it first and then looks who is hungry. So one of the two sees the other. */
+static void set_hungry(struct lb_worker *w, bool hungry)
+{
+	__atomic_store_n(&w->hungry, hungry, __ATOMIC_SEQ_CST);
+}
+
 static void wake_others(struct lb_worker *w)
 {
 	struct lb *lb = w->lb;
 	for (unsigned i = 0; i < lb->nworkers; i++) {
 		struct lb_worker *o = lb->workers[i];
-		if (o && o != w && __atomic_load_n(&o->nqueued, __ATOMIC_RELAXED) > 0 &&
-		    !__atomic_exchange_n(&o->wake_posted, true, __ATOMIC_ACQ_REL))
-			sd_loop_post(o->loop, &o->wake);
+		if (o && o != w && __atomic_load_n(&o->hungry, __ATOMIC_SEQ_CST))
+			wake(o);
 	}
 }
 
@@ -176,12 +188,12 @@ void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, bool counted)
 {
 	sd_gauge(&p->cell->inflight, -1);
 	if (counted)
-		__atomic_sub_fetch(&p->backend->conns, 1, __ATOMIC_ACQ_REL);
+		__atomic_sub_fetch(&p->backend->conns, 1, __ATOMIC_SEQ_CST);
 	if (p->index == SIZE_MAX && p->cell->inflight == 0)
 		peer_free(p);
 	if (w->nqueued)
 		serve_queue(w);
-	else if (counted && w->lb->nworkers > 1)
+	if (counted && w->nqueued == 0 && w->lb->nworkers > 1)
 		wake_others(w);
 }
 
@@ -243,6 +255,10 @@ bool lb_worker_enqueue(struct lb_worker *w, struct lb_waiter *waiter)
 	sd_gauge(&w->nqueued, 1);
 	if (!w->queue_timer.slot)
 		queue_timer_set(w);
+	if (!w->serving && w->lb->nworkers > 1) {
+		set_hungry(w, true);
+		wake(w);
+	}
 	return true;
 }
 
@@ -253,10 +269,11 @@ void lb_worker_dequeue(struct lb_worker *w, struct lb_waiter *waiter)
 	waiter->waiting = false;
 	sd_list_del(&waiter->link);
 	sd_gauge(&w->nqueued, -1);
+	if (!w->serving && w->nqueued == 0)
+		set_hungry(w, false);
 }
 
-/* Lets those who wait try, in order, until one has to wait again. */
-static void serve_queue(struct lb_worker *w)
+static void serve_in_order(struct lb_worker *w)
 {
 	for (uint32_t n = w->nqueued; n > 0 && !sd_list_empty(&w->queue); n--) {
 		struct lb_waiter *first = sd_container(w->queue.next, struct lb_waiter, link);
@@ -273,10 +290,22 @@ static void serve_queue(struct lb_worker *w)
 	}
 }
 
+/* Lets those who wait try, in order, until one has to wait again. */
+static void serve_queue(struct lb_worker *w)
+{
+	bool outer = !w->serving;
+	w->serving = true;
+	serve_in_order(w);
+	if (!outer)
+		return;
+	w->serving = false;
+	set_hungry(w, w->nqueued > 0);
+}
+
 static void on_wake(struct sd_task *t)
 {
 	struct lb_worker *w = sd_container(t, struct lb_worker, wake);
-	__atomic_store_n(&w->wake_posted, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&w->wake_posted, false, __ATOMIC_SEQ_CST);
 	serve_queue(w);
 }
 

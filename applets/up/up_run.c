@@ -272,7 +272,7 @@ int up_process(struct sd_dispatch *d, const struct sd_applet *applet, const stru
 	up->child = sd_conf_string(conf, "child");
 	if (make(up, &e)) {
 		fprintf(d->err, "sdlab up: %s\n", e.text);
-		up->status = 1;
+		up->status = e.code == SD_EUSAGE ? 2 : 1;
 	} else {
 		up_start_next(up);
 		sd_loop_run(up->control);

@@ -42,13 +42,14 @@ static int service_index(const struct sd_stack *s, const char *name)
 	return -1;
 }
 
-static enum sd_err unknown_service(const struct sd_stack *s, struct sd_error *e, const char *where, const char *name)
+static enum sd_err unknown_service(const struct sd_stack *s, enum sd_err code, struct sd_error *e, const char *where,
+				   const char *name)
 {
 	const char *names[SD_STACK_MAX + 1] = {NULL};
 	for (unsigned i = 0; i < s->nservices; i++)
 		names[i] = s->services[i].name;
 	const char *near = sd_suggest_of(name, names, s->nservices);
-	return sd_fail(e, SD_EINVAL, "%s: no service called \"%.60s\"%s%s%s", where, name, near ? "; did you mean " : "",
+	return sd_fail(e, code, "%s: no service called \"%.60s\"%s%s%s", where, name, near ? "; did you mean " : "",
 		       near ? near : "", near ? "?" : "");
 }
 
@@ -283,7 +284,7 @@ static enum sd_err read_after(struct sd_stack *s, struct sd_stack_service *v, st
 		int k = named(s, item->text);
 		snprintf(where, sizeof(where), "%s:%d:%d: after", s->doc->name, item->line, item->column);
 		if (k < 0)
-			return unknown_service(s, e, where, item->text);
+			return unknown_service(s, SD_EINVAL, e, where, item->text);
 		v->needs |= 1ull << k;
 	}
 	return SD_OK;
@@ -348,7 +349,7 @@ static enum sd_err read_only(const struct sd_stack *s, const struct sd_stack_spe
 	for (size_t i = 0; i < spec->nonly; i++) {
 		int k = service_index(s, spec->only[i]);
 		if (k < 0)
-			return unknown_service(s, e, "--only", spec->only[i]);
+			return unknown_service(s, SD_EUSAGE, e, "--only", spec->only[i]);
 		*wanted |= 1ull << k;
 	}
 	/* and what they need */
@@ -374,7 +375,7 @@ static enum sd_err read_scale(struct sd_stack *s, const struct sd_stack_spec *sp
 		snprintf(name, sizeof(name), "%.*s", (int)(equals - spec->scale[i]), spec->scale[i]);
 		int k = service_index(s, name);
 		if (k < 0)
-			return unknown_service(s, e, "--scale", name);
+			return unknown_service(s, SD_EUSAGE, e, "--scale", name);
 		s->services[k].replicas = (unsigned)n;
 	}
 	return SD_OK;

@@ -88,7 +88,7 @@ static void release(struct sd_http_exchange *x)
 static void count_bytes(struct sd_http_exchange *x)
 {
 	sd_count(&x->server->stats.bytes_in, x->stream->bytes_in);
-	sd_count(&x->server->stats.bytes_out, x->stream->bytes_out + sd_stream_backlog(x->stream));
+	sd_count(&x->server->stats.bytes_out, x->stream->bytes_out);
 }
 
 /* From here on the stream is not x's: whoever is up the stack sees that owner changed. */
@@ -127,6 +127,7 @@ static void on_finished(void *arg)
 static void finish_connection(struct sd_http_exchange *x, bool linger)
 {
 	count_bytes(x);
+	sd_count(&x->server->stats.bytes_out, sd_stream_backlog(x->stream));
 	x->state = CLOSING;
 	x->out_done = true;
 	sd_stream_finish(x->stream, after(x, linger ? LINGER_NS : x->server->conf.send_timeout_ns), linger, on_finished, x);

@@ -169,7 +169,6 @@ static void cannot_write(struct sd_stream *s, enum sd_err why)
 	}
 	s->write_err = (uint8_t)why;
 	drop_out(s);
-	maybe_drained(s);
 }
 
 /* Sends the gathered bytes and then n more from p; returns how many of p went. */

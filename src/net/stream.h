@@ -11,8 +11,8 @@
  *
  * Ending: closed() comes at most once, when the connection broke by itself; afterwards only sd_stream_close may be
  * called. sd_stream_close may be called at any time, from any callback; no callback comes after it. When the peer takes
- * nothing any more while we read, what is written is thrown away, what it said before is still handed over, and closed()
- * comes where it ends: a server may refuse a body, answer and close.
+ * nothing any more while we read, what is written is thrown away and counts as backlog, what the peer said before is
+ * still handed over, and closed() comes where that ends: a server may refuse a body, answer and close.
  *
  *	CONNECTING --connected--> OPEN --eof()--> peer will send no more; writing goes on
  *	     |                     |
@@ -85,7 +85,7 @@ static inline size_t sd_stream_backlog(const struct sd_stream *s)
 }
 static inline bool sd_stream_above_high(const struct sd_stream *s)
 {
-	return s->out_len > s->high;
+	return s->out_len > s->high || s->write_err || s->dead; /* whoever writes until it is should stop */
 }
 /* drained() is called once everything that is buffered now was sent. */
 void sd_stream_tell_empty(struct sd_stream *s);

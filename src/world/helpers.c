@@ -11,6 +11,7 @@ struct sd_helpers {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct sd_work *first, **tail;
+	struct sd_work *running;
 	unsigned idle, n, max;
 	bool stopping;
 	struct sd_thread **threads;
@@ -43,9 +44,41 @@ static struct sd_work *take(struct sd_helpers *h)
 		h->first = work->next;
 		if (!h->first)
 			h->tail = &h->first;
+		work->next = h->running;
+		h->running = work;
 	}
 	pthread_mutex_unlock(&h->lock);
 	return work;
+}
+
+/* Back to its loop, unless that is gone. */
+static void hand_back(struct sd_helpers *h, struct sd_work *work)
+{
+	pthread_mutex_lock(&h->lock);
+	struct sd_work **at = &h->running;
+	while (*at != work)
+		at = &(*at)->next;
+	*at = work->next;
+	if (work->loop)
+		sd_loop_post(work->loop, &work->task);
+	pthread_mutex_unlock(&h->lock);
+}
+
+void real_helpers_forget(struct sd_helpers *h, const struct sd_loop *l)
+{
+	pthread_mutex_lock(&h->lock);
+	for (struct sd_work *work = h->running; work; work = work->next)
+		if (work->loop == l)
+			work->loop = NULL;
+	struct sd_work **at = &h->first;
+	while (*at) {
+		if ((*at)->loop == l)
+			*at = (*at)->next;
+		else
+			at = &(*at)->next;
+	}
+	h->tail = at;
+	pthread_mutex_unlock(&h->lock);
 }
 
 static void on_done(struct sd_task *t)
@@ -60,7 +93,7 @@ static void helper_main(void *arg)
 	struct sd_work *work;
 	while ((work = take(h))) {
 		work->run(work);
-		sd_loop_post(work->loop, &work->task);
+		hand_back(h, work);
 	}
 }
 

@@ -57,6 +57,10 @@ void sd_loop_free(struct sd_loop *l)
 {
 	if (!l)
 		return;
+	pthread_mutex_lock(&l->world->lock);
+	if (l->world->resolver)
+		real_helpers_forget(l->world->resolver, l); /* a look-up that takes long must not come back to it */
+	pthread_mutex_unlock(&l->world->lock);
 	loop_leave(l);
 	if (l->timer_event)
 		event_free(l->timer_event);

@@ -47,6 +47,8 @@ void loop_leave(struct sd_loop *l);
 /* errno to ours. */
 enum sd_err real_err(int err);
 struct sd_io *real_io_new(struct sd_loop *l, int fd);
+/* The loop goes: what helpers do for it is not handed back. */
+void real_helpers_forget(struct sd_helpers *h, const struct sd_loop *l);
 /* A descriptor was closed on this loop: listeners that starved may try again. */
 void real_fd_freed(struct sd_loop *l);
 
