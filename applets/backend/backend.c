@@ -18,7 +18,7 @@
 #define MAX_BYTES (1ll << 30)
 #define PIECE     16384
 
-enum mode { MODE_EVENT, MODE_THREADED, MODE_SINGLE };
+enum mode { MODE_SINGLE, MODE_THREADED, MODE_EVENT }; /* in the order of the choices */
 
 static const struct sd_option options[] = {
     {"port", SD_OPT_PORT, "8081", "where to listen", .letter = 'p'},
@@ -26,7 +26,7 @@ static const struct sd_option options[] = {
     {"delay", SD_OPT_DURATION, "0ms", "wait before each answer", .reload = true},
     {"jitter", SD_OPT_DURATION, "0ms", "up to this much more, at random", .reload = true},
     {"error-rate", SD_OPT_PERCENT, "0%", "share of requests answered with 500", .reload = true},
-    {"mode", SD_OPT_ENUM, "event", "how --work is done", .choices = "event|threaded|single"},
+    {"mode", SD_OPT_ENUM, "event", "how --work is done", .choices = "single|threaded|event"},
     {"work", SD_OPT_DURATION, "0ms", "work a request costs, done as --mode says", .reload = true},
     {"pool", SD_OPT_INT, "64", "helper threads of --mode threaded", .min = 1, .max = 1024},
     {"seed", SD_OPT_INT, "0", "of jitter and errors; 0 takes chance from the system"},
@@ -206,7 +206,7 @@ static bool ask_json(struct request *r, struct sd_slice rest, const struct sd_ht
 	cJSON *o = cJSON_CreateObject();
 	cJSON_AddStringToObject(o, "status", "ok");
 	cJSON_AddStringToObject(o, "server", r->w->b->name);
-	cJSON_AddNumberToObject(o, "timestamp", (double)(sd_world_wall_ns(world) / 1000000) / 1000.0);
+	cJSON_AddNumberToObject(o, "timestamp", (double)sd_world_wall_ns(world) / 1e9);
 	return json_answer(r, o) && rest.n == 0;
 }
 
@@ -418,12 +418,6 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 		}
 		begin_wait(r);
 	}
-	if (r->echo && r->waited) {
-		/* streams: the answer begins before the body is here */
-		sd_http_begin(x, 200, (struct sd_slice){0});
-		sd_http_field_text(x, "Content-Type", r->type[0] ? r->type : "application/octet-stream");
-		sd_http_head_done(x, r->left);
-	}
 }
 
 static void collect(struct request *r, const char *p, size_t n)
@@ -441,6 +435,13 @@ static void on_body(struct sd_http_exchange *x, const char *p, size_t n)
 	struct request *r = x->user;
 	if (!r || !r->echo)
 		return;
+	/* Streams when there is nothing to wait for. The answer begins with the first byte of the body and not before: a
+	 * client that asked for 100 Continue sends nothing more once it sees a final status. */
+	if (!x->out_begun && r->waited && r->n == 0) {
+		sd_http_begin(x, 200, (struct sd_slice){0});
+		sd_http_field_text(x, "Content-Type", r->type[0] ? r->type : "application/octet-stream");
+		sd_http_head_done(x, r->left);
+	}
 	if (!x->out_begun) {
 		if (r->n + n <= 16 * 1024 * 1024)
 			collect(r, p, n);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/units.h"
 #include "lb.h"
 
 /* ---- rules ---- */
@@ -10,12 +11,16 @@
 /* "200-399" or "204". */
 static enum sd_err parse_status(const char *text, struct lb_rules *r, struct sd_error *e)
 {
-	int used = 0, n = sscanf(text, "%3d%n-%3d%n", &r->status_low, &used, &r->status_high, &used);
-	if (n == 1)
-		r->status_high = r->status_low;
-	if (n < 1 || text[used] || r->status_low < 100 || r->status_high > 599 || r->status_low > r->status_high)
-		return sd_fail(e, SD_EINVAL, "expected a status such as 204 or a range such as 200-399, found \"%s\"",
+	const char *dash = strchr(text, '-');
+	char low[8];
+	int64_t from = 0, to = 0;
+	snprintf(low, sizeof(low), "%.*s", (int)(dash && dash - text < 7 ? dash - text : 7), text);
+	bool ok = sd_parse_int(low, &from) == SD_OK && sd_parse_int(dash ? dash + 1 : low, &to) == SD_OK;
+	if (!ok || from < 100 || to > 599 || from > to)
+		return sd_fail(e, SD_EINVAL, "expected a status such as 204 or a range such as 200-399, found \"%.60s\"",
 			       text);
+	r->status_low = (int)from;
+	r->status_high = (int)to;
 	return SD_OK;
 }
 

@@ -18,7 +18,7 @@ static cJSON *member_json(const struct up_member *m)
 	cJSON_AddStringToObject(o, "state", state_names[m->state]);
 	cJSON_AddNumberToObject(o, "pid", (double)(m->process ? sd_process_pid(m->process) : m->run ? sd_world_pid(w) : 0));
 	cJSON_AddNumberToObject(o, "restarts", m->restarts);
-	cJSON_AddNumberToObject(o, "seconds", (double)((sd_world_mono_ns(w) - m->since_ns) / 1000000) / 1000);
+	cJSON_AddNumberToObject(o, "seconds", (double)(sd_world_mono_ns(w) - m->since_ns) / 1e9);
 	cJSON *list = cJSON_AddArrayToObject(o, "addresses");
 	for (int i = 0; m->run && i < m->run->naddrs; i++) {
 		char text[SD_ADDR_TEXT];

@@ -40,10 +40,8 @@ static void name_of(const struct sd_verb_call *call, const char *given, char *ou
 	struct sd_doc *doc;
 	char *text;
 	snprintf(out, n, "%.*s", (int)strcspn(base, "."), base);
-	if (len < 6 || (strcmp(given + len - 5, ".yaml") && strcmp(given + len - 4, ".yml") && strcmp(given + len - 5, ".json")))
-		return;
 	/* A file may name the stack otherwise. */
-	if (sd_world_read_file(call->world, given, 1 << 20, &text, &len, NULL))
+	if (!strchr(base, '.') || sd_world_read_file(call->world, given, 1 << 20, &text, &len, NULL))
 		return;
 	if (sd_doc_parse(given, text, len, &doc, NULL) == SD_OK) {
 		const struct sd_node *name = doc->root->kind == SD_NODE_MAP ? sd_node_get(doc->root, "name") : NULL;

@@ -164,7 +164,7 @@ static void make_members(struct up *up)
 		m->delay_ns = s->restart_delay_ns;
 		char tag[SD_STACK_NAME_MAX];
 		size_t k = 0;
-		for (; m->applet->name[k] && k < sizeof(tag) - 1; k++)
+		for (; k < sizeof(tag) - 1 && m->applet->name[k]; k++)
 			tag[k] = (char)(m->applet->name[k] >= 'a' && m->applet->name[k] <= 'z' ? m->applet->name[k] - 32
 											    : m->applet->name[k]);
 		tag[k] = '\0';

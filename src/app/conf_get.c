@@ -141,7 +141,7 @@ static bool same_value(const struct sd_conf_value *a, const struct sd_conf_value
 		return same_conf(a->group, b->group);
 	if (a->has != b->has || a->i != b->i || a->count != b->count || !same_text(a->text, b->text))
 		return false;
-	if (memcmp(&a->d, &b->d, sizeof a->d) != 0)
+	if (a->d < b->d || a->d > b->d)
 		return false;
 	for (size_t i = 0; i < a->count; i++)
 		if (a->rows ? !same_conf(a->rows[i], b->rows[i]) : !same_text(a->items[i], b->items[i]))

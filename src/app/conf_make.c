@@ -37,10 +37,10 @@ struct sd_conf *sd_conf_blank(struct sd_conf_mem *mem, const struct sd_option *t
 		conf->values = sd_conf_alloc(mem, n + m, sizeof *conf->values);
 	if (!conf || !conf->values)
 		return NULL;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; table && i < n; i++)
 		if (!add_value(mem, conf, &table[i]))
 			return NULL;
-	for (size_t i = 0; i < m; i++)
+	for (size_t i = 0; common && i < m; i++)
 		if (!sd_option_shadowed(table, &common[i]) && !add_value(mem, conf, &common[i]))
 			return NULL;
 	return conf;
@@ -271,7 +271,7 @@ enum sd_err sd_conf_make(const struct sd_option *table, const struct sd_option *
 
 	*out = NULL;
 	enum sd_err err = conf ? fill(&m, conf, operands, noperands) : sd_conf_no_memory(&m);
-	if (err != SD_OK) {
+	if (!conf || err != SD_OK) {
 		sd_conf_mem_free(&mem);
 		return err;
 	}

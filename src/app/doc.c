@@ -373,7 +373,7 @@ static enum sd_err skip_event(struct reader *r, yaml_event_type_t *type, yaml_ma
 
 static bool is_nothing(const struct sd_node *node)
 {
-	return node->kind == SD_NODE_SCALAR && !node->quoted && !*node->text;
+	return node && node->kind == SD_NODE_SCALAR && !node->quoted && node->text && !*node->text;
 }
 
 /* An empty document is an empty map. */

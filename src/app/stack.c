@@ -53,6 +53,12 @@ static enum sd_err unknown_service(const struct sd_stack *s, enum sd_err code, s
 		       near ? near : "", near ? "?" : "");
 }
 
+/* Can it be part of a stack? */
+static bool is_service(const struct sd_applet *a)
+{
+	return a->service && !a->service->process;
+}
+
 static enum sd_err read_applet(struct sd_stack *s, struct sd_stack_service *v, struct sd_error *e)
 {
 	const struct sd_node *applet = sd_node_get(v->node, "applet");
@@ -60,10 +66,15 @@ static enum sd_err read_applet(struct sd_stack *s, struct sd_stack_service *v, s
 		return sd_node_fail(s->doc, applet ? applet : v->node, e,
 				    "%s: expected applet: NAME, such as applet: backend", v->name);
 	v->applet = sd_applet_find(applet->text, NULL);
-	if (!v->applet || !v->applet->service || v->applet->service->process)
-		return sd_node_fail(s->doc, applet, e, "applet: no service called \"%.60s\" (sdlab list shows all)",
-				    applet->text);
-	return SD_OK;
+	if (v->applet && is_service(v->applet))
+		return SD_OK;
+	struct sd_suggest near;
+	sd_suggest_init(&near, applet->text);
+	for (const struct sd_applet *const *a = sd_applets; *a; a++)
+		if (is_service(*a))
+			sd_suggest_offer(&near, (*a)->name);
+	return sd_node_fail(s->doc, applet, e, "applet: no service called \"%.60s\"%s%s (sdlab list shows all)", applet->text,
+			    near.best ? "; did you mean " : "", near.best ? near.best : "");
 }
 
 static enum sd_err read_replicas(struct sd_stack *s, struct sd_stack_service *v, struct sd_error *e)

@@ -4,6 +4,8 @@
 
 static inline char *put(char *o, const char *p, size_t n)
 {
+	if (n == 0)
+		return o;
 	memcpy(o, p, n);
 	return o + n;
 }
@@ -12,7 +14,7 @@ static inline char *put(char *o, const char *p, size_t n)
 
 static inline char *put_slice(char *o, struct sd_slice s)
 {
-	return s.n ? put(o, s.p, s.n) : o;
+	return put(o, s.p, s.n);
 }
 
 /* Name, colon, value and CRLF lie side by side in what the client sent, but for optional white space. */

@@ -198,7 +198,7 @@ static enum sd_err open_and_connect(const struct sd_addr *addr, int *out, struct
 
 enum sd_err sd_loop_connect(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e)
 {
-	int fd;
+	int fd = -1;
 	enum sd_err err = addr->kind == SD_ADDR_INPROC ? real_inproc_connect(l, addr->name, &fd, e)
 						       : open_and_connect(addr, &fd, e);
 	if (err)
