@@ -728,10 +728,10 @@ START_TEST(others_do_not)
 }
 END_TEST
 
-static const char *const halves[] = {
-    "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nnonsense\r\n",
+static const char *const halves[][2] = {
+    {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", ""},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", ""},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "nonsense\r\n"},
 };
 
 /* Once something went to the client, only a cut connection says that the rest is missing. */
@@ -739,8 +739,9 @@ START_TEST(half_an_answer)
 {
 	start(NO_IDLE);
 	struct peer *c = asks(_i % 2 ? "GET / HTTP/1.0\r\n\r\n" : GET), *b = asked(A);
-	peer_say(b, halves[_i / 2]);
+	peer_say(b, halves[_i / 2][0]);
 	peer_head(c);
+	peer_say(b, halves[_i / 2][1]);
 	peer_close(b);
 	peer_is_cut(c);
 	not_asked(B);
@@ -1880,7 +1881,7 @@ START_TEST(tcp_connect_retry)
 	peer_free(b);
 	peer_free(c);
 	stop_listening(B);
-	c = asks("hello");
+	c = client();
 	peer_is_closed(c);
 	ck_assert_uint_eq(c->n, 0);
 	wait_metric("sdlab_lb_tunnels", "", 0);
@@ -1892,13 +1893,13 @@ START_TEST(tcp_no_backend)
 {
 	start("mode: tcp\nretries: 0\n");
 	stop_listening(A);
-	struct peer *c = asks("hello");
+	struct peer *c = client();
 	peer_is_closed(c); /* without retries that is the end */
 	not_asked(B);
 	peer_free(c);
 	admin("POST", "/-/backends/a/drain", 200);
 	admin("POST", "/-/backends/b/drain", 200);
-	c = asks("hello");
+	c = client();
 	peer_is_closed(c);
 	is_metric("sdlab_lb_unavailable_total", "", 1);
 	peer_free(c);
