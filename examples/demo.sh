@@ -118,18 +118,15 @@ else
 fi
 
 if [ -t 0 ] && [ -t 1 ]; then
-  cat <<END
-
-   Try next, in another terminal:
-     curl $url/                          who answers?
-     curl $admin/-/backends              what the balancer thinks of its backends
-     curl -X POST $admin/-/backends/web-1/drain
-     curl $admin/metrics                 the numbers, for Prometheus
-     curl -N $admin/-/events             what happens, as it happens
-     $sdlab up status
-   Ctrl-C stops everything.
-
-END
+  hint() { printf '     %-56s %s\n' "$1" "$2"; }
+  printf '\n   Try next, in another terminal:\n'
+  hint "curl $url/" 'who answers?'
+  hint "curl $admin/-/backends" 'what the balancer thinks of its backends'
+  hint "curl -X POST $admin/-/backends/web-1/drain" 'no more requests for one of them'
+  hint "curl $admin/metrics" 'the numbers, for Prometheus'
+  hint "curl -N $admin/-/events" 'what happens, as it happens'
+  hint "$sdlab up status" 'the services and their processes'
+  printf '   Ctrl-C stops everything.\n\n'
   wait "$stack"
   stack=
 fi
