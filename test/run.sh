@@ -163,6 +163,13 @@ check_man() {
   diff -u --label "$page" --label "sdlab man-options $1" "$tmp/man.page" "$tmp/man.program"
 }
 
+# check_common PAGE: lists the options that every service has, all of them and no others.
+check_common() {
+  "$bin" man-options | sed -n 's/^\.It.* Fl -\([a-z-]*\).*/\1/p' | grep -vx help | sort >"$tmp/common.program"
+  sed -n '/Options of every service/,/^\.Ss Signals/s/^\.It.* Fl -\([a-z-]*\).*/\1/p' "$1" | sort >"$tmp/common.page"
+  diff -u --label "$1" --label 'sdlab man-options' "$tmp/common.page" "$tmp/common.program"
+}
+
 check_page() {
   local found
   grep -q '^\.Dd\|^\.TH' "$1" || {
@@ -196,6 +203,7 @@ if wanted man; then
   for name in $("$bin" list --names); do
     [ ! -d "applets/$name" ] || test_function "man/sdlab-$name.1 options" check_man "$name"
   done
+  test_function 'man/sdlab.1 common options' check_common man/sdlab.1
   for file in man/*.[1-8]; do
     [ ! -e "$file" ] || test_function "$file" check_page "$file"
   done

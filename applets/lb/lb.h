@@ -32,7 +32,9 @@ struct lb_cell {
 	uint64_t bytes_in, bytes_out;
 	uint32_t inflight;
 	struct sd_histogram latency;
-} __attribute__((aligned(64)));
+	uint64_t spare; /* so that no two threads write to one cache line */
+};
+_Static_assert(sizeof(struct lb_cell) % 64 == 0, "cells of two threads share a cache line");
 
 enum lb_admin_state { LB_READY, LB_DRAINED };
 

@@ -205,6 +205,11 @@ static void on_looked_up(struct sd_resolve *r)
 	free(l);
 }
 
+static void on_look_up_dropped(struct sd_resolve *r)
+{
+	free(sd_container(r, struct lookup, r));
+}
+
 static void look_up(struct lb_check *c)
 {
 	struct lookup *l = calloc(1, sizeof(*l));
@@ -214,6 +219,7 @@ static void look_up(struct lb_check *c)
 	}
 	l->c = c;
 	l->r.done = on_looked_up;
+	l->r.dropped = on_look_up_dropped;
 	l->r.port = c->b->addr.port;
 	snprintf(l->r.host, sizeof(l->r.host), "%s", c->b->addr.name);
 	c->lookup = l;

@@ -178,7 +178,7 @@ static struct lb_backend *make(struct lb *lb, const char *name, const char *addr
 
 void lb_backend_release(struct lb_backend *b)
 {
-	if (b->refs > 0 && __atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL) > 0)
+	if (__atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	free(b->name);
 	free(b->address);

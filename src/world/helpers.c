@@ -51,6 +51,12 @@ static struct sd_work *take(struct sd_helpers *h)
 	return work;
 }
 
+static void drop(struct sd_work *work)
+{
+	if (work->dropped)
+		work->dropped(work);
+}
+
 /* Back to its loop, unless that is gone. */
 static void hand_back(struct sd_helpers *h, struct sd_work *work)
 {
@@ -59,9 +65,12 @@ static void hand_back(struct sd_helpers *h, struct sd_work *work)
 	while (*at != work)
 		at = &(*at)->next;
 	*at = work->next;
-	if (work->loop)
+	bool gone = !work->loop;
+	if (!gone)
 		sd_loop_post(work->loop, &work->task);
 	pthread_mutex_unlock(&h->lock);
+	if (gone)
+		drop(work);
 }
 
 void real_helpers_forget(struct sd_helpers *h, const struct sd_loop *l)
@@ -72,10 +81,13 @@ void real_helpers_forget(struct sd_helpers *h, const struct sd_loop *l)
 			work->loop = NULL;
 	struct sd_work **at = &h->first;
 	while (*at) {
-		if ((*at)->loop == l)
-			*at = (*at)->next;
-		else
-			at = &(*at)->next;
+		struct sd_work *work = *at;
+		if (work->loop != l) {
+			at = &work->next;
+			continue;
+		}
+		*at = work->next;
+		drop(work);
 	}
 	h->tail = at;
 	pthread_mutex_unlock(&h->lock);
@@ -164,10 +176,17 @@ static void resolve_done(struct sd_work *work)
 	r->done(r);
 }
 
+static void resolve_dropped(struct sd_work *work)
+{
+	struct sd_resolve *r = sd_container(work, struct sd_resolve, work);
+	if (r->dropped)
+		r->dropped(r);
+}
+
 bool sd_resolve_start(struct sd_loop *l, struct sd_resolve *r)
 {
 	struct sd_world *w = l->world;
-	r->work = (struct sd_work){.run = resolve_run, .done = resolve_done};
+	r->work = (struct sd_work){.run = resolve_run, .done = resolve_done, .dropped = resolve_dropped};
 	pthread_mutex_lock(&w->lock);
 	if (!w->resolver)
 		w->resolver = sd_helpers_new(w, 2);

@@ -115,6 +115,8 @@ void sd_helpers_free(struct sd_helpers *h); /* waits for what runs; what waits i
 struct sd_work {
 	void (*run)(struct sd_work *work);  /* on a helper thread */
 	void (*done)(struct sd_work *work); /* back on the loop */
+	/* Instead of done when the loop was freed before, on any thread: the last call for it. NULL: nobody asks. */
+	void (*dropped)(struct sd_work *work);
 	struct sd_loop *loop;
 	struct sd_task task;
 	struct sd_work *next;
@@ -131,6 +133,7 @@ struct sd_resolve {
 	int nfound; /* 0: see err */
 	char err[128];
 	void (*done)(struct sd_resolve *r);
+	void (*dropped)(struct sd_resolve *r); /* as in struct sd_work */
 };
 bool sd_resolve_start(struct sd_loop *l, struct sd_resolve *r);
 

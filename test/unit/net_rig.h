@@ -103,6 +103,32 @@ static void rig_call(struct rig *r, void (*fn)(void *arg), void *arg)
 	sem_destroy(&v.done);
 }
 
+/* What belongs to the loop is read there: SEEN(&f->rig, f->requests). */
+struct rig_copy {
+	const void *from;
+	void *to;
+	size_t n;
+};
+
+static void rig_on_copy(void *arg)
+{
+	const struct rig_copy *c = arg;
+	memcpy(c->to, c->from, c->n);
+}
+
+static void rig_read(struct rig *r, const void *from, void *to, size_t n)
+{
+	struct rig_copy c = {from, to, n};
+	rig_call(r, rig_on_copy, &c);
+}
+
+#define SEEN(rig, what)                                                                                      \
+	({                                                                                                   \
+		__typeof__(what) seen_;                                                                      \
+		rig_read(rig, &(what), &seen_, sizeof(seen_));                                               \
+		seen_;                                                                                       \
+	})
+
 static void rig_halt(struct rig *r)
 {
 	if (!r->running)

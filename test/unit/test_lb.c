@@ -1967,7 +1967,7 @@ START_TEST(tcp_drain)
 	rig_call(&t->rig, begin_drain, NULL);
 	peer_say(c, "goes on");
 	peer_append_body(b, 7);
-	ck_assert(!t->drained);
+	ck_assert(!SEEN(&t->rig, t->drained));
 	peer_shut(c);
 	peer_shut(b);
 	rig_wait(&t->rig, "the drain to end", is_drained, NULL);
