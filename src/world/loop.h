@@ -146,7 +146,7 @@ struct sd_process_events {
 	void *arg;
 };
 /* Runs argv[0] (a path) in a process group of its own; it gets SIGTERM if this process dies. */
-enum sd_err sd_process_start(struct sd_loop *l, const char *const *argv, const char *const *environ,
+enum sd_err sd_process_start(struct sd_loop *l, const char *const *argv, const char *const *env,
 			     const struct sd_process_events *events, struct sd_process **out, struct sd_error *e);
 int64_t sd_process_pid(const struct sd_process *p);
 void sd_process_signal(struct sd_process *p, int signo);

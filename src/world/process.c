@@ -83,7 +83,7 @@ static void on_exit_event(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Between fork and exec only calls that are safe there. */
-static void child_main(const char *const *argv, const char *const *environ, const int *out, const int *err,
+static void child_main(const char *const *argv, const char *const *env, const int *out, const int *err,
 		       pid_t parent)
 {
 	sigset_t none;
@@ -99,7 +99,7 @@ static void child_main(const char *const *argv, const char *const *environ, cons
 	dup2(err[1], 2);
 	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)environ);
+	execve(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
 	_exit(127);
 }
 
@@ -127,7 +127,7 @@ static void close_pair(const int *fd)
 			close(fd[i]);
 }
 
-enum sd_err sd_process_start(struct sd_loop *l, const char *const *argv, const char *const *environ,
+enum sd_err sd_process_start(struct sd_loop *l, const char *const *argv, const char *const *env,
 			     const struct sd_process_events *events, struct sd_process **out, struct sd_error *e)
 {
 	int so[2] = {-1, -1}, se[2] = {-1, -1};
@@ -142,7 +142,7 @@ enum sd_err sd_process_start(struct sd_loop *l, const char *const *argv, const c
 	pid_t parent = getpid();
 	pid_t pid = fork();
 	if (pid == 0)
-		child_main(argv, environ, so, se, parent);
+		child_main(argv, env, so, se, parent);
 	close(so[1]);
 	close(se[1]);
 	*p = (struct sd_process){.loop = l, .pid = pid, .pidfd = -1, .events = *events, .out_fd = {so[0], se[0]}};
