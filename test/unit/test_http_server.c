@@ -255,6 +255,12 @@ static bool poured(void *arg)
 	return f->left == -1;
 }
 
+static bool above_high(void *arg)
+{
+	(void)arg;
+	return f->most_backlog > SD_STREAM_HIGH;
+}
+
 static bool one_gone(void *arg)
 {
 	(void)arg;
@@ -766,6 +772,7 @@ START_TEST(back_pressure)
 	struct peer *c = peer_connect_with(f->addr.port, 8192);
 	snprintf(path, sizeof(path), "GET /big/%d HTTP/1.1\r\nHost: h\r\n\r\n", LENGTH);
 	peer_say(c, path);
+	rig_wait(&f->rig, "the kernel to be full", above_high, NULL);
 	peer_head(c);
 	size_t got = c->n;
 	while (got < LENGTH) {
