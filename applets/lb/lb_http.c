@@ -320,7 +320,8 @@ static void on_body(struct sd_http_exchange *x, const char *p, size_t n)
 		return;
 	if (r->chunked) {
 		char size[18];
-		emit(r, size, sd_http_chunk_head(size, n));
+		size_t k = sd_http_chunk_head(size, n);
+		emit(r, size, k);
 		emit(r, p, n);
 		emit(r, "\r\n", 2);
 	} else {

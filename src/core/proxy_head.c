@@ -4,7 +4,7 @@
 
 static inline char *put(char *o, const char *p, size_t n)
 {
-	if (n == 0)
+	if (!p || n == 0)
 		return o;
 	memcpy(o, p, n);
 	return o + n;

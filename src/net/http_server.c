@@ -265,7 +265,8 @@ void sd_http_write(struct sd_http_exchange *x, const void *p, size_t n)
 		return;
 	if (x->out_chunked) {
 		char size[18];
-		put(x, size, sd_http_chunk_head(size, n));
+		size_t k = sd_http_chunk_head(size, n);
+		put(x, size, k);
 		sd_stream_write(x->stream, p, n);
 		put(x, "\r\n", 2);
 	} else {
