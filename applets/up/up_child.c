@@ -59,19 +59,23 @@ static void on_line(struct up_member *m, bool is_stderr, const char *line)
 		on_event_line(m, line);
 }
 
+static void end_line(struct up_member *m, bool is_stderr)
+{
+	m->line[is_stderr][m->line_n[is_stderr]] = '\0';
+	m->line_n[is_stderr] = 0;
+	on_line(m, is_stderr, m->line[is_stderr]);
+}
+
 static void on_output(void *arg, bool is_stderr, const char *p, size_t n)
 {
 	struct up_member *m = arg;
 	char *line = m->line[is_stderr];
 	size_t *have = &m->line_n[is_stderr];
 	for (size_t i = 0; i < n; i++) {
-		if (p[i] != '\n' && *have < sizeof(m->line[0]) - 1) {
+		if (p[i] == '\n' || *have == sizeof(m->line[0]) - 1)
+			end_line(m, is_stderr);
+		if (p[i] != '\n')
 			line[(*have)++] = p[i];
-			continue;
-		}
-		line[*have] = '\0';
-		*have = 0;
-		on_line(m, is_stderr, line);
 	}
 }
 
@@ -107,6 +111,9 @@ static void on_exited(void *arg, int status)
 	struct up_member *m = arg;
 	struct up *up = m->up;
 	m->process = NULL;
+	for (int i = 0; i < 2; i++)
+		if (m->line_n[i] > 0)
+			end_line(m, i); /* its last words */
 	if (m->state == UP_STOPPING || up->stopping) {
 		m->state = UP_STOPPED;
 		up_stop_next(up);

@@ -33,20 +33,24 @@ void up_dir(struct sd_world *w, const char *const *environ, char *out, size_t n)
 /* ---- which stack ---- */
 
 /* The stack's name from what a person gave: its name, or its file. */
-static void name_of(const struct sd_verb_call *call, const char *given, char *out, size_t n)
+static void name_of(const struct sd_verb_call *call, const char *given, char out[SD_STACK_NAME_MAX])
 {
 	const char *slash = strrchr(given, '/'), *base = slash ? slash + 1 : given;
 	size_t len = strlen(given);
 	struct sd_doc *doc;
 	char *text;
-	snprintf(out, n, "%.*s", (int)strcspn(base, "."), base);
+	if (!strchr(base, '.')) {
+		snprintf(out, SD_STACK_NAME_MAX, "%s", base);
+		return;
+	}
+	sd_stack_name_from_file(given, out);
 	/* A file may name the stack otherwise. */
-	if (!strchr(base, '.') || sd_world_read_file(call->world, given, 1 << 20, &text, &len, NULL))
+	if (sd_world_read_file(call->world, given, 1 << 20, &text, &len, NULL))
 		return;
 	if (sd_doc_parse(given, text, len, &doc, NULL) == SD_OK) {
 		const struct sd_node *name = doc->root->kind == SD_NODE_MAP ? sd_node_get(doc->root, "name") : NULL;
 		if (name && name->kind == SD_NODE_SCALAR)
-			snprintf(out, n, "%s", name->text);
+			snprintf(out, SD_STACK_NAME_MAX, "%s", name->text);
 		sd_doc_free(doc);
 	}
 	free(text);
@@ -87,7 +91,7 @@ static const char *find(const struct sd_verb_call *call, char *addr, size_t n, c
 	const char *why = NULL;
 	up_dir(call->world, call->environ, dir, sizeof(dir));
 	if (call->nargs > 0)
-		name_of(call, call->args[0], name, name_n);
+		name_of(call, call->args[0], name);
 	else
 		why = only_one(call, dir, name, name_n);
 	snprintf(addr, n, "unix:%s/%s.sock", dir, name);
@@ -165,8 +169,11 @@ static int run_stop(struct sd_verb_call *call)
 	}
 	free(body);
 	/* The stream of events ends when the stack has: that is waited for. */
-	if (sd_http_fetch(call->world, addr, "GET", "/-/events", STOP_NS, &status, &body, &n, NULL) == SD_OK)
+	enum sd_err err = sd_http_fetch(call->world, addr, "GET", "/-/events", STOP_NS, &status, &body, &n, NULL);
+	if (err == SD_OK)
 		free(body);
+	if (err == SD_ETIMEOUT)
+		return fail(call, "stop", "the stack was told, but is still stopping");
 	fprintf(call->out, "%s is stopped\n", name);
 	return 0;
 }

@@ -109,18 +109,23 @@ static void on_event(struct sd_event_listener *l, const char *name, const char *
 static void get_events(struct sd_admin_call *c)
 {
 	struct sd_admin *a = admin_of(c->x);
-	struct subscriber *s = calloc(1, sizeof(*s));
-	if (!s) {
+	bool follow = c->x->method != SD_HTTP_HEAD;
+	struct subscriber *s = follow ? calloc(1, sizeof(*s)) : NULL;
+	if (follow && !s) {
 		sd_http_respond_text(c->x, 500, "out of memory\n");
+		return;
+	}
+	sd_http_begin(c->x, 200, (struct sd_slice){0});
+	sd_http_field_text(c->x, "Content-Type", "text/event-stream");
+	sd_http_field_text(c->x, "Cache-Control", "no-store");
+	sd_http_head_done(c->x, SD_HTTP_UNKNOWN);
+	if (!s) {
+		sd_http_finish(c->x);
 		return;
 	}
 	s->x = c->x;
 	s->listener.fn = on_event;
 	c->x->user = s;
-	sd_http_begin(c->x, 200, (struct sd_slice){0});
-	sd_http_field_text(c->x, "Content-Type", "text/event-stream");
-	sd_http_field_text(c->x, "Cache-Control", "no-store");
-	sd_http_head_done(c->x, SD_HTTP_UNKNOWN);
 	sd_http_write(c->x, ": events follow\n\n", 17);
 	sd_events_listen(a->spec.events, &s->listener);
 	sd_list_add(&a->subscribers, &s->link);

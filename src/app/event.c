@@ -144,7 +144,13 @@ static void print_human(struct sd_log *log, const struct message *m)
 	static const char *const paint[] = {"", "\033[33m", "\033[31m"};
 	char line[1200];
 	bool colour = log->ev->colour && m->level != SD_INFO;
-	int n = snprintf(line, sizeof(line), "%s[%s] %s%s", colour ? paint[m->level] : "", log->tag, m->text,
+	char text[1024];
+	size_t k = 0;
+	/* One event is one line, whatever it quotes. */
+	for (; k < sizeof(text) - 1 && m->text[k]; k++)
+		text[k] = (unsigned char)m->text[k] < 0x20 || m->text[k] == 0x7f ? '?' : m->text[k];
+	text[k] = '\0';
+	int n = snprintf(line, sizeof(line), "%s[%s] %s%s", colour ? paint[m->level] : "", log->tag, text,
 			 colour ? "\033[0m" : "");
 	if (n > 0)
 		print_line(log, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
@@ -203,6 +209,31 @@ static void on_message(struct sd_task *t)
 	free(m);
 }
 
+/* How many bytes a character of UTF-8 takes; 0: it is none. */
+static size_t utf8_length(const unsigned char *s)
+{
+	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* longer than need be, half of a pair, or beyond the last one */
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+	    (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* JSON is UTF-8: bytes that are not become question marks. */
+static void make_utf8(char *s)
+{
+	while (s && *s) {
+		size_t n = utf8_length((const unsigned char *)s);
+		if (n == 0)
+			*s = '?';
+		s += n ? n : 1;
+	}
+}
+
 /* The fields as JSON members with a comma in front; NULL when there are none. */
 static char *fields_json(const struct sd_field *f)
 {
@@ -211,7 +242,7 @@ static char *fields_json(const struct sd_field *f)
 	cJSON *o = cJSON_CreateObject();
 	for (; f->key; f++) {
 		if (f->text)
-			cJSON_AddStringToObject(o, f->key, f->text);
+			make_utf8(cJSON_GetStringValue(cJSON_AddStringToObject(o, f->key, f->text)));
 		else
 			cJSON_AddNumberToObject(o, f->key, (double)f->number);
 	}
@@ -233,14 +264,15 @@ void sd_event(struct sd_log *log, enum sd_level level, const char *name, const s
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (__atomic_load_n(&ev->waiting, __ATOMIC_RELAXED) >= SD_EVENTS_MAX) {
+	make_utf8(text);
+	size_t n = strlen(text) + 1;
+	bool room = __atomic_add_fetch(&ev->waiting, 1, __ATOMIC_RELAXED) <= SD_EVENTS_MAX;
+	struct message *m = room ? calloc(1, sizeof(*m) + n) : NULL;
+	if (!m) {
+		__atomic_sub_fetch(&ev->waiting, 1, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&ev->dropped, 1, __ATOMIC_RELAXED);
 		return;
 	}
-	size_t n = strlen(text) + 1;
-	struct message *m = calloc(1, sizeof(*m) + n);
-	if (!m)
-		return;
 	m->task.fn = on_message;
 	m->log = log;
 	m->level = level;
@@ -248,7 +280,6 @@ void sd_event(struct sd_log *log, enum sd_level level, const char *name, const s
 	m->wall_ns = sd_world_wall_ns(sd_loop_world(ev->control));
 	m->json = fields_json(fields);
 	memcpy(m->text, text, n);
-	__atomic_add_fetch(&ev->waiting, 1, __ATOMIC_RELAXED);
 	if (sd_loop_is_mine(ev->control))
 		on_message(&m->task);
 	else

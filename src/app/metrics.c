@@ -93,6 +93,12 @@ const char *sd_metrics_label(const char *value, char *out, size_t n)
 			out[o++] = *value;
 		}
 	}
+	/* Cut between two characters, not inside of one. */
+	if ((*value & 0xc0) == 0x80) {
+		while (o > 0 && (out[o - 1] & 0xc0) == 0x80)
+			o--;
+		o -= o > 0;
+	}
 	out[o] = '\0';
 	return out;
 }

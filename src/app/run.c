@@ -283,6 +283,7 @@ void sd_run_free(struct sd_run *run)
 	if (!run)
 		return;
 	sd_loop_timer_cancel(run->spec.control, &run->drain_timer);
+	run->on_drained = NULL; /* a worker may say so while it is stopped */
 	sd_admin_free(run->admin);
 	stop_workers(run);
 	sd_loop_flush(run->spec.control);

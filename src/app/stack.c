@@ -25,7 +25,7 @@ static bool is_name(const char *s)
 	return true;
 }
 
-static void name_from_file(const char *file, char out[SD_STACK_NAME_MAX])
+void sd_stack_name_from_file(const char *file, char out[SD_STACK_NAME_MAX])
 {
 	const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
 	size_t n = strcspn(base, ".");
@@ -163,29 +163,33 @@ static enum sd_err read_top(struct sd_stack *s, struct sd_error *e)
 
 /* ---- who needs whom ---- */
 
-/* A service or one of its instances, by name. */
-static int named(const struct sd_stack *s, const char *name)
+/* The name of the k-th replica, from 1. */
+static void replica_name(const struct sd_stack_service *v, unsigned k, char out[SD_STACK_NAME_MAX])
 {
-	int i = service_index(s, name);
-	const char *dash = strrchr(name, '-');
-	if (i >= 0 || !dash)
-		return i;
-	char base[SD_STACK_NAME_MAX];
-	snprintf(base, sizeof(base), "%.*s", (int)(dash - name), name);
-	i = service_index(s, base);
-	int64_t k;
-	if (i < 0 || sd_parse_int(dash + 1, &k) != SD_OK || k < 1 || k > s->services[i].replicas)
-		return -1;
-	return i;
+	snprintf(out, SD_STACK_NAME_MAX, "%.35s-%u", v->name, k % 100);
 }
 
-/* The name of the k-th replica, from 1. */
+/* What it is called when it runs: the only one has its service's name. */
 static void instance_name(const struct sd_stack_service *v, unsigned k, char out[SD_STACK_NAME_MAX])
 {
 	if (v->replicas == 1)
 		snprintf(out, SD_STACK_NAME_MAX, "%s", v->name);
 	else
-		snprintf(out, SD_STACK_NAME_MAX, "%.34s-%u", v->name, k % 100);
+		replica_name(v, k, out);
+}
+
+/* A service or one of its instances, by name. NAME-1 is understood of an only one as well: files outlive --scale. */
+static int named(const struct sd_stack *s, const char *name)
+{
+	char replica[SD_STACK_NAME_MAX];
+	int found = service_index(s, name);
+	for (unsigned i = 0; i < s->nservices && found < 0; i++)
+		for (unsigned k = 1; k <= s->services[i].replicas && found < 0; k++) {
+			replica_name(&s->services[i], k, replica);
+			if (strcmp(replica, name) == 0)
+				found = (int)i;
+		}
+	return found;
 }
 
 /* While one service's options are made, each name they look up is noted. */
@@ -206,7 +210,7 @@ static bool note_name(void *arg, const char *name, char *out, size_t n)
 	l->seen |= 1ull << i;
 	const struct sd_stack_service *v = &s->services[i];
 	if (v->replicas == 1 || strcmp(v->name, name) != 0) {
-		sd_stack_address(s, name, out, n);
+		sd_stack_address(s, v->replicas == 1 ? v->name : name, out, n);
 		return true;
 	}
 	for (unsigned k = 1; k <= v->replicas; k++) {
@@ -266,6 +270,8 @@ static enum sd_err conf_make(const struct sd_stack *s, const struct sd_stack_ins
 	    .argv = args,
 	};
 	enum sd_err err = sd_conf_make(v->applet->options, sd_common_options, &from, out, NULL, NULL, e);
+	if (err == SD_EUSAGE)
+		sd_wrap(e, "service %s", inst->name); /* what replica_args made of the file */
 	if (!err && v->applet->check && (err = v->applet->check(*out, e))) {
 		sd_conf_free(*out);
 		*out = NULL;
@@ -332,6 +338,24 @@ static void add_instances(struct sd_stack *s, unsigned service, bool wanted)
 	}
 }
 
+/* These services and all that they need. */
+static uint64_t with_needs(const struct sd_stack *s, uint64_t set)
+{
+	uint64_t before;
+	do {
+		before = set;
+		for (unsigned i = 0; i < s->nservices; i++)
+			if (set >> i & 1)
+				set |= s->services[i].needs;
+	} while (set != before);
+	return set;
+}
+
+static bool in_a_cycle(const struct sd_stack *s, unsigned i)
+{
+	return with_needs(s, s->services[i].needs) >> i & 1;
+}
+
 /* In file order, each as soon as what it needs is there. */
 static enum sd_err put_in_order(struct sd_stack *s, uint64_t wanted, struct sd_error *e)
 {
@@ -341,8 +365,8 @@ static enum sd_err put_in_order(struct sd_stack *s, uint64_t wanted, struct sd_e
 		while (i < s->nservices && ((done >> i & 1) || (s->services[i].needs & ~done)))
 			i++;
 		if (i == s->nservices) {
-			for (i = 0; done >> i & 1; i++)
-				;
+			for (i = 0; !in_a_cycle(s, i); i++)
+				; /* others may only wait for one that is */
 			return sd_node_fail(s->doc, s->services[i].node, e,
 					    "%s needs, over others, itself: services cannot start in any order",
 					    s->services[i].name);
@@ -363,14 +387,7 @@ static enum sd_err read_only(const struct sd_stack *s, const struct sd_stack_spe
 			return unknown_service(s, SD_EUSAGE, e, "--only", spec->only[i]);
 		*wanted |= 1ull << k;
 	}
-	/* and what they need */
-	for (bool more = true; more;) {
-		uint64_t before = *wanted;
-		for (unsigned i = 0; i < s->nservices; i++)
-			if (*wanted >> i & 1)
-				*wanted |= s->services[i].needs;
-		more = *wanted != before;
-	}
+	*wanted = with_needs(s, *wanted);
 	return SD_OK;
 }
 
@@ -401,6 +418,23 @@ static enum sd_err count_instances(const struct sd_stack *s, struct sd_error *e)
 				 : sd_fail(e, SD_ERANGE, "%s: %u instances: expected at most %d", s->file, n, SD_STACK_MAX);
 }
 
+/* An instance is found by its name alone. */
+static enum sd_err check_names(const struct sd_stack *s, struct sd_error *e)
+{
+	char replica[SD_STACK_NAME_MAX];
+	for (unsigned i = 0; i < s->nservices; i++) {
+		const struct sd_stack_service *v = &s->services[i];
+		for (unsigned k = 1; v->replicas > 1 && k <= v->replicas; k++) {
+			replica_name(v, k, replica);
+			if (service_index(s, replica) >= 0)
+				return sd_node_fail(s->doc, v->node, e,
+						    "%s: a replica would be called %s, as another service is", v->name,
+						    replica);
+		}
+	}
+	return SD_OK;
+}
+
 enum sd_err sd_stack_make(struct sd_doc *doc, const struct sd_stack_spec *spec, struct sd_stack **out,
 			  struct sd_error *e)
 {
@@ -414,12 +448,14 @@ enum sd_err sd_stack_make(struct sd_doc *doc, const struct sd_stack_spec *spec, 
 	s->doc = doc;
 	s->restart_delay_ns = 1000000000;
 	snprintf(s->address_format, sizeof(s->address_format), "inproc:%%s");
-	name_from_file(spec->file, s->name);
+	sd_stack_name_from_file(spec->file, s->name);
 	enum sd_err err = read_top(s, e);
 	if (!err)
 		err = read_scale(s, spec, e);
 	if (!err)
 		err = count_instances(s, e);
+	if (!err)
+		err = check_names(s, e);
 	if (!err)
 		err = find_needs(s, e);
 	if (!err)

@@ -62,6 +62,8 @@ struct sd_stack_spec {
 enum sd_err sd_stack_make(struct sd_doc *doc, const struct sd_stack_spec *spec, struct sd_stack **out,
 			  struct sd_error *e);
 void sd_stack_free(struct sd_stack *s);
+/* The name of a stack whose file gives none: that of the file up to its first dot, or "stack". */
+void sd_stack_name_from_file(const char *file, char out[SD_STACK_NAME_MAX]);
 
 /* The options of one instance, complete and checked. */
 enum sd_err sd_stack_conf(const struct sd_stack *s, const struct sd_stack_instance *inst, struct sd_conf **out,

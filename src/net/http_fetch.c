@@ -61,11 +61,11 @@ static enum sd_err run(struct fetch *f, const struct sd_addr *addr, const char *
 	struct sd_http_pool_conf conf = sd_http_pool_defaults;
 	conf.max_idle = 0;
 	conf.connect_timeout_ns = conf.answer_timeout_ns = timeout_ns;
+	sd_http_pool_init(&f->pool, f->loop, addr, &conf, &f->head);
 	int n = snprintf(request, sizeof(request),
 			 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", method, path);
 	if (n < 0 || (size_t)n >= sizeof(request))
 		return sd_fail(f->e, SD_EINVAL, "the path is too long");
-	sd_http_pool_init(&f->pool, f->loop, addr, &conf, &f->head);
 	struct sd_http_call *c = sd_http_call_start(&f->pool, SD_HTTP_GET, true, &caller, f, f->e);
 	if (!c)
 		return f->e ? f->e->code : SD_EREFUSED;
@@ -80,6 +80,8 @@ enum sd_err sd_http_fetch(struct sd_world *w, const char *addr, const char *meth
 {
 	struct sd_addr to;
 	enum sd_err err = sd_addr_parse(addr, "127.0.0.1", &to, e);
+	if (!err && to.kind == SD_ADDR_NAME)
+		err = sd_fail(e, SD_EINVAL, "expected an IP address, found \"%s\"", addr);
 	if (err)
 		return err;
 	struct fetch *f = calloc(1, sizeof(*f));

@@ -7,8 +7,9 @@
 
 #define SD_FETCH_MAX (16u << 20)
 
-/* Sends METHOD PATH to addr ("127.0.0.1:8079", "unix:/run/x.sock") and waits at most timeout_ns. On SD_OK *status is set
- * and *body, NUL-terminated, is the caller's to free; at most SD_FETCH_MAX bytes. */
+/* Sends METHOD PATH to addr ("127.0.0.1:8079", "unix:/run/x.sock") and waits at most timeout_ns to connect and as
+ * long for each next piece of the answer. No name is looked up. On SD_OK *status is set and
+ * *body, NUL-terminated, is the caller's to free; at most SD_FETCH_MAX bytes. */
 enum sd_err sd_http_fetch(struct sd_world *w, const char *addr, const char *method, const char *path, int64_t timeout_ns,
 			  int *status, char **body, size_t *n, struct sd_error *e);
 

@@ -12,7 +12,7 @@ struct sd_helpers {
 	pthread_cond_t more;
 	struct sd_work *first, **tail;
 	struct sd_work *running;
-	unsigned idle, n, max;
+	unsigned waiting, idle, n, max; /* works, threads without one, threads */
 	bool stopping;
 	struct sd_thread **threads;
 };
@@ -42,6 +42,7 @@ static struct sd_work *take(struct sd_helpers *h)
 	if (!h->stopping) {
 		work = h->first;
 		h->first = work->next;
+		h->waiting--;
 		if (!h->first)
 			h->tail = &h->first;
 		work->next = h->running;
@@ -87,6 +88,7 @@ void real_helpers_forget(struct sd_helpers *h, const struct sd_loop *l)
 			continue;
 		}
 		*at = work->next;
+		h->waiting--;
 		drop(work);
 	}
 	h->tail = at;
@@ -117,7 +119,9 @@ bool sd_helpers_submit(struct sd_helpers *h, struct sd_loop *l, struct sd_work *
 	pthread_mutex_lock(&h->lock);
 	*h->tail = work;
 	h->tail = &work->next;
-	if (h->idle == 0 && h->n < h->max && h->threads &&
+	h->waiting++;
+	/* An idle thread may have been woken for an earlier work and not have taken it yet. */
+	if (h->waiting > h->idle && h->n < h->max && h->threads &&
 	    sd_thread_start(h->world, "sdlab-helper", helper_main, h, &h->threads[h->n], NULL) == SD_OK)
 		h->n++;
 	pthread_cond_signal(&h->more);
@@ -125,6 +129,7 @@ bool sd_helpers_submit(struct sd_helpers *h, struct sd_loop *l, struct sd_work *
 	if (!ok) {
 		h->first = NULL;
 		h->tail = &h->first;
+		h->waiting = 0;
 	}
 	pthread_mutex_unlock(&h->lock);
 	return ok;

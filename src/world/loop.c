@@ -39,6 +39,7 @@ struct sd_loop *sd_loop_new(struct sd_world *w, struct sd_error *e)
 	l->deferred_tail = &l->deferred;
 	l->posted_tail = &l->posted;
 	l->timer_armed_ns = SD_NEVER;
+	l->round_ns = INT64_MIN;
 	sd_list_init(&l->starved);
 	pthread_mutex_init(&l->post_lock, NULL);
 	if (l->base && l->wake_fd >= 0) {
@@ -168,9 +169,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	loop_enter(l);
 	l->timer_armed_ns = SD_NEVER;
 	/* A timer set by one of these for now runs in the next round, so sockets get their turn. */
-	int64_t now = sd_loop_now_ns(l);
-	while ((t = sd_timers_pop(&l->timers, now)))
+	l->round_ns = sd_loop_now_ns(l);
+	while ((t = sd_timers_pop(&l->timers, l->round_ns)))
 		t->fn(t);
+	l->round_ns = INT64_MIN;
 	arm(l);
 	loop_leave(l);
 }
@@ -181,7 +183,7 @@ void sd_loop_timer_set(struct sd_loop *l, struct sd_timer *t, int64_t due_ns)
 		sd_loop_timer_cancel(l, t);
 		return;
 	}
-	if (!sd_timers_set(&l->timers, t, due_ns))
+	if (!sd_timers_set(&l->timers, t, due_ns > l->round_ns ? due_ns : l->round_ns + 1))
 		abort(); /* a deadline that is lost would be a hang; the heap is eight bytes a connection */
 	arm(l);
 }

@@ -82,7 +82,18 @@ static void on_exit_event(evutil_socket_t fd, short what, void *arg)
 	loop_leave(l);
 }
 
-/* Between fork and exec only calls that are safe there. */
+/* A signal that waits for the child must not reach a handler of the parent's: it would tell the parent. */
+static void forget_handlers(void)
+{
+	for (int i = 1; i < NSIG; i++) {
+		struct sigaction now;
+		if (sigaction(i, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+			signal(i, SIG_DFL);
+	}
+	signal(SIGPIPE, SIG_DFL);
+}
+
+/* Between fork and exec only calls that are safe there. Signals are blocked. */
 static void child_main(const char *const *argv, const char *const *env, const int *out, const int *err,
 		       pid_t parent)
 {
@@ -97,7 +108,7 @@ static void child_main(const char *const *argv, const char *const *env, const in
 		dup2(null, 0);
 	dup2(out[1], 1);
 	dup2(err[1], 2);
-	signal(SIGPIPE, SIG_DFL);
+	forget_handlers();
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
 	_exit(127);
@@ -139,10 +150,14 @@ enum sd_err sd_process_start(struct sd_loop *l, const char *const *argv, const c
 		free(p);
 		return sd_fail(e, real_err(err), "cannot start %s: %s", argv[0], strerror(err));
 	}
+	sigset_t all, old;
+	sigfillset(&all);
 	pid_t parent = getpid();
+	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid_t pid = fork();
 	if (pid == 0)
 		child_main(argv, env, so, se, parent);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	close(so[1]);
 	close(se[1]);
 	*p = (struct sd_process){.loop = l, .pid = pid, .pidfd = -1, .events = *events, .out_fd = {so[0], se[0]}};

@@ -25,6 +25,7 @@ struct sd_loop {
 	struct sd_timers timers;
 	struct event *timer_event;
 	int64_t timer_armed_ns; /* what timer_event is set for */
+	int64_t round_ns;       /* while timers run: those due by then; else INT64_MIN */
 	struct sd_task *deferred, **deferred_tail;
 	char *scratch;
 	char *free_blocks; /* linked through their first bytes */

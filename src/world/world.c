@@ -196,6 +196,20 @@ enum sd_err sd_world_hardlink(struct sd_world *w, const char *target, const char
 	return sd_fail(e, real_err(errno), "cannot link %s: %s", name, strerror(errno));
 }
 
+/* Makes it, or finds it there; false: errno says why not. */
+static bool made_dir(const char *path, unsigned mode)
+{
+	struct stat st;
+	if (mkdir(path, mode) == 0)
+		return true;
+	if (errno != EEXIST)
+		return false;
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return true;
+	errno = ENOTDIR;
+	return false;
+}
+
 enum sd_err sd_world_mkdir(struct sd_world *w, const char *name, unsigned mode, struct sd_error *e)
 {
 	char path[4096];
@@ -203,7 +217,9 @@ enum sd_err sd_world_mkdir(struct sd_world *w, const char *name, unsigned mode, 
 	if (n == 0 || n >= sizeof(path))
 		return sd_fail(e, SD_EINVAL, "cannot make folder \"%s\": bad name", name);
 	memcpy(path, name, n + 1);
-	if (mkdir(path, mode) == 0 || errno == EEXIST)
+	while (n > 1 && path[n - 1] == '/')
+		path[--n] = '\0';
+	if (made_dir(path, mode))
 		return SD_OK;
 	char *slash = strrchr(path, '/');
 	if (errno == ENOENT && slash && slash != path) {
@@ -212,7 +228,7 @@ enum sd_err sd_world_mkdir(struct sd_world *w, const char *name, unsigned mode, 
 		if (err)
 			return err;
 		*slash = '/';
-		if (mkdir(path, mode) == 0 || errno == EEXIST)
+		if (made_dir(path, mode))
 			return SD_OK;
 	}
 	return sd_fail(e, real_err(errno), "cannot make folder %s: %s", name, strerror(errno));
