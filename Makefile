@@ -89,6 +89,7 @@ deps-all: ## install also the real servers, clients and tools that some tests an
 bench: deps ## cost beside HAProxy and nginx where installed: one table, raw figures in bench-results/
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)test/bench/run.sh $(BIN)
+	$(Q)test/bench/load.sh $(BIN)
 
 sim: deps ## seeded simulations
 	$(Q)$(MAKE) --no-print-directory all test-bins
@@ -142,7 +143,7 @@ $(LIB): $(LIB_OBJ)
 
 $(BIN): $(call obj,$(MAIN_SRC)) $(APP_OBJ) $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lm
 
 compile_commands.json: $(BIN)
 	@{ printf '[\n'; cat $$(find $(BUILD)/obj -name '*.o.json') | sed '$$s/,$$//'; printf ']\n'; } > $@
@@ -151,7 +152,7 @@ CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubun
 $(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(APP_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CHECK_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CHECK_LIBS) -lm
 .PRECIOUS: $(BUILD)/obj/test/%.o
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
@@ -171,7 +172,7 @@ install: all ## binary, a symlink an applet and alias, man pages, headers, libra
 	$(Q)install -m 644 include/sdlab/*.h $(DESTDIR)$(PREFIX)/include/sdlab
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'Name: sdlab' 'Description: parts that large systems are made of' \
 		"Version: $$($(BIN) version --short)" 'Requires.private: $(PKGS)' 'Cflags: -I$${prefix}/include' \
-		'Libs: -L$${prefix}/lib -lsdlab' 'Libs.private: -pthread' \
+		'Libs: -L$${prefix}/lib -lsdlab' 'Libs.private: -pthread -lm' \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/sdlab.pc
 	$(Q)$(if $(MAN1),install -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1)
 	$(Q)$(if $(MAN3),install -m 644 $(MAN3) $(DESTDIR)$(PREFIX)/share/man/man3)

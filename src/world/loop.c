@@ -1,11 +1,13 @@
 /* loop.c - the real loop: libevent waits, everything else is ours.
  *
- * libevent is used for one persistent read event a socket and one timer. The timers of connections live in a
- * heap (core/timers), because moving a libevent timer costs more than the lazy deadline of a stream needs.
+ * libevent is used for one persistent read event a socket. Timers live in a heap (core/timers), because moving a
+ * libevent timer costs more than the lazy deadline of a stream needs; the earliest is set on a timerfd, since epoll's own
+ * timeout counts in milliseconds, and a load generator that leaves a millisecond late measures itself.
  */
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "real.h"
@@ -34,6 +36,7 @@ struct sd_loop *sd_loop_new(struct sd_world *w, struct sd_error *e)
 	l->world = w;
 	l->thread = pthread_self();
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	l->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	l->base = new_base();
 	l->scratch = malloc(SD_LOOP_SCRATCH);
 	l->deferred_tail = &l->deferred;
@@ -42,11 +45,12 @@ struct sd_loop *sd_loop_new(struct sd_world *w, struct sd_error *e)
 	l->round_ns = INT64_MIN;
 	sd_list_init(&l->starved);
 	pthread_mutex_init(&l->post_lock, NULL);
-	if (l->base && l->wake_fd >= 0) {
-		l->timer_event = event_new(l->base, -1, 0, on_timer, l);
+	if (l->base && l->wake_fd >= 0 && l->timer_fd >= 0) {
+		l->timer_event = event_new(l->base, l->timer_fd, EV_READ | EV_PERSIST, on_timer, l);
 		l->wake_event = event_new(l->base, l->wake_fd, EV_READ | EV_PERSIST, on_wake, l);
 	}
-	if (!l->scratch || !l->timer_event || !l->wake_event || event_add(l->wake_event, NULL) < 0) {
+	if (!l->scratch || !l->timer_event || !l->wake_event || event_add(l->wake_event, NULL) < 0 ||
+	    event_add(l->timer_event, NULL) < 0) {
 		sd_loop_free(l);
 		sd_fail(e, SD_ENOFILES, "cannot make a loop: out of descriptors or memory");
 		return NULL;
@@ -71,6 +75,8 @@ void sd_loop_free(struct sd_loop *l)
 		event_base_free(l->base);
 	if (l->wake_fd >= 0)
 		close(l->wake_fd);
+	if (l->timer_fd >= 0)
+		close(l->timer_fd);
 	while (l->free_blocks) {
 		char *b = l->free_blocks;
 		memcpy(&l->free_blocks, b, sizeof(char *));
@@ -152,21 +158,21 @@ static void arm(struct sd_loop *l)
 	int64_t next = sd_timers_next(&l->timers);
 	if (next >= l->timer_armed_ns || next == SD_NEVER)
 		return; /* an early firing finds nothing due and arms again */
-	int64_t in = next - sd_loop_now_ns(l);
-	if (in < 0)
-		in = 0;
-	struct timeval tv = {in / 1000000000, in % 1000000000 / 1000};
+	int64_t at = next > 0 ? next : 1; /* 0 would disarm */
+	struct itimerspec when = {.it_value = {at / 1000000000, at % 1000000000}};
 	l->timer_armed_ns = next;
-	event_add(l->timer_event, &tv);
+	timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd;
 	(void)what;
 	struct sd_loop *l = arg;
 	struct sd_timer *t;
+	uint64_t times;
 	loop_enter(l);
+	if (read(fd, &times, sizeof(times)) < 0)
+		times = 0; /* set anew since it fired */
 	l->timer_armed_ns = SD_NEVER;
 	/* A timer set by one of these for now runs in the next round, so sockets get their turn. */
 	l->round_ns = sd_loop_now_ns(l);

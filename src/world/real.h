@@ -23,8 +23,9 @@ struct sd_loop {
 	bool now_valid; /* now_ns is of the callback that runs */
 	bool stopping;
 	struct sd_timers timers;
+	int timer_fd;
 	struct event *timer_event;
-	int64_t timer_armed_ns; /* what timer_event is set for */
+	int64_t timer_armed_ns; /* what timer_fd is set for */
 	int64_t round_ns;       /* while timers run: those due by then; else INT64_MIN */
 	struct sd_task *deferred, **deferred_tail;
 	char *scratch;

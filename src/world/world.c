@@ -94,6 +94,12 @@ int64_t sd_world_wall_ns(struct sd_world *w)
 	return clock_ns(CLOCK_REALTIME);
 }
 
+int64_t sd_world_thread_cpu_ns(struct sd_world *w)
+{
+	(void)w;
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 void sd_world_random(struct sd_world *w, void *out, size_t n)
 {
 	(void)w;
@@ -166,6 +172,20 @@ enum sd_err sd_world_read_file(struct sd_world *w, const char *name, size_t max,
 	enum sd_err err = read_all(fd, name, max, out, len, e);
 	close(fd);
 	return err;
+}
+
+enum sd_err sd_world_write_file(struct sd_world *w, const char *name, const char *text, size_t n, struct sd_error *e)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return sd_fail(e, real_err(errno), "cannot write %s: %s", name, strerror(errno));
+	bool ok = sd_world_print(w, fd, text, n);
+	int err = errno;
+	if (close(fd) < 0 && ok) {
+		ok = false;
+		err = errno;
+	}
+	return ok ? SD_OK : sd_fail(e, SD_EIO, "cannot write %s: %s", name, strerror(err));
 }
 
 enum sd_err sd_world_symlink(struct sd_world *w, const char *target, const char *name, struct sd_error *e)

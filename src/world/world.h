@@ -24,6 +24,8 @@ void sd_world_free(struct sd_world *w);
 int64_t sd_world_mono_ns(struct sd_world *w);
 /* Nanoseconds since 1970-01-01 UTC. */
 int64_t sd_world_wall_ns(struct sd_world *w);
+/* Processor time of the calling thread. */
+int64_t sd_world_thread_cpu_ns(struct sd_world *w);
 /* Chance good enough for keys (the kernel's generator). */
 void sd_world_random(struct sd_world *w, void *out, size_t n);
 /* Blocks the calling thread; only for work that is meant to block (backend --mode single). */
@@ -35,6 +37,8 @@ void sd_world_sleep_ns(struct sd_world *w, int64_t ns);
  * standard input. Errors say "cannot open NAME: No such file or directory". */
 enum sd_err sd_world_read_file(struct sd_world *w, const char *name, size_t max, char **out, size_t *len,
 			       struct sd_error *e);
+/* Writes a file anew, with mode 0644. */
+enum sd_err sd_world_write_file(struct sd_world *w, const char *name, const char *text, size_t n, struct sd_error *e);
 /* Makes `name` a symbolic link to target; SD_EEXISTS when name is there and is something else. A link that
  * already points there is fine. */
 enum sd_err sd_world_symlink(struct sd_world *w, const char *target, const char *name, struct sd_error *e);

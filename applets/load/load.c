@@ -1,0 +1,240 @@
+/* load - a load generator that cannot lie. Its face; how it works is in load.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "load.h"
+#include "load_compare.h"
+#include "load_curve.h"
+
+#define OPTIONS_OF_A_RUN                                                                                     \
+	{"conns", SD_OPT_INT, "10", "connections", .letter = 'c', .min = 1, .max = 100000},                  \
+	    {"requests", SD_OPT_INT, "0", "requests in all; 0: until the duration is over", .letter = 'n',   \
+	     .max = INT64_MAX},                                                                              \
+	    {"duration", SD_OPT_DURATION, "0s", "how long; 10s when there is no --requests", .letter = 'd'}, \
+	    {"rate", SD_OPT_RATE, NULL, "requests a second, on schedule (open loop); without it each "       \
+				 "connection asks again when it was answered (closed loop)",                 \
+	     .letter = 'r'},                                                                                 \
+	    {"threads", SD_OPT_INT, "1", "generator threads", .letter = 't', .min = 1,                       \
+	     .max = LOAD_MAX_THREADS},                                                                       \
+	    {"arrivals", SD_OPT_ENUM, "constant", "how requests of an open loop are spaced",                 \
+	     .choices = "constant|poisson"},                                                                 \
+	    {"method", SD_OPT_STRING, NULL, "GET, or POST with a body", .letter = 'm', .meta = "METHOD"},    \
+	    {"header", SD_OPT_LIST, NULL, "a header line, such as \"Accept: text/html\"", .letter = 'H',     \
+	     .meta = "LINE"},                                                                                \
+	    {"body", SD_OPT_STRING, NULL, "what to send, or @FILE; {{seq}} and {{rand}} become ten digits",  \
+	     .letter = 'b'},                                                                                 \
+	    {"requests-file", SD_OPT_FILE, NULL, "lines of WEIGHT METHOD /PATH [BODY], picked at random"},   \
+	    {"keep-alive", SD_OPT_BOOL, "true", "use connections again"},                                    \
+	    {"pipeline", SD_OPT_INT, "1", "requests on their way on a connection", .min = 1, .max = 1024},   \
+	    {"unix", SD_OPT_STRING, NULL, "connect to this UNIX socket", .meta = "PATH"},                    \
+	    {"timeout", SD_OPT_DURATION, "10s", "for an answer, from when the request left"},                \
+	    {"warmup", SD_OPT_DURATION, "0s", "time at the start that is not counted"},                      \
+	    {"seed", SD_OPT_INT, "0", "of chance; 0 takes it from the system", .max = INT64_MAX},            \
+	    {"quiet", SD_OPT_BOOL, "false", "no progress line", .letter = 'q'}
+
+static const struct sd_option run_options[] = {
+    OPTIONS_OF_A_RUN,
+    {"json", SD_OPT_STRING, NULL, "write the result as JSON; - for standard output", .meta = "FILE"},
+    {"csv", SD_OPT_STRING, NULL, "write it as CSV", .meta = "FILE"},
+    {"html", SD_OPT_STRING, NULL, "write a page with plots", .meta = "FILE"},
+    {"hdr", SD_OPT_STRING, NULL, "write a histogram log", .meta = "FILE"},
+    {"fail-if", SD_OPT_LIST, NULL, "exit with 1 when this holds: p99>50ms, errors>0.1%, rate<1000/s", .meta = "RULE"},
+    {"strict", SD_OPT_BOOL, "false", "exit with 1 when the generator was the limit"},
+    {0},
+};
+
+static const struct sd_option sweep_options[] = {
+    OPTIONS_OF_A_RUN,
+    {"steps", SD_OPT_LIST, "1,10,50,100", "numbers of connections to try", .meta = "N"},
+    {0},
+};
+
+static const struct sd_option ramp_options[] = {
+    OPTIONS_OF_A_RUN,
+    {"from", SD_OPT_RATE, "100/s", "the first rate"},
+    {"to", SD_OPT_RATE, "10000/s", "the last"},
+    {"points", SD_OPT_INT, "8", "how many rates, spaced evenly in ratio", .min = 2, .max = 50},
+    {0},
+};
+
+int load_fail(const struct sd_verb_call *call, const char *verb, const struct sd_error *e)
+{
+	fprintf(call->err, "sdlab load%s%s: %s\n", *verb ? " " : "", verb, e->text);
+	return e->code == SD_EUSAGE ? 2 : 1;
+}
+
+/* ---- one run ---- */
+
+static void show_progress(void *arg, const struct load_plan *plan, uint64_t answers, uint64_t errors, int64_t elapsed_ns,
+			  const struct load_second *seconds, size_t nseconds)
+{
+	FILE *err = arg;
+	fputs("\r\033[K", err);
+	load_text_progress(err, plan, answers, errors, elapsed_ns, seconds, nseconds);
+	fflush(err);
+}
+
+/* Runs a plan with the progress line of a terminal. */
+enum sd_err load_run_shown(struct sd_verb_call *call, const struct load_plan *plan, struct load_result **r,
+			     struct sd_error *e)
+{
+	bool show = sd_world_is_terminal(call->world, 2) && !sd_conf_bool(call->conf, "quiet");
+	struct load_progress progress = {show_progress, call->err};
+	enum sd_err err = load_run(call->world, plan, show ? &progress : NULL, r, e);
+	if (show)
+		fputs("\r\033[K", call->err);
+	return err;
+}
+
+typedef void export_fn(FILE *out, const struct load_plan *plan, const struct load_result *r);
+
+static void export_hdr(FILE *out, const struct load_plan *plan, const struct load_result *r)
+{
+	(void)plan;
+	load_export_hdr(out, r);
+}
+
+static const struct {
+	const char *option;
+	export_fn *fn;
+} exports[] = {
+    {"json", load_export_json},
+    {"csv", load_export_csv},
+    {"html", load_export_html},
+    {"hdr", export_hdr},
+};
+#define NEXPORTS (sizeof(exports) / sizeof(exports[0]))
+
+static bool to_stdout(const struct sd_conf *conf)
+{
+	for (size_t i = 0; i < NEXPORTS; i++) {
+		const char *file = sd_conf_string(conf, exports[i].option);
+		if (file && strcmp(file, "-") == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum sd_err write_export(struct sd_verb_call *call, size_t i, const struct load_plan *plan,
+				const struct load_result *r, struct sd_error *e)
+{
+	const char *file = sd_conf_string(call->conf, exports[i].option);
+	char *text = NULL;
+	size_t n = 0;
+	if (!file)
+		return SD_OK;
+	FILE *out = open_memstream(&text, &n);
+	if (!out)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	exports[i].fn(out, plan, r);
+	enum sd_err err = fclose(out) == 0 ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
+	if (!err && strcmp(file, "-") == 0)
+		fwrite(text, 1, n, call->out);
+	else if (!err)
+		err = sd_world_write_file(call->world, file, text, n, e);
+	free(text);
+	return err;
+}
+
+static int judge(struct sd_verb_call *call, const struct load_result *r)
+{
+	int status = r->interrupted || r->answers == 0 ? 1 : 0;
+	for (size_t i = 0; i < sd_conf_count(call->conf, "fail-if"); i++) {
+		const char *rule = sd_conf_list_item(call->conf, "fail-if", i);
+		char text[160];
+		if (load_rule_fails(rule, r, text, sizeof(text))) {
+			fprintf(call->err, "sdlab load: failed by %s: %s\n", rule, text);
+			status = 1;
+		}
+	}
+	if (r->limited && sd_conf_bool(call->conf, "strict")) {
+		fprintf(call->err, "sdlab load: generator-limited: %s\n", r->limited);
+		status = 1;
+	}
+	return status;
+}
+
+static int report(struct sd_verb_call *call, const struct load_plan *plan, const struct load_result *r)
+{
+	struct sd_error e = {0};
+	if (!to_stdout(call->conf))
+		load_text_summary(call->out, plan, r, sd_world_is_terminal(call->world, 1));
+	fflush(call->out);
+	for (size_t i = 0; i < NEXPORTS; i++)
+		if (write_export(call, i, plan, r, &e))
+			return load_fail(call, "", &e);
+	return judge(call, r);
+}
+
+static enum sd_err check_rules(const struct sd_conf *conf, struct sd_error *e)
+{
+	for (size_t i = 0; i < sd_conf_count(conf, "fail-if"); i++) {
+		enum sd_err err = load_rule_check(sd_conf_list_item(conf, "fail-if", i), e);
+		if (err) {
+			sd_wrap(e, "--fail-if");
+			e->code = SD_EUSAGE;
+			return SD_EUSAGE;
+		}
+	}
+	return SD_OK;
+}
+
+static int run_load(struct sd_verb_call *call)
+{
+	struct sd_error e = {0};
+	struct load_plan plan;
+	struct load_result *r;
+	sd_world_raise_files(call->world);
+	if (check_rules(call->conf, &e) || load_plan_make(call->world, call->conf, call->args[0], &plan, &e))
+		return load_fail(call, "", &e);
+	int status = load_run_shown(call, &plan, &r, &e) ? load_fail(call, "", &e) : report(call, &plan, r);
+	if (!e.code)
+		load_result_free(r);
+	load_plan_free(&plan);
+	return status;
+}
+
+/* ---- compare ---- */
+
+static int run_compare(struct sd_verb_call *call)
+{
+	struct sd_error e = {0};
+	char *text[2] = {NULL, NULL};
+	size_t n;
+	int status = 1;
+	for (int i = 0; i < 2 && !e.code; i++)
+		sd_world_read_file(call->world, call->args[i], 64 << 20, &text[i], &n, &e);
+	if (e.code)
+		status = load_fail(call, "compare", &e);
+	else
+		status = load_compare(call->out, call->err, text[0], text[1], call->args[0], call->args[1]);
+	free(text[0]);
+	free(text[1]);
+	return status;
+}
+
+static const struct sd_verb verbs[] = {
+    {"", "URL", "send requests to URL and report", run_options, 1, 1, run_load},
+    {"sweep", "URL", "the same at several numbers of connections: finds the knee", sweep_options, 1, 1, load_sweep},
+    {"ramp", "URL", "the same at rising rates: finds where they are no longer met", ramp_options, 1, 1, load_ramp},
+    {"compare", "A.json B.json", "do two results differ, and by how much?", NULL, 2, 2, run_compare},
+    {0},
+};
+
+static const struct sd_alias aliases[] = {{"load-test", ""}, {0}};
+
+const struct sd_applet sd_applet_load = {
+    .name = "load",
+    .summary = "a load generator that cannot lie",
+    .description = "Sends HTTP requests and reports what came of them. With --rate requests leave on schedule and their "
+		   "time counts from the moment they were due, which is what users of a slow server see; without it every "
+		   "connection waits for its answer before it asks again, and the report says so.",
+    .examples = "sdlab load http://127.0.0.1:8080/ -c 50 -d 10s\n"
+		"sdlab load http://127.0.0.1:8080/ -r 2000/s -d 30s --fail-if 'p99>50ms'\n"
+		"sdlab load sweep http://127.0.0.1:8080/ --steps 1,10,50,100\n"
+		"sdlab load ramp http://127.0.0.1:8080/ --from 100/s --to 20000/s",
+    .next = "man sdlab-load",
+    .aliases = aliases,
+    .verbs = verbs,
+};

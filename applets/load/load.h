@@ -1,0 +1,150 @@
+/* load.h - what the files of the load generator share.
+ *
+ *	load.c         its face: options, verbs
+ *	load_plan.c    from options to what is sent, to whom, how often
+ *	load_run.c     threads, progress, Ctrl-C, the result put together
+ *	load_conn.c    one connection: requests out, answers in, times taken
+ *	load_text.c    the summary a person reads
+ *	load_export.c  JSON, CSV, HTML, histogram log
+ *	load_rules.c   --fail-if
+ *
+ * Closed loop: each of `conns` connections sends its next request when the last was answered. Open loop (--rate):
+ * requests are due at moments fixed beforehand; one leaves when it is due and a connection is free, and its response
+ * time counts from the moment it was due, however long it had to wait. Service time counts from the moment it left.
+ */
+#ifndef LOAD_H
+#define LOAD_H
+
+#include "app/applet.h"
+#include "core/list.h"
+#include "core/rng.h"
+#include "sdlab/hdr.h"
+#include "sdlab/http1.h"
+#include "world/loop.h"
+
+#define LOAD_MAX_THREADS 64
+#define LOAD_LATE_NS     1000000 /* leaving later than this is the generator's fault, and counted */
+#define LOAD_HIGHEST_NS  3600000000000
+
+/* ---- what is sent ---- */
+
+#define LOAD_MAX_MARKS 8
+
+/* Ten digits that change with each request: its number, or chance. */
+struct load_mark {
+	uint32_t at;
+	bool random;
+};
+
+struct load_request {
+	char *bytes; /* head and body, ready to go but for the marks */
+	size_t n;
+	uint32_t weight;
+	enum sd_http_method method;
+	char *name; /* "GET /path", for reports */
+	uint8_t nmarks;
+	struct load_mark marks[LOAD_MAX_MARKS];
+};
+
+struct load_plan {
+	char *url;
+	struct sd_addr addr; /* resolved */
+	struct load_request *requests;
+	size_t nrequests;
+	uint64_t total_weight;
+	unsigned conns, threads, pipeline;
+	bool keep_alive, poisson;
+	uint64_t max_requests; /* 0: until duration_ns is over */
+	int64_t duration_ns, warmup_ns, timeout_ns;
+	double rate; /* a second, all threads together; 0: closed loop */
+	uint64_t seed;
+};
+
+/* ---- what came of it ---- */
+
+#define LOAD_ERROR_LIST(X)                                                                                   \
+	X(LOAD_REFUSED, "refused", "connection refused")                                                     \
+	X(LOAD_RESET, "reset", "connection closed or reset without an answer")                               \
+	X(LOAD_TIMEOUT, "timeout", "no complete answer in time")                                             \
+	X(LOAD_TLS, "tls", "TLS failed")                                                                     \
+	X(LOAD_SHORT, "short", "closed in the middle of an answer")                                          \
+	X(LOAD_GARBAGE, "garbage", "what came was not HTTP")                                                 \
+	X(LOAD_PORTS, "ports", "no local port or descriptor left")                                           \
+	X(LOAD_OTHER, "other", "anything else")
+
+enum load_error {
+#define X(id, name, text) id,
+	LOAD_ERROR_LIST(X)
+#undef X
+	    LOAD_ERRORS
+};
+extern const char *const load_error_names[LOAD_ERRORS], *const load_error_texts[LOAD_ERRORS];
+
+/* One second of the run. */
+struct load_second {
+	uint64_t answers, errors;
+	int64_t max_ns; /* of the response time */
+};
+
+struct load_result {
+	struct sd_hdr *service;    /* ns from leaving to the last byte of the answer: the raw distribution */
+	struct sd_hdr *response;   /* ns from being due to the last byte: the corrected one; NULL in a closed loop */
+	struct sd_hdr *first_byte; /* ns from leaving to the first byte of the answer */
+	struct sd_hdr *connect;    /* ns a connection took */
+	struct sd_hdr *lag;        /* ns between the moment a request could leave and that it left; NULL: closed loop */
+	uint64_t answers;          /* complete ones, whatever their status; the warm-up is in none of these */
+	uint64_t status[600];
+	uint64_t errors[LOAD_ERRORS];
+	uint64_t connects, bytes_in, bytes_out, sent, late;
+	uint64_t warmup_answers;
+	int64_t elapsed_ns;        /* of the counted part */
+	double cpu;                /* of the busiest generator thread, 0 to 1 */
+	struct load_second *seconds;
+	size_t nseconds;
+	int64_t started_wall_ns;
+	bool interrupted;
+	const char *limited; /* why the generator, not the server, was the limit; NULL: it was not */
+};
+
+uint64_t load_total_errors(const struct load_result *r);
+/* The distribution that a user of the server would see: response in an open loop, else service. */
+const struct sd_hdr *load_latency(const struct load_result *r);
+
+/* ---- load_plan.c ---- */
+enum sd_err load_plan_make(struct sd_world *w, const struct sd_conf *conf, const char *url, struct load_plan *out,
+			   struct sd_error *e);
+void load_plan_free(struct load_plan *p);
+
+/* ---- load_run.c ---- */
+struct load_progress {
+	/* Called about four times a second while it runs, from the control loop; NULL: nobody looks. */
+	void (*fn)(void *arg, const struct load_plan *plan, uint64_t answers, uint64_t errors, int64_t elapsed_ns,
+		   const struct load_second *seconds, size_t nseconds);
+	void *arg;
+};
+enum sd_err load_run(struct sd_world *w, const struct load_plan *plan, const struct load_progress *progress,
+		     struct load_result **out, struct sd_error *e);
+void load_result_free(struct load_result *r);
+
+/* ---- load_text.c, load_export.c: reports; write to an open file ---- */
+void load_text_summary(FILE *out, const struct load_plan *plan, const struct load_result *r, bool colour);
+/* One line for a terminal, without a line end: bar or counts, rate, errors, a sparkline of the last seconds. */
+void load_text_progress(FILE *out, const struct load_plan *plan, uint64_t answers, uint64_t errors, int64_t elapsed_ns,
+			const struct load_second *seconds, size_t nseconds);
+void load_export_json(FILE *out, const struct load_plan *plan, const struct load_result *r);
+void load_export_csv(FILE *out, const struct load_plan *plan, const struct load_result *r);
+/* One self-contained page: no script or style from elsewhere; plots as inline SVG. */
+void load_export_html(FILE *out, const struct load_plan *plan, const struct load_result *r);
+/* The standard interval log of HdrHistogram (format 1.3), one interval. */
+void load_export_hdr(FILE *out, const struct load_result *r);
+
+/* The n-th root of x > 0. */
+double load_root(double x, size_t n);
+
+/* ---- load_rules.c ---- */
+/* "p99>50ms", "p99.9>=1s", "mean>5ms", "max>1s", "errors>0.1%", "errors>10", "rate<1000/s", "status.5xx>0": true when it
+ * holds, that is, when the run fails by it. *text says what was found: "p99 is 61 ms". */
+enum sd_err load_rule_check(const char *rule, struct sd_error *e);
+bool load_rule_fails(const char *rule, const struct load_result *r, char *text, size_t n);
+
+#endif

@@ -1,0 +1,394 @@
+/* load_conn.c - one connection of the generator.
+ *
+ *	RESTING --retry--> CONNECTING --> IDLE --request--> BUSY --answer--> IDLE
+ *	   ^                   |                             |
+ *	   +---- refused ------+------- broke, too slow -----+ what was in progress counts as failed
+ *
+ * Without keep-alive a connection is made for each request, when it leaves, and its time is part of the service time.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "load_int.h"
+
+#define IN_LIMIT (128 * 1024)
+#define RETRY_NS 20000000 /* after a refused connection: the server is not hammered, the schedule goes on */
+
+static void conn_open(struct load_conn *c);
+
+static struct load_slot *current(struct load_conn *c)
+{
+	return &c->slots[c->first];
+}
+
+static void set_idle(struct load_conn *c, bool idle)
+{
+	if (c->listed == idle)
+		return;
+	c->listed = idle;
+	if (idle)
+		sd_list_add(&c->w->idle, &c->link);
+	else
+		sd_list_del(&c->link);
+}
+
+static void deadline(struct load_conn *c)
+{
+	if (c->stream)
+		sd_stream_deadline(c->stream, c->count ? current(c)->sent_ns + c->w->plan->timeout_ns : SD_NEVER);
+}
+
+/* ---- sending ---- */
+
+static void put_digits(char *to, uint64_t v)
+{
+	for (int i = 9; i >= 0; i--, v /= 10)
+		to[i] = (char)('0' + v % 10);
+}
+
+static void put_request(struct load_conn *c, const struct load_request *r)
+{
+	struct load_worker *w = c->w;
+	char *to = sd_stream_reserve(c->stream, r->n);
+	if (!to)
+		return;
+	memcpy(to, r->bytes, r->n);
+	for (unsigned i = 0; i < r->nmarks; i++)
+		put_digits(to + r->marks[i].at, r->marks[i].random ? sd_rng_next(&w->rng) % 10000000000u : w->begun);
+	sd_stream_commit(c->stream, r->n);
+}
+
+static void send_one(struct load_conn *c, const struct load_slot *slot)
+{
+	const struct load_plan *p = c->w->plan;
+	c->slots[(c->first + c->count) % p->pipeline] = *slot;
+	if (c->count++ == 0) {
+		c->got_first = false;
+		if (c->stream)
+			deadline(c);
+	}
+	if (!c->stream)
+		conn_open(c); /* without keep-alive: the request goes out when it stands */
+	if (c->stream)
+		put_request(c, &p->requests[slot->request]);
+	if (c->count == p->pipeline)
+		set_idle(c, false);
+}
+
+void load_pump(struct load_worker *w)
+{
+	struct load_slot slot;
+	while (!sd_list_empty(&w->idle)) {
+		struct load_conn *c = sd_container(w->idle.next, struct load_conn, link);
+		if (!load_next(w, c, &slot))
+			return;
+		/* to the back: all connections are used in turn */
+		sd_list_del(&c->link);
+		sd_list_add(&w->idle, &c->link);
+		send_one(c, &slot);
+	}
+}
+
+/* ---- ends ---- */
+
+static void rest(struct load_conn *c, int64_t ns)
+{
+	struct load_worker *w = c->w;
+	set_idle(c, false);
+	if (!w->plan->keep_alive && ns == 0) {
+		c->idle_since_ns = sd_loop_now_ns(w->loop);
+		set_idle(c, true);
+		return;
+	}
+	sd_loop_timer_set(w->loop, &c->retry, sd_loop_now_ns(w->loop) + ns);
+}
+
+/* Everything in progress on the connection failed; it is made anew. */
+static void conn_failed(struct load_conn *c, enum load_error why)
+{
+	struct load_worker *w = c->w;
+	int64_t now = sd_loop_now_ns(w->loop);
+	bool connected = c->stream && !c->stream->connecting;
+	enum load_error first = why == LOAD_RESET && (c->in_body || c->got_first) ? LOAD_SHORT : why;
+	struct sd_stream *s = c->stream;
+	c->stream = NULL;
+	c->seen = 0;
+	c->in_body = false;
+	if (s) {
+		s->owner = NULL;
+		sd_stream_abort(s);
+	}
+	if (c->count == 0 && !connected)
+		load_failed(w, NULL, why, now); /* a connection that could not be made for nobody in particular */
+	for (bool head = true; c->count > 0; head = false) {
+		struct load_slot slot = *current(c);
+		c->first = (c->first + 1) % w->plan->pipeline;
+		c->count--;
+		load_failed(w, &slot, head ? first : why, now);
+	}
+	rest(c, connected ? 0 : RETRY_NS);
+	load_pump(w);
+}
+
+static enum load_error error_of(enum sd_err why)
+{
+	switch (why) {
+	case SD_EREFUSED:
+		return LOAD_REFUSED;
+	case SD_ERESET:
+		return LOAD_RESET;
+	case SD_ETIMEOUT:
+		return LOAD_TIMEOUT;
+	case SD_ENOFILES:
+	case SD_EUNREACHABLE:
+		return LOAD_PORTS;
+	default:
+		return LOAD_OTHER;
+	}
+}
+
+/* The answer in front is complete. */
+static void answer_done(struct load_conn *c, int status)
+{
+	struct load_worker *w = c->w;
+	struct load_slot slot = *current(c);
+	int64_t now = sd_loop_now_ns(w->loop);
+	c->first = (c->first + 1) % w->plan->pipeline;
+	c->count--;
+	c->in_body = c->got_first = false;
+	c->idle_since_ns = now;
+	load_answered(w, &slot, status, now);
+	deadline(c);
+}
+
+/* The server ends the connection after this answer, or we said we would. */
+static void conn_close(struct load_conn *c)
+{
+	struct load_worker *w = c->w;
+	struct sd_stream *s = c->stream;
+	c->stream = NULL;
+	c->seen = 0;
+	s->owner = NULL;
+	sd_stream_close(s);
+	/* requests sent ahead on it get no answer */
+	if (c->count > 0) {
+		conn_failed(c, LOAD_RESET);
+		return;
+	}
+	rest(c, 0);
+	load_pump(w);
+}
+
+/* ---- reading answers ---- */
+
+static ssize_t take_head(struct load_conn *c, const char *p, size_t n)
+{
+	struct load_worker *w = c->w;
+	struct sd_http_head *head = &w->head;
+	enum sd_http_method method = w->plan->requests[current(c)->request].method;
+	ssize_t took = sd_http_parse_response(p, n, c->seen, NULL, method, head);
+	if (took == SD_HTTP_INCOMPLETE) {
+		c->seen = (uint32_t)n;
+		return 0;
+	}
+	c->seen = 0;
+	if (took == SD_HTTP_BAD) {
+		conn_failed(c, LOAD_GARBAGE);
+		return -1;
+	}
+	if (head->status >= 100 && head->status < 200)
+		return took;
+	c->in_body = true;
+	c->framing = (uint8_t)head->framing;
+	c->keep = head->keep_alive && head->framing != SD_HTTP_BODY_CLOSE;
+	c->left = head->framing == SD_HTTP_BODY_LENGTH ? head->content_length : 0;
+	memset(&c->chunked, 0, sizeof(c->chunked));
+	current(c)->status = (uint16_t)head->status;
+	return took;
+}
+
+static ssize_t take_body(struct load_conn *c, const char *p, size_t n)
+{
+	struct sd_slice data;
+	if (c->framing == SD_HTTP_BODY_CHUNKED) {
+		ssize_t took = sd_http_chunked_decode(&c->chunked, p, n, &data);
+		if (took < 0)
+			conn_failed(c, LOAD_GARBAGE);
+		return took < 0 ? -1 : took;
+	}
+	if (c->framing == SD_HTTP_BODY_CLOSE)
+		return (ssize_t)n;
+	size_t took = n < c->left ? n : (size_t)c->left;
+	c->left -= took;
+	return (ssize_t)took;
+}
+
+static bool body_done(const struct load_conn *c)
+{
+	if (c->framing == SD_HTTP_BODY_CHUNKED)
+		return c->chunked.done;
+	return c->framing != SD_HTTP_BODY_CLOSE && c->left == 0;
+}
+
+static void note_first_byte(struct load_conn *c)
+{
+	struct load_worker *w = c->w;
+	if (c->got_first)
+		return;
+	c->got_first = true;
+	if (load_counts(w, current(c)))
+		sd_hdr_record(w->result->first_byte, sd_loop_now_ns(w->loop) - current(c)->sent_ns, 1);
+}
+
+/* Takes one piece; -1 when the connection is gone, 0 when more must come. */
+static ssize_t take_piece(struct load_conn *c, const char *p, size_t n)
+{
+	struct sd_stream *s = c->stream;
+	if (c->count == 0) {
+		/* an answer nobody asked for */
+		conn_failed(c, LOAD_GARBAGE);
+		return -1;
+	}
+	note_first_byte(c);
+	ssize_t took = c->in_body ? take_body(c, p, n) : take_head(c, p, n);
+	if (took < 0 || !c->in_body || !body_done(c))
+		return took;
+	answer_done(c, current(c)->status);
+	if (!c->keep || !c->w->plan->keep_alive) {
+		conn_close(c);
+		return -1;
+	}
+	set_idle(c, true);
+	load_pump(c->w);
+	return s->owner == c ? took : -1;
+}
+
+static size_t on_data(struct sd_stream *s, const char *p, size_t n)
+{
+	struct load_conn *c = s->owner;
+	struct load_worker *w = c->w;
+	size_t off = 0;
+	w->result->bytes_in += n;
+	while (off < n) {
+		bool before = c->in_body;
+		ssize_t took = take_piece(c, p + off, n - off);
+		if (took < 0)
+			return n;
+		if (took == 0 && before == c->in_body)
+			return off;
+		off += (size_t)took;
+	}
+	return off;
+}
+
+static void on_eof(struct sd_stream *s)
+{
+	struct load_conn *c = s->owner;
+	if (c->in_body && c->framing == SD_HTTP_BODY_CLOSE) {
+		answer_done(c, current(c)->status);
+		conn_close(c);
+	} else if (c->count == 0) {
+		conn_close(c); /* it was idle: the server may do that */
+	} else {
+		conn_failed(c, LOAD_RESET);
+	}
+}
+
+static void on_timeout(struct sd_stream *s)
+{
+	conn_failed(s->owner, LOAD_TIMEOUT);
+}
+
+static void on_closed(struct sd_stream *s, enum sd_err why)
+{
+	conn_failed(s->owner, error_of(why));
+}
+
+static void on_connected(struct sd_stream *s)
+{
+	struct load_conn *c = s->owner;
+	struct load_worker *w = c->w;
+	int64_t now = sd_loop_now_ns(w->loop);
+	w->result->connects++;
+	sd_hdr_record(w->result->connect, now - c->connect_ns, 1);
+	c->idle_since_ns = now;
+	deadline(c);
+	if (w->plan->keep_alive) {
+		set_idle(c, c->count < w->plan->pipeline);
+		load_pump(w);
+	}
+}
+
+static const struct sd_stream_events conn_events = {
+    .connected = on_connected,
+    .data = on_data,
+    .eof = on_eof,
+    .timeout = on_timeout,
+    .closed = on_closed,
+};
+
+/* ---- connecting ---- */
+
+static void conn_open(struct load_conn *c)
+{
+	struct load_worker *w = c->w;
+	struct sd_io *io;
+	struct sd_error e = {0};
+	c->connect_ns = sd_loop_now_ns(w->loop);
+	enum sd_err err = sd_loop_connect(w->loop, &w->plan->addr, &io, &e);
+	if (!err && !(c->stream = sd_stream_new(io, true, IN_LIMIT, &conn_events, c)))
+		err = SD_ENOMEM;
+	if (err) {
+		conn_failed(c, error_of(err));
+		return;
+	}
+	sd_stream_deadline(c->stream, c->connect_ns + w->plan->timeout_ns);
+}
+
+static void on_retry(struct sd_timer *t)
+{
+	struct load_conn *c = sd_container(t, struct load_conn, retry);
+	struct load_worker *w = c->w;
+	if (w->done)
+		return;
+	if (w->plan->keep_alive) {
+		conn_open(c);
+		return;
+	}
+	c->idle_since_ns = sd_loop_now_ns(w->loop);
+	set_idle(c, true);
+	load_pump(w);
+}
+
+enum sd_err load_conns_make(struct load_worker *w)
+{
+	w->conns = calloc(w->nconns, sizeof(*w->conns));
+	for (unsigned i = 0; w->conns && i < w->nconns; i++) {
+		struct load_conn *c = &w->conns[i];
+		c->w = w;
+		c->retry.fn = on_retry;
+		sd_list_init(&c->link);
+		c->slots = calloc(w->plan->pipeline, sizeof(*c->slots));
+		if (!c->slots)
+			return SD_ENOMEM;
+		/* on the worker's own thread, when it runs */
+		sd_loop_timer_set(w->loop, &c->retry, sd_loop_now_ns(w->loop));
+	}
+	return w->conns ? SD_OK : SD_ENOMEM;
+}
+
+void load_conns_free(struct load_worker *w)
+{
+	for (unsigned i = 0; w->conns && i < w->nconns; i++) {
+		struct load_conn *c = &w->conns[i];
+		sd_loop_timer_cancel(w->loop, &c->retry);
+		if (c->stream) {
+			c->stream->owner = NULL;
+			w->result->bytes_out += c->stream->bytes_out;
+			sd_stream_abort(c->stream);
+		}
+		free(c->slots);
+	}
+	free(w->conns);
+	w->conns = NULL;
+}

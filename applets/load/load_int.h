@@ -1,0 +1,70 @@
+/* load_int.h - the generator's inside: what load_run.c and load_conn.c share. */
+#ifndef LOAD_INT_H
+#define LOAD_INT_H
+
+#include "core/count.h"
+#include "load.h"
+#include "net/stream.h"
+
+/* One request on its way. */
+struct load_slot {
+	int64_t due_ns, sent_ns;
+	uint32_t request;
+	uint16_t status; /* once its head is here */
+};
+
+struct load_conn {
+	struct load_worker *w;
+	struct sd_stream *stream; /* NULL: not connected (between two attempts, or without keep-alive) */
+	struct sd_link link;      /* in worker->idle when it may take a request */
+	struct sd_timer retry;
+	struct load_slot *slots;  /* ring of plan->pipeline */
+	uint32_t first, count;
+	int64_t idle_since_ns, connect_ns;
+	struct sd_http_chunked chunked;
+	uint64_t left;
+	uint32_t seen;
+	uint8_t framing;
+	bool in_body, got_first, keep, listed;
+};
+
+struct load_worker {
+	const struct load_plan *plan;
+	struct sd_loop *loop;
+	struct sd_world *world;
+	struct sd_thread *thread;
+	struct load_conn *conns;
+	unsigned nconns;
+	struct sd_link idle; /* connections that may take a request */
+	struct sd_rng rng;
+	struct sd_http_head head;
+	/* the schedule */
+	double gap_ns, next_due;        /* open loop */
+	uint64_t quota, begun, ended;   /* requests of this thread; quota 0: no limit */
+	int64_t start_ns, count_from_ns, end_ns;
+	struct sd_timer due_timer, end_timer;
+	bool ending, done;
+	/* what came of it; read by others only after the thread ended, but for the two progress counters */
+	struct load_result *result;
+	uint64_t answers, errors; /* progress */
+	int64_t cpu_ns, last_ns;
+	size_t room; /* of result->seconds */
+	struct sd_task interrupt;
+	struct sd_task done_task;
+	struct load_job *job;
+};
+
+/* ---- load_conn.c ---- */
+enum sd_err load_conns_make(struct load_worker *w);
+void load_conns_free(struct load_worker *w);
+/* Lets connections take what is due; called whenever one is free, a request is due, or the end came. */
+void load_pump(struct load_worker *w);
+
+/* ---- load_run.c ---- */
+/* The next request of this thread; false when none may begin now. */
+bool load_next(struct load_worker *w, const struct load_conn *c, struct load_slot *slot);
+void load_answered(struct load_worker *w, const struct load_slot *slot, int status, int64_t now_ns);
+void load_failed(struct load_worker *w, const struct load_slot *slot, enum load_error why, int64_t now_ns);
+bool load_counts(const struct load_worker *w, const struct load_slot *slot);
+
+#endif

@@ -1,0 +1,335 @@
+/* load_plan.c - from options to what is sent, to whom, how often. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/units.h"
+#include "load.h"
+
+#define MAX_REQUESTS 4096
+#define MAX_FILE     (16u << 20)
+
+/* ---- the target ---- */
+
+struct target {
+	struct sd_slice host; /* with port, as in the URL */
+	struct sd_slice path; /* with query; "/" when there is none */
+};
+
+static enum sd_err split_url(const char *url, struct target *t, struct sd_error *e)
+{
+	static const struct {
+		const char *scheme, *why;
+	} later[] = {
+	    {"https://", "TLS is not in yet"},
+	    {"resp://", "RESP is not in yet"},
+	    {"amqp://", "AMQP is not in yet"},
+	};
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		if (strncasecmp(url, later[i].scheme, strlen(later[i].scheme)) == 0)
+			return sd_fail(e, SD_EUNSUPPORTED, "%s: %s; expected http://HOST[:PORT]/PATH", url, later[i].why);
+	const char *host = strncasecmp(url, "http://", 7) == 0 ? url + 7 : url;
+	size_t n = strcspn(host, "/?#");
+	if (n == 0 || strstr(host, "://"))
+		return sd_fail(e, SD_EUSAGE, "expected http://HOST[:PORT]/PATH, found \"%.100s\"", url);
+	t->host = (struct sd_slice){host, n};
+	t->path = host[n] == '/' ? (struct sd_slice){host + n, strcspn(host + n, "#")} : sd_slice_of("/");
+	return SD_OK;
+}
+
+/* ---- names: waited for, before anything is measured ---- */
+
+struct lookup {
+	struct sd_resolve r;
+	struct sd_loop *loop;
+};
+
+static void on_resolved(struct sd_resolve *r)
+{
+	sd_loop_stop(sd_container(r, struct lookup, r)->loop);
+}
+
+static enum sd_err look_up(struct sd_world *w, struct sd_addr *addr, struct sd_error *e)
+{
+	struct lookup l = {.loop = sd_loop_new(w, e)};
+	if (!l.loop)
+		return e->code;
+	l.r.done = on_resolved;
+	l.r.port = addr->port;
+	snprintf(l.r.host, sizeof(l.r.host), "%s", addr->name);
+	bool started = sd_resolve_start(l.loop, &l.r);
+	if (started)
+		sd_loop_run(l.loop);
+	sd_loop_free(l.loop);
+	if (!started || l.r.nfound == 0)
+		return sd_fail(e, SD_ENOTFOUND, "%s", started ? l.r.err : "cannot start a thread");
+	*addr = l.r.found[0];
+	return SD_OK;
+}
+
+static enum sd_err find_target(struct sd_world *w, const struct sd_conf *conf, struct sd_slice host, struct sd_addr *out,
+			       struct sd_error *e)
+{
+	char text[300];
+	const char *path = sd_conf_string(conf, "unix");
+	const char *bracket = memchr(host.p, ']', host.n), *colon = memrchr(host.p, ':', host.n);
+	bool has_port = colon && (!bracket || colon > bracket);
+	if (path)
+		snprintf(text, sizeof(text), "unix:%.250s", path);
+	else
+		snprintf(text, sizeof(text), "%.*s%s", (int)(host.n < 280 ? host.n : 280), host.p, has_port ? "" : ":80");
+	enum sd_err err = sd_addr_parse(text, "127.0.0.1", out, e);
+	if (!err && out->kind == SD_ADDR_NAME)
+		err = look_up(w, out, e);
+	return err;
+}
+
+/* ---- requests ---- */
+
+/* {{seq}} and {{rand}} become ten digits, written anew each time a request leaves. */
+static void find_marks(struct load_request *r)
+{
+	static const char *const words[] = {"{{seq}}", "{{rand}}"};
+	for (int k = 0; k < 2; k++) {
+		char *at = r->bytes;
+		while ((at = memmem(at, r->n - (size_t)(at - r->bytes), words[k], strlen(words[k]))) &&
+		       r->nmarks < LOAD_MAX_MARKS) {
+			/* the ten digits were made room for: see expand */
+			memset(at, '0', 10);
+			r->marks[r->nmarks++] = (struct load_mark){(uint32_t)(at - r->bytes), k == 1};
+		}
+	}
+}
+
+/* Makes room: each mark is padded to ten bytes, so that its digits fit and lengths stay as they are. */
+static char *expand(struct sd_slice in, size_t *n)
+{
+	static const char *const words[] = {"{{seq}}", "{{rand}}"};
+	char *out = malloc(in.n * 2 + 16), *o = out;
+	for (size_t i = 0; out && i < in.n;) {
+		size_t k = 0;
+		while (k < 2 && (in.n - i < strlen(words[k]) || memcmp(in.p + i, words[k], strlen(words[k])) != 0))
+			k++;
+		if (k == 2) {
+			*o++ = in.p[i++];
+			continue;
+		}
+		size_t len = strlen(words[k]);
+		memcpy(o, words[k], len);
+		memset(o + len, '0', 10 - len);
+		o += 10;
+		i += len;
+	}
+	if (out)
+		*n = (size_t)(o - out);
+	return out;
+}
+
+static bool fits_a_line(struct sd_slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
+			return false;
+	return true;
+}
+
+static bool names_field(const struct sd_conf *conf, const char *name)
+{
+	for (size_t i = 0; i < sd_conf_count(conf, "header"); i++) {
+		const char *line = sd_conf_list_item(conf, "header", i);
+		if (strncasecmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':')
+			return true;
+	}
+	return false;
+}
+
+struct builder {
+	const struct sd_conf *conf;
+	struct load_plan *plan;
+	struct sd_slice host;
+};
+
+static void put_head(FILE *out, const struct builder *b, struct sd_slice method, struct sd_slice path, size_t body_n)
+{
+	const struct sd_conf *conf = b->conf;
+	fprintf(out, "%.*s %.*s HTTP/1.1\r\n", (int)method.n, method.p, (int)path.n, path.p);
+	if (!names_field(conf, "host"))
+		fprintf(out, "Host: %.*s\r\n", (int)b->host.n, b->host.p);
+	if (!names_field(conf, "user-agent"))
+		fprintf(out, "User-Agent: sdlab-load\r\n");
+	for (size_t i = 0; i < sd_conf_count(conf, "header"); i++)
+		fprintf(out, "%s\r\n", sd_conf_list_item(conf, "header", i));
+	if (body_n || sd_slice_eq(method, "POST") || sd_slice_eq(method, "PUT"))
+		fprintf(out, "Content-Length: %zu\r\n", body_n);
+	if (!b->plan->keep_alive)
+		fprintf(out, "Connection: close\r\n");
+	fputs("\r\n", out);
+}
+
+static enum sd_http_method method_of(struct sd_slice m)
+{
+	return sd_slice_eq(m, "HEAD") ? SD_HTTP_HEAD : SD_HTTP_GET; /* only HEAD changes how an answer is read */
+}
+
+static enum sd_err add_request(struct builder *b, uint32_t weight, struct sd_slice method, struct sd_slice path,
+			       struct sd_slice body, struct sd_error *e)
+{
+	struct load_plan *p = b->plan;
+	size_t body_n = 0, path_n = 0;
+	if (p->nrequests == MAX_REQUESTS)
+		return sd_fail(e, SD_ERANGE, "expected at most %d requests", MAX_REQUESTS);
+	struct load_request *more = realloc(p->requests, (p->nrequests + 1) * sizeof(*more));
+	char *text = expand(body, &body_n), *target = expand(path, &path_n);
+	if (more)
+		p->requests = more;
+	struct load_request r = {.weight = weight, .method = method_of(method)};
+	FILE *out = more && text && target ? open_memstream(&r.bytes, &r.n) : NULL;
+	if (out) {
+		put_head(out, b, method, (struct sd_slice){target, path_n}, body_n);
+		fwrite(text, 1, body_n, out);
+	}
+	free(text);
+	free(target);
+	if (!out || fclose(out) != 0 || asprintf(&r.name, "%.*s %.*s", (int)method.n, method.p, (int)path.n, path.p) < 0)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	find_marks(&r);
+	p->requests[p->nrequests++] = r;
+	p->total_weight += weight;
+	return SD_OK;
+}
+
+static struct sd_slice next_word(struct sd_slice *line)
+{
+	while (line->n && *line->p == ' ')
+		line->p++, line->n--;
+	struct sd_slice word = {line->p, 0};
+	while (line->n && *line->p != ' ')
+		line->p++, line->n--, word.n++;
+	return word;
+}
+
+/* WEIGHT METHOD PATH [BODY] */
+static enum sd_err add_line(struct builder *b, const char *file, int number, struct sd_slice line, struct sd_error *e)
+{
+	struct sd_slice weight = next_word(&line), method = next_word(&line), path = next_word(&line);
+	char text[16];
+	int64_t w;
+	snprintf(text, sizeof(text), "%.*s", (int)(weight.n < 15 ? weight.n : 15), weight.p);
+	if (line.n && *line.p == ' ')
+		line.p++, line.n--;
+	if (sd_parse_int(text, &w) != SD_OK || w < 1 || w > 1000000 || method.n == 0 || path.n == 0 || *path.p != '/' ||
+	    !fits_a_line(path))
+		return sd_fail(e, SD_EINVAL, "%s:%d: expected WEIGHT METHOD /PATH [BODY], such as 3 GET /cart", file, number);
+	return add_request(b, (uint32_t)w, method, path, line, e);
+}
+
+static enum sd_err add_file(struct sd_world *world, struct builder *b, const char *file, struct sd_error *e)
+{
+	char *text = NULL;
+	size_t n;
+	enum sd_err err = sd_world_read_file(world, file, MAX_FILE, &text, &n, e);
+	int number = 1;
+	for (const char *p = text; !err && *p; number++) {
+		size_t len = strcspn(p, "\n");
+		size_t used = len && p[len - 1] == '\r' ? len - 1 : len;
+		if (used && *p != '#')
+			err = add_line(b, file, number, (struct sd_slice){p, used}, e);
+		p += len + (p[len] == '\n');
+	}
+	if (!err && b->plan->nrequests == 0)
+		err = sd_fail(e, SD_EINVAL, "%s: expected lines of WEIGHT METHOD /PATH [BODY], found none", file);
+	free(text);
+	return err;
+}
+
+static enum sd_err add_single(struct sd_world *world, struct builder *b, struct sd_slice path, struct sd_error *e)
+{
+	const char *body = sd_conf_string(b->conf, "body"), *method = sd_conf_string(b->conf, "method");
+	char *text = NULL;
+	size_t n = body ? strlen(body) : 0;
+	enum sd_err err = SD_OK;
+	if (body && *body == '@')
+		err = sd_world_read_file(world, body + 1, MAX_FILE, &text, &n, e);
+	if (!err)
+		err = add_request(b, 1, sd_slice_of(method ? method : body ? "POST" : "GET"), path,
+				  (struct sd_slice){text ? text : body, n}, e);
+	free(text);
+	return err;
+}
+
+/* ---- the whole ---- */
+
+static enum sd_err read_numbers(const struct sd_conf *conf, struct load_plan *p, struct sd_error *e)
+{
+	p->conns = (unsigned)sd_conf_int(conf, "conns");
+	p->threads = (unsigned)sd_conf_int(conf, "threads");
+	p->pipeline = (unsigned)sd_conf_int(conf, "pipeline");
+	p->keep_alive = sd_conf_bool(conf, "keep-alive");
+	p->poisson = sd_conf_int(conf, "arrivals") == 1;
+	p->max_requests = (uint64_t)sd_conf_int(conf, "requests");
+	p->duration_ns = sd_conf_int(conf, "duration");
+	p->warmup_ns = sd_conf_int(conf, "warmup");
+	p->timeout_ns = sd_conf_int(conf, "timeout");
+	p->rate = sd_conf_number(conf, "rate");
+	p->seed = (uint64_t)sd_conf_int(conf, "seed");
+	if (!p->max_requests && !p->duration_ns)
+		p->duration_ns = 10000000000;
+	if (p->threads > p->conns)
+		p->threads = p->conns;
+	if (p->max_requests && p->threads > p->max_requests)
+		p->threads = (unsigned)p->max_requests;
+	if (p->timeout_ns <= 0)
+		return sd_fail(e, SD_EUSAGE, "--timeout: expected more than 0");
+	if (p->pipeline > 1 && (!p->keep_alive || p->rate > 0))
+		return sd_fail(e, SD_EUSAGE, "--pipeline: only with --keep-alive and without --rate");
+	return SD_OK;
+}
+
+static enum sd_err check_text(const struct sd_conf *conf, struct sd_slice path, struct sd_error *e)
+{
+	const char *method = sd_conf_string(conf, "method");
+	for (size_t i = 0; i < sd_conf_count(conf, "header"); i++) {
+		const char *line = sd_conf_list_item(conf, "header", i);
+		if (!strchr(line, ':') || line[0] == ':' || !fits_a_line(sd_slice_of(line)))
+			return sd_fail(e, SD_EUSAGE, "--header: expected \"Name: value\", found \"%.60s\"", line);
+	}
+	if (method && (!*method || strcspn(method, " \t\r\n") != strlen(method)))
+		return sd_fail(e, SD_EUSAGE, "--method: expected a word such as GET, found \"%.60s\"", method);
+	if (!fits_a_line(path) || memchr(path.p, ' ', path.n))
+		return sd_fail(e, SD_EUSAGE, "the path has a blank or control byte; write it as %%20");
+	return SD_OK;
+}
+
+enum sd_err load_plan_make(struct sd_world *w, const struct sd_conf *conf, const char *url, struct load_plan *out,
+			   struct sd_error *e)
+{
+	struct target t;
+	const char *file = sd_conf_string(conf, "requests-file");
+	memset(out, 0, sizeof(*out));
+	enum sd_err err = split_url(url, &t, e);
+	if (!err)
+		err = read_numbers(conf, out, e);
+	if (!err)
+		err = check_text(conf, t.path, e);
+	if (!err)
+		err = find_target(w, conf, t.host, &out->addr, e);
+	if (err)
+		return err;
+	struct builder b = {.conf = conf, .plan = out, .host = t.host};
+	out->url = strdup(url);
+	err = file ? add_file(w, &b, file, e) : add_single(w, &b, t.path, e);
+	if (err)
+		load_plan_free(out);
+	return err;
+}
+
+void load_plan_free(struct load_plan *p)
+{
+	for (size_t i = 0; i < p->nrequests; i++) {
+		free(p->requests[i].bytes);
+		free(p->requests[i].name);
+	}
+	free(p->requests);
+	free(p->url);
+	memset(p, 0, sizeof(*p));
+}
