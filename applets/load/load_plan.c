@@ -303,7 +303,7 @@ static enum sd_err check_text(const struct sd_conf *conf, struct sd_slice path, 
 enum sd_err load_plan_make(struct sd_world *w, const struct sd_conf *conf, const char *url, struct load_plan *out,
 			   struct sd_error *e)
 {
-	struct target t;
+	struct target t = {{"", 0}, {"/", 1}};
 	const char *file = sd_conf_string(conf, "requests-file");
 	memset(out, 0, sizeof(*out));
 	enum sd_err err = split_url(url, &t, e);
