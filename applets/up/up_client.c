@@ -127,20 +127,29 @@ static void print_table(FILE *out, const cJSON *stack)
 	}
 }
 
-static int run_status(struct sd_verb_call *call)
+/* Asks the stack that the call means; false after saying why there is no answer. */
+static bool ask(const struct sd_verb_call *call, const char *verb, const char *method, const char *path, char addr[160],
+		char name[SD_STACK_NAME_MAX], char **body)
 {
-	char addr[160], name[SD_STACK_NAME_MAX] = "", *body;
 	size_t n;
 	int status;
 	struct sd_error e = {0};
-	const char *why = find(call, addr, sizeof(addr), name, sizeof(name));
-	if (why)
-		return fail(call, "status", why);
-	if (sd_http_fetch(call->world, addr, "GET", "/-/stack", TIMEOUT_NS, &status, &body, &n, &e)) {
-		char line[600];
+	char line[600];
+	const char *why = find(call, addr, 160, name, SD_STACK_NAME_MAX);
+	if (!why && sd_http_fetch(call->world, addr, method, path, TIMEOUT_NS, &status, body, &n, &e)) {
 		snprintf(line, sizeof(line), "stack \"%s\" is not running (%s)", name, e.text);
-		return fail(call, "status", line);
+		why = line;
 	}
+	if (why)
+		fail(call, verb, why);
+	return !why;
+}
+
+static int run_status(struct sd_verb_call *call)
+{
+	char addr[160], name[SD_STACK_NAME_MAX] = "", *body;
+	if (!ask(call, "status", "GET", "/-/stack", addr, name, &body))
+		return 1;
 	cJSON *stack = cJSON_Parse(body);
 	if (sd_conf_bool(call->conf, "json"))
 		fputs(body, call->out);
@@ -158,15 +167,8 @@ static int run_stop(struct sd_verb_call *call)
 	char addr[160], name[SD_STACK_NAME_MAX] = "", *body;
 	size_t n;
 	int status;
-	struct sd_error e = {0};
-	const char *why = find(call, addr, sizeof(addr), name, sizeof(name));
-	if (why)
-		return fail(call, "stop", why);
-	if (sd_http_fetch(call->world, addr, "POST", "/-/stop", TIMEOUT_NS, &status, &body, &n, &e)) {
-		char line[600];
-		snprintf(line, sizeof(line), "stack \"%s\" is not running (%s)", name, e.text);
-		return fail(call, "stop", line);
-	}
+	if (!ask(call, "stop", "POST", "/-/stop", addr, name, &body))
+		return 1;
 	free(body);
 	/* The stream of events ends when the stack has: that is waited for. */
 	enum sd_err err = sd_http_fetch(call->world, addr, "GET", "/-/events", STOP_NS, &status, &body, &n, NULL);
