@@ -80,11 +80,11 @@ START_TEST(lengths)
 	memcpy(text + 5 + 107, "x", 2);
 	ck_assert_int_eq(sd_addr_parse(text, "", &a, &e), SD_EINVAL);
 	memset(text, 'x', sizeof(text));
-	strcpy(text + 107, ":65535");
+	snprintf(text + 107, sizeof(text) - 107, ":65535");
 	ck_assert_int_eq(sd_addr_parse(text, "", &a, &e), SD_OK);
 	ck_assert_str_eq(sd_addr_format(&a, back), text);
 	memset(text, 'x', sizeof(text));
-	strcpy(text + 108, ":1");
+	snprintf(text + 108, sizeof(text) - 108, ":1");
 	ck_assert_int_eq(sd_addr_parse(text, "", &a, &e), SD_EINVAL);
 }
 END_TEST

@@ -774,18 +774,20 @@ END_TEST
 
 /* ---- the difference of two ---- */
 
+#define NOTES_MAX 512
+
 static void note(void *arg, const char *path)
 {
 	char *out = arg;
 
-	strcat(out, path);
-	strcat(out, " ");
+	size_t n = strlen(out);
+	snprintf(out + n, NOTES_MAX - n, "%s ", path);
 }
 
 static void check_diff(const char *const *a, const char *const *b, const char *expected)
 {
 	struct made m = make(NULL, a), n = make(NULL, b);
-	char out[512] = "";
+	char out[NOTES_MAX] = "";
 
 	sd_conf_diff_fixed(m.conf, n.conf, note, out);
 	ck_assert_str_eq(out, expected);

@@ -182,7 +182,7 @@ static int serve(struct sd_dispatch *d, const struct sd_applet *applet, const st
 
 static void setup(void)
 {
-	strcpy(t.dir, "/tmp/sdlab-test-XXXXXX");
+	snprintf(t.dir, sizeof t.dir, "/tmp/sdlab-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(t.dir));
 	t.world = sd_world_real();
 	t.colour = false;

@@ -217,7 +217,7 @@ START_TEST(many_keys)
 	char *text = malloc(size);
 
 	while (n + 16 < size)
-		n += (size_t)sprintf(text + n, "k%zu:\n", keys++);
+		n += (size_t)snprintf(text + n, size - n, "k%zu:\n", keys++);
 	struct sd_doc *doc;
 	ck_assert_int_eq(sd_doc_parse("lb.yaml", text, n, &doc, NULL), SD_OK);
 	ck_assert_uint_eq(doc->root->count, keys);

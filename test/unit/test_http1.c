@@ -548,7 +548,7 @@ static void try_name(struct rig *rig, enum sd_http_field_id id, const char *name
 		if (form == 3)
 			field[n / 2] = '.';
 		if (form == 4)
-			strcpy(field + n, "s");
+			snprintf(field + n, sizeof field - n, "s");
 		int len = snprintf(text, sizeof text, "HTTP/1.1 204 x\r\n%s: 1\r\n\r\n", field);
 		sd_http_parse_response(text, (size_t)len, 0, NULL, SD_HTTP_GET, &rig->head);
 		ck_assert_msg(rig->head.fields[0].id == (form < 2 ? id : SD_HTTP_F_OTHER), "%s", field);
@@ -627,7 +627,7 @@ static struct row big(const char *prefix, const char *filler, size_t n, const ch
 	char *end = stpcpy(p, prefix);
 	for (size_t i = 0; i < n; i++)
 		end = stpcpy(end, filler);
-	strcpy(end, suffix);
+	memcpy(end, suffix, strlen(suffix) + 1);
 	return (struct row){.bytes = p, .n = size};
 }
 

@@ -351,12 +351,12 @@ END_TEST
 
 enum { MANY = 500 };
 
-static size_t write_many(char *out)
+static size_t write_many(char *out, size_t size)
 {
 	size_t n = 0;
 	for (int i = 0; i < MANY; i++)
-		n += (size_t)(i % 3 ? sprintf(out + n, "GET /n%d HTTP/1.1\r\nHost: h\r\n\r\n", i)
-				    : sprintf(out + n,
+		n += (size_t)(i % 3 ? snprintf(out + n, size - n, "GET /n%d HTTP/1.1\r\nHost: h\r\n\r\n", i)
+				    : snprintf(out + n, size - n,
 					      "POST /collect HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%0*d", i % 7,
 					      i % 7, 0) -
 					  (i % 7 == 0));
@@ -378,7 +378,7 @@ START_TEST(pipelined_in_one_write)
 	char all[MANY * 80];
 	go();
 	struct peer *c = client();
-	peer_send(c, all, write_many(all));
+	peer_send(c, all, write_many(all, sizeof(all)));
 	read_many(c);
 	peer_free(c);
 }
@@ -387,7 +387,7 @@ END_TEST
 START_TEST(pipelined_byte_by_byte)
 {
 	char all[MANY * 80];
-	size_t n = write_many(all);
+	size_t n = write_many(all, sizeof(all));
 	go();
 	struct peer *c = client();
 	for (size_t i = 0; i < n; i++)
@@ -408,7 +408,7 @@ START_TEST(pipelined_behind_a_slow_one)
 	peer_say(c, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
 	wait_held();
 	for (int i = 0; i < MANY; i++)
-		n += (size_t)sprintf(many + n, "GET /n%d HTTP/1.1\r\nHost: h\r\nPadding: %0100d\r\n\r\n", i, 0);
+		n += (size_t)snprintf(many + n, MANY * 200 - n, "GET /n%d HTTP/1.1\r\nHost: h\r\nPadding: %0100d\r\n\r\n", i, 0);
 	peer_send(c, many, n);
 	peer_is_quiet(c);
 	ck_assert_int_eq(LOOKED(requests), 1);
