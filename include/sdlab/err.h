@@ -33,7 +33,8 @@
 	X(SD_ETOOBIG, "too large")                                                                           \
 	X(SD_ECANCELED, "canceled")                                                                          \
 	X(SD_EUNSUPPORTED, "not supported")                                                                  \
-	X(SD_EUSAGE, "wrong usage")
+	X(SD_EUSAGE, "wrong usage")                                                                          \
+	X(SD_ENOSPC, "no space left on the disk")
 
 enum sd_err {
 #define X(code, text) code,
