@@ -42,6 +42,7 @@ sdlab_test() {
   for name in ${!SDLAB_*}; do unset "$name"; done
   unset http_proxy HTTP_PROXY https_proxy all_proxy ALL_PROXY
   export LC_ALL=C
+  export XDG_RUNTIME_DIR=$TMP # two runs of the tests do not meet
   trap 'test_cleanup' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM

@@ -32,7 +32,6 @@ struct load_worker {
 	const struct load_plan *plan;
 	struct sd_loop *loop;
 	struct sd_world *world;
-	struct sd_thread *thread;
 	struct load_conn *conns;
 	unsigned nconns;
 	struct sd_link idle; /* connections that may take a request */

@@ -239,12 +239,6 @@ static void on_interrupt(struct sd_task *t)
 	worker_done(w);
 }
 
-static void worker_main(void *arg)
-{
-	struct load_worker *w = arg;
-	sd_loop_run(w->loop);
-}
-
 static struct load_result *result_new(const struct load_plan *p)
 {
 	struct load_result *r = calloc(1, sizeof(*r));
@@ -459,8 +453,7 @@ static enum sd_err start(struct load_job *job, struct sd_error *e)
 		}
 	}
 	for (unsigned i = 0; i < job->nworkers; i++) {
-		enum sd_err err =
-		    sd_thread_start(job->world, "sdlab-load", worker_main, &job->workers[i], &job->workers[i].thread, e);
+		enum sd_err err = sd_loop_start(job->workers[i].loop, "sdlab-load", e);
 		if (err)
 			return err;
 		job->running++;
@@ -472,8 +465,8 @@ static void finish(struct load_job *job)
 {
 	for (unsigned i = 0; i < job->nworkers; i++) {
 		struct load_worker *w = &job->workers[i];
-		if (w->thread)
-			sd_thread_join(w->thread);
+		if (w->loop)
+			sd_loop_join(w->loop);
 		load_conns_free(w);
 		if (w->loop)
 			sd_loop_flush(w->loop);

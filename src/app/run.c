@@ -85,12 +85,6 @@ void sd_run_say_listening(struct sd_run *run)
 
 /* ---- workers ---- */
 
-static void worker_main(void *arg)
-{
-	struct sd_worker *w = arg;
-	sd_loop_run(w->loop);
-}
-
 static void on_stop_task(struct sd_task *t)
 {
 	struct sd_worker *w = sd_container(t, struct sd_worker, stop_task);
@@ -172,10 +166,10 @@ static enum sd_err start_threads(struct sd_run *run, struct sd_error *e)
 	for (unsigned i = 0; i < run->nworkers; i++) {
 		char name[32];
 		snprintf(name, sizeof(name), "%.10s-%u", run->name, i);
-		enum sd_err err = sd_thread_start(run->spec.world, name, worker_main, &run->workers[i],
-						  &run->workers[i].thread, e);
+		enum sd_err err = sd_loop_start(run->workers[i].loop, name, e);
 		if (err)
 			return err;
+		run->workers[i].running = true;
 	}
 	return SD_OK;
 }
@@ -184,14 +178,14 @@ static void stop_workers(struct sd_run *run)
 {
 	for (unsigned i = 0; i < run->nworkers; i++) {
 		struct sd_worker *w = &run->workers[i];
-		if (w->thread)
+		if (w->running)
 			sd_loop_post(w->loop, &w->stop_task);
 		else if (w->started)
 			run->spec.applet->service->stop(run->self, w);
 	}
 	for (unsigned i = 0; i < run->nworkers; i++)
-		if (run->workers[i].thread)
-			sd_thread_join(run->workers[i].thread);
+		if (run->workers[i].running)
+			sd_loop_join(run->workers[i].loop);
 }
 
 /* ---- life ---- */

@@ -30,8 +30,7 @@ struct sd_worker {
 	unsigned index;
 	struct sd_loop *loop;
 	void *state; /* the service's own */
-	struct sd_thread *thread;
-	bool drained, started;
+	bool drained, started, running;
 	struct sd_task drained_task, drain_task, stop_task;
 };
 

@@ -1,114 +1,64 @@
-/* loop.c - the real loop: libevent waits, everything else is ours.
- *
- * libevent is used for one persistent read event a socket. Timers live in a heap (core/timers), because moving a
- * libevent timer costs more than the lazy deadline of a stream needs; the earliest is set on a timerfd, since epoll's own
- * timeout counts in milliseconds, and a load generator that leaves a millisecond late measures itself.
- */
-#include <signal.h>
+/* loop.c - what the loops of both worlds share: timers in a heap, deferred tasks, buffers. */
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
+#include <string.h>
 
-#include "real.h"
-
-static void on_timer(evutil_socket_t fd, short what, void *arg);
-static void on_wake(evutil_socket_t fd, short what, void *arg);
-
-static struct event_base *new_base(void)
-{
-	struct event_config *cfg = event_config_new();
-	if (!cfg)
-		return NULL;
-	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
-	struct event_base *base = event_base_new_with_config(cfg);
-	event_config_free(cfg);
-	return base;
-}
+#include "world_int.h"
 
 struct sd_loop *sd_loop_new(struct sd_world *w, struct sd_error *e)
 {
-	struct sd_loop *l = calloc(1, sizeof(*l));
-	if (!l) {
-		sd_fail(e, SD_ENOMEM, "cannot make a loop: out of memory");
-		return NULL;
-	}
-	l->world = w;
-	l->thread = pthread_self();
-	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	l->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	l->base = new_base();
-	l->scratch = malloc(SD_LOOP_SCRATCH);
-	l->deferred_tail = &l->deferred;
-	l->posted_tail = &l->posted;
-	l->timer_armed_ns = SD_NEVER;
-	l->round_ns = INT64_MIN;
-	sd_list_init(&l->starved);
-	pthread_mutex_init(&l->post_lock, NULL);
-	if (l->base && l->wake_fd >= 0 && l->timer_fd >= 0) {
-		l->timer_event = event_new(l->base, l->timer_fd, EV_READ | EV_PERSIST, on_timer, l);
-		l->wake_event = event_new(l->base, l->wake_fd, EV_READ | EV_PERSIST, on_wake, l);
-	}
-	if (!l->scratch || !l->timer_event || !l->wake_event || event_add(l->wake_event, NULL) < 0 ||
-	    event_add(l->timer_event, NULL) < 0) {
-		sd_loop_free(l);
-		sd_fail(e, SD_ENOFILES, "cannot make a loop: out of descriptors or memory");
-		return NULL;
-	}
-	return l;
+	return w->ops->loop_new(w, e);
 }
 
-void sd_loop_free(struct sd_loop *l)
+bool loop_init(struct sd_loop *l, struct sd_world *w, const struct sd_loop_ops *ops)
 {
-	if (!l)
-		return;
-	pthread_mutex_lock(&l->world->lock);
-	if (l->world->resolver)
-		real_helpers_forget(l->world->resolver, l); /* a look-up that takes long must not come back to it */
-	pthread_mutex_unlock(&l->world->lock);
-	loop_leave(l);
-	if (l->timer_event)
-		event_free(l->timer_event);
-	if (l->wake_event)
-		event_free(l->wake_event);
-	if (l->base)
-		event_base_free(l->base);
-	if (l->wake_fd >= 0)
-		close(l->wake_fd);
-	if (l->timer_fd >= 0)
-		close(l->timer_fd);
+	l->ops = ops;
+	l->world = w;
+	l->deferred_tail = &l->deferred;
+	l->round_ns = INT64_MIN;
+	l->scratch = malloc(SD_LOOP_SCRATCH);
+	return l->scratch != NULL;
+}
+
+void loop_end(struct sd_loop *l)
+{
 	while (l->free_blocks) {
 		char *b = l->free_blocks;
 		memcpy(&l->free_blocks, b, sizeof(char *));
 		free(b);
 	}
 	sd_timers_free(&l->timers);
-	pthread_mutex_destroy(&l->post_lock);
 	free(l->scratch);
-	free(l);
+}
+
+void sd_loop_free(struct sd_loop *l)
+{
+	if (l)
+		l->ops->free(l);
 }
 
 void sd_loop_run(struct sd_loop *l)
 {
-	__atomic_store_n(&l->thread, pthread_self(), __ATOMIC_RELAXED);
-	loop_enter(l);
-	loop_leave(l);
-	if (!__atomic_load_n(&l->stopping, __ATOMIC_ACQUIRE))
-		event_base_loop(l->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	l->ops->run(l);
 }
 
-/* Before the wake-up, so that a loop which another thread stops sees it when it wakes. */
 void sd_loop_stop(struct sd_loop *l)
 {
-	uint64_t one = 1;
-	__atomic_store_n(&l->stopping, true, __ATOMIC_RELEASE);
-	if (write(l->wake_fd, &one, sizeof(one)) < 0)
-		return; /* the counter is full: it will wake all the same */
+	l->ops->stop(l);
+}
+
+enum sd_err sd_loop_start(struct sd_loop *l, const char *name, struct sd_error *e)
+{
+	return l->ops->start(l, name, e);
+}
+
+void sd_loop_join(struct sd_loop *l)
+{
+	l->ops->join(l);
 }
 
 bool sd_loop_is_mine(struct sd_loop *l)
 {
-	return pthread_equal(__atomic_load_n(&l->thread, __ATOMIC_RELAXED), pthread_self());
+	return l->ops->is_mine(l);
 }
 
 struct sd_world *sd_loop_world(struct sd_loop *l)
@@ -153,34 +103,13 @@ void sd_loop_block_free(struct sd_loop *l, char *block)
 
 /* ---- timers ---- */
 
-static void arm(struct sd_loop *l)
+void loop_run_timers(struct sd_loop *l)
 {
-	int64_t next = sd_timers_next(&l->timers);
-	if (next >= l->timer_armed_ns || next == SD_NEVER)
-		return; /* an early firing finds nothing due and arms again */
-	int64_t at = next > 0 ? next : 1; /* 0 would disarm */
-	struct itimerspec when = {.it_value = {at / 1000000000, at % 1000000000}};
-	l->timer_armed_ns = next;
-	timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	(void)what;
-	struct sd_loop *l = arg;
 	struct sd_timer *t;
-	uint64_t times;
-	loop_enter(l);
-	if (read(fd, &times, sizeof(times)) < 0)
-		times = 0; /* set anew since it fired */
-	l->timer_armed_ns = SD_NEVER;
-	/* A timer set by one of these for now runs in the next round, so sockets get their turn. */
 	l->round_ns = sd_loop_now_ns(l);
 	while ((t = sd_timers_pop(&l->timers, l->round_ns)))
 		t->fn(t);
 	l->round_ns = INT64_MIN;
-	arm(l);
-	loop_leave(l);
 }
 
 void sd_loop_timer_set(struct sd_loop *l, struct sd_timer *t, int64_t due_ns)
@@ -191,7 +120,7 @@ void sd_loop_timer_set(struct sd_loop *l, struct sd_timer *t, int64_t due_ns)
 	}
 	if (!sd_timers_set(&l->timers, t, due_ns > l->round_ns ? due_ns : l->round_ns + 1))
 		abort(); /* a deadline that is lost would be a hang; the heap is eight bytes a connection */
-	arm(l);
+	l->ops->arm(l);
 }
 
 void sd_loop_timer_cancel(struct sd_loop *l, struct sd_timer *t)
@@ -225,92 +154,59 @@ void loop_leave(struct sd_loop *l)
 
 void sd_loop_post(struct sd_loop *l, struct sd_task *t)
 {
-	uint64_t one = 1;
-	t->next = NULL;
-	pthread_mutex_lock(&l->post_lock);
-	bool first = l->posted == NULL;
-	*l->posted_tail = t;
-	l->posted_tail = &t->next;
-	pthread_mutex_unlock(&l->post_lock);
-	if (first && write(l->wake_fd, &one, sizeof(one)) < 0)
-		return; /* full: it wakes all the same */
-}
-
-static void run_posted(struct sd_loop *l)
-{
-	pthread_mutex_lock(&l->post_lock);
-	struct sd_task *t = l->posted;
-	l->posted = NULL;
-	l->posted_tail = &l->posted;
-	pthread_mutex_unlock(&l->post_lock);
-	while (t) {
-		struct sd_task *next = t->next;
-		t->fn(t);
-		t = next;
-	}
+	l->ops->post(l, t);
 }
 
 void sd_loop_flush(struct sd_loop *l)
 {
 	loop_enter(l);
-	run_posted(l);
+	l->ops->run_posted(l);
 	loop_leave(l);
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *arg)
+/* ---- sockets ---- */
+
+enum sd_err sd_loop_connect(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e)
 {
-	(void)what;
-	struct sd_loop *l = arg;
-	uint64_t count;
-	loop_enter(l);
-	if (read(fd, &count, sizeof(count)) < 0)
-		count = 0; /* somebody's wake-up was taken with an earlier one */
-	run_posted(l);
-	loop_leave(l);
-	if (__atomic_load_n(&l->stopping, __ATOMIC_ACQUIRE))
-		event_base_loopbreak(l->base);
+	return l->ops->connect(l, addr, out, e);
 }
 
-/* ---- signals ---- */
-
-struct sd_signal {
-	struct event *ev;
-	struct sd_loop *loop;
-	void (*fn)(void *arg, int signo);
-	void *arg;
-};
-
-static void on_signal(evutil_socket_t signo, short what, void *arg)
+enum sd_err sd_loop_listen(struct sd_loop *l, struct sd_addr *addr, bool shared,
+			   const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e)
 {
-	(void)what;
-	struct sd_signal *s = arg;
-	struct sd_loop *l = s->loop;
-	loop_enter(l);
-	s->fn(s->arg, signo);
-	loop_leave(l);
+	return l->ops->listen(l, addr, shared, events, out, e);
 }
 
-struct sd_signal *sd_loop_signal(struct sd_loop *l, int signo, void (*fn)(void *arg, int signo), void *arg)
+void sd_listener_pause(struct sd_listener *s, bool paused)
 {
-	struct sd_signal *s = calloc(1, sizeof(*s));
-	if (!s)
-		return NULL;
-	s->loop = l;
-	s->fn = fn;
-	s->arg = arg;
-	s->ev = evsignal_new(l->base, signo, on_signal, s);
-	if (!s->ev || event_add(s->ev, NULL) < 0) {
-		sd_signal_free(s);
-		return NULL;
-	}
-	return s;
+	s->ops->pause(s, paused);
 }
 
-void sd_signal_free(struct sd_signal *s)
+void sd_listener_close(struct sd_listener *s)
 {
-	if (!s)
-		return;
-	if (s->ev)
-		event_free(s->ev);
-	free(s);
+	if (s)
+		s->ops->close(s);
+}
+
+/* ---- what blocks ---- */
+
+struct sd_helpers *sd_helpers_new(struct sd_world *w, unsigned max_threads)
+{
+	return w->ops->helpers_new(w, max_threads);
+}
+
+void sd_helpers_free(struct sd_helpers *h)
+{
+	if (h)
+		h->world->ops->helpers_free(h);
+}
+
+bool sd_helpers_submit(struct sd_helpers *h, struct sd_loop *l, struct sd_work *work)
+{
+	return h->world->ops->submit(h, l, work);
+}
+
+bool sd_resolve_start(struct sd_loop *l, struct sd_resolve *r)
+{
+	return l->world->ops->resolve(l, r);
 }

@@ -7,31 +7,27 @@
 #include <sys/socket.h>
 
 #include "core/list.h"
-#include "loop.h"
+#include "world_int.h"
 
-struct sd_world {
-	pthread_mutex_t lock;       /* guards inproc and resolver */
-	struct sd_link inproc;      /* listeners by name: struct inproc_listener */
+struct real_world {
+	struct sd_world world;
+	pthread_mutex_t lock;        /* guards inproc and resolver */
+	struct sd_link inproc;       /* listeners by name: struct real_listener */
 	struct sd_helpers *resolver; /* made when first asked for */
 };
 
-struct sd_loop {
-	struct sd_world *world;
+struct real_thread;
+
+struct real_loop {
+	struct sd_loop loop;
 	struct event_base *base;
-	pthread_t thread;
-	int64_t now_ns;
-	bool now_valid; /* now_ns is of the callback that runs */
+	pthread_t thread;           /* that runs it, or made it */
+	struct real_thread *started; /* by sd_loop_start */
 	bool stopping;
-	struct sd_timers timers;
 	int timer_fd;
 	struct event *timer_event;
 	int64_t timer_armed_ns; /* what timer_fd is set for */
-	int64_t round_ns;       /* while timers run: those due by then; else INT64_MIN */
-	struct sd_task *deferred, **deferred_tail;
-	char *scratch;
-	char *free_blocks; /* linked through their first bytes */
-	unsigned nfree_blocks;
-	struct sd_link starved; /* listeners that wait for a descriptor: struct sd_listener.link */
+	struct sd_link starved; /* listeners that wait for a descriptor: struct real_listener.link */
 	/* messages from other threads */
 	pthread_mutex_t post_lock;
 	struct sd_task *posted, **posted_tail;
@@ -39,13 +35,37 @@ struct sd_loop {
 	struct event *wake_event;
 };
 
-/* Every callback from libevent begins and ends with these. */
-static inline void loop_enter(struct sd_loop *l)
+static inline struct real_world *real_world(struct sd_world *w)
 {
-	l->now_valid = false;
+	return sd_container(w, struct real_world, world);
 }
-void loop_leave(struct sd_loop *l);
 
+static inline struct real_loop *real_loop(struct sd_loop *l)
+{
+	return sd_container(l, struct real_loop, loop);
+}
+
+/* Runs fn(arg) on a new thread that takes no signals. */
+enum sd_err real_thread_start(const char *name, void (*fn)(void *arg), void *arg, struct real_thread **out,
+			      struct sd_error *e);
+void real_thread_join(struct real_thread *t);
+
+/* The rows of its table that are made in other files. */
+struct sd_loop *real_loop_new(struct sd_world *w, struct sd_error *e);
+struct sd_helpers *real_helpers_new(struct sd_world *w, unsigned max_threads);
+void real_helpers_free(struct sd_helpers *h);
+bool real_submit(struct sd_helpers *h, struct sd_loop *l, struct sd_work *work);
+bool real_resolve(struct sd_loop *l, struct sd_resolve *r);
+int real_open(struct sd_world *w, const char *name, unsigned flags, struct sd_file **out);
+int real_unlink(struct sd_world *w, const char *name);
+int real_rename(struct sd_world *w, const char *from, const char *to);
+int real_sync_dir(struct sd_world *w, const char *dir);
+void real_unmap(struct sd_world *w, const void *p, size_t n);
+enum sd_err real_connect(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e);
+enum sd_err real_listen(struct sd_loop *l, struct sd_addr *addr, bool shared,
+			const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e);
+
+bool real_write_all(int fd, const char *text, size_t n);
 /* errno to ours. */
 enum sd_err real_err(int err);
 struct sd_io *real_io_new(struct sd_loop *l, int fd);
@@ -57,9 +77,7 @@ void real_fd_freed(struct sd_loop *l);
 socklen_t real_sockaddr(const struct sd_addr *a, struct sockaddr_storage *out);
 void real_addr_of(const struct sockaddr_storage *ss, struct sd_addr *out);
 
-/* In-process listeners. */
-enum sd_err real_inproc_listen(struct sd_loop *l, const char *name, struct sd_listener *s, struct sd_error *e);
-void real_inproc_close(struct sd_world *w, struct sd_listener *s);
+/* A connected descriptor of a listener inside the process. */
 enum sd_err real_inproc_connect(struct sd_loop *l, const char *name, int *fd, struct sd_error *e);
 
 #endif

@@ -1,8 +1,9 @@
 /* world.h - everything outside the program, passed in.
  *
- * Clocks, chance, files, processes, threads and the terminal are reached through a struct sd_world; sockets and
- * timers through the loops it makes (loop.h). The real world calls the kernel and is made once, in main. Nothing outside
- * src/world calls the kernel.
+ * Clocks, chance, files (those that must stay: file.h), processes and the terminal are reached through a struct sd_world;
+ * sockets, timers and threads through the loops it makes (loop.h). The real world calls the kernel and is made once, in
+ * main. A simulated one (sim.h) has virtual time, seeded chance, a network and disks of its own; what is about the process
+ * that runs everything (links, terminals, children) fails there. Nothing outside src/world calls the kernel.
  */
 #ifndef SD_WORLD_WORLD_H
 #define SD_WORLD_WORLD_H
@@ -64,13 +65,5 @@ unsigned sd_world_uid(struct sd_world *w);
 size_t sd_world_raise_files(struct sd_world *w);
 /* Becomes this user and its group for good; for programs started as root. */
 enum sd_err sd_world_drop_to_user(struct sd_world *w, const char *user, struct sd_error *e);
-
-/* ---- threads ---- */
-
-struct sd_thread;
-/* Runs fn(arg) on a new thread that takes no signals. */
-enum sd_err sd_thread_start(struct sd_world *w, const char *name, void (*fn)(void *arg), void *arg,
-			    struct sd_thread **out, struct sd_error *e);
-void sd_thread_join(struct sd_thread *t);
 
 #endif

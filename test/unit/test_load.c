@@ -15,7 +15,6 @@ enum manner { ANSWERS, STALLS, GARBAGE, SHORT, SILENT, CLOSES };
 
 struct server {
 	struct sd_loop *loop;
-	struct sd_thread *thread;
 	struct sd_http_server http;
 	struct sd_listener *raw;
 	struct sd_addr addr;
@@ -115,11 +114,6 @@ static void raw_accepted(void *arg, struct sd_io *io)
 	sd_stream_new(io, false, 65536, &raw_events, arg);
 }
 
-static void server_main(void *arg)
-{
-	sd_loop_run(((struct server *)arg)->loop);
-}
-
 static void on_stop(struct sd_task *t)
 {
 	struct server *s = sd_container(t, struct server, stop);
@@ -147,14 +141,14 @@ static struct server *server_start(enum manner manner, int64_t every, int64_t st
 			      ? sd_loop_listen(s->loop, &s->addr, false, &events, &s->raw, &e)
 			      : sd_http_server_listen(&s->http, &s->addr, false, &e);
 	ck_assert_msg(err == SD_OK, "%s", e.text);
-	ck_assert_int_eq(sd_thread_start(world, "server", server_main, s, &s->thread, &e), SD_OK);
+	ck_assert_int_eq(sd_loop_start(s->loop, "server", &e), SD_OK);
 	return s;
 }
 
 static void server_stop(struct server *s)
 {
 	sd_loop_post(s->loop, &s->stop);
-	sd_thread_join(s->thread);
+	sd_loop_join(s->loop);
 	sd_loop_free(s->loop);
 }
 

@@ -1,4 +1,4 @@
-/* listen.c - listening sockets, among them those inside the process.
+/* real_listen.c - listening sockets, among them those inside the process.
  *
  * When descriptors run out (EMFILE, ENFILE) a listener stops waiting for connections: a level-triggered event that
  * cannot be served would spin. It tries again when a descriptor of its loop was closed, or after 100 ms. The
@@ -20,18 +20,22 @@
 #define ACCEPT_BATCH   32
 #define STARVED_TRY_NS 100000000
 
-struct sd_listener {
-	struct sd_loop *loop;
+struct real_listener {
+	struct sd_listener listener;
 	int fd; /* -1: in-process */
 	struct event *ev;
-	struct sd_listener_events events;
 	bool paused, starved;
 	struct sd_timer retry;
 	struct sd_link link; /* in loop->starved, or in world->inproc */
 	char name[108];      /* in-process name, or the UNIX path to remove */
 };
 
-static void set_waiting(struct sd_listener *s)
+static struct real_listener *listener_of(struct sd_listener *s)
+{
+	return sd_container(s, struct real_listener, listener);
+}
+
+static void set_waiting(struct real_listener *s)
 {
 	if (s->fd < 0)
 		return;
@@ -41,50 +45,51 @@ static void set_waiting(struct sd_listener *s)
 		event_add(s->ev, NULL);
 }
 
-static void starve(struct sd_listener *s, bool starved)
+static void starve(struct real_listener *s, bool starved)
 {
 	if (s->starved == starved)
 		return;
 	s->starved = starved;
 	if (starved) {
-		sd_list_add(&s->loop->starved, &s->link);
-		sd_loop_timer_set(s->loop, &s->retry, sd_loop_now_ns(s->loop) + STARVED_TRY_NS);
+		sd_list_add(&real_loop(s->listener.loop)->starved, &s->link);
+		sd_loop_timer_set(s->listener.loop, &s->retry, sd_loop_now_ns(s->listener.loop) + STARVED_TRY_NS);
 	} else {
 		sd_list_del(&s->link);
-		sd_loop_timer_cancel(s->loop, &s->retry);
+		sd_loop_timer_cancel(s->listener.loop, &s->retry);
 	}
 	set_waiting(s);
-	if (s->events.starved)
-		s->events.starved(s->events.arg, starved);
+	if (s->listener.events.starved)
+		s->listener.events.starved(s->listener.events.arg, starved);
 }
 
 static void on_retry(struct sd_timer *t)
 {
-	starve(sd_container(t, struct sd_listener, retry), false);
+	starve(sd_container(t, struct real_listener, retry), false);
 }
 
 void real_fd_freed(struct sd_loop *l)
 {
-	while (!sd_list_empty(&l->starved))
-		starve(sd_container(l->starved.next, struct sd_listener, link), false);
+	struct sd_link *starved = &real_loop(l)->starved;
+	while (!sd_list_empty(starved))
+		starve(sd_container(starved->next, struct real_listener, link), false);
 }
 
-static void accepted(struct sd_listener *s, int fd, const struct sd_addr *from)
+static void accepted(struct real_listener *s, int fd, const struct sd_addr *from)
 {
-	struct sd_io *io = real_io_new(s->loop, fd);
+	struct sd_io *io = real_io_new(s->listener.loop, fd);
 	if (!io) {
 		close(fd);
 		return;
 	}
 	io->peer = sd_addr_peer(from);
-	s->events.accepted(s->events.arg, io);
+	s->listener.events.accepted(s->listener.events.arg, io);
 }
 
 static void on_accept(evutil_socket_t lfd, short what, void *arg)
 {
 	(void)what;
-	struct sd_listener *s = arg;
-	struct sd_loop *l = s->loop;
+	struct real_listener *s = arg;
+	struct sd_loop *l = s->listener.loop;
 	struct sockaddr_storage ss;
 	struct sd_addr from;
 	int one = 1;
@@ -154,82 +159,19 @@ static enum sd_err open_listener(struct sd_addr *addr, bool shared, int *out, st
 	return SD_OK;
 }
 
-enum sd_err sd_loop_listen(struct sd_loop *l, struct sd_addr *addr, bool shared,
-			   const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e)
-{
-	char text[SD_ADDR_TEXT];
-	struct sd_listener *s = calloc(1, sizeof(*s));
-	if (!s)
-		return sd_fail(e, SD_ENOMEM, "cannot listen on %s: out of memory", sd_addr_format(addr, text));
-	s->loop = l;
-	s->fd = -1;
-	s->events = *events;
-	s->retry.fn = on_retry;
-	sd_list_init(&s->link);
-	enum sd_err err;
-	if (addr->kind == SD_ADDR_INPROC) {
-		err = real_inproc_listen(l, addr->name, s, e);
-	} else {
-		err = open_listener(addr, shared, &s->fd, e);
-		if (!err && !(s->ev = event_new(l->base, s->fd, EV_READ | EV_PERSIST, on_accept, s)))
-			err = sd_fail(e, SD_ENOMEM, "cannot listen: out of memory");
-		if (!err)
-			event_add(s->ev, NULL);
-	}
-	if (addr->kind == SD_ADDR_UNIX || addr->kind == SD_ADDR_INPROC)
-		memcpy(s->name, addr->name, sizeof(s->name));
-	if (err) {
-		s->name[0] = '\0';
-		sd_listener_close(s);
-		return err;
-	}
-	*out = s;
-	return SD_OK;
-}
-
-void sd_listener_pause(struct sd_listener *s, bool paused)
-{
-	if (s->paused == paused)
-		return;
-	pthread_mutex_lock(&s->loop->world->lock); /* others look at it when they connect inside the process */
-	s->paused = paused;
-	pthread_mutex_unlock(&s->loop->world->lock);
-	set_waiting(s);
-}
-
-void sd_listener_close(struct sd_listener *s)
-{
-	if (!s)
-		return;
-	if (s->fd < 0)
-		real_inproc_close(s->loop->world, s);
-	else if (s->starved)
-		sd_list_del(&s->link);
-	sd_loop_timer_cancel(s->loop, &s->retry);
-	if (s->ev)
-		event_free(s->ev);
-	if (s->fd >= 0) {
-		close(s->fd);
-		if (s->name[0])
-			unlink(s->name);
-	}
-	free(s);
-}
-
 /* ---- inside the process ---- */
 
-enum sd_err real_inproc_listen(struct sd_loop *l, const char *name, struct sd_listener *s, struct sd_error *e)
+static void inproc_add(struct real_listener *s)
 {
-	(void)e;
-	memcpy(s->name, name, sizeof(s->name));
-	pthread_mutex_lock(&l->world->lock);
-	sd_list_add(&l->world->inproc, &s->link);
-	pthread_mutex_unlock(&l->world->lock);
-	return SD_OK;
+	struct real_world *w = real_world(s->listener.loop->world);
+	pthread_mutex_lock(&w->lock);
+	sd_list_add(&w->inproc, &s->link);
+	pthread_mutex_unlock(&w->lock);
 }
 
-void real_inproc_close(struct sd_world *w, struct sd_listener *s)
+static void inproc_remove(struct real_listener *s)
 {
+	struct real_world *w = real_world(s->listener.loop->world);
 	pthread_mutex_lock(&w->lock);
 	sd_list_del(&s->link);
 	pthread_mutex_unlock(&w->lock);
@@ -244,11 +186,11 @@ struct handover {
 	char name[108];
 };
 
-static struct sd_listener *inproc_find(struct sd_world *w, const char *name, const struct sd_loop *only)
+static struct real_listener *inproc_find(struct real_world *w, const char *name, const struct sd_loop *only)
 {
 	for (struct sd_link *k = w->inproc.next; k != &w->inproc; k = k->next) {
-		struct sd_listener *s = sd_container(k, struct sd_listener, link);
-		if (strcmp(s->name, name) == 0 && !s->paused && (!only || s->loop == only))
+		struct real_listener *s = sd_container(k, struct real_listener, link);
+		if (strcmp(s->name, name) == 0 && !s->paused && (!only || s->listener.loop == only))
 			return s;
 	}
 	return NULL;
@@ -258,9 +200,10 @@ static void on_handover(struct sd_task *t)
 {
 	struct handover *h = sd_container(t, struct handover, task);
 	static const struct sd_addr from = {.kind = SD_ADDR_INPROC};
-	pthread_mutex_lock(&h->loop->world->lock);
-	struct sd_listener *s = inproc_find(h->loop->world, h->name, h->loop);
-	pthread_mutex_unlock(&h->loop->world->lock);
+	struct real_world *w = real_world(h->loop->world);
+	pthread_mutex_lock(&w->lock);
+	struct real_listener *s = inproc_find(w, h->name, h->loop);
+	pthread_mutex_unlock(&w->lock);
 	/* Only this thread closes its listeners, so s stays. */
 	if (s)
 		accepted(s, h->fd, &from);
@@ -271,7 +214,7 @@ static void on_handover(struct sd_task *t)
 
 enum sd_err real_inproc_connect(struct sd_loop *l, const char *name, int *fd, struct sd_error *e)
 {
-	struct sd_world *w = l->world;
+	struct real_world *w = real_world(l->world);
 	struct handover *h = calloc(1, sizeof(*h));
 	int pair[2];
 	if (!h || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -283,13 +226,13 @@ enum sd_err real_inproc_connect(struct sd_loop *l, const char *name, int *fd, st
 	h->fd = pair[1];
 	snprintf(h->name, sizeof(h->name), "%s", name);
 	pthread_mutex_lock(&w->lock);
-	struct sd_listener *s = inproc_find(w, name, NULL);
+	struct real_listener *s = inproc_find(w, name, NULL);
 	if (s) {
 		/* to the back of the ring: the next connection is another worker's */
 		sd_list_del(&s->link);
 		sd_list_add(&w->inproc, &s->link);
-		h->loop = s->loop;
-		sd_loop_post(s->loop, &h->task);
+		h->loop = s->listener.loop;
+		sd_loop_post(s->listener.loop, &h->task);
 	}
 	pthread_mutex_unlock(&w->lock);
 	if (!s) {
@@ -299,5 +242,77 @@ enum sd_err real_inproc_connect(struct sd_loop *l, const char *name, int *fd, st
 		return sd_fail(e, SD_EREFUSED, "cannot connect to inproc:%s: nobody listens", name);
 	}
 	*fd = pair[0];
+	return SD_OK;
+}
+
+/* ---- the listener ---- */
+
+static void listener_pause(struct sd_listener *listener, bool paused)
+{
+	struct real_listener *s = listener_of(listener);
+	struct real_world *w = real_world(listener->loop->world);
+	if (s->paused == paused)
+		return;
+	pthread_mutex_lock(&w->lock); /* others look at it when they connect inside the process */
+	s->paused = paused;
+	pthread_mutex_unlock(&w->lock);
+	set_waiting(s);
+}
+
+static void listener_close(struct sd_listener *listener)
+{
+	struct real_listener *s = listener_of(listener);
+	if (s->fd < 0)
+		inproc_remove(s);
+	else if (s->starved)
+		sd_list_del(&s->link);
+	sd_loop_timer_cancel(listener->loop, &s->retry);
+	if (s->ev)
+		event_free(s->ev);
+	if (s->fd >= 0) {
+		close(s->fd);
+		if (s->name[0])
+			unlink(s->name);
+	}
+	free(s);
+}
+
+static const struct sd_listener_ops listener_ops = {.pause = listener_pause, .close = listener_close};
+
+static enum sd_err wait_on_socket(struct real_listener *s, struct sd_addr *addr, bool shared, struct sd_error *e)
+{
+	enum sd_err err = open_listener(addr, shared, &s->fd, e);
+	if (err)
+		return err;
+	s->ev = event_new(real_loop(s->listener.loop)->base, s->fd, EV_READ | EV_PERSIST, on_accept, s);
+	if (!s->ev)
+		return sd_fail(e, SD_ENOMEM, "cannot listen: out of memory");
+	event_add(s->ev, NULL);
+	return SD_OK;
+}
+
+enum sd_err real_listen(struct sd_loop *l, struct sd_addr *addr, bool shared,
+			const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e)
+{
+	char text[SD_ADDR_TEXT];
+	enum sd_err err = SD_OK;
+	struct real_listener *s = calloc(1, sizeof(*s));
+	if (!s)
+		return sd_fail(e, SD_ENOMEM, "cannot listen on %s: out of memory", sd_addr_format(addr, text));
+	s->listener = (struct sd_listener){&listener_ops, l, *events};
+	s->fd = -1;
+	s->retry.fn = on_retry;
+	sd_list_init(&s->link);
+	if (addr->kind == SD_ADDR_INPROC)
+		inproc_add(s);
+	else
+		err = wait_on_socket(s, addr, shared, e);
+	if (err) {
+		listener_close(&s->listener);
+		return err;
+	}
+	if (addr->kind == SD_ADDR_UNIX || addr->kind == SD_ADDR_INPROC)
+		memcpy(s->name, addr->name, sizeof(s->name));
+	*out = &s->listener;
 	return SD_OK;
 }

@@ -1,4 +1,4 @@
-/* helpers.c - threads for what blocks, and the name look-ups that use them. */
+/* real_helpers.c - threads for what blocks, and the name look-ups that use them. */
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,32 +6,37 @@
 
 #include "real.h"
 
-struct sd_helpers {
-	struct sd_world *world;
+struct real_helpers {
+	struct sd_helpers helpers;
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct sd_work *first, **tail;
 	struct sd_work *running;
 	unsigned waiting, idle, n, max; /* works, threads without one, threads */
 	bool stopping;
-	struct sd_thread **threads;
+	struct real_thread **threads;
 };
 
-struct sd_helpers *sd_helpers_new(struct sd_world *w, unsigned max_threads)
+static struct real_helpers *helpers_of(struct sd_helpers *h)
 {
-	struct sd_helpers *h = calloc(1, sizeof(*h));
+	return sd_container(h, struct real_helpers, helpers);
+}
+
+struct sd_helpers *real_helpers_new(struct sd_world *w, unsigned max_threads)
+{
+	struct real_helpers *h = calloc(1, sizeof(*h));
 	if (!h)
 		return NULL;
-	h->world = w;
+	h->helpers.world = w;
 	h->max = max_threads;
 	h->tail = &h->first;
 	h->threads = calloc(max_threads, sizeof(*h->threads));
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->more, NULL);
-	return h;
+	return &h->helpers;
 }
 
-static struct sd_work *take(struct sd_helpers *h)
+static struct sd_work *take(struct real_helpers *h)
 {
 	struct sd_work *work = NULL;
 	pthread_mutex_lock(&h->lock);
@@ -59,7 +64,7 @@ static void drop(struct sd_work *work)
 }
 
 /* Back to its loop, unless that is gone. */
-static void hand_back(struct sd_helpers *h, struct sd_work *work)
+static void hand_back(struct real_helpers *h, struct sd_work *work)
 {
 	pthread_mutex_lock(&h->lock);
 	struct sd_work **at = &h->running;
@@ -74,8 +79,9 @@ static void hand_back(struct sd_helpers *h, struct sd_work *work)
 		drop(work);
 }
 
-void real_helpers_forget(struct sd_helpers *h, const struct sd_loop *l)
+void real_helpers_forget(struct sd_helpers *helpers, const struct sd_loop *l)
 {
+	struct real_helpers *h = helpers_of(helpers);
 	pthread_mutex_lock(&h->lock);
 	for (struct sd_work *work = h->running; work; work = work->next)
 		if (work->loop == l)
@@ -103,7 +109,7 @@ static void on_done(struct sd_task *t)
 
 static void helper_main(void *arg)
 {
-	struct sd_helpers *h = arg;
+	struct real_helpers *h = arg;
 	struct sd_work *work;
 	while ((work = take(h))) {
 		work->run(work);
@@ -111,8 +117,9 @@ static void helper_main(void *arg)
 	}
 }
 
-bool sd_helpers_submit(struct sd_helpers *h, struct sd_loop *l, struct sd_work *work)
+bool real_submit(struct sd_helpers *helpers, struct sd_loop *l, struct sd_work *work)
 {
+	struct real_helpers *h = helpers_of(helpers);
 	work->loop = l;
 	work->task = (struct sd_task){.fn = on_done};
 	work->next = NULL;
@@ -122,7 +129,7 @@ bool sd_helpers_submit(struct sd_helpers *h, struct sd_loop *l, struct sd_work *
 	h->waiting++;
 	/* An idle thread may have been woken for an earlier work and not have taken it yet. */
 	if (h->waiting > h->idle && h->n < h->max && h->threads &&
-	    sd_thread_start(h->world, "sdlab-helper", helper_main, h, &h->threads[h->n], NULL) == SD_OK)
+	    real_thread_start("sdlab-helper", helper_main, h, &h->threads[h->n], NULL) == SD_OK)
 		h->n++;
 	pthread_cond_signal(&h->more);
 	bool ok = h->n > 0;
@@ -135,16 +142,15 @@ bool sd_helpers_submit(struct sd_helpers *h, struct sd_loop *l, struct sd_work *
 	return ok;
 }
 
-void sd_helpers_free(struct sd_helpers *h)
+void real_helpers_free(struct sd_helpers *helpers)
 {
-	if (!h)
-		return;
+	struct real_helpers *h = helpers_of(helpers);
 	pthread_mutex_lock(&h->lock);
 	h->stopping = true;
 	pthread_cond_broadcast(&h->more);
 	pthread_mutex_unlock(&h->lock);
 	for (unsigned i = 0; i < h->n; i++)
-		sd_thread_join(h->threads[i]);
+		real_thread_join(h->threads[i]);
 	pthread_cond_destroy(&h->more);
 	pthread_mutex_destroy(&h->lock);
 	free(h->threads);
@@ -188,13 +194,13 @@ static void resolve_dropped(struct sd_work *work)
 		r->dropped(r);
 }
 
-bool sd_resolve_start(struct sd_loop *l, struct sd_resolve *r)
+bool real_resolve(struct sd_loop *l, struct sd_resolve *r)
 {
-	struct sd_world *w = l->world;
+	struct real_world *w = real_world(l->world);
 	r->work = (struct sd_work){.run = resolve_run, .done = resolve_done, .dropped = resolve_dropped};
 	pthread_mutex_lock(&w->lock);
 	if (!w->resolver)
-		w->resolver = sd_helpers_new(w, 2);
+		w->resolver = real_helpers_new(l->world, 2);
 	pthread_mutex_unlock(&w->lock);
-	return w->resolver && sd_helpers_submit(w->resolver, l, &r->work);
+	return w->resolver && real_submit(w->resolver, l, &r->work);
 }

@@ -1,4 +1,4 @@
-/* process.c - child processes with their output read through the loop. */
+/* real_process.c - child processes with their output read through the loop. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -120,10 +120,10 @@ static bool watch(struct sd_process *p)
 	if (p->pidfd < 0)
 		return false;
 	fcntl(p->pidfd, F_SETFD, FD_CLOEXEC);
-	p->exit_ev = event_new(p->loop->base, p->pidfd, EV_READ | EV_PERSIST, on_exit_event, p);
+	p->exit_ev = event_new(real_loop(p->loop)->base, p->pidfd, EV_READ | EV_PERSIST, on_exit_event, p);
 	for (int i = 0; i < 2; i++) {
 		fcntl(p->out_fd[i], F_SETFL, O_NONBLOCK);
-		p->out_ev[i] = event_new(p->loop->base, p->out_fd[i], EV_READ | EV_PERSIST, on_output, p);
+		p->out_ev[i] = event_new(real_loop(p->loop)->base, p->out_fd[i], EV_READ | EV_PERSIST, on_output, p);
 		if (!p->out_ev[i])
 			return false;
 		event_add(p->out_ev[i], NULL);

@@ -1,4 +1,4 @@
-/* io.c - sockets of the real world as struct sd_io. */
+/* real_io.c - sockets of the kernel's as struct sd_io. */
 #include <errno.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
@@ -54,7 +54,7 @@ static ssize_t io_writev(struct sd_io *io, const struct iovec *iov, int n)
 static void want_write(struct real_io *r, bool on)
 {
 	if (!r->write_ev && on)
-		r->write_ev = event_new(r->io.loop->base, r->fd, EV_WRITE | EV_PERSIST, on_event, r);
+		r->write_ev = event_new(real_loop(r->io.loop)->base, r->fd, EV_WRITE | EV_PERSIST, on_event, r);
 	if (!r->write_ev)
 		return; /* out of memory: the deadline of the stream ends it */
 	if (on)
@@ -125,7 +125,7 @@ struct sd_io *real_io_new(struct sd_loop *l, int fd)
 	r->io.ops = &real_io_ops;
 	r->io.loop = l;
 	r->fd = fd;
-	event_assign(&r->read_ev, l->base, fd, EV_READ | EV_PERSIST, on_event, r);
+	event_assign(&r->read_ev, real_loop(l)->base, fd, EV_READ | EV_PERSIST, on_event, r);
 	return &r->io;
 }
 
@@ -196,7 +196,7 @@ static enum sd_err open_and_connect(const struct sd_addr *addr, int *out, struct
 	return SD_OK;
 }
 
-enum sd_err sd_loop_connect(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e)
+enum sd_err real_connect(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e)
 {
 	int fd = -1;
 	enum sd_err err = addr->kind == SD_ADDR_INPROC ? real_inproc_connect(l, addr->name, &fd, e)

@@ -1,0 +1,143 @@
+/* real_file.c - files of the kernel's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "real.h"
+
+struct real_file {
+	struct sd_file file;
+	int fd;
+};
+
+static int fd_of(struct sd_file *f)
+{
+	return sd_container(f, struct real_file, file)->fd;
+}
+
+static void file_close(struct sd_file *f)
+{
+	close(fd_of(f));
+	free(sd_container(f, struct real_file, file));
+}
+
+static ssize_t file_read(struct sd_file *f, void *buf, size_t n, uint64_t off)
+{
+	ssize_t got = pread(fd_of(f), buf, n, (off_t)off);
+	return got < 0 ? -errno : got;
+}
+
+static ssize_t file_write(struct sd_file *f, const struct iovec *iov, int niov, uint64_t off)
+{
+	ssize_t put = pwritev(fd_of(f), iov, niov, (off_t)off);
+	return put < 0 ? -errno : put;
+}
+
+static int file_sync(struct sd_file *f)
+{
+	return fdatasync(fd_of(f)) < 0 ? errno : 0;
+}
+
+static int file_size(struct sd_file *f, uint64_t *size)
+{
+	struct stat st;
+	if (fstat(fd_of(f), &st) < 0)
+		return errno;
+	*size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int file_truncate(struct sd_file *f, uint64_t size)
+{
+	return ftruncate(fd_of(f), (off_t)size) < 0 ? errno : 0;
+}
+
+static int file_allocate(struct sd_file *f, uint64_t size)
+{
+	if (fallocate(fd_of(f), 0, 0, (off_t)size) == 0 || errno == EOPNOTSUPP || errno == ENOSYS)
+		return 0;
+	return errno;
+}
+
+static int file_lock(struct sd_file *f)
+{
+	return flock(fd_of(f), LOCK_EX | LOCK_NB) < 0 ? errno : 0;
+}
+
+static const void *file_map(struct sd_file *f, size_t n, int *err)
+{
+	void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd_of(f), 0);
+	if (p != MAP_FAILED)
+		return p;
+	*err = errno;
+	return NULL;
+}
+
+static const struct sd_file_ops file_ops = {
+    .close = file_close,
+    .read = file_read,
+    .write = file_write,
+    .sync = file_sync,
+    .size = file_size,
+    .truncate = file_truncate,
+    .allocate = file_allocate,
+    .lock = file_lock,
+    .map = file_map,
+};
+
+static int open_flags(unsigned flags)
+{
+	return (flags & SD_FILE_WRITE ? O_RDWR : O_RDONLY) | (flags & SD_FILE_CREATE ? O_CREAT : 0) |
+	       (flags & SD_FILE_NEW ? O_EXCL : 0) | (flags & SD_FILE_TRUNCATE ? O_TRUNC : 0) | O_CLOEXEC;
+}
+
+int real_open(struct sd_world *w, const char *name, unsigned flags, struct sd_file **out)
+{
+	(void)w;
+	struct real_file *f = calloc(1, sizeof(*f));
+	if (!f)
+		return ENOMEM;
+	f->file.ops = &file_ops;
+	f->fd = open(name, open_flags(flags), 0600);
+	if (f->fd < 0) {
+		int err = errno;
+		free(f);
+		return err;
+	}
+	*out = &f->file;
+	return 0;
+}
+
+int real_unlink(struct sd_world *w, const char *name)
+{
+	(void)w;
+	return unlink(name) < 0 ? errno : 0;
+}
+
+int real_rename(struct sd_world *w, const char *from, const char *to)
+{
+	(void)w;
+	return rename(from, to) < 0 ? errno : 0;
+}
+
+int real_sync_dir(struct sd_world *w, const char *dir)
+{
+	(void)w;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	int err = fsync(fd) < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
+void real_unmap(struct sd_world *w, const void *p, size_t n)
+{
+	(void)w;
+	munmap((void *)(uintptr_t)p, n);
+}

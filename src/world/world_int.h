@@ -1,0 +1,121 @@
+/* world_int.h - the seam between the one interface and its two makers. Private to src/world.
+ *
+ *	world.h, loop.h, file.h     what the rest of the program sees
+ *	world.c, loop.c, file.c     what both worlds share, and the calls through the tables below
+ *	real_*.c                    the kernel's world, on libevent
+ *	sim*.c                      the simulated one
+ *
+ * Each maker puts the struct of the seam first in a struct of its own.
+ */
+#ifndef SD_WORLD_WORLD_INT_H
+#define SD_WORLD_WORLD_INT_H
+
+#include "file.h"
+#include "loop.h"
+
+struct sd_world_ops {
+	void (*free)(struct sd_world *w);
+	int64_t (*mono_ns)(struct sd_world *w);
+	int64_t (*wall_ns)(struct sd_world *w);
+	int64_t (*thread_cpu_ns)(struct sd_world *w);
+	void (*random)(struct sd_world *w, void *out, size_t n);
+	void (*sleep_ns)(struct sd_world *w, int64_t ns);
+	bool (*print)(struct sd_world *w, int fd, const char *text, size_t n);
+	struct sd_loop *(*loop_new)(struct sd_world *w, struct sd_error *e);
+	struct sd_helpers *(*helpers_new)(struct sd_world *w, unsigned max_threads);
+	void (*helpers_free)(struct sd_helpers *h);
+	bool (*submit)(struct sd_helpers *h, struct sd_loop *l, struct sd_work *work);
+	bool (*resolve)(struct sd_loop *l, struct sd_resolve *r);
+	size_t (*raise_files)(struct sd_world *w);
+	enum sd_err (*drop_to_user)(struct sd_world *w, const char *user, struct sd_error *e);
+	/* files */
+	enum sd_err (*read_file)(struct sd_world *w, const char *name, size_t max, char **out, size_t *len,
+				 struct sd_error *e);
+	enum sd_err (*mkdir)(struct sd_world *w, const char *name, unsigned mode, struct sd_error *e);
+	char **(*list_dir)(struct sd_world *w, const char *name);
+	int (*open)(struct sd_world *w, const char *name, unsigned flags, struct sd_file **out); /* 0 or errno, as below */
+	int (*unlink)(struct sd_world *w, const char *name);
+	int (*rename)(struct sd_world *w, const char *from, const char *to);
+	int (*sync_dir)(struct sd_world *w, const char *dir);
+	void (*unmap)(struct sd_world *w, const void *p, size_t n);
+};
+
+struct sd_world {
+	const struct sd_world_ops *ops;
+	bool real;
+};
+
+struct sd_file_ops {
+	void (*close)(struct sd_file *f);
+	ssize_t (*read)(struct sd_file *f, void *buf, size_t n, uint64_t off); /* bytes or -errno */
+	ssize_t (*write)(struct sd_file *f, const struct iovec *iov, int niov, uint64_t off);
+	int (*sync)(struct sd_file *f);
+	int (*size)(struct sd_file *f, uint64_t *size);
+	int (*truncate)(struct sd_file *f, uint64_t size);
+	int (*allocate)(struct sd_file *f, uint64_t size);
+	int (*lock)(struct sd_file *f);
+	const void *(*map)(struct sd_file *f, size_t n, int *err);
+};
+
+struct sd_file {
+	const struct sd_file_ops *ops;
+	char *name;
+};
+
+struct sd_loop_ops {
+	void (*free)(struct sd_loop *l);
+	void (*run)(struct sd_loop *l);
+	void (*stop)(struct sd_loop *l);
+	enum sd_err (*start)(struct sd_loop *l, const char *name, struct sd_error *e);
+	void (*join)(struct sd_loop *l);
+	bool (*is_mine)(struct sd_loop *l);
+	void (*run_posted)(struct sd_loop *l);
+	void (*post)(struct sd_loop *l, struct sd_task *t);
+	/* The earliest timer may have moved. */
+	void (*arm)(struct sd_loop *l);
+	enum sd_err (*connect)(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e);
+	enum sd_err (*listen)(struct sd_loop *l, struct sd_addr *addr, bool shared,
+			      const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e);
+};
+
+struct sd_loop {
+	const struct sd_loop_ops *ops;
+	struct sd_world *world;
+	int64_t now_ns;
+	bool now_valid; /* now_ns is of the callback that runs */
+	struct sd_timers timers;
+	int64_t round_ns; /* while timers run: those due by then; else INT64_MIN */
+	struct sd_task *deferred, **deferred_tail;
+	char *scratch;
+	char *free_blocks; /* linked through their first bytes */
+	unsigned nfree_blocks;
+};
+
+struct sd_listener_ops {
+	void (*pause)(struct sd_listener *s, bool paused);
+	void (*close)(struct sd_listener *s);
+};
+
+struct sd_listener {
+	const struct sd_listener_ops *ops;
+	struct sd_loop *loop;
+	struct sd_listener_events events;
+};
+
+struct sd_helpers {
+	struct sd_world *world;
+};
+
+/* False: out of memory; loop_end all the same. */
+bool loop_init(struct sd_loop *l, struct sd_world *w, const struct sd_loop_ops *ops);
+void loop_end(struct sd_loop *l);
+/* Every callback from outside begins and ends with these. */
+static inline void loop_enter(struct sd_loop *l)
+{
+	l->now_valid = false;
+}
+void loop_leave(struct sd_loop *l);
+/* Runs what is due now; a timer that one of these sets for now runs in the next round, so sockets get their turn. */
+void loop_run_timers(struct sd_loop *l);
+
+#endif
