@@ -49,6 +49,7 @@ APPLET_SRC := $(sort $(wildcard applets/*/*.c))
 MAIN_SRC   := src/main.c
 UNIT_SRC   := $(sort $(wildcard test/unit/test_*.c))
 SIM_SRC    := $(sort $(wildcard test/sim/sim_*.c))
+SIM_HELP   := $(filter-out $(SIM_SRC),$(wildcard test/sim/*.c))
 FUZZ_SRC   := $(sort $(wildcard test/fuzz/fuzz_*.c))
 obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    := $(call obj,$(LIB_SRC))
@@ -149,6 +150,7 @@ compile_commands.json: $(BIN)
 	@{ printf '[\n'; cat $$(find $(BUILD)/obj -name '*.o.json') | sed '$$s/,$$//'; printf ']\n'; } > $@
 
 CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lm -lrt -lpthread)
+$(filter $(BUILD)/sim/%,$(TEST_BIN)): $(call obj,$(SIM_HELP))
 $(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(APP_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

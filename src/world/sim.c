@@ -58,7 +58,8 @@ void sim_mix(struct sd_sim *s, const void *p, size_t n)
 		h = mix(h, word);
 	}
 	word = 0;
-	memcpy(&word, c, n);
+	if (n)
+		memcpy(&word, c, n);
 	s->digest = mix(h, word);
 }
 
@@ -121,6 +122,11 @@ int64_t sd_sim_now_ns(const struct sd_sim *s)
 uint64_t sd_sim_steps(const struct sd_sim *s)
 {
 	return s->steps;
+}
+
+int64_t sd_sim_next_ns(const struct sd_sim *s)
+{
+	return sd_timers_next(&s->agenda);
 }
 
 bool sd_sim_step(struct sd_sim *s)

@@ -47,6 +47,8 @@ void sd_sim_free(struct sd_sim *s);
 int64_t sd_sim_now_ns(const struct sd_sim *s);
 /* Takes the next event; false when there is none and never will be. */
 bool sd_sim_step(struct sd_sim *s);
+/* When the next event is; INT64_MAX when there is none. */
+int64_t sd_sim_next_ns(const struct sd_sim *s);
 /* Steps to this time, and moves the clock there. */
 void sd_sim_run_to(struct sd_sim *s, int64_t at_ns);
 uint64_t sd_sim_steps(const struct sd_sim *s);

@@ -219,9 +219,7 @@ static void send_reset(struct sim_conn *c, unsigned side)
 
 static bool keep_bytes(struct sim_io *x, const char *p, size_t n)
 {
-	if (x->in_off && x->in_n == 0)
-		x->in_off = 0;
-	if (x->in_off + x->in_n + n > x->in_cap) {
+	if (x->in_off && x->in_off + x->in_n + n > x->in_cap) {
 		memmove(x->in, x->in + x->in_off, x->in_n);
 		x->in_off = 0;
 	}
