@@ -125,7 +125,7 @@ static void client_started(struct member *m)
 	struct client *cl = m->user;
 	struct sd_addr lb = {.kind = SD_ADDR_INET, .port = 8080, .ip = {10, 0, 0, LB + 1}};
 	struct sd_http_pool_conf conf = sd_http_pool_defaults;
-	conf.answer_timeout_ns = 60 * SECOND;
+	conf.answer_timeout_ns = 25 * SECOND; /* a balancer without power says nothing */
 	cl->loop = m->control;
 	cl->timer.fn = on_timer;
 	sd_list_init(&cl->open);
