@@ -21,7 +21,7 @@
 	     .choices = "constant|poisson"},                                                                 \
 	    {"method", SD_OPT_STRING, NULL, "GET, or POST with a body", .letter = 'm', .meta = "METHOD"},    \
 	    {"header", SD_OPT_LIST, NULL, "a header line, such as \"Accept: text/html\"", .letter = 'H',     \
-	     .meta = "LINE"},                                                                                \
+	     .meta = "LINE", .whole = true},                                                                 \
 	    {"body", SD_OPT_STRING, NULL, "what to send, or @FILE; {{seq}} and {{rand}} become ten digits",  \
 	     .letter = 'b'},                                                                                 \
 	    {"requests-file", SD_OPT_FILE, NULL, "lines of WEIGHT METHOD /PATH [BODY], picked at random"},   \

@@ -116,6 +116,7 @@ static void conn_failed(struct load_conn *c, enum load_error why)
 	c->in_body = false;
 	if (s) {
 		s->owner = NULL;
+		w->result->bytes_out += s->bytes_out;
 		sd_stream_abort(s);
 	}
 	if (c->count == 0 && !connected)
@@ -169,6 +170,7 @@ static void conn_close(struct load_conn *c)
 	c->stream = NULL;
 	c->seen = 0;
 	s->owner = NULL;
+	w->result->bytes_out += s->bytes_out;
 	sd_stream_close(s);
 	/* requests sent ahead on it get no answer */
 	if (c->count > 0) {

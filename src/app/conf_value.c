@@ -230,7 +230,7 @@ static enum sd_err add_items(struct sd_conf_maker *m, struct sd_conf_value *v, c
 
 	for (const char *p = text; err == SD_OK && *text;) {
 		p += strspn(p, " \t");
-		size_t n = strcspn(p, ","), trimmed = n;
+		size_t n = strcspn(p, v->opt->whole ? "" : ","), trimmed = n;
 		while (trimmed > 0 && (p[trimmed - 1] == ' ' || p[trimmed - 1] == '\t'))
 			trimmed--;
 		const char *item = sd_conf_text(m->mem, p, trimmed);

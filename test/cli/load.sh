@@ -16,6 +16,11 @@ assert_match "$out" '--rate' 'summary of a closed loop'
 out=$("$SDLAB" load "$url/" -r 1000/s -d 200ms -c 5) || fail "load -r: exit status $?"
 assert_match "$out" '200' 'summary of an open loop'
 
+# A header line is one, commas and all; bytes sent on connections that ended are counted too.
+"$SDLAB" load "$url/" -n 20 -c 2 --no-keep-alive -H 'Accept: text/html, */*' --json header.json >/dev/null ||
+  fail "load -H with a comma: exit status $?"
+[ "$(sed -n 's/.*"bytes_out":[[:space:]]*\([0-9]*\).*/\1/p' header.json)" -gt 1000 ] || fail 'bytes of closed connections are not counted'
+
 # The server counts the same.
 "$SDLAB" load "$url/" -n 300 -c 3 -t 2 --json result.json >/dev/null || fail "load --json: exit status $?"
 assert_match "$(cat result.json)" '"answers":[[:space:]]*300' 'JSON'
