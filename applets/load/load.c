@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "load.h"
+#include "load_as.h"
 #include "load_compare.h"
 #include "load_curve.h"
 
@@ -33,7 +34,7 @@
 	    {"seed", SD_OPT_INT, "0", "of chance; 0 takes it from the system", .max = INT64_MAX},            \
 	    {"quiet", SD_OPT_BOOL, "false", "no progress line", .letter = 'q'}
 
-static const struct sd_option run_options[] = {
+const struct sd_option load_run_options[] = {
     OPTIONS_OF_A_RUN,
     {"json", SD_OPT_STRING, NULL, "write the result as JSON; - for standard output", .meta = "FILE"},
     {"csv", SD_OPT_STRING, NULL, "write it as CSV", .meta = "FILE"},
@@ -215,7 +216,7 @@ static int run_compare(struct sd_verb_call *call)
 }
 
 static const struct sd_verb verbs[] = {
-    {"", "URL", "send requests to URL and report", run_options, 1, 1, run_load},
+    {"", "URL", "send requests to URL and report", load_run_options, 1, 1, run_load},
     {"sweep", "URL", "the same at several numbers of connections: finds the knee", sweep_options, 1, 1, load_sweep},
     {"ramp", "URL", "the same at rising rates: finds where they are no longer met", ramp_options, 1, 1, load_ramp},
     {"compare", "A.json B.json", "do two results differ, and by how much?", NULL, 2, 2, run_compare},
@@ -223,6 +224,13 @@ static const struct sd_verb verbs[] = {
 };
 
 static const struct sd_alias aliases[] = {{"load-test", ""}, {0}};
+
+static const struct sd_manner manners[] = {
+    {"ab", "flags and report of ApacheBench", load_as_ab},
+    {"wrk", "flags and report of wrk, and --rate of wrk2", load_as_wrk},
+    {"hey", "flags and report of hey", load_as_hey},
+    {0},
+};
 
 const struct sd_applet sd_applet_load = {
     .name = "load",
@@ -236,5 +244,6 @@ const struct sd_applet sd_applet_load = {
 		"sdlab load ramp http://127.0.0.1:8080/ --from 100/s --to 20000/s",
     .next = "man sdlab-load",
     .aliases = aliases,
+    .manners = manners,
     .verbs = verbs,
 };

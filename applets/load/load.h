@@ -7,6 +7,8 @@
  *	load_text.c    the summary a person reads
  *	load_export.c  JSON, CSV, HTML, histogram log
  *	load_rules.c   --fail-if
+ *	load_as*.c     the flags and reports of ab, wrk and hey (load_as.h)
+ *	load_detail.c  what only those reports tell
  *
  * Closed loop: each of `conns` connections sends its next request when the last was answered. Open loop (--rate):
  * requests are due at moments fixed beforehand; one leaves when it is due and a connection is free, and its response
@@ -46,6 +48,13 @@ struct load_request {
 	struct load_mark marks[LOAD_MAX_MARKS];
 };
 
+/* Whether failing ends a run before its time. */
+enum load_patience {
+	LOAD_GOES_ON,
+	LOAD_NEEDS_ONE,   /* ends when the first thing to happen to a thread is that nobody listens */
+	LOAD_STOPS_AT_ONE /* ends at the first request that fails */
+};
+
 struct load_plan {
 	char *url;
 	struct sd_addr addr; /* resolved */
@@ -58,6 +67,9 @@ struct load_plan {
 	int64_t duration_ns, warmup_ns, timeout_ns;
 	double rate; /* a second, all threads together; 0: closed loop */
 	uint64_t seed;
+	enum load_patience patience;
+	bool detail;     /* fill load_result.detail */
+	size_t max_rows; /* of it; 0: no rows */
 };
 
 /* ---- what came of it ---- */
@@ -103,7 +115,32 @@ struct load_result {
 	size_t nseconds;
 	int64_t started_wall_ns;
 	bool interrupted;
+	struct load_detail *detail; /* NULL: not asked for */
 	const char *limited; /* why the generator, not the server, was the limit; NULL: it was not */
+};
+
+/* One answer. */
+struct load_row {
+	int64_t offset_ns;  /* since the run began */
+	int64_t total_ns;   /* with the making of the connection, for the first request on it */
+	int64_t connect_ns; /* 0: on a connection that stood already */
+	int64_t wait_ns;    /* from when it was sent, on a connection that stood, to the first byte */
+	int64_t read_ns;    /* from there to the last */
+	uint16_t status;
+};
+
+/* What reports of other tools tell beyond our own. */
+struct load_detail {
+	struct sd_hdr *total, *connect, *processing, *waiting, *reading; /* ns, as in a row; processing: but connect */
+	struct sd_hdr *rates; /* answers a second of one thread, in tenths of a second */
+	char server[80];      /* the Server field of the first answer; "" none */
+	bool any;             /* first_length is known */
+	uint64_t first_length, other_lengths; /* of the first body, and how many answers had another length */
+	uint64_t body_bytes, kept;            /* kept: answers after which the connection stayed */
+	struct load_row *rows;
+	size_t nrows, room, max_rows;
+	int64_t tenth_ns; /* when the one that runs began */
+	int64_t in_tenth;
 };
 
 uint64_t load_total_errors(const struct load_result *r);
@@ -137,6 +174,15 @@ void load_export_csv(FILE *out, const struct load_plan *plan, const struct load_
 void load_export_html(FILE *out, const struct load_plan *plan, const struct load_result *r);
 /* The standard interval log of HdrHistogram (format 1.3), one interval. */
 void load_export_hdr(FILE *out, const struct load_result *r);
+
+/* ---- load_detail.c ---- */
+struct load_detail *load_detail_new(const struct load_plan *p); /* NULL: out of memory */
+void load_detail_free(struct load_detail *d);
+/* One more answer, with the length of its body; `kept` as in load_detail. */
+void load_detail_answer(struct load_detail *d, const struct load_row *row, uint64_t length, bool kept);
+void load_detail_head(struct load_detail *d, const struct sd_http_head *head);
+/* SD_ENOMEM: some rows are lost. */
+enum sd_err load_detail_merge(struct load_detail *to, const struct load_detail *from);
 
 /* The n-th root of x > 0. */
 double load_root(double x, size_t n);

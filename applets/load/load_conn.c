@@ -148,6 +148,26 @@ static enum load_error error_of(enum sd_err why)
 	}
 }
 
+/* The connection counts for its first request: with keep-alive it was made ahead, without it when the request was due. */
+static void note_detail(struct load_conn *c, const struct load_slot *slot, int64_t now)
+{
+	const struct load_worker *w = c->w;
+	bool ahead = c->fresh && c->connected_ns <= slot->sent_ns;
+	int64_t connect = c->fresh ? c->connected_ns - c->connect_ns : 0;
+	int64_t sent = slot->sent_ns > c->connected_ns ? slot->sent_ns : c->connected_ns;
+	struct load_row row = {
+	    .offset_ns = slot->sent_ns - w->start_ns,
+	    .total_ns = now - slot->due_ns + (ahead ? connect : 0),
+	    .connect_ns = connect,
+	    .wait_ns = c->first_byte_ns - sent,
+	    .read_ns = now - c->first_byte_ns,
+	    .status = slot->status,
+	};
+	c->fresh = false;
+	if (!w->done && load_counts(w, slot))
+		load_detail_answer(w->result->detail, &row, c->body, c->keep && w->plan->keep_alive);
+}
+
 /* The answer in front is complete. */
 static void answer_done(struct load_conn *c, int status)
 {
@@ -158,6 +178,8 @@ static void answer_done(struct load_conn *c, int status)
 	c->count--;
 	c->in_body = c->got_first = false;
 	c->idle_since_ns = now;
+	if (w->result->detail)
+		note_detail(c, &slot, now);
 	load_answered(w, &slot, status, now);
 	deadline(c);
 }
@@ -201,6 +223,9 @@ static ssize_t take_head(struct load_conn *c, const char *p, size_t n)
 	if (head->status >= 100 && head->status < 200)
 		return took;
 	c->in_body = true;
+	c->body = 0;
+	if (w->result->detail)
+		load_detail_head(w->result->detail, head);
 	c->framing = (uint8_t)head->framing;
 	c->keep = head->keep_alive && head->framing != SD_HTTP_BODY_CLOSE;
 	c->left = head->framing == SD_HTTP_BODY_LENGTH ? head->content_length : 0;
@@ -216,12 +241,16 @@ static ssize_t take_body(struct load_conn *c, const char *p, size_t n)
 		ssize_t took = sd_http_chunked_decode(&c->chunked, p, n, &data);
 		if (took < 0)
 			conn_failed(c, LOAD_GARBAGE);
+		c->body += took < 0 ? 0 : data.n;
 		return took < 0 ? -1 : took;
 	}
-	if (c->framing == SD_HTTP_BODY_CLOSE)
+	if (c->framing == SD_HTTP_BODY_CLOSE) {
+		c->body += n;
 		return (ssize_t)n;
+	}
 	size_t took = n < c->left ? n : (size_t)c->left;
 	c->left -= took;
+	c->body += took;
 	return (ssize_t)took;
 }
 
@@ -238,6 +267,7 @@ static void note_first_byte(struct load_conn *c)
 	if (c->got_first)
 		return;
 	c->got_first = true;
+	c->first_byte_ns = sd_loop_now_ns(w->loop);
 	if (load_counts(w, current(c)))
 		sd_hdr_record(w->result->first_byte, sd_loop_now_ns(w->loop) - current(c)->sent_ns, 1);
 }
@@ -313,7 +343,8 @@ static void on_connected(struct sd_stream *s)
 	int64_t now = sd_loop_now_ns(w->loop);
 	w->result->connects++;
 	sd_hdr_record(w->result->connect, now - c->connect_ns, 1);
-	c->idle_since_ns = now;
+	c->idle_since_ns = c->connected_ns = now;
+	c->fresh = true;
 	deadline(c);
 	if (w->plan->keep_alive) {
 		set_idle(c, c->count < w->plan->pipeline);

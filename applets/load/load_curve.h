@@ -9,6 +9,8 @@ int load_sweep(struct sd_verb_call *call);
 int load_ramp(struct sd_verb_call *call);
 
 /* ---- load.c ---- */
+/* Of a single run. */
+extern const struct sd_option load_run_options[];
 /* Tells the error as "sdlab load VERB: ..."; the exit status. */
 int load_fail(const struct sd_verb_call *call, const char *verb, const struct sd_error *e);
 /* Runs a plan with the progress line of a terminal. */

@@ -20,12 +20,13 @@ struct load_conn {
 	struct sd_timer retry;
 	struct load_slot *slots;  /* ring of plan->pipeline */
 	uint32_t first, count;
-	int64_t idle_since_ns, connect_ns;
+	int64_t idle_since_ns, connect_ns, connected_ns, first_byte_ns;
+	uint64_t body; /* bytes of it, so far */
 	struct sd_http_chunked chunked;
 	uint64_t left;
 	uint32_t seen;
 	uint8_t framing;
-	bool in_body, got_first, keep, listed;
+	bool in_body, got_first, keep, listed, fresh; /* fresh: no answer came on it yet */
 };
 
 struct load_worker {

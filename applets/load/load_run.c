@@ -168,6 +168,12 @@ void load_answered(struct load_worker *w, const struct load_slot *slot, int stat
 		maybe_done(w);
 }
 
+static bool out_of_patience(const struct load_worker *w, enum load_error why)
+{
+	enum load_patience p = w->plan->patience;
+	return p == LOAD_STOPS_AT_ONE || (p == LOAD_NEEDS_ONE && why == LOAD_REFUSED && w->answers == 0);
+}
+
 void load_failed(struct load_worker *w, const struct load_slot *slot, enum load_error why, int64_t now_ns)
 {
 	bool counts = slot ? load_counts(w, slot) : now_ns >= w->count_from_ns;
@@ -188,6 +194,8 @@ void load_failed(struct load_worker *w, const struct load_slot *slot, enum load_
 		w->begun++;
 		w->ended++;
 	}
+	if (out_of_patience(w, why))
+		worker_done(w);
 	if (w->ending || w->quota)
 		maybe_done(w);
 }
@@ -251,7 +259,9 @@ static struct load_result *result_new(const struct load_plan *p)
 		r->response = sd_hdr_new(1000, LOAD_HIGHEST_NS, 3);
 		r->lag = sd_hdr_new(1000, LOAD_HIGHEST_NS, 3);
 	}
-	if (r->service && r->first_byte && r->connect && (p->rate <= 0 || (r->response && r->lag)))
+	if (p->detail)
+		r->detail = load_detail_new(p);
+	if (r->service && r->first_byte && r->connect && (!p->detail || r->detail) && (p->rate <= 0 || (r->response && r->lag)))
 		return r;
 	load_result_free(r);
 	return NULL;
@@ -266,6 +276,7 @@ void load_result_free(struct load_result *r)
 	sd_hdr_free(r->first_byte);
 	sd_hdr_free(r->connect);
 	sd_hdr_free(r->lag);
+	load_detail_free(r->detail);
 	free(r->seconds);
 	free(r);
 }
@@ -329,6 +340,8 @@ static void add_up(struct load_result *to, const struct load_result *from)
 		sd_hdr_merge(to->response, from->response);
 		sd_hdr_merge(to->lag, from->lag);
 	}
+	if (to->detail && load_detail_merge(to->detail, from->detail))
+		to->detail->max_rows = to->detail->nrows; /* no more of them */
 	to->answers += from->answers;
 	to->connects += from->connects;
 	to->bytes_in += from->bytes_in;

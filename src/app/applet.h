@@ -44,6 +44,15 @@ struct sd_alias {
 			     the verb, in any case (cache-cli GET k) */
 };
 
+/* Another program whose command line and report an applet understands: `sdlab ab ...`, or a link called ab. Such links
+ * are made by a person who wants them, never by an installation: they would stand before the program itself. */
+struct sd_manner {
+	const char *name;    /* NULL ends the table */
+	const char *summary; /* one line, as of an applet */
+	/* args: all that follows the name, options too; conf is NULL. The exit status. */
+	int (*run)(struct sd_verb_call *call);
+};
+
 struct sd_applet {
 	const char *name;
 	const char *summary;     /* one line, lower case, no full stop */
@@ -51,6 +60,7 @@ struct sd_applet {
 	const char *examples;    /* lines for --help: "sdlab lb --config lb.yaml" */
 	const char *next;        /* what to try when it runs, NULL: none */
 	const struct sd_alias *aliases;
+	const struct sd_manner *manners; /* NULL: none */
 	const struct sd_option *options; /* of the service */
 	const struct sd_service *service; /* NULL: no service, only verbs */
 	bool no_common;                   /* the options every service has are not for this one */

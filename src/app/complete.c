@@ -170,6 +170,9 @@ static void offer_names(const struct sd_dispatch *d, const struct want *w, bool 
 		for (const struct sd_alias *alias = (*a)->aliases; alias && alias->name; alias++)
 			offer(w, alias->name);
 	}
+	for (const struct sd_applet *const *a = d->applets; *a; a++)
+		for (const struct sd_manner *m = (*a)->manners; m && m->name; m++)
+			offer(w, m->name);
 	for (const struct sd_builtin *b = sd_builtins; builtins && b->name; b++) {
 		if (!b->hidden)
 			offer(w, b->name);

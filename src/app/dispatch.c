@@ -34,6 +34,8 @@ static void offer_applets(const struct sd_dispatch *d, struct sd_suggest *s)
 		sd_suggest_offer(s, (*a)->name);
 		for (const struct sd_alias *alias = (*a)->aliases; alias && alias->name; alias++)
 			sd_suggest_offer(s, alias->name);
+		for (const struct sd_manner *m = (*a)->manners; m && m->name; m++)
+			sd_suggest_offer(s, m->name);
 	}
 	for (const struct sd_builtin *b = sd_builtins; b->name; b++)
 		if (!b->hidden)
@@ -158,6 +160,19 @@ static int run_alias(struct sd_dispatch *d, const struct sd_applet *applet, cons
 	return verb ? sd_dispatch_verb(d, applet, verb, argc, argv) : unknown_verb(d, applet, alias->verb);
 }
 
+/* Runs the applet as the other program; false: nobody knows it. */
+static bool run_manner(struct sd_dispatch *d, const char *name, int argc, const char *const *argv, int *status)
+{
+	const struct sd_applet *applet;
+	const struct sd_manner *manner = sd_manner_find_in(d->applets, name, &applet);
+
+	if (!manner)
+		return false;
+	struct sd_verb_call call = {d->world, applet, NULL, argv, argc, d->environ, d->out, d->err};
+	*status = manner->run(&call);
+	return true;
+}
+
 /* ---- the program's own words ---- */
 
 static int version(struct sd_dispatch *d, int argc, const char *const *argv)
@@ -208,12 +223,15 @@ static int run_word(struct sd_dispatch *d, int argc, const char *const *argv)
 {
 	const struct sd_alias *alias;
 	const struct sd_builtin *builtin = find_builtin(argv[0]);
+	int status;
 
 	if (builtin)
 		return builtin->run(d, argc - 1, argv + 1);
 	const struct sd_applet *applet = sd_applet_find_in(d->applets, argv[0], &alias);
 	if (applet)
 		return run_alias(d, applet, alias, argc - 1, argv + 1);
+	if (run_manner(d, argv[0], argc - 1, argv + 1, &status))
+		return status;
 	if (argv[0][0] == '-')
 		return unknown_option(d, argv[0]);
 	unknown_applet(d, argv[0]);
@@ -226,9 +244,12 @@ static int run(struct sd_dispatch *d, int argc, const char *const *argv)
 	const char *self = argc > 0 ? (slash ? slash + 1 : argv[0]) : "";
 	const struct sd_alias *alias;
 	const struct sd_applet *applet = sd_applet_find_in(d->applets, self, &alias);
+	int status;
 
 	if (applet)
 		return run_alias(d, applet, alias, argc - 1, argv + 1);
+	if (run_manner(d, self, argc - 1, argv + 1, &status))
+		return status;
 	if (argc > 1)
 		return run_word(d, argc - 1, argv + 1);
 	sd_help_overview(d);

@@ -15,6 +15,9 @@
 /* applet.c */
 const struct sd_applet *sd_applet_find_in(const struct sd_applet *const *applets, const char *name,
 					  const struct sd_alias **alias);
+/* NULL: no applet has it; *applet is which one has (the pointer may be NULL). */
+const struct sd_manner *sd_manner_find_in(const struct sd_applet *const *applets, const char *name,
+					  const struct sd_applet **applet);
 const struct sd_verb *sd_verb_find(const struct sd_applet *applet, const char *name, bool any_case);
 
 /* The options that this service shares with all others; NULL: none. */
@@ -64,5 +67,7 @@ void sd_help_overview(const struct sd_dispatch *d);
 const char *sd_help_meta(const struct sd_option *opt);
 /* list.c: names and summaries in two columns. */
 void sd_list_table(const struct sd_dispatch *d);
+/* The other programs that applets can be, under a heading; nothing when there are none. */
+void sd_list_manners(const struct sd_dispatch *d);
 
 #endif

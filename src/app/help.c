@@ -303,6 +303,21 @@ static void print_paragraphs(const struct sd_dispatch *d, const char *text)
 	}
 }
 
+static void print_manners(const struct sd_dispatch *d, const struct sd_applet *applet)
+{
+	if (!applet->manners || !applet->manners->name)
+		return;
+	heading(d, "As another program");
+	for (const struct sd_manner *m = applet->manners; m->name; m++)
+		fprintf(d->out, "  sdlab %-4s ...        %s\n", m->name, m->summary);
+	fputc('\n', d->out);
+	char *text = format("The same under a link called %s, which is never made for you, as it stands before the "
+			    "program itself: ln -s \"$(command -v sdlab)\" ~/bin/%s",
+			    applet->manners->name, applet->manners->name);
+	print_paragraphs(d, text);
+	free(text);
+}
+
 static void print_section(const struct sd_dispatch *d, const char *title, const struct rows *rows,
 			  size_t width)
 {
@@ -388,8 +403,10 @@ void sd_help_applet(const struct sd_dispatch *d, const struct sd_applet *applet,
 		heading(d, "Examples");
 		print_lines(d->out, applet->examples);
 	}
-	if (whole)
+	if (whole) {
 		print_aliases(d, applet);
+		print_manners(d, applet);
+	}
 }
 
 void sd_help_overview(const struct sd_dispatch *d)
@@ -419,7 +436,7 @@ int sd_dispatch_help(struct sd_dispatch *d, int argc, const char *const *argv)
 		sd_help_overview(d);
 		return 0;
 	}
-	if (!(applet = sd_dispatch_find(d, argv[0])))
+	if (!sd_manner_find_in(d->applets, argv[0], &applet) && !(applet = sd_dispatch_find(d, argv[0])))
 		return SD_EXIT_UNKNOWN;
 	sd_applet_find_in(d->applets, argv[0], &alias);
 	const char *name = argc > 1                                                ? argv[1]

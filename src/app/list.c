@@ -18,6 +18,18 @@ void sd_list_table(const struct sd_dispatch *d)
 		fprintf(d->out, "  %-*s  %s\n", (int)width, (*a)->name, (*a)->summary);
 }
 
+void sd_list_manners(const struct sd_dispatch *d)
+{
+	const char *before = "\nAs another program, by sdlab NAME ... or a link that you make yourself:\n";
+
+	for (const struct sd_applet *const *a = d->applets; *a; a++) {
+		for (const struct sd_manner *m = (*a)->manners; m && m->name; m++) {
+			fprintf(d->out, "%s  %-4s  %s: %s\n", before, m->name, (*a)->name, m->summary);
+			before = "";
+		}
+	}
+}
+
 static void list_names(const struct sd_dispatch *d)
 {
 	for (const struct sd_applet *const *a = d->applets; *a; a++) {
@@ -53,6 +65,16 @@ static bool add_aliases(cJSON *map, const struct sd_applet *applet)
 	return good;
 }
 
+static bool add_manners(cJSON *map, const struct sd_applet *applet)
+{
+	cJSON *list = cJSON_AddArrayToObject(map, "manners");
+	bool good = list;
+
+	for (const struct sd_manner *m = applet->manners; good && m && m->name; m++)
+		good = cJSON_AddItemToArray(list, cJSON_CreateString(m->name));
+	return good;
+}
+
 static bool add_applet(cJSON *list, const struct sd_applet *applet)
 {
 	cJSON *map = cJSON_CreateObject();
@@ -60,7 +82,7 @@ static bool add_applet(cJSON *list, const struct sd_applet *applet)
 	return cJSON_AddItemToArray(list, map) && cJSON_AddStringToObject(map, "name", applet->name) &&
 	       cJSON_AddStringToObject(map, "summary", applet->summary) &&
 	       cJSON_AddBoolToObject(map, "service", applet->service != NULL) && add_aliases(map, applet) &&
-	       add_verbs(map, applet);
+	       add_manners(map, applet) && add_verbs(map, applet);
 }
 
 static int list_json(const struct sd_dispatch *d)
@@ -81,15 +103,17 @@ static int list_json(const struct sd_dispatch *d)
 
 int sd_dispatch_list(struct sd_dispatch *d, int argc, const char *const *argv)
 {
-	if (argc == 0)
+	if (argc == 0) {
 		sd_list_table(d);
-	else if (argc == 1 && strcmp(argv[0], "--names") == 0)
+		sd_list_manners(d);
+	} else if (argc == 1 && strcmp(argv[0], "--names") == 0) {
 		list_names(d);
-	else if (argc == 1 && strcmp(argv[0], "--json") == 0)
+	} else if (argc == 1 && strcmp(argv[0], "--json") == 0) {
 		return list_json(d);
-	else
+	} else {
 		return sd_dispatch_fail(d, "sdlab list", SD_EXIT_USAGE,
 					"expected --names, --json or nothing, found \"%s\"",
 					argv[argc > 1 ? 1 : 0]);
+	}
 	return 0;
 }
