@@ -92,9 +92,11 @@ bench: deps ## cost beside HAProxy and nginx where installed: one table, raw fig
 	$(Q)test/bench/run.sh $(BIN)
 	$(Q)test/bench/load.sh $(BIN)
 
-sim: deps ## seeded simulations
+# SEEDS=n for so many of each scenario, SEED=k for one, ONLY=name for scenarios with this in their name.
+sim: deps ## seeded simulations (SEEDS=200, SEED=k for one, ONLY=name)
 	$(Q)$(MAKE) --no-print-directory all test-bins
-	$(Q)test/run.sh --only sim $(BIN)
+	$(Q)SEEDS=$(or $(SEEDS),200) SEED=$(SEED) ONLY=$(ONLY) TEST_TIMEOUT=$(or $(TEST_TIMEOUT),3600) \
+		test/run.sh --only sim $(BIN)
 
 fuzz: deps ## each fuzz target for FUZZ_SECONDS (60) from its corpus (needs clang)
 	$(Q)test/fuzz/run.sh $(FUZZ_SRC)

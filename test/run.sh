@@ -191,7 +191,10 @@ test_function() { # NAME FUNCTION ARGUMENT
   test_one "$1" bash -c "$2 \"\$1\"" - "$3"
 }
 
-if wanted lint; then test_one lint test/lint.sh --quick; fi
+if wanted lint; then
+  test_one lint test/lint.sh --quick
+  test_one symbols test/symbols.sh "$build"
+fi
 if wanted unit; then run_programs unit test_; fi
 if wanted sim; then run_programs sim sim_; fi
 if wanted examples; then

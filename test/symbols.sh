@@ -1,0 +1,60 @@
+#!/bin/sh
+# Nothing outside src/world calls the kernel: what the compiled objects ask of the C library is compared with a list of
+# functions that only compute, or that write to a stream somebody passed in.
+#
+#   test/symbols.sh BUILD-FOLDER
+#
+# Libraries that insist on calling the kernel themselves, and why they may:
+#
+#   libevent   waits for descriptors; only src/world uses it
+#
+# cJSON and libyaml work on memory.
+set -u
+build=${1:?usage: test/symbols.sh BUILD-FOLDER}
+cd "$(dirname "$0")/.." || exit 1
+
+pure='abort aligned_alloc asprintf calloc environ free malloc realloc reallocarray strdup strndup
+  memchr memcmp memcpy memmem memmove memrchr memset explicit_bzero
+  strcasecmp strcasestr strchr strchrnul strcmp strcpy strcspn strlen strncasecmp strncmp strncpy strnlen strpbrk strrchr
+  strspn strstr strtod strtok_r strtol strtoll strtoul strtoull bcmp stpcpy
+  snprintf vsnprintf sscanf vasprintf qsort qsort_r bsearch toupper tolower
+  fclose ferror fflush fprintf fputc fputs fwrite open_memstream putc stderr stdout vfprintf
+  ceil exp exp2 floor fmax fmin fmod ldexp frexp log log10 log1p log2 lround llround pow round sqrt trunc nearbyint rint
+  inet_ntop inet_pton gmtime_r timegm
+  __asprintf_chk __ctype_b_loc __ctype_tolower_loc __ctype_toupper_loc __fprintf_chk __isoc99_sscanf __memcpy_chk
+  __memset_chk __memmove_chk __snprintf_chk __stack_chk_fail __strncpy_chk __strcat_chk __vasprintf_chk __vfprintf_chk
+  __vsnprintf_chk __udivmodti4 __udivti3 __umodti3 __divti3 __modti3 __multi3 _GLOBAL_OFFSET_TABLE_ __errno_location
+  __cpu_model __cpu_indicator_init __tls_get_addr __popcountdi2'
+
+# impure: reads "OBJECT: U NAME" lines, prints those whose name is neither ours, nor a sanitizer's, nor in the list.
+impure() {
+  awk -v list="$pure" '
+    BEGIN { n = split(list, names); for (i = 1; i <= n; i++) ok[names[i]] = 1 }
+    { name = $NF; sub(/@.*/, "", name) }
+    name in ok || /^$/ { next }
+    name ~ /^(__(asan|ubsan|tsan|lsan|sanitizer|msan|sancov)_|cJSON_|yaml_|sd_)/ { next }
+    { print }'
+}
+
+objects=$(find "$build/obj/src" "$build/obj/applets" -name '*.o' ! -path '*/src/world/*' ! -path '*/src/main.o')
+[ -n "$objects" ] || {
+  echo "test/symbols.sh: no objects below $build/obj" >&2
+  exit 1
+}
+# What the objects define for each other is not asked of anybody.
+# shellcheck disable=SC2086 # a list of names without blanks
+found=$({
+  nm -A --defined-only $objects 2>/dev/null | awk '{ print "D", $NF }'
+  nm -A -u $objects 2>/dev/null
+} | awk '$1 == "D" { ours[$2] = 1; next } !($NF in ours)' | impure)
+
+# A list that lets everything through proves nothing.
+[ -n "$(printf 'x.o: U clock_gettime@GLIBC_2.17\n' | impure)" ] || {
+  echo 'test/symbols.sh: clock_gettime was let through' >&2
+  exit 1
+}
+[ -z "$found" ] || {
+  printf '%s\n' "$found" | sed 's/$/   <- only src\/world may ask this of the C library/'
+  exit 1
+}
+echo "symbols: $(printf '%s\n' "$objects" | wc -l) objects ask nothing of the kernel"
