@@ -5,6 +5,9 @@
  *	event      the connection waits for a timer; others are served meanwhile
  *	threaded   a helper thread blocks for it; as many at a time as --pool has threads
  *	single     the one thread there is blocks; everybody waits
+ *
+ * and two kinds of it (--work-kind): waiting, as for a disk or another server, and computing, which no timer can do: there
+ * event is single.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,17 +23,21 @@ static const struct sd_option options[] = {
     {"error-rate", SD_OPT_PERCENT, "0%", "share of requests answered with 500", .reload = true},
     {"mode", SD_OPT_ENUM, "event", "how --work is done", .choices = "single|threaded|event"},
     {"work", SD_OPT_DURATION, "0ms", "work a request costs, done as --mode says", .reload = true},
+    {"work-kind", SD_OPT_ENUM, "wait", "what the work is: waiting for something, or using the processor",
+     .choices = "wait|compute", .reload = true},
     {"pool", SD_OPT_INT, "64", "helper threads of --mode threaded", .min = 1, .max = 1024},
     {"seed", SD_OPT_INT, "0", "of jitter and errors; 0 takes chance from the system"},
     {0},
 };
 
-/* What a reload may change; workers read it whole. */static struct behaviour behaviour_of(const struct sd_conf *conf)
+/* What a reload may change; workers read it whole. */
+static struct behaviour behaviour_of(const struct sd_conf *conf)
 {
 	return (struct behaviour){
 	    .delay_ns = sd_conf_int(conf, "delay"),
 	    .jitter_ns = sd_conf_int(conf, "jitter"),
 	    .work_ns = sd_conf_int(conf, "work"),
+	    .kind = (enum work_kind)sd_conf_int(conf, "work-kind"),
 	    .error_rate = sd_conf_number(conf, "error-rate"),
 	};
 }
@@ -196,7 +203,8 @@ const struct sd_applet sd_applet_backend = {
 	"stands in front of it has something to cope with.",
     .examples = "sdlab backend --port 8081 --name Server-A\n"
 		"sdlab backend --port 8082 --delay 20ms --jitter 30ms --error-rate 5%\n"
-		"sdlab backend --mode single --work 10ms",
+		"sdlab backend --mode single --work 10ms\n"
+		"sdlab backend --mode threaded --work 10ms --work-kind compute",
     .next = "curl http://127.0.0.1:8081/",
     .options = options,
     .service = &service,

@@ -10,10 +10,13 @@
 #include "app/run.h"
 #include "core/rng.h"
 
-enum backend_mode { MODE_SINGLE, MODE_THREADED, MODE_EVENT }; /* in the order of the choices */
+/* in the order of the choices */
+enum backend_mode { MODE_SINGLE, MODE_THREADED, MODE_EVENT };
+enum work_kind { WORK_WAIT, WORK_COMPUTE };
 
 struct behaviour {
 	int64_t delay_ns, jitter_ns, work_ns;
+	enum work_kind kind;
 	double error_rate;
 };
 
@@ -50,7 +53,8 @@ struct request {
 	void (*answer)(struct request *r);
 	int status;        /* /status/N */
 	int64_t left;      /* /bytes: still to send */
-	int64_t wait_ns;
+	int64_t wait_ns, work_ns; /* of a helper: first waits, then works as `kind` says */
+	enum work_kind kind;
 	bool complete, waited, working, echo, endless;
 	int ticks;         /* /sse */
 	char *text;        /* /headers, or the collected body of /echo */

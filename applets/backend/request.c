@@ -24,10 +24,22 @@ static void on_wait_over(struct sd_timer *t)
 	maybe_answer(r);
 }
 
+/* Work that keeps the thread it is done on. */
+static void do_work(struct sd_world *world, enum work_kind kind, int64_t ns)
+{
+	if (kind == WORK_COMPUTE)
+		sd_world_compute_ns(world, ns);
+	else
+		sd_world_sleep_ns(world, ns);
+}
+
 static void work_run(struct sd_work *work)
 {
 	struct request *r = sd_container(work, struct request, work);
-	sd_world_sleep_ns(sd_loop_world(r->w->w->loop), r->wait_ns);
+	struct sd_world *world = sd_loop_world(r->w->w->loop);
+	if (r->wait_ns > 0)
+		sd_world_sleep_ns(world, r->wait_ns);
+	do_work(world, r->kind, r->work_ns);
 }
 
 static void work_done(struct sd_work *work)
@@ -48,12 +60,15 @@ static void begin_wait(struct request *r)
 	int64_t work = w->now.work_ns, idle = r->wait_ns + w->now.delay_ns;
 	if (w->now.jitter_ns)
 		idle += (int64_t)(sd_rng_unit(&w->rng) * (double)w->now.jitter_ns);
-	if (work && w->b->mode == MODE_SINGLE)
-		sd_world_sleep_ns(sd_loop_world(l), work);
+	bool keeps_loop = w->b->mode == MODE_SINGLE || w->now.kind == WORK_COMPUTE;
+	if (work && w->b->mode != MODE_THREADED && keeps_loop)
+		do_work(sd_loop_world(l), w->now.kind, work);
 	else if (work && w->b->mode == MODE_EVENT)
 		idle += work;
 	if (work && w->b->mode == MODE_THREADED) {
-		r->wait_ns = idle + work;
+		r->wait_ns = idle;
+		r->work_ns = work;
+		r->kind = w->now.kind;
 		r->work = (struct sd_work){.run = work_run, .done = work_done};
 		r->working = sd_helpers_submit(w->b->helpers, l, &r->work);
 		r->waited = !r->working;

@@ -399,6 +399,8 @@ void sd_help_applet(const struct sd_dispatch *d, const struct sd_applet *applet,
 		print_service(d, applet);
 	if (!whole || plain)
 		print_verb(d, whole ? plain : verb);
+	else if (!applet->service)
+		fprintf(d->out, "\n  sdlab %s VERB --help lists the options of one.\n", applet->name);
 	if (whole && applet->examples) {
 		heading(d, "Examples");
 		print_lines(d->out, applet->examples);

@@ -426,6 +426,7 @@ static const struct sd_world_ops sim_ops = {
     .thread_cpu_ns = mono_ns,
     .random = randomize,
     .sleep_ns = sleep_ns,
+    .compute_ns = sleep_ns, /* it keeps the thread just as long */
     .print = print,
     .loop_new = sim_loop_new,
     .helpers_new = sim_helpers_new,

@@ -34,6 +34,11 @@ void sd_world_sleep_ns(struct sd_world *w, int64_t ns)
 	w->ops->sleep_ns(w, ns);
 }
 
+void sd_world_compute_ns(struct sd_world *w, int64_t ns)
+{
+	w->ops->compute_ns(w, ns);
+}
+
 bool sd_world_print(struct sd_world *w, int fd, const char *text, size_t n)
 {
 	return w->ops->print(w, fd, text, n);

@@ -31,6 +31,8 @@ int64_t sd_world_thread_cpu_ns(struct sd_world *w);
 void sd_world_random(struct sd_world *w, void *out, size_t n);
 /* Blocks the calling thread; only for work that is meant to block (backend --mode single). */
 void sd_world_sleep_ns(struct sd_world *w, int64_t ns);
+/* Keeps the calling thread computing until it has used so much processor time. */
+void sd_world_compute_ns(struct sd_world *w, int64_t ns);
 
 /* ---- files ---- */
 

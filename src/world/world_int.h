@@ -20,6 +20,7 @@ struct sd_world_ops {
 	int64_t (*thread_cpu_ns)(struct sd_world *w);
 	void (*random)(struct sd_world *w, void *out, size_t n);
 	void (*sleep_ns)(struct sd_world *w, int64_t ns);
+	void (*compute_ns)(struct sd_world *w, int64_t ns);
 	bool (*print)(struct sd_world *w, int fd, const char *text, size_t n);
 	struct sd_loop *(*loop_new)(struct sd_world *w, struct sd_error *e);
 	struct sd_helpers *(*helpers_new)(struct sd_world *w, unsigned max_threads);
