@@ -143,10 +143,8 @@ enum sd_err sd_file_lock(struct sd_file *f, struct sd_error *e)
 
 const void *sd_file_map(struct sd_file *f, size_t n, struct sd_error *e)
 {
-	int err = 0;
-	const void *p = f->ops->map(f, n, &err);
-	result(err, e, "map", f->name);
-	return p;
+	const void *p = NULL;
+	return result(f->ops->map(f, n, &p), e, "map", f->name) == SD_OK ? p : NULL;
 }
 
 void sd_file_unmap(struct sd_world *w, const void *p, size_t n)

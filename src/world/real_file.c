@@ -69,13 +69,10 @@ static int file_lock(struct sd_file *f)
 	return flock(fd_of(f), LOCK_EX | LOCK_NB) < 0 ? errno : 0;
 }
 
-static const void *file_map(struct sd_file *f, size_t n, int *err)
+static int file_map(struct sd_file *f, size_t n, const void **out)
 {
-	void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd_of(f), 0);
-	if (p != MAP_FAILED)
-		return p;
-	*err = errno;
-	return NULL;
+	*out = mmap(NULL, n, PROT_READ, MAP_SHARED, fd_of(f), 0);
+	return *out == MAP_FAILED ? errno : 0;
 }
 
 static const struct sd_file_ops file_ops = {

@@ -194,7 +194,7 @@ static void cut_sector(struct sim_node *n, struct inode *i, const struct dirty *
 	uint64_t fate = sim_below(s, d->between ? 3 : 2);
 	if (fate == 1)
 		put_on_disk(i, d);
-	else if (fate == 2)
+	else if (fate == 2 && d->between)
 		memcpy(to, d->between, SECTOR);
 	else if (d->sector * SECTOR >= i->disk_size && n->disk.stale && sim_below(s, 4) == 0)
 		stale_bytes(s, to);
@@ -625,17 +625,18 @@ static int file_lock(struct sd_file *file)
 	return 0;
 }
 
-static const void *file_map(struct sd_file *file, size_t n, int *err)
+static int file_map(struct sd_file *file, size_t n, const void **out)
 {
 	struct sim_file *f = file_of(file);
-	unsigned char *copy = calloc(1, n ? n : 1);
-	*err = is_ghost(f) ? EIO : !copy ? ENOMEM : 0;
-	if (*err) {
-		free(copy);
-		return NULL;
-	}
-	memcpy(copy, f->inode->data, n < f->inode->size ? n : f->inode->size);
-	return copy;
+	unsigned char *copy = is_ghost(f) ? NULL : calloc(1, n ? n : 1);
+	if (!copy)
+		return is_ghost(f) ? EIO : ENOMEM;
+	if (n > f->inode->size)
+		n = (size_t)f->inode->size;
+	if (n)
+		memcpy(copy, f->inode->data, n);
+	*out = copy;
+	return 0;
 }
 
 void sim_unmap(struct sd_world *w, const void *p, size_t n)
@@ -778,11 +779,12 @@ enum sd_err sim_read_file(struct sd_world *w, const char *name, size_t max, char
 	if (!err)
 		err = sd_file_read(f, *out, size, 0, len, e);
 	sd_file_close(f);
-	if (!err)
-		(*out)[*len] = '\0';
-	else
+	if (err || !*out) {
 		free(*out);
-	return err;
+		return err;
+	}
+	(*out)[*len] = '\0';
+	return SD_OK;
 }
 
 enum sd_err sim_mkdir(struct sd_world *w, const char *name, unsigned mode, struct sd_error *e)

@@ -55,7 +55,7 @@ struct sd_file_ops {
 	int (*truncate)(struct sd_file *f, uint64_t size);
 	int (*allocate)(struct sd_file *f, uint64_t size);
 	int (*lock)(struct sd_file *f);
-	const void *(*map)(struct sd_file *f, size_t n, int *err);
+	int (*map)(struct sd_file *f, size_t n, const void **out);
 };
 
 struct sd_file {
