@@ -15,13 +15,13 @@ struct key {
 
 struct sd_history {
 	const struct sd_lin_model *model;
-	unsigned kinds;         /* rows of model->kinds */
+	unsigned kinds; /* rows of model->kinds */
 	struct sd_operation *ops;
 	size_t n, room;
 	struct key *keys;
 	uint32_t nkeys, keys_room;
-	uint32_t *index;        /* open addressing: number of the key + 1; twice as many slots as keys_room */
-	int64_t latest;         /* time; -1: none */
+	uint32_t *index; /* open addressing: number of the key + 1; twice as many slots as keys_room */
+	int64_t latest;  /* time; -1: none */
 };
 
 struct sd_history *sd_history_new(const struct sd_lin_model *model)
@@ -137,7 +137,8 @@ static bool result_allowed(const struct sd_lin_kind *kind, const struct sd_opera
 
 static bool allowed(const struct sd_history *h, const struct sd_operation *op)
 {
-	if (op->kind >= h->kinds || op->outcome > SD_OUTCOME_FAILED || op->invoked < 0 || op->invoked == SD_NEVER)
+	if (op->kind >= h->kinds || op->outcome > SD_OUTCOME_FAILED || op->invoked < 0 ||
+	    op->invoked == SD_NEVER)
 		return false;
 	const struct sd_lin_kind *kind = &h->model->kinds[op->kind];
 	if ((op->outcome == SD_OUTCOME_UNKNOWN) != (op->answered == SD_NEVER) || op->answered < op->invoked)
@@ -186,7 +187,8 @@ enum sd_err sd_history_add(struct sd_history *h, struct sd_slice key, const stru
 int64_t sd_history_invoke(struct sd_history *h, uint32_t client, struct sd_slice key, unsigned kind,
 			  const int64_t *arg, int64_t at)
 {
-	struct sd_operation op = {.invoked = at < 0 ? h->latest + 1 : at, .answered = SD_NEVER, .result = SD_NIL};
+	struct sd_operation op = {
+	    .invoked = at < 0 ? h->latest + 1 : at, .answered = SD_NEVER, .result = SD_NIL};
 	if (kind >= h->kinds)
 		return -(int64_t)SD_EINVAL;
 	op.client = client;
@@ -197,7 +199,8 @@ int64_t sd_history_invoke(struct sd_history *h, uint32_t client, struct sd_slice
 	return err == SD_OK ? (int64_t)h->n - 1 : -(int64_t)err;
 }
 
-enum sd_err sd_history_complete(struct sd_history *h, int64_t id, enum sd_outcome outcome, int64_t result, int64_t at)
+enum sd_err sd_history_complete(struct sd_history *h, int64_t id, enum sd_outcome outcome, int64_t result,
+				int64_t at)
 {
 	if (id < 0 || (uint64_t)id >= h->n)
 		return SD_ENOTFOUND;

@@ -1,5 +1,5 @@
-/* A history as JSON lines, and back. The reader knows just what such a line may hold (RFC 8259, without numbers that are
- * not whole), so that 64 bits survive and every fault has its line. */
+/* A history as JSON lines, and back. The reader knows just what such a line may hold (RFC 8259, without
+ * numbers that are not whole), so that 64 bits survive and every fault has its line. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +77,7 @@ struct string {
 };
 
 struct reader {
-	const char *p, *end;    /* what is left of the line */
+	const char *p, *end; /* what is left of the line */
 	struct sd_error *e;
 };
 
@@ -244,7 +244,7 @@ struct line {
 	struct string key;
 	int64_t args[2];
 	int nargs;
-	unsigned seen;          /* bits of fields[] */
+	unsigned seen; /* bits of fields[] */
 };
 
 static enum sd_err field_client(struct reader *r, struct line *l)
@@ -335,10 +335,14 @@ static const struct {
 	const char *name;
 	enum sd_err (*read)(struct reader *r, struct line *l);
 } fields[FIELDS] = {
-    [CLIENT] = {"client", field_client},       [KEY] = {"key", field_key},
-    [OP] = {"op", field_op},                   [ARGS] = {"args", field_args},
-    [INVOKED] = {"invoked", field_invoked},    [ANSWERED] = {"answered", field_answered},
-    [OUTCOME] = {"outcome", field_outcome},    [RESULT] = {"result", field_result},
+    [CLIENT] = {"client", field_client},
+    [KEY] = {"key", field_key},
+    [OP] = {"op", field_op},
+    [ARGS] = {"args", field_args},
+    [INVOKED] = {"invoked", field_invoked},
+    [ANSWERED] = {"answered", field_answered},
+    [OUTCOME] = {"outcome", field_outcome},
+    [RESULT] = {"result", field_result},
 };
 
 static enum sd_err read_field(struct reader *r, struct line *l)
@@ -371,8 +375,9 @@ static enum sd_err check_fields(struct reader *r, const struct line *l)
 	want |= ok && kind->answer != SD_ANSWER_NONE ? 1u << RESULT : 0;
 	for (int i = 0; i < FIELDS; i++) {
 		if ((want ^ l->seen) & 1u << i)
-			return sd_fail(r->e, SD_EPROTO, "%s with outcome %s: \"%s\" %s", kind->name, outcomes[l->op.outcome],
-				       fields[i].name, want & 1u << i ? "is missing" : "does not belong");
+			return sd_fail(r->e, SD_EPROTO, "%s with outcome %s: \"%s\" %s", kind->name,
+				       outcomes[l->op.outcome], fields[i].name,
+				       want & 1u << i ? "is missing" : "does not belong");
 	}
 	if (l->nargs != kind->nargs)
 		return sd_fail(r->e, SD_EPROTO, "%s: expected %d args", kind->name, kind->nargs);
@@ -412,13 +417,14 @@ static enum sd_err read_line(struct sd_history *h, struct reader *r)
 	memcpy(l.op.arg, l.args, sizeof(l.op.arg));
 	err = sd_history_add(h, (struct sd_slice){l.key.p, l.key.n}, &l.op);
 	if (err == SD_EINVAL)
-		return sd_fail(r->e, SD_EPROTO, "expected a key of 1 byte or more without 0, an answer not before its "
-						"invocation, and 0 or 1 as result where yes or no is meant");
+		return sd_fail(r->e, SD_EPROTO,
+			       "expected a key of 1 byte or more without 0, an answer not before its "
+			       "invocation, and 0 or 1 as result where yes or no is meant");
 	return err == SD_OK ? SD_OK : sd_fail(r->e, err, "%s", sd_err_text(err));
 }
 
-enum sd_err sd_history_read(const struct sd_lin_model *model, const char *text, size_t n, struct sd_history **out,
-			    struct sd_error *e)
+enum sd_err sd_history_read(const struct sd_lin_model *model, const char *text, size_t n,
+			    struct sd_history **out, struct sd_error *e)
 {
 	struct sd_error why = {SD_OK, ""};
 	struct sd_history *h = sd_history_new(model);

@@ -9,8 +9,8 @@ static const struct sd_lin_limits defaults = {100000000, (size_t)512 << 20};
 /* The operations that matter, key by key. */
 struct parts {
 	struct sd_operation *ops;
-	size_t *start;          /* of key i; one more for the end */
-	uint32_t *undecided;    /* keys */
+	size_t *start;       /* of key i; one more for the end */
+	uint32_t *undecided; /* keys */
 	size_t nundecided;
 };
 
@@ -59,11 +59,17 @@ static size_t index_of(const struct sd_lin_shrink *s)
 	return s->n ? s->found.stuck : 0;
 }
 
-static void report_violation(const struct sd_history *h, struct parts *p, uint32_t key, const struct sd_lin_limits *limits,
-			     const struct sd_lin_found *found, struct sd_lin_report *report)
+static void report_violation(const struct sd_history *h, struct parts *p, uint32_t key,
+			     const struct sd_lin_limits *limits, const struct sd_lin_found *found,
+			     struct sd_lin_report *report)
 {
-	struct sd_lin_shrink s = {sd_history_model(h), p->ops + p->start[key], p->start[key + 1] - p->start[key],
-				  limits->steps, limits->bytes, false, *found};
+	struct sd_lin_shrink s = {sd_history_model(h),
+				  p->ops + p->start[key],
+				  p->start[key + 1] - p->start[key],
+				  limits->steps,
+				  limits->bytes,
+				  false,
+				  *found};
 	report->verdict = SD_VERDICT_VIOLATED;
 	report->key = key;
 	for (size_t i = 0; i < sd_history_count(h); i++)
@@ -93,8 +99,8 @@ static bool check_round(const struct sd_history *h, struct parts *p, const struc
 		uint32_t key = p->undecided[i];
 		struct sd_lin_found found;
 		uint64_t share = limits->steps > report->steps ? (limits->steps - report->steps) / left : 0;
-		sd_lin_search(sd_history_model(h), p->ops + p->start[key], p->start[key + 1] - p->start[key], share,
-			      limits->bytes, &found);
+		sd_lin_search(sd_history_model(h), p->ops + p->start[key], p->start[key + 1] - p->start[key],
+			      share, limits->bytes, &found);
 		report->steps += found.steps;
 		report->bytes = found.bytes > report->bytes ? found.bytes : report->bytes;
 		report->keys += found.verdict != SD_VERDICT_UNKNOWN;

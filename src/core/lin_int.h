@@ -1,4 +1,5 @@
-/* lin_int.h - the pieces of the checker: configurations it has been in, the search for one key, making short. */
+/* lin_int.h - the pieces of the checker: configurations it has been in, the search for one key, making short.
+ */
 #ifndef SD_CORE_LIN_INT_H
 #define SD_CORE_LIN_INT_H
 
@@ -8,22 +9,23 @@
 
 /* A set of arrays of words, which stay where they are numbered. */
 struct sd_lin_memo {
-	int64_t *words;         /* all of them, one after the other */
+	int64_t *words; /* all of them, one after the other */
 	size_t nwords, words_room;
 	struct sd_lin_config {
 		uint64_t hash;
-		size_t at;      /* in words */
-		uint32_t n;     /* words */
-	} *configs;
+		size_t at;  /* in words */
+		uint32_t n; /* words */
+	} * configs;
 	uint32_t nconfigs, configs_room;
-	uint32_t *slots;        /* open addressing: number + 1; a power of two */
+	uint32_t *slots; /* open addressing: number + 1; a power of two */
 	uint32_t nslots;
-	size_t bytes, most;     /* of memory: now, allowed */
+	size_t bytes, most; /* of memory: now, allowed */
 };
 
 enum sd_lin_put { SD_LIN_NEW, SD_LIN_SEEN, SD_LIN_FULL };
 
-/* Adds the words unless they are there; *number says which it is. SD_LIN_FULL: beyond `most`, or out of memory. */
+/* Adds the words unless they are there; *number says which it is. SD_LIN_FULL: beyond `most`, or out of
+ * memory. */
 enum sd_lin_put sd_lin_memo_put(struct sd_lin_memo *m, const int64_t *words, size_t n, uint32_t *number);
 const int64_t *sd_lin_memo_words(const struct sd_lin_memo *m, uint32_t number);
 void sd_lin_memo_free(struct sd_lin_memo *m);
@@ -32,10 +34,11 @@ void sd_lin_memo_free(struct sd_lin_memo *m);
 
 struct sd_lin_found {
 	enum sd_verdict verdict;
-	const char *why;        /* unknown: which budget */
-	uint64_t steps;         /* taken */
-	size_t bytes;           /* used */
-	/* Violated: no order gets past the answer of this operation, and in which states the tries got to it. */
+	const char *why; /* unknown: which budget */
+	uint64_t steps;  /* taken */
+	size_t bytes;    /* used */
+	/* Violated: no order gets past the answer of this operation, and in which states the tries got to it.
+	 */
 	size_t stuck;
 	char states[SD_LIN_STATES_MOST][64];
 	size_t nstates;
@@ -63,9 +66,9 @@ struct sd_lin_shrink {
 	const struct sd_lin_model *model;
 	struct sd_operation *ops; /* the history, which is violated; becomes shorter */
 	size_t n;
-	uint64_t steps;         /* left */
+	uint64_t steps; /* left */
 	size_t bytes;
-	bool unsure;            /* a try ended without a verdict */
+	bool unsure;               /* a try ended without a verdict */
 	struct sd_lin_found found; /* of ops */
 };
 

@@ -1,4 +1,5 @@
-/* What a register, a counter, a set and a queue do, one operation after the other. Locks: lin_model_lock.c. */
+/* What a register, a counter, a set and a queue do, one operation after the other. Locks: lin_model_lock.c.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +74,8 @@ static size_t find(const struct pair *pairs, size_t n, int64_t value)
 
 enum { READ, WRITE, CAS };
 
-static bool register_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next, size_t *nnext)
+static bool register_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next,
+			  size_t *nnext)
 {
 	(void)n;
 	bool equal = state[0] == op->arg[0];
@@ -105,8 +107,8 @@ static bool observed_values(const struct sd_operation *ops, size_t n, struct pai
 	return true;
 }
 
-/* What wrote a value that nobody saw may go: what came after it in an order, up to the next change, depended on nothing. A
- * compare-and-set that said no depends on every value but one, so then all stay. */
+/* What wrote a value that nobody saw may go: what came after it in an order, up to the next change, depended
+ * on nothing. A compare-and-set that said no depends on every value but one, so then all stay. */
 static bool register_sets(const struct sd_operation *ops, size_t n, uint32_t *set)
 {
 	struct pair *seen = calloc(n + 1, sizeof(*seen));
@@ -116,7 +118,8 @@ static bool register_sets(const struct sd_operation *ops, size_t n, uint32_t *se
 	bool known = observed_values(ops, n, seen, &nseen);
 	qsort(seen, nseen, sizeof(*seen), by_value);
 	for (size_t i = 0; i < n; i++)
-		if (known && ops[i].kind != READ && find(seen, nseen, ops[i].arg[ops[i].kind == CAS]) == nseen)
+		if (known && ops[i].kind != READ &&
+		    find(seen, nseen, ops[i].arg[ops[i].kind == CAS]) == nseen)
 			set[i] = (uint32_t)i + 1;
 	free(seen);
 	return true;
@@ -139,7 +142,8 @@ const struct sd_lin_model sd_lin_register = {
 
 enum { ADD, COUNT };
 
-static bool counter_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next, size_t *nnext)
+static bool counter_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next,
+			 size_t *nnext)
 {
 	(void)n;
 	int64_t add = op->kind == ADD ? op->arg[0] : 0;
@@ -153,7 +157,8 @@ static unsigned counter_traits(const struct sd_operation *op)
 	return op->kind == COUNT || op->arg[0] == 0 ? SD_LIN_PURE | SD_LIN_EAGER : 0;
 }
 
-static const struct sd_lin_kind counter_kinds[] = {{"add", 1, SD_ANSWER_VALUE}, {"read", 0, SD_ANSWER_VALUE}, {0}};
+static const struct sd_lin_kind counter_kinds[] = {
+    {"add", 1, SD_ANSWER_VALUE}, {"read", 0, SD_ANSWER_VALUE}, {0}};
 
 const struct sd_lin_model sd_lin_counter = {
     .name = "counter",
@@ -168,7 +173,8 @@ const struct sd_lin_model sd_lin_counter = {
 
 enum { PUT, REMOVE, CONTAINS };
 
-static bool set_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next, size_t *nnext)
+static bool set_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next,
+		     size_t *nnext)
 {
 	(void)n;
 	next[0] = op->kind == PUT || (op->kind == CONTAINS && state[0]);
@@ -211,7 +217,8 @@ static size_t queue_init(int64_t *state)
 	return 0;
 }
 
-static bool queue_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next, size_t *nnext)
+static bool queue_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next,
+		       size_t *nnext)
 {
 	if (op->kind == ENQUEUE) {
 		memcpy(next, state, n * sizeof(*state));
@@ -228,7 +235,8 @@ static bool queue_step(const int64_t *state, size_t n, const struct sd_operation
 	return true;
 }
 
-/* A dequeue that finds its value in front is eager: until then no other dequeue gets on, and enqueues do not mind. */
+/* A dequeue that finds its value in front is eager: until then no other dequeue gets on, and enqueues do not
+ * mind. */
 static unsigned queue_traits(const struct sd_operation *op)
 {
 	if (op->kind != DEQUEUE || !done(op))
@@ -254,8 +262,8 @@ static bool alone(const struct pair *pairs, size_t n, size_t at)
 	return at + 1 >= n || pairs[at + 1].value != pairs[at].value;
 }
 
-/* A value that was enqueued once and dequeued at most once may go with both: the others do not change places, and a
- * queue is not made fuller. */
+/* A value that was enqueued once and dequeued at most once may go with both: the others do not change places,
+ * and a queue is not made fuller. */
 static bool queue_sets(const struct sd_operation *ops, size_t n, uint32_t *set)
 {
 	struct pair *in = malloc((n + 1) * sizeof(*in)), *out = malloc((n + 1) * sizeof(*out));
@@ -263,7 +271,8 @@ static bool queue_sets(const struct sd_operation *ops, size_t n, uint32_t *set)
 		size_t nin = collect(ops, n, ENQUEUE, in), nout = collect(ops, n, DEQUEUE, out);
 		for (size_t i = 0; i < nin; i++) {
 			size_t at = find(out, nout, in[i].value);
-			if (find(in, nin, in[i].value) != i || !alone(in, nin, i) || (at < nout && !alone(out, nout, at)))
+			if (find(in, nin, in[i].value) != i || !alone(in, nin, i) ||
+			    (at < nout && !alone(out, nout, at)))
 				continue;
 			set[in[i].other] = (uint32_t)in[i].other + 1;
 			if (at < nout)
@@ -283,7 +292,8 @@ static void queue_describe(const int64_t *state, size_t n, char *text, size_t si
 	for (size_t i = 0; i < n && used < size; i++) {
 		value_text(state[i], value, sizeof(value));
 		bool fits = used + strlen(value) + 8 < size;
-		used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", fits ? value : "...");
+		used +=
+		    (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", fits ? value : "...");
 		if (!fits)
 			break;
 	}
@@ -291,7 +301,8 @@ static void queue_describe(const int64_t *state, size_t n, char *text, size_t si
 		snprintf(text + used, size - used, "]");
 }
 
-static const struct sd_lin_kind queue_kinds[] = {{"enqueue", 1, SD_ANSWER_NONE}, {"dequeue", 0, SD_ANSWER_VALUE}, {0}};
+static const struct sd_lin_kind queue_kinds[] = {
+    {"enqueue", 1, SD_ANSWER_NONE}, {"dequeue", 0, SD_ANSWER_VALUE}, {0}};
 
 const struct sd_lin_model sd_lin_queue = {
     .name = "queue",

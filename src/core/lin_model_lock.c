@@ -27,8 +27,8 @@ static int by_owner(const void *a, const void *b)
 	return x->invoked < y->invoked ? -1 : x->invoked > y->invoked;
 }
 
-/* The turns of one owner. One after the other, each acquire that worked may go with the release behind it; if some
- * overlap, nobody can tell which belong together, and all go or none. */
+/* The turns of one owner. One after the other, each acquire that worked may go with the release behind it; if
+ * some overlap, nobody can tell which belong together, and all go or none. */
 static void owner_sets(const struct sd_operation *ops, const struct turn *turns, size_t n, uint32_t *set)
 {
 	bool apart = true;
@@ -54,10 +54,10 @@ static unsigned fenced_traits(const struct sd_operation *op)
 	return done(op) && op->result == (op->kind == ACQUIRE ? SD_NIL : 0) ? SD_LIN_PURE | SD_LIN_EAGER : 0;
 }
 
-/* While an owner has it, nobody else does anything that works, and tokens that grow still grow with fewer of them. What was
- * told no may depend on who had it: then all stay. */
-static bool sets_of(unsigned (*traits)(const struct sd_operation *op), const struct sd_operation *ops, size_t n,
-		    uint32_t *set)
+/* While an owner has it, nobody else does anything that works, and tokens that grow still grow with fewer of
+ * them. What was told no may depend on who had it: then all stay. */
+static bool sets_of(unsigned (*traits)(const struct sd_operation *op), const struct sd_operation *ops,
+		    size_t n, uint32_t *set)
 {
 	struct turn *turns = malloc((n + 1) * sizeof(*turns));
 	bool refused = false;
@@ -95,7 +95,8 @@ static size_t lock_init(int64_t *state)
 	return 1;
 }
 
-static bool lock_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next, size_t *nnext)
+static bool lock_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next,
+		      size_t *nnext)
 {
 	(void)n;
 	bool works = op->kind == ACQUIRE ? state[0] == SD_NIL : state[0] == op->arg[0];
@@ -113,7 +114,8 @@ static void lock_describe(const int64_t *state, size_t n, char *text, size_t siz
 		snprintf(text, size, "held by %lld", (long long)state[0]);
 }
 
-static const struct sd_lin_kind lock_kinds[] = {{"acquire", 1, SD_ANSWER_YESNO}, {"release", 1, SD_ANSWER_YESNO}, {0}};
+static const struct sd_lin_kind lock_kinds[] = {
+    {"acquire", 1, SD_ANSWER_YESNO}, {"release", 1, SD_ANSWER_YESNO}, {0}};
 
 const struct sd_lin_model sd_lin_lock = {
     .name = "lock",
@@ -167,7 +169,8 @@ static bool fenced_release(const int64_t *state, const struct sd_operation *op, 
 	return true;
 }
 
-static bool fenced_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next, size_t *nnext)
+static bool fenced_step(const int64_t *state, size_t n, const struct sd_operation *op, int64_t *next,
+			size_t *nnext)
 {
 	*nnext = n;
 	for (size_t i = 0; i < n; i++)

@@ -1,6 +1,7 @@
-/* An order of the values of a queue in which they may have gone through it: one that was in before another one began to
- * be put in, or out before the other began to be taken out, is first. Where the order of two enqueues is a guess, a wrong
- * one shows only when everything before them has been dequeued; so the search tries this order first. */
+/* An order of the values of a queue in which they may have gone through it: one that was in before another
+ * one began to be put in, or out before the other began to be taken out, is first. Where the order of two
+ * enqueues is a guess, a wrong one shows only when everything before them has been dequeued; so the search
+ * tries this order first. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,9 +10,9 @@
 /* A value on its way: in, and out. */
 struct item {
 	int64_t value;
-	size_t op;              /* of the enqueue, or dequeue */
+	size_t op;                /* of the enqueue, or dequeue */
 	int64_t begin[2], end[2]; /* of enqueue and dequeue; SD_NEVER: none */
-	uint8_t ready;          /* of the two: nothing that is left was done before */
+	uint8_t ready;            /* of the two: nothing that is left was done before */
 	bool gone;
 };
 
@@ -93,7 +94,8 @@ static void match(struct item *in, size_t nin, const struct item *out, size_t no
 
 static void sort_all(struct sweep *s)
 {
-	static int (*const orders[4])(const void *, const void *) = {by_begin_in, by_begin_out, by_end_in, by_end_out};
+	static int (*const orders[4])(const void *, const void *) = {by_begin_in, by_begin_out, by_end_in,
+								     by_end_out};
 	struct item **lists[4] = {s->begin[IN], s->begin[OUT], s->end[IN], s->end[OUT]};
 	for (int i = 0; i < 4; i++) {
 		for (size_t k = 0; k < s->n; k++)

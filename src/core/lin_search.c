@@ -1,16 +1,17 @@
 /* The search for one key.
  *
- * The calls and returns form a list in the order of time. What stands before the first return in it may come next; to
- * try an operation is to take its call and return out of the list, and to give up is to put them back (Wing and
- * Gong). Which operations were taken is told by the front, the first return in the list, and by those that were taken
- * although their return comes later: everything that returned before the front was taken, and nothing that was
- * called after it. This short form, with the state, is what is remembered (Lowe): no branch is entered twice, and the
- * memory for one does not grow with the history.
+ * The calls and returns form a list in the order of time. What stands before the first return in it may come
+ * next; to try an operation is to take its call and return out of the list, and to give up is to put them
+ * back (Wing and Gong). Which operations were taken is told by the front, the first return in the list, and
+ * by those that were taken although their return comes later: everything that returned before the front was
+ * taken, and nothing that was called after it. This short form, with the state, is what is remembered (Lowe):
+ * no branch is entered twice, and the memory for one does not grow with the history.
  *
  * Invariants:
  *   1. The list holds the calls and returns of just those operations that are not on the trail.
  *   2. ahead[] holds those on the trail whose return is after the front.
- *   3. An eager operation that is possible is taken at once, and no other is tried in its place (see SD_LIN_EAGER).
+ *   3. An eager operation that is possible is taken at once, and no other is tried in its place (see
+ * SD_LIN_EAGER).
  *   4. Each frame has a configuration of its own, in the memo, which holds its state.
  */
 #include <stdio.h>
@@ -28,10 +29,10 @@ struct event {
 };
 
 struct frame {
-	uint32_t config;        /* in the memo */
-	uint32_t front;         /* event */
-	uint32_t trail;         /* its length before what led here */
-	uint32_t choice, end;   /* in choices[]: next to try, behind the last */
+	uint32_t config;      /* in the memo */
+	uint32_t front;       /* event */
+	uint32_t trail;       /* its length before what led here */
+	uint32_t choice, end; /* in choices[]: next to try, behind the last */
 };
 
 enum { DEEPEST_MOST = 64 };
@@ -40,25 +41,25 @@ struct search {
 	const struct sd_lin_model *model;
 	const struct sd_operation *ops;
 	uint32_t n;
-	struct event *events;   /* 0 is before all, nevents - 1 behind all */
+	struct event *events; /* 0 is before all, nevents - 1 behind all */
 	uint32_t nevents;
-	uint32_t *call, *ret;   /* by operation: its events; ret NOWHERE when there is no answer */
+	uint32_t *call, *ret; /* by operation: its events; ret NOWHERE when there is no answer */
 	int64_t *rank;
 	unsigned char *traits;
 	uint32_t *trail, ntrail;
 	uint32_t *ahead, nahead;
-	uint32_t *place;        /* by operation: in ahead[] */
+	uint32_t *place; /* by operation: in ahead[] */
 	struct frame *frames;
 	uint32_t nframes;
-	uint32_t *choices;      /* of all frames */
+	uint32_t *choices; /* of all frames */
 	size_t nchoices, choices_room;
-	int64_t *state, *next;  /* two states of nstate and up to GROWTH words more */
+	int64_t *state, *next; /* two states of nstate and up to GROWTH words more */
 	size_t nstate;
-	int64_t *key;           /* a configuration in the making */
+	int64_t *key; /* a configuration in the making */
 	struct sd_lin_memo memo;
 	uint64_t steps, most;
-	size_t bytes;           /* beside the memo */
-	uint32_t deepest;       /* front that was reached; in which configurations */
+	size_t bytes;     /* beside the memo */
+	uint32_t deepest; /* front that was reached; in which configurations */
 	uint32_t at_deepest[DEEPEST_MOST], nat_deepest;
 };
 
@@ -151,8 +152,8 @@ static void enter_next(struct search *s, size_t nnext)
 	s->nstate = nnext;
 }
 
-/* Takes what is pure and possible; *eager is the one to take next of those that are only eager, the first answered. Returns
- * the front. */
+/* Takes what is pure and possible; *eager is the one to take next of those that are only eager, the first
+ * answered. Returns the front. */
 static uint32_t take_pure(struct search *s, uint32_t *eager)
 {
 	size_t nnext;
@@ -200,7 +201,8 @@ enum { KEY_HEAD = 2 };
 static size_t make_key(struct search *s, uint32_t front)
 {
 	int64_t *k = s->key;
-	uint32_t *sorted = s->trail + s->ntrail; /* free up to n, and what is ahead is on the trail: see new_search */
+	uint32_t *sorted =
+	    s->trail + s->ntrail; /* free up to n, and what is ahead is on the trail: see new_search */
 	memcpy(sorted, s->ahead, s->nahead * sizeof(*sorted));
 	if (s->nahead > 1)
 		qsort(sorted, s->nahead, sizeof(*sorted), by_number);
@@ -285,8 +287,8 @@ static void pop_frame(struct search *s)
 
 enum went { DEEPER, BACK, DONE, NO_STEPS, NO_BYTES };
 
-/* After something was taken from `trail` on, in a frame whose front was `from`: what is eager, and a frame of its own if
- * it leads to something new. */
+/* After something was taken from `trail` on, in a frame whose front was `from`: what is eager, and a frame of
+ * its own if it leads to something new. */
 static enum went settle(struct search *s, uint32_t trail, uint32_t from)
 {
 	uint32_t config, front = take_eager(s);
@@ -416,8 +418,8 @@ static bool allocate(struct search *s)
 	s->state = part(s, n * SD_LIN_GROWTH, sizeof(*s->state));
 	s->next = part(s, n * SD_LIN_GROWTH, sizeof(*s->next));
 	s->key = part(s, n * (SD_LIN_GROWTH + 1) + KEY_HEAD, sizeof(*s->key));
-	return s->events && s->call && s->ret && s->rank && s->traits && s->trail && s->ahead && s->place && s->frames &&
-	       s->state && s->next && s->key;
+	return s->events && s->call && s->ret && s->rank && s->traits && s->trail && s->ahead && s->place &&
+	       s->frames && s->state && s->next && s->key;
 }
 
 static void release(struct search *s)

@@ -1,4 +1,5 @@
-/* Making a violation short, without making it another one: see sd_lin_check in sdlab/history.h for why this is sound. */
+/* Making a violation short, without making it another one: see sd_lin_check in sdlab/history.h for why this
+ * is sound. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,8 +66,8 @@ static size_t ends_from(const struct sd_lin_shrink *s, int64_t least, int64_t *e
 	return kept;
 }
 
-/* The first end whose prefix is violated; the last one's is. It is nearly always the first: hence in growing strides,
- * then halving. */
+/* The first end whose prefix is violated; the last one's is. It is nearly always the first: hence in growing
+ * strides, then halving. */
 static size_t first_end(struct sd_lin_shrink *s, const int64_t *ends, size_t n, struct sd_operation *room)
 {
 	size_t good = 0, bad = 0, stride = 1; /* good: so many ends are known not to be violated */
@@ -85,7 +86,8 @@ static size_t first_end(struct sd_lin_shrink *s, const int64_t *ends, size_t n, 
 	return bad;
 }
 
-/* No prefix that ends before the answer that nothing gets past is violated: what got that far is an order of it. */
+/* No prefix that ends before the answer that nothing gets past is violated: what got that far is an order of
+ * it. */
 static bool shorten(struct sd_lin_shrink *s, struct sd_operation *room)
 {
 	int64_t *ends = malloc((s->n + 1) * sizeof(*ends));
@@ -132,7 +134,8 @@ static void keep_numbers(const struct sd_lin_shrink *s, uint32_t *set, const boo
 }
 
 /* Keeps what is left if it is violated. */
-static bool accept(struct sd_lin_shrink *s, uint32_t *set, const bool *gone, const struct sd_operation *left, size_t n)
+static bool accept(struct sd_lin_shrink *s, uint32_t *set, const bool *gone, const struct sd_operation *left,
+		   size_t n)
 {
 	if (n == s->n || !violated(s, left, n))
 		return false;
@@ -165,7 +168,8 @@ static bool drop_sets(struct sd_lin_shrink *s, uint32_t *set, bool *gone, struct
 	for (size_t size = s->n; size > 0 && s->steps > 0; size /= 2) {
 		for (size_t at = 0; at < s->n && s->steps > 0;) {
 			size_t to = s->n - at < size ? s->n : at + size;
-			if (!any(set, at, to) || !accept(s, set, gone, left, without(s, set, at, to, gone, left)))
+			if (!any(set, at, to) ||
+			    !accept(s, set, gone, left, without(s, set, at, to, gone, left)))
 				at = to;
 		}
 	}

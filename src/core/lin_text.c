@@ -7,9 +7,9 @@
 #include "sdlab/history.h"
 
 enum {
-	WIDTH = 56,     /* columns of the drawing, at most */
-	LINES = 200,    /* operations that are printed, at most: the last ones */
-	CALL = 64,      /* bytes of an operation as text */
+	WIDTH = 56,  /* columns of the drawing, at most */
+	LINES = 200, /* operations that are printed, at most: the last ones */
+	CALL = 64,   /* bytes of an operation as text */
 };
 
 /* ---- one operation ---- */
@@ -22,7 +22,8 @@ static void value_text(int64_t v, char *text, size_t size)
 		snprintf(text, size, "%lld", (long long)v);
 }
 
-static void result_text(const struct sd_lin_kind *kind, const struct sd_operation *op, char *text, size_t size)
+static void result_text(const struct sd_lin_kind *kind, const struct sd_operation *op, char *text,
+			size_t size)
 {
 	char value[32];
 	value_text(op->result, value, sizeof(value));
@@ -31,25 +32,30 @@ static void result_text(const struct sd_lin_kind *kind, const struct sd_operatio
 	else if (kind->answer == SD_ANSWER_NONE)
 		snprintf(text, size, "%s", "");
 	else
-		snprintf(text, size, " -> %s", kind->answer == SD_ANSWER_VALUE ? value : op->result ? "yes" : "no");
+		snprintf(text, size, " -> %s",
+			 kind->answer == SD_ANSWER_VALUE ? value
+			 : op->result                    ? "yes"
+							 : "no");
 }
 
-void sd_operation_text(const struct sd_lin_model *model, const struct sd_operation *op, char *text, size_t size)
+void sd_operation_text(const struct sd_lin_model *model, const struct sd_operation *op, char *text,
+		       size_t size)
 {
 	const struct sd_lin_kind *kind = &model->kinds[op->kind];
 	char args[2][32] = {"", ""}, result[48];
 	for (int i = 0; i < kind->nargs; i++)
 		value_text(op->arg[i], args[i], sizeof(args[i]));
 	result_text(kind, op, result, sizeof(result));
-	snprintf(text, size, "%s(%s%s%s)%s", kind->name, args[0], kind->nargs > 1 ? ", " : "", args[1], result);
+	snprintf(text, size, "%s(%s%s%s)%s", kind->name, args[0], kind->nargs > 1 ? ", " : "", args[1],
+		 result);
 }
 
 /* ---- the drawing ---- */
 
 struct drawing {
 	const struct sd_operation *ops;
-	size_t first, n;        /* the operations that are drawn */
-	int64_t *times;         /* when something happened among these, each once, in order */
+	size_t first, n; /* the operations that are drawn */
+	int64_t *times;  /* when something happened among these, each once, in order */
 	size_t ntimes;
 	int client_width, call_width;
 };
@@ -98,7 +104,8 @@ static size_t column(const struct drawing *d, int64_t at)
 static void draw_bar(struct sd_text *t, const struct drawing *d, const struct sd_operation *op)
 {
 	bool open = op->answered == SD_NEVER;
-	size_t from = column(d, op->invoked), to = open ? column(d, d->times[d->ntimes - 1]) + 2 : column(d, op->answered);
+	size_t from = column(d, op->invoked),
+	       to = open ? column(d, d->times[d->ntimes - 1]) + 2 : column(d, op->answered);
 	sd_text_fill(t, ' ', from);
 	sd_text_add(t, "|", 1);
 	if (to <= from)

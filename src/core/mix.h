@@ -1,4 +1,5 @@
-/* mix.h - spreads the bits of a number, for hash tables in memory (the finisher of splitmix64). Not against adversaries. */
+/* mix.h - spreads the bits of a number, for hash tables in memory (the finisher of splitmix64). Not against
+ * adversaries. */
 #ifndef SD_CORE_MIX_H
 #define SD_CORE_MIX_H
 

@@ -1,5 +1,5 @@
-/* A table of messages in the order in which they were published, and an index of their ids. The order of a stream is that
- * of its messages in the table. */
+/* A table of messages in the order in which they were published, and an index of their ids. The order of a
+ * stream is that of its messages in the table. */
 #include "sdlab/queue_check.h"
 
 #include <stdlib.h>
@@ -23,8 +23,8 @@ struct message {
 struct sd_qcheck {
 	struct message *messages;
 	uint32_t n, room;
-	uint32_t *index;        /* open addressing: number + 1; twice as many slots as room, a power of two */
-	uint32_t *latest;       /* by stream: number + 1 of the latest message that was delivered */
+	uint32_t *index;  /* open addressing: number + 1; twice as many slots as room, a power of two */
+	uint32_t *latest; /* by stream: number + 1 of the latest message that was delivered */
 	uint32_t nstreams;
 	struct sd_qcheck_report so_far; /* all but what is lost */
 };
@@ -157,8 +157,8 @@ enum sd_err sd_qcheck_refused(struct sd_qcheck *q, uint64_t id)
 	return err;
 }
 
-/* A message that is flagged may have been delivered before, to somebody who did not live to tell: it says nothing about
- * order. */
+/* A message that is flagged may have been delivered before, to somebody who did not live to tell: it says
+ * nothing about order. */
 static void deliver_first(struct sd_qcheck *q, struct message *m, bool redelivered)
 {
 	uint32_t number = (uint32_t)(m - q->messages) + 1, *latest = &q->latest[m->stream];
@@ -250,7 +250,8 @@ char *sd_qcheck_report_text(const struct sd_qcheck_report *r)
 {
 	struct sd_text t = {0};
 	sd_text_format(&t,
-		       "%llu published (%llu acknowledged, %llu refused, %llu without answer), %llu of them delivered in %llu "
+		       "%llu published (%llu acknowledged, %llu refused, %llu without answer), %llu of them "
+		       "delivered in %llu "
 		       "deliveries, %llu flagged again\n",
 		       (unsigned long long)r->published, (unsigned long long)r->acknowledged,
 		       (unsigned long long)r->refused,

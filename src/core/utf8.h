@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of the character at p, of n there are; 0: none that UTF-8 allows (too long, a surrogate, beyond U+10FFFF, cut off). */
+/* Bytes of the character at p, of n there are; 0: none that UTF-8 allows (too long, a surrogate, beyond
+ * U+10FFFF, cut off). */
 static inline size_t sd_utf8_length(const char *p, size_t n)
 {
 	static const struct {

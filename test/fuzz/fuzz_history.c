@@ -1,6 +1,6 @@
-/* Histories as text, for the model that the first byte names. What is taken must be written as a text that reads back as
- * the same one, and be checked with a small budget to a verdict that its short form confirms; what is refused must leave
- * nothing behind and say in which line why. */
+/* Histories as text, for the model that the first byte names. What is taken must be written as a text that
+ * reads back as the same one, and be checked with a small budget to a verdict that its short form confirms;
+ * what is refused must leave nothing behind and say in which line why. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* lin_rig.h - atomic objects written once more, simulated clients on them, and a check by trying every order. */
+/* lin_rig.h - atomic objects written once more, simulated clients on them, and a check by trying every order.
+ */
 #ifndef SDLAB_TEST_LIN_RIG_H
 #define SDLAB_TEST_LIN_RIG_H
 
@@ -11,25 +12,27 @@
 
 enum { MODELS = 6, QUEUE_MOST = 1 << 14 };
 
-static const struct sd_lin_model *const models[MODELS] = {&sd_lin_register, &sd_lin_counter, &sd_lin_set,
-							  &sd_lin_queue,    &sd_lin_lock,    &sd_lin_fenced_lock};
+static const struct sd_lin_model *const models[MODELS] = {
+    &sd_lin_register, &sd_lin_counter, &sd_lin_set, &sd_lin_queue, &sd_lin_lock, &sd_lin_fenced_lock};
 
 /* ---- objects ---- */
 
 struct object {
-	int64_t value;  /* of register, counter and set */
+	int64_t value; /* of register, counter and set */
 	int64_t owner, token;
-	bool veiled;    /* the owner's token was told to nobody; it is more than token */
+	bool veiled; /* the owner's token was told to nobody; it is more than token */
 	uint32_t first, last;
 };
 
 static inline struct object object_new(const struct sd_lin_model *model)
 {
-	return (struct object){.value = model == &sd_lin_register ? SD_NIL : 0, .owner = SD_NIL, .token = SD_NIL};
+	return (struct object){
+	    .value = model == &sd_lin_register ? SD_NIL : 0, .owner = SD_NIL, .token = SD_NIL};
 }
 
-/* Does the operation. Its result, or whether it had an effect, is not known to it beforehand: only the fenced lock looks at
- * op->result, which is the token to give (SD_NIL: the next). `queue` has room for all that is ever put in. */
+/* Does the operation. Its result, or whether it had an effect, is not known to it beforehand: only the fenced
+ * lock looks at op->result, which is the token to give (SD_NIL: the next). `queue` has room for all that is
+ * ever put in. */
 static inline int64_t object_do(const struct sd_lin_model *model, struct object *o, int64_t *queue,
 				const struct sd_operation *op)
 {
@@ -103,7 +106,8 @@ static inline bool answer_fits(const struct sd_lin_model *model, const struct ob
 	if (model == &sd_lin_counter && op->kind == 0 && op->result == SD_NIL)
 		return true;
 	/* A veiled token may or may not be the one that was shown. */
-	if (model == &sd_lin_fenced_lock && op->kind == 1 && op->result == 0 && before->veiled && op->arg[1] != SD_NIL)
+	if (model == &sd_lin_fenced_lock && op->kind == 1 && op->result == 0 && before->veiled &&
+	    op->arg[1] != SD_NIL)
 		return true;
 	return model->kinds[op->kind].answer == SD_ANSWER_NONE || op->result == result;
 }
@@ -121,8 +125,8 @@ static inline bool some_order(const struct sd_lin_model *model, const struct sd_
 		int64_t result = object_do(model, &after, queue, &ops[i]);
 		if (!answer_fits(model, &o, result, &ops[i]))
 			continue;
-		bool refused = model == &sd_lin_fenced_lock && ops[i].kind == 1 && ops[i].outcome == SD_OUTCOME_OK &&
-			       ops[i].result == 0;
+		bool refused = model == &sd_lin_fenced_lock && ops[i].kind == 1 &&
+			       ops[i].outcome == SD_OUTCOME_OK && ops[i].result == 0;
 		all = some_order(model, ops, n, used | 1u << i, refused ? o : after, queue);
 	}
 	return all;
@@ -140,19 +144,20 @@ static inline bool brute_force(const struct sd_lin_model *model, const struct sd
 struct plan {
 	const struct sd_lin_model *model;
 	uint32_t clients, keys;
-	size_t n;               /* operations */
-	uint32_t values;        /* different ones that are written; 0: every one another */
-	uint32_t unknown;       /* in a thousand */
+	size_t n;         /* operations */
+	uint32_t values;  /* different ones that are written; 0: every one another */
+	uint32_t unknown; /* in a thousand */
 	uint32_t failed;
 };
 
 struct client {
-	int64_t id;     /* of its operation; -1: idle */
+	int64_t id; /* of its operation; -1: idle */
 	bool done;
 	int64_t result;
 };
 
-static inline struct sd_operation random_operation(const struct plan *p, struct sd_rng *rng, uint32_t client, int64_t fresh)
+static inline struct sd_operation random_operation(const struct plan *p, struct sd_rng *rng, uint32_t client,
+						   int64_t fresh)
 {
 	struct sd_operation op = {.client = client, .answered = SD_NEVER, .result = SD_NIL};
 	uint32_t kinds = p->model == &sd_lin_register || p->model == &sd_lin_set ? 3 : 2;
@@ -201,7 +206,8 @@ static inline struct sd_history *simulate(const struct plan *p, uint64_t seed)
 			char key[16];
 			int n = snprintf(key, sizeof(key), "k%u", sd_rng_below(&rng, p->keys));
 			struct sd_operation op = random_operation(p, &rng, who, (int64_t)++started);
-			c->id = sd_history_invoke(h, who, (struct sd_slice){key, (size_t)n}, op.kind, op.arg, -1);
+			c->id =
+			    sd_history_invoke(h, who, (struct sd_slice){key, (size_t)n}, op.kind, op.arg, -1);
 			ck_assert_int_ge(c->id, 0);
 			c->done = false;
 			busy++;
@@ -220,13 +226,15 @@ static inline struct sd_history *simulate(const struct plan *p, uint64_t seed)
 }
 
 /* The same history with one operation changed. */
-static inline struct sd_history *changed(const struct sd_history *h, size_t which, const struct sd_operation *to)
+static inline struct sd_history *changed(const struct sd_history *h, size_t which,
+					 const struct sd_operation *to)
 {
 	struct sd_history *out = sd_history_new(sd_history_model(h));
 	ck_assert_ptr_nonnull(out);
 	for (size_t i = 0; i < sd_history_count(h); i++) {
 		const struct sd_operation *op = sd_history_at(h, i);
-		ck_assert_int_eq(sd_history_add(out, sd_history_key(h, op->key), i == which ? to : op), SD_OK);
+		ck_assert_int_eq(sd_history_add(out, sd_history_key(h, op->key), i == which ? to : op),
+				 SD_OK);
 	}
 	return out;
 }

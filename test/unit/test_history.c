@@ -88,13 +88,16 @@ END_TEST
 
 /* ---- text ---- */
 
-static const char sample[] =
-    "{\"client\":1,\"key\":\"x\",\"op\":\"write\",\"args\":[5],\"invoked\":1,\"answered\":4,\"outcome\":\"ok\"}\n"
-    "{\"client\":2,\"key\":\"x\",\"op\":\"read\",\"invoked\":2,\"answered\":3,\"outcome\":\"ok\",\"result\":null}\n"
-    "{\"client\":4294967295,\"key\":\"a\\\"\\\\\\u0001\xc3\xbc\",\"op\":\"cas\",\"args\":[-3,null],\"invoked\":5,\"outcome\":"
-    "\"unknown\"}\n"
-    "{\"client\":1,\"key\":\"x\",\"op\":\"cas\",\"args\":[9223372036854775806,0],\"invoked\":6,\"answered\":6,\"outcome\":"
-    "\"failed\"}\n";
+static const char sample[] = "{\"client\":1,\"key\":\"x\",\"op\":\"write\",\"args\":[5],\"invoked\":1,"
+			     "\"answered\":4,\"outcome\":\"ok\"}\n"
+			     "{\"client\":2,\"key\":\"x\",\"op\":\"read\",\"invoked\":2,\"answered\":3,"
+			     "\"outcome\":\"ok\",\"result\":null}\n"
+			     "{\"client\":4294967295,\"key\":\"a\\\"\\\\\\u0001\xc3\xbc\",\"op\":\"cas\","
+			     "\"args\":[-3,null],\"invoked\":5,\"outcome\":"
+			     "\"unknown\"}\n"
+			     "{\"client\":1,\"key\":\"x\",\"op\":\"cas\",\"args\":[9223372036854775806,0],"
+			     "\"invoked\":6,\"answered\":6,\"outcome\":"
+			     "\"failed\"}\n";
 
 static struct sd_history *read_text(const char *text, size_t n)
 {
@@ -172,7 +175,8 @@ END_TEST
 
 START_TEST(other_ways_to_write_it)
 {
-	static const char text[] = "\n \r\n { \"outcome\" : \"ok\" ,\t\"answered\":4,\"invoked\":1,\"args\":[ 5 ],\"op\":\"\\u0077rite\","
+	static const char text[] = "\n \r\n { \"outcome\" : \"ok\" "
+				   ",\t\"answered\":4,\"invoked\":1,\"args\":[ 5 ],\"op\":\"\\u0077rite\","
 				   "\"key\":\"\\ud83d\\ude00\\/\",\"client\":1 } \r\n";
 	struct sd_history *got = read_text(text, sizeof(text) - 1);
 	ck_assert_msg(got != NULL, "%s", e.text);
@@ -201,11 +205,14 @@ static const struct {
     {READ "\"answered\":4,\"outcome\":\"ok\",\"result\":99999999999999999999}", "a number beyond 2^63 - 2"},
     {READ "\"answered\":4,\"outcome\":\"ok\",\"result\":true}", "expected a whole number or null, found 't'"},
     {READ "\"answered\":2,\"outcome\":\"ok\",\"result\":1}",
-     "expected a key of 1 byte or more without 0, an answer not before its invocation, and 0 or 1 as result where yes or "
+     "expected a key of 1 byte or more without 0, an answer not before its invocation, and 0 or 1 as result "
+     "where yes or "
      "no is meant"},
     {READ "\"answered\":-4,\"outcome\":\"ok\",\"result\":1}", "a time below 0"},
-    {READ "\"answered\":4,\"outcome\":\"unknown\"}", "read with outcome unknown: \"answered\" does not belong"},
-    {READ "\"answered\":4,\"outcome\":\"failed\",\"result\":1}", "read with outcome failed: \"result\" does not belong"},
+    {READ "\"answered\":4,\"outcome\":\"unknown\"}",
+     "read with outcome unknown: \"answered\" does not belong"},
+    {READ "\"answered\":4,\"outcome\":\"failed\",\"result\":1}",
+     "read with outcome failed: \"result\" does not belong"},
     {READ "\"outcome\":\"failed\"}", "read with outcome failed: \"answered\" is missing"},
     {READ "\"outcome\":\"maybe\"}", "outcome: expected ok, failed or unknown"},
     {READ "\"invoked\":3}", "\"invoked\" twice"},

@@ -43,96 +43,180 @@ struct known {
 static const struct known known[] = {
     {"read of what was written", &sd_lin_register, GOOD, {{WR, 1, 0, 0, 1, 2}, {RD, 0, 0, 1, 3, 4}}},
     {"stale read", &sd_lin_register, BAD, {{WR, 1, 0, 0, 1, 2}, {WR, 2, 0, 0, 3, 4}, {RD, 0, 0, 1, 5, 6}}},
-    {"old value while the write is open", &sd_lin_register, GOOD,
+    {"old value while the write is open",
+     &sd_lin_register,
+     GOOD,
      {{WR, 1, 0, 0, 1, 2}, {WR, 2, 0, 0, 3, 7}, {RD, 0, 0, 1, 4, 6}}},
-    {"answer and invocation at the same time overlap", &sd_lin_register, GOOD, {{WR, 1, 0, 0, 1, 3}, {RD, 0, 0, NIL, 3, 4}}},
-    {"new value, then the old one", &sd_lin_register, BAD,
+    {"answer and invocation at the same time overlap",
+     &sd_lin_register,
+     GOOD,
+     {{WR, 1, 0, 0, 1, 3}, {RD, 0, 0, NIL, 3, 4}}},
+    {"new value, then the old one",
+     &sd_lin_register,
+     BAD,
      {{WR, 1, 0, 0, 1, 2}, {WR, 2, 0, 0, 3, 9}, {RD, 0, 0, 2, 4, 5}, {RD, 0, 0, 1, 6, 7}}},
     {"value that nobody wrote", &sd_lin_register, BAD, {{WR, 1, 0, 0, 1, 2}, {RD, 0, 0, 7, 3, 4}}},
     {"write lost after acknowledgement", &sd_lin_register, BAD, {{WR, 1, 0, 0, 1, 2}, {RD, 0, 0, NIL, 3, 4}}},
-    {"two compare-and-sets from the same value", &sd_lin_register, BAD,
+    {"two compare-and-sets from the same value",
+     &sd_lin_register,
+     BAD,
      {{WR, 1, 0, 0, 1, 2}, {CAS, 1, 2, 1, 3, 6}, {CAS, 1, 3, 1, 4, 7}}},
-    {"lost update", &sd_lin_register, BAD,
+    {"lost update",
+     &sd_lin_register,
+     BAD,
      {{WR, 1, 0, 0, 1, 2}, {CAS, 1, 2, 1, 3, 6}, {CAS, 2, 3, 1, 4, 7}, {RD, 0, 0, 2, 8, 9}}},
-    {"compare-and-set said no, but nothing else was there", &sd_lin_register, BAD,
+    {"compare-and-set said no, but nothing else was there",
+     &sd_lin_register,
+     BAD,
      {{WR, 1, 0, 0, 1, 2}, {CAS, 1, 2, 0, 3, 4}}},
-    {"compare-and-set said no and wrote", &sd_lin_register, BAD,
+    {"compare-and-set said no and wrote",
+     &sd_lin_register,
+     BAD,
      {{WR, 1, 0, 0, 1, 2}, {CAS, 5, 6, 0, 3, 4}, {RD, 0, 0, 6, 5, 6}}},
-    {"unanswered write is seen later", &sd_lin_register, GOOD,
+    {"unanswered write is seen later",
+     &sd_lin_register,
+     GOOD,
      {{WR, 1, 0, 0, 1, 2}, {WR, 2, 0, 0, 3, 0}, {RD, 0, 0, 1, 4, 5}, {RD, 0, 0, 2, 90, 91}}},
-    {"unanswered write is never seen", &sd_lin_register, GOOD,
+    {"unanswered write is never seen",
+     &sd_lin_register,
+     GOOD,
      {{WR, 1, 0, 0, 1, 2}, {WR, 2, 0, 0, 3, 0}, {RD, 0, 0, 1, 90, 91}}},
-    {"unanswered write is seen, then not", &sd_lin_register, BAD,
+    {"unanswered write is seen, then not",
+     &sd_lin_register,
+     BAD,
      {{WR, 1, 0, 0, 1, 2}, {WR, 2, 0, 0, 3, 0}, {RD, 0, 0, 2, 4, 5}, {RD, 0, 0, 1, 6, 7}}},
     {"seen before it was asked", &sd_lin_register, BAD, {{RD, 0, 0, 2, 1, 2}, {WR, 2, 0, 0, 3, 0}}},
     {"refused write is never seen", &sd_lin_register, GOOD, {{WR, 2, 0, 0, 1, -2}, {RD, 0, 0, NIL, 3, 4}}},
     {"refused write is seen", &sd_lin_register, BAD, {{WR, 2, 0, 0, 1, -2}, {RD, 0, 0, 2, 3, 4}}},
-    {"deleted is absent", &sd_lin_register, GOOD,
+    {"deleted is absent",
+     &sd_lin_register,
+     GOOD,
      {{WR, 1, 0, 0, 1, 2}, {WR, NIL, 0, 0, 3, 4}, {RD, 0, 0, NIL, 5, 6}}},
-    {"readers disagree about the order of writes", &sd_lin_register, BAD,
-     {{WR, 1, 0, 0, 1, 20}, {WR, 2, 0, 0, 2, 21}, {RD, 0, 0, 1, 3, 4}, {RD, 0, 0, 2, 5, 6}, {RD, 0, 0, 1, 7, 8}}},
+    {"readers disagree about the order of writes",
+     &sd_lin_register,
+     BAD,
+     {{WR, 1, 0, 0, 1, 20},
+      {WR, 2, 0, 0, 2, 21},
+      {RD, 0, 0, 1, 3, 4},
+      {RD, 0, 0, 2, 5, 6},
+      {RD, 0, 0, 1, 7, 8}}},
 
     {"counter adds up", &sd_lin_counter, GOOD, {{0, 2, 0, 2, 1, 5}, {0, 3, 0, 5, 2, 6}, {1, 0, 0, 5, 7, 8}}},
     {"lost increment", &sd_lin_counter, BAD, {{0, 1, 0, 1, 1, 5}, {0, 1, 0, 1, 2, 6}}},
     {"increment whose sum was not told", &sd_lin_counter, GOOD, {{0, 1, 0, NIL, 1, 2}, {1, 0, 0, 1, 3, 4}}},
-    {"increment whose sum was not told is lost", &sd_lin_counter, BAD, {{0, 1, 0, NIL, 1, 2}, {1, 0, 0, 0, 3, 4}}},
+    {"increment whose sum was not told is lost",
+     &sd_lin_counter,
+     BAD,
+     {{0, 1, 0, NIL, 1, 2}, {1, 0, 0, 0, 3, 4}}},
 
-    {"element comes and goes", &sd_lin_set, GOOD,
+    {"element comes and goes",
+     &sd_lin_set,
+     GOOD,
      {{0, 0, 0, 1, 1, 2}, {0, 0, 0, 0, 3, 4}, {1, 0, 0, 1, 5, 6}, {2, 0, 0, 0, 7, 8}}},
     {"two added the same element", &sd_lin_set, BAD, {{0, 0, 0, 1, 1, 4}, {0, 0, 0, 1, 2, 5}}},
     {"element forgotten", &sd_lin_set, BAD, {{0, 0, 0, 1, 1, 2}, {2, 0, 0, 0, 3, 4}}},
 
-    {"first in, first out", &sd_lin_queue, GOOD,
-     {{ENQ, 1, 0, 0, 1, 2}, {ENQ, 2, 0, 0, 3, 4}, {DEQ, 0, 0, 1, 5, 6}, {DEQ, 0, 0, 2, 7, 8}, {DEQ, 0, 0, NIL, 9, 10}}},
+    {"first in, first out",
+     &sd_lin_queue,
+     GOOD,
+     {{ENQ, 1, 0, 0, 1, 2},
+      {ENQ, 2, 0, 0, 3, 4},
+      {DEQ, 0, 0, 1, 5, 6},
+      {DEQ, 0, 0, 2, 7, 8},
+      {DEQ, 0, 0, NIL, 9, 10}}},
     {"queue loses", &sd_lin_queue, BAD, {{ENQ, 1, 0, 0, 1, 2}, {DEQ, 0, 0, NIL, 3, 4}}},
-    {"queue loses the first", &sd_lin_queue, BAD,
+    {"queue loses the first",
+     &sd_lin_queue,
+     BAD,
      {{ENQ, 1, 0, 0, 1, 2}, {ENQ, 2, 0, 0, 3, 4}, {DEQ, 0, 0, 2, 5, 6}}},
-    {"queue duplicates", &sd_lin_queue, BAD, {{ENQ, 1, 0, 0, 1, 2}, {DEQ, 0, 0, 1, 3, 6}, {DEQ, 0, 0, 1, 4, 7}}},
-    {"queue reorders", &sd_lin_queue, BAD,
+    {"queue duplicates",
+     &sd_lin_queue,
+     BAD,
+     {{ENQ, 1, 0, 0, 1, 2}, {DEQ, 0, 0, 1, 3, 6}, {DEQ, 0, 0, 1, 4, 7}}},
+    {"queue reorders",
+     &sd_lin_queue,
+     BAD,
      {{ENQ, 1, 0, 0, 1, 2}, {ENQ, 2, 0, 0, 3, 4}, {DEQ, 0, 0, 2, 5, 6}, {DEQ, 0, 0, 1, 7, 8}}},
     {"queue invents", &sd_lin_queue, BAD, {{ENQ, 1, 0, 0, 1, 2}, {DEQ, 0, 0, 9, 3, 4}}},
-    {"enqueues that overlap come in either order", &sd_lin_queue, GOOD,
+    {"enqueues that overlap come in either order",
+     &sd_lin_queue,
+     GOOD,
      {{ENQ, 1, 0, 0, 1, 4}, {ENQ, 2, 0, 0, 2, 3}, {DEQ, 0, 0, 2, 5, 6}, {DEQ, 0, 0, 1, 7, 8}}},
-    {"the same value twice is two", &sd_lin_queue, GOOD,
+    {"the same value twice is two",
+     &sd_lin_queue,
+     GOOD,
      {{ENQ, 1, 0, 0, 1, 2}, {ENQ, 1, 0, 0, 3, 4}, {DEQ, 0, 0, 1, 5, 6}, {DEQ, 0, 0, 1, 7, 8}}},
-    {"unanswered dequeue took it", &sd_lin_queue, GOOD,
+    {"unanswered dequeue took it",
+     &sd_lin_queue,
+     GOOD,
      {{ENQ, 1, 0, 0, 1, 2}, {DEQ, 0, 0, 0, 3, 0}, {DEQ, 0, 0, NIL, 5, 6}}},
-    {"unanswered enqueue comes late", &sd_lin_queue, GOOD,
+    {"unanswered enqueue comes late",
+     &sd_lin_queue,
+     GOOD,
      {{ENQ, 1, 0, 0, 1, 0}, {DEQ, 0, 0, NIL, 2, 3}, {DEQ, 0, 0, 1, 4, 5}}},
 
-    {"lock goes round", &sd_lin_lock, GOOD,
+    {"lock goes round",
+     &sd_lin_lock,
+     GOOD,
      {{ACQ, 1, 0, 1, 1, 2}, {ACQ, 2, 0, 0, 3, 4}, {REL, 1, 0, 1, 5, 6}, {ACQ, 2, 0, 1, 7, 8}}},
     {"split brain", &sd_lin_lock, BAD, {{ACQ, 1, 0, 1, 1, 2}, {ACQ, 2, 0, 1, 3, 4}}},
     {"split brain at once", &sd_lin_lock, BAD, {{ACQ, 1, 0, 1, 1, 4}, {ACQ, 2, 0, 1, 2, 3}}},
     {"release by somebody else works", &sd_lin_lock, BAD, {{ACQ, 1, 0, 1, 1, 2}, {REL, 2, 0, 1, 3, 4}}},
     {"release that is refused to the owner", &sd_lin_lock, BAD, {{ACQ, 1, 0, 1, 1, 2}, {REL, 1, 0, 0, 3, 4}}},
-    {"lease runs out", &sd_lin_lock, GOOD,
+    {"lease runs out",
+     &sd_lin_lock,
+     GOOD,
      {{ACQ, 1, 0, 1, 1, 2}, {REL, 1, 0, 0, 3, 0}, {ACQ, 2, 0, 1, 4, 5}, {REL, 1, 0, 0, 6, 7}}},
-    {"lease runs out too early", &sd_lin_lock, BAD,
+    {"lease runs out too early",
+     &sd_lin_lock,
+     BAD,
      {{ACQ, 1, 0, 1, 1, 2}, {ACQ, 2, 0, 1, 3, 4}, {REL, 1, 0, 0, 5, 0}}},
     {"unanswered grant blocks", &sd_lin_lock, GOOD, {{ACQ, 1, 0, 0, 1, 0}, {ACQ, 2, 0, 0, 2, 3}}},
 
-    {"tokens grow", &sd_lin_fenced_lock, GOOD,
+    {"tokens grow",
+     &sd_lin_fenced_lock,
+     GOOD,
      {{ACQ, 1, 0, 5, 1, 2}, {REL, 1, 5, 1, 3, 4}, {ACQ, 2, 0, 9, 5, 6}, {REL, 2, 9, 1, 7, 8}}},
-    {"token given twice", &sd_lin_fenced_lock, BAD,
+    {"token given twice",
+     &sd_lin_fenced_lock,
+     BAD,
      {{ACQ, 1, 0, 5, 1, 2}, {REL, 1, 5, 1, 3, 4}, {ACQ, 2, 0, 5, 5, 6}}},
-    {"token goes back", &sd_lin_fenced_lock, BAD,
+    {"token goes back",
+     &sd_lin_fenced_lock,
+     BAD,
      {{ACQ, 1, 0, 5, 1, 2}, {REL, 1, 5, 1, 3, 4}, {ACQ, 2, 0, 4, 5, 6}}},
     {"token 0 is a token", &sd_lin_fenced_lock, BAD, {{ACQ, 1, 0, 0, 1, 2}, {ACQ, 2, 0, 1, 3, 4}}},
-    {"old token releases", &sd_lin_fenced_lock, BAD,
+    {"old token releases",
+     &sd_lin_fenced_lock,
+     BAD,
      {{ACQ, 1, 0, 5, 1, 2}, {REL, 1, 5, 1, 3, 4}, {ACQ, 1, 0, 6, 5, 6}, {REL, 1, 5, 1, 7, 8}}},
-    {"release of whatever there is", &sd_lin_fenced_lock, GOOD,
+    {"release of whatever there is",
+     &sd_lin_fenced_lock,
+     GOOD,
      {{ACQ, 1, 0, 5, 1, 2}, {REL, 1, NIL, 1, 3, 4}, {ACQ, 2, 0, 6, 5, 6}}},
-    {"token of an unanswered grant turns up", &sd_lin_fenced_lock, GOOD,
-     {{ACQ, 1, 0, 5, 1, 2}, {REL, 1, 5, 1, 3, 4}, {ACQ, 2, 0, 0, 5, 0}, {REL, 2, 8, 1, 6, 7}, {ACQ, 1, 0, 9, 8, 9}}},
-    {"token not above that of an unanswered grant", &sd_lin_fenced_lock, BAD,
-     {{ACQ, 1, 0, 5, 1, 2}, {REL, 1, 5, 1, 3, 4}, {ACQ, 2, 0, 0, 5, 0}, {REL, 2, 8, 1, 6, 7}, {ACQ, 1, 0, 7, 8, 9}}},
+    {"token of an unanswered grant turns up",
+     &sd_lin_fenced_lock,
+     GOOD,
+     {{ACQ, 1, 0, 5, 1, 2},
+      {REL, 1, 5, 1, 3, 4},
+      {ACQ, 2, 0, 0, 5, 0},
+      {REL, 2, 8, 1, 6, 7},
+      {ACQ, 1, 0, 9, 8, 9}}},
+    {"token not above that of an unanswered grant",
+     &sd_lin_fenced_lock,
+     BAD,
+     {{ACQ, 1, 0, 5, 1, 2},
+      {REL, 1, 5, 1, 3, 4},
+      {ACQ, 2, 0, 0, 5, 0},
+      {REL, 2, 8, 1, 6, 7},
+      {ACQ, 1, 0, 7, 8, 9}}},
 };
 enum { KNOWN = sizeof(known) / sizeof(known[0]) };
 
 static struct sd_operation from_row(const struct sd_lin_model *model, const struct row *r, uint32_t client)
 {
-	struct sd_operation op = {r->invoked, r->answered, {r->a, r->b}, SD_NIL, client, 0, (uint8_t)r->kind, SD_OUTCOME_OK};
+	struct sd_operation op = {r->invoked, r->answered, {r->a, r->b},     SD_NIL,
+				  client,     0,           (uint8_t)r->kind, SD_OUTCOME_OK};
 	if (r->answered == 0) {
 		op.answered = SD_NEVER;
 		op.outcome = SD_OUTCOME_UNKNOWN;
@@ -167,8 +251,10 @@ START_TEST(known_cases)
 	struct sd_operation ops[OPS_MOST];
 	size_t n = rows_to_ops(k, ops);
 	make(k->model, ops, n);
-	ck_assert_msg(sd_lin_check(h, NULL, &report) == k->verdict, "%s: verdict %d", k->name, report.verdict);
-	ck_assert_msg(brute_force(k->model, ops, n) == (k->verdict == GOOD), "%s: by trying every order", k->name);
+	ck_assert_msg(sd_lin_check(h, NULL, &report) == k->verdict, "%s: verdict %d", k->name,
+		      report.verdict);
+	ck_assert_msg(brute_force(k->model, ops, n) == (k->verdict == GOOD), "%s: by trying every order",
+		      k->name);
 	ck_assert_uint_eq(report.keys, 1);
 	ck_assert_ptr_null(report.why);
 }
@@ -213,7 +299,8 @@ static struct sd_operation any_operation(const struct sd_lin_model *model, struc
 	return op;
 }
 
-/* What the report shows is violated too, ends with the first end that is, and none of it could be left out. */
+/* What the report shows is violated too, ends with the first end that is, and none of it could be left out.
+ */
 static void check_short(const struct sd_lin_model *model, const struct sd_operation *ops, size_t n)
 {
 	struct sd_operation left[OPS_MOST];
@@ -283,13 +370,14 @@ START_TEST(atomic_objects_are_good)
 {
 	const struct sd_lin_model *model = models[_i];
 	for (uint64_t seed = 1; seed <= 60; seed++) {
-		struct plan p = {model, 2 + (uint32_t)seed % 7, 1 + (uint32_t)seed % 3, 200, (uint32_t)seed % 4, 20, 20};
+		struct plan p = {
+		    model, 2 + (uint32_t)seed % 7, 1 + (uint32_t)seed % 3, 200, (uint32_t)seed % 4, 20, 20};
 		p.unknown = model == &sd_lin_fenced_lock ? 0 : p.unknown;
 		if (model == &sd_lin_queue)
 			p.values = p.unknown = 0; /* otherwise some are too hard */
 		h = simulate(&p, seed);
-		ck_assert_msg(sd_lin_check(h, NULL, &report) == GOOD, "seed %llu: verdict %d", (unsigned long long)seed,
-			      report.verdict);
+		ck_assert_msg(sd_lin_check(h, NULL, &report) == GOOD, "seed %llu: verdict %d",
+			      (unsigned long long)seed, report.verdict);
 		ck_assert_uint_eq(report.keys, sd_history_keys(h));
 		teardown();
 	}
@@ -299,7 +387,8 @@ END_TEST
 /* An answer that cannot be: of one client alone every other one; of many a value that never was. */
 static bool spoil(const struct sd_lin_kind *kind, bool alone, struct sd_operation *op)
 {
-	if (op->outcome != SD_OUTCOME_OK || kind->answer == SD_ANSWER_NONE || (!alone && kind->answer == SD_ANSWER_YESNO))
+	if (op->outcome != SD_OUTCOME_OK || kind->answer == SD_ANSWER_NONE ||
+	    (!alone && kind->answer == SD_ANSWER_YESNO))
 		return false;
 	op->result = kind->answer == SD_ANSWER_YESNO ? !op->result : -1000000;
 	return true;
@@ -358,10 +447,16 @@ static void hard(int writes)
 {
 	h = sd_history_new(&sd_lin_register);
 	for (int i = 0; i < writes; i++) {
-		struct sd_operation op = {.invoked = i, .answered = 1000 + i, .arg = {i}, .result = SD_NIL, .kind = WR, .outcome = SD_OUTCOME_OK};
+		struct sd_operation op = {.invoked = i,
+					  .answered = 1000 + i,
+					  .arg = {i},
+					  .result = SD_NIL,
+					  .kind = WR,
+					  .outcome = SD_OUTCOME_OK};
 		ck_assert_int_eq(sd_history_add(h, sd_slice_of(KEY), &op), SD_OK);
 	}
-	struct sd_operation op = {.invoked = 500, .answered = 501, .result = 77, .kind = RD, .outcome = SD_OUTCOME_OK};
+	struct sd_operation op = {
+	    .invoked = 500, .answered = 501, .result = 77, .kind = RD, .outcome = SD_OUTCOME_OK};
 	ck_assert_int_eq(sd_history_add(h, sd_slice_of(KEY), &op), SD_OK);
 }
 
@@ -419,7 +514,8 @@ START_TEST(hard_key_beside_a_bad_one)
 {
 	struct sd_lin_limits limits = {100000, 0};
 	hard(40);
-	struct sd_operation op = {.invoked = 1, .answered = 2, .result = 5, .kind = RD, .outcome = SD_OUTCOME_OK};
+	struct sd_operation op = {
+	    .invoked = 1, .answered = 2, .result = 5, .kind = RD, .outcome = SD_OUTCOME_OK};
 	ck_assert_int_eq(sd_history_add(h, sd_slice_of("y"), &op), SD_OK);
 	ck_assert_int_eq(sd_lin_check(h, &limits, &report), BAD);
 	ck_assert_uint_eq(report.key, 1);
@@ -439,17 +535,24 @@ static void check_text(const char *want)
 
 START_TEST(short_text)
 {
-	static const struct known stale = {
-	    "", &sd_lin_register, BAD,
-	    {{WR, 9, 0, 0, 1, 2}, {RD, 0, 0, 9, 3, 4}, {WR, 1, 0, 0, 5, 6}, {CAS, 1, 2, 1, 7, 10}, {RD, 0, 0, 2, 8, 9},
-	     {RD, 0, 0, 1, 11, 12}, {RD, 0, 0, 2, 13, 14}}};
+	static const struct known stale = {"",
+					   &sd_lin_register,
+					   BAD,
+					   {{WR, 9, 0, 0, 1, 2},
+					    {RD, 0, 0, 9, 3, 4},
+					    {WR, 1, 0, 0, 5, 6},
+					    {CAS, 1, 2, 1, 7, 10},
+					    {RD, 0, 0, 2, 8, 9},
+					    {RD, 0, 0, 1, 11, 12},
+					    {RD, 0, 0, 2, 13, 14}}};
 	struct sd_operation ops[OPS_MOST];
 	make(stale.model, ops, rows_to_ops(&stale, ops));
-	check_text("not linearizable: register \"x\"; 3 of its 7 operations show it\n"
-		   "  client 2  write(1)          |--|\n"
-		   "  client 3  cas(1, 2) -> yes        |--|\n"
-		   "* client 5  read() -> 1                   |--|\n"
-		   "* client 5 saw read() -> 1; at any moment it could have happened, expected: register 2\n");
+	check_text(
+	    "not linearizable: register \"x\"; 3 of its 7 operations show it\n"
+	    "  client 2  write(1)          |--|\n"
+	    "  client 3  cas(1, 2) -> yes        |--|\n"
+	    "* client 5  read() -> 1                   |--|\n"
+	    "* client 5 saw read() -> 1; at any moment it could have happened, expected: register 2\n");
 	struct sd_history *small = sd_lin_report_history(h, &report);
 	ck_assert_ptr_nonnull(small);
 	ck_assert_uint_eq(sd_history_count(small), 3);
@@ -467,26 +570,33 @@ START_TEST(text_of_what_was_not_answered)
 	    "", &sd_lin_register, BAD, {{WR, 1, 0, 0, 1, 20}, {RD, 0, 0, 1, 4, 5}, {RD, 0, 0, NIL, 6, 7}}};
 	struct sd_operation ops[OPS_MOST];
 	make(late.model, ops, rows_to_ops(&late, ops));
-	check_text("not linearizable: register \"x\"; 3 of its 3 operations show it\n"
-		   "  client 0  write(1) -> ?  |.............>\n"
-		   "  client 1  read() -> 1       |--|\n"
-		   "* client 2  read() -> nil           |--|\n"
-		   "* client 2 saw read() -> nil; at any moment it could have happened, expected: register 1\n");
+	check_text(
+	    "not linearizable: register \"x\"; 3 of its 3 operations show it\n"
+	    "  client 0  write(1) -> ?  |.............>\n"
+	    "  client 1  read() -> 1       |--|\n"
+	    "* client 2  read() -> nil           |--|\n"
+	    "* client 2 saw read() -> nil; at any moment it could have happened, expected: register 1\n");
 }
 END_TEST
 
 START_TEST(text_of_a_queue)
 {
-	static const struct known reorder = {
-	    "", &sd_lin_queue, BAD,
-	    {{ENQ, 7, 0, 0, 1, 2}, {ENQ, 1, 0, 0, 3, 4}, {ENQ, 2, 0, 0, 5, 6}, {DEQ, 0, 0, 7, 7, 8}, {DEQ, 0, 0, 2, 9, 10}}};
+	static const struct known reorder = {"",
+					     &sd_lin_queue,
+					     BAD,
+					     {{ENQ, 7, 0, 0, 1, 2},
+					      {ENQ, 1, 0, 0, 3, 4},
+					      {ENQ, 2, 0, 0, 5, 6},
+					      {DEQ, 0, 0, 7, 7, 8},
+					      {DEQ, 0, 0, 2, 9, 10}}};
 	struct sd_operation ops[OPS_MOST];
 	make(reorder.model, ops, rows_to_ops(&reorder, ops));
-	check_text("not linearizable: queue \"x\"; 3 of its 5 operations show it\n"
-		   "  client 1  enqueue(1)      |--|\n"
-		   "  client 2  enqueue(2)            |--|\n"
-		   "* client 4  dequeue() -> 2              |--|\n"
-		   "* client 4 saw dequeue() -> 2; at any moment it could have happened, expected: queue [1, 2]\n");
+	check_text(
+	    "not linearizable: queue \"x\"; 3 of its 5 operations show it\n"
+	    "  client 1  enqueue(1)      |--|\n"
+	    "  client 2  enqueue(2)            |--|\n"
+	    "* client 4  dequeue() -> 2              |--|\n"
+	    "* client 4 saw dequeue() -> 2; at any moment it could have happened, expected: queue [1, 2]\n");
 }
 END_TEST
 
@@ -494,7 +604,8 @@ END_TEST
 START_TEST(long_histories_become_short)
 {
 	for (int m = 0; m < MODELS; m += 3) {
-		bool queue = models[m] == &sd_lin_queue; /* to be certain of the worst of these takes memory */
+		bool queue =
+		    models[m] == &sd_lin_queue; /* to be certain of the worst of these takes memory */
 		struct plan p = {models[m], queue ? 2 : 5, 1, queue ? 300 : 3000, 0, 0, 0};
 		struct sd_history *good = simulate(&p, 5);
 		size_t which = p.n - p.n / 10;

@@ -217,11 +217,13 @@ START_TEST(text)
 	sd_qcheck_delivered(q, 77, false);
 	sd_qcheck_report(q, &r);
 	char *p = sd_qcheck_report_text(&r);
-	ck_assert_str_eq(p, "13 published (12 acknowledged, 0 refused, 1 without answer), 2 of them delivered in 3 deliveries, 0 "
-			    "flagged again\n"
-			    "lost               10  acknowledged, never delivered: 1 3 4 5 6 7 8 9 ...\n"
-			    "phantom             1  delivered, never published: 77\n"
-			    "reordered           1  delivered after a later one of its stream: 2 (the first after 12)\n");
+	ck_assert_str_eq(
+	    p, "13 published (12 acknowledged, 0 refused, 1 without answer), 2 of them delivered in 3 "
+	       "deliveries, 0 "
+	       "flagged again\n"
+	       "lost               10  acknowledged, never delivered: 1 3 4 5 6 7 8 9 ...\n"
+	       "phantom             1  delivered, never published: 77\n"
+	       "reordered           1  delivered after a later one of its stream: 2 (the first after 12)\n");
 	free(p);
 	r = (struct sd_qcheck_report){0};
 	p = sd_qcheck_report_text(&r);
