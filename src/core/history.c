@@ -119,7 +119,10 @@ static enum sd_err intern(struct sd_history *h, struct sd_slice key, uint32_t *n
 		if (!name)
 			return SD_ENOMEM;
 		memcpy(name, key.p, key.n);
-		h->keys[h->nkeys] = (struct key){name, (uint32_t)key.n, hash};
+		struct key *k = &h->keys[h->nkeys];
+		k->name = name;
+		k->n = (uint32_t)key.n;
+		k->hash = hash;
 		*slot = ++h->nkeys;
 	}
 	*number = *slot - 1;
