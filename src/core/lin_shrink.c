@@ -134,8 +134,8 @@ static void keep_numbers(const struct sd_lin_shrink *s, uint32_t *set, const boo
 }
 
 /* Keeps what is left if it is violated. */
-static bool accept(struct sd_lin_shrink *s, uint32_t *set, const bool *gone, const struct sd_operation *left,
-		   size_t n)
+static bool keep_if_violated(struct sd_lin_shrink *s, uint32_t *set, const bool *gone,
+			     const struct sd_operation *left, size_t n)
 {
 	if (n == s->n || !violated(s, left, n))
 		return false;
@@ -151,7 +151,7 @@ static void drop_most(struct sd_lin_shrink *s, uint32_t *set, bool *gone, struct
 	uint32_t kept = set[s->found.stuck];
 	for (size_t i = 0; kept && i < s->n; i++)
 		set[i] = set[i] == kept ? 0 : set[i];
-	accept(s, set, gone, left, without(s, set, 0, s->n, gone, left));
+	keep_if_violated(s, set, gone, left, without(s, set, 0, s->n, gone, left));
 }
 
 static bool any(const uint32_t *set, size_t from, size_t to)
@@ -169,7 +169,7 @@ static bool drop_sets(struct sd_lin_shrink *s, uint32_t *set, bool *gone, struct
 		for (size_t at = 0; at < s->n && s->steps > 0;) {
 			size_t to = s->n - at < size ? s->n : at + size;
 			if (!any(set, at, to) ||
-			    !accept(s, set, gone, left, without(s, set, at, to, gone, left)))
+			    !keep_if_violated(s, set, gone, left, without(s, set, at, to, gone, left)))
 				at = to;
 		}
 	}
