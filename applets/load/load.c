@@ -8,54 +8,77 @@
 #include "load_compare.h"
 #include "load_curve.h"
 
-#define OPTIONS_OF_A_RUN                                                                                     \
-	{"conns", SD_OPT_INT, "10", "connections", .letter = 'c', .min = 1, .max = 100000},                  \
-	    {"requests", SD_OPT_INT, "0", "requests in all; 0: until the duration is over", .letter = 'n',   \
-	     .max = INT64_MAX},                                                                              \
+#define OPTION_CONNS {"conns", SD_OPT_INT, "10", "connections", .letter = 'c', .min = 1, .max = 100000}
+
+#define OPTIONS_OF_AMOUNT                                                                                    \
+	{"requests", SD_OPT_INT, "0", "requests in all; 0: until the duration is over", .letter = 'n',       \
+	 .max = INT64_MAX},                                                                                  \
 	    {"duration", SD_OPT_DURATION, "0s", "how long; 10s when there is no --requests", .letter = 'd'}, \
 	    {"rate", SD_OPT_RATE, NULL, "requests a second, on schedule (open loop); without it each "       \
 				 "connection asks again when it was answered (closed loop)",                 \
 	     .letter = 'r'},                                                                                 \
-	    {"threads", SD_OPT_INT, "1", "generator threads", .letter = 't', .min = 1,                       \
-	     .max = LOAD_MAX_THREADS},                                                                       \
 	    {"arrivals", SD_OPT_ENUM, "constant", "how requests of an open loop are spaced",                 \
 	     .choices = "constant|poisson"},                                                                 \
 	    {"method", SD_OPT_STRING, NULL, "GET, or POST with a body", .letter = 'm', .meta = "METHOD"},    \
-	    {"header", SD_OPT_LIST, NULL, "a header line, such as \"Accept: text/html\"", .letter = 'H',     \
-	     .meta = "LINE", .whole = true},                                                                 \
 	    {"body", SD_OPT_STRING, NULL, "what to send, or @FILE; {{seq}} and {{rand}} become ten digits",  \
 	     .letter = 'b'},                                                                                 \
 	    {"requests-file", SD_OPT_FILE, NULL, "lines of WEIGHT METHOD /PATH [BODY], picked at random"},   \
-	    {"keep-alive", SD_OPT_BOOL, "true", "use connections again"},                                    \
 	    {"pipeline", SD_OPT_INT, "1", "requests on their way on a connection", .min = 1, .max = 1024},   \
+	    {"seed", SD_OPT_INT, "0", "of chance; 0 takes it from the system", .max = INT64_MAX}
+
+#define OPTIONS_OF_TARGET                                                                                    \
+	{"threads", SD_OPT_INT, "1", "generator threads", .letter = 't', .min = 1, .max = LOAD_MAX_THREADS}, \
+	    {"header", SD_OPT_LIST, NULL, "a header line, such as \"Accept: text/html\"", .letter = 'H',     \
+	     .meta = "LINE"},                                                                                \
+	    {"keep-alive", SD_OPT_BOOL, "true", "use connections again"},                                    \
 	    {"unix", SD_OPT_STRING, NULL, "connect to this UNIX socket", .meta = "PATH"},                    \
 	    {"timeout", SD_OPT_DURATION, "10s", "for an answer, from when the request left"},                \
 	    {"warmup", SD_OPT_DURATION, "0s", "time at the start that is not counted"},                      \
-	    {"seed", SD_OPT_INT, "0", "of chance; 0 takes it from the system", .max = INT64_MAX},            \
 	    {"quiet", SD_OPT_BOOL, "false", "no progress line", .letter = 'q'}
 
+#define OPTIONS_OF_REPORT                                                                                    \
+	{"tally", SD_OPT_BOOL, "false", "count answers by the first line of their body"},                    \
+	    {"json", SD_OPT_STRING, NULL, "write the result as JSON; - for standard output",                 \
+	     .meta = "FILE"},                                                                                \
+	    {"csv", SD_OPT_STRING, NULL, "write it as CSV", .meta = "FILE"},                                 \
+	    {"html", SD_OPT_STRING, NULL, "write a page with plots", .meta = "FILE"},                        \
+	    {"hdr", SD_OPT_STRING, NULL, "write a histogram log", .meta = "FILE"},                           \
+	    {"fail-if", SD_OPT_LIST, NULL,                                                                   \
+	     "exit with 1 when this holds: p99>50ms, errors>0.1%, rate<1000/s", .meta = "RULE"},             \
+	    {"strict", SD_OPT_BOOL, "false", "exit with 1 when the generator was the limit"}
+
+#define OPTIONS_OF_CURVE                                                                                     \
+	{"json", SD_OPT_STRING, NULL, "write the points as JSON; - for standard output", .meta = "FILE"},    \
+	    {"html", SD_OPT_STRING, NULL, "write a page with plots", .meta = "FILE"}
+
 const struct sd_option load_run_options[] = {
-    OPTIONS_OF_A_RUN,
-    {"json", SD_OPT_STRING, NULL, "write the result as JSON; - for standard output", .meta = "FILE"},
-    {"csv", SD_OPT_STRING, NULL, "write it as CSV", .meta = "FILE"},
-    {"html", SD_OPT_STRING, NULL, "write a page with plots", .meta = "FILE"},
-    {"hdr", SD_OPT_STRING, NULL, "write a histogram log", .meta = "FILE"},
-    {"fail-if", SD_OPT_LIST, NULL, "exit with 1 when this holds: p99>50ms, errors>0.1%, rate<1000/s", .meta = "RULE"},
-    {"strict", SD_OPT_BOOL, "false", "exit with 1 when the generator was the limit"},
+    OPTION_CONNS, OPTIONS_OF_AMOUNT, OPTIONS_OF_TARGET, OPTIONS_OF_REPORT, {0},
+};
+
+static const struct sd_option replay_options[] = {
+    {"speed", SD_OPT_NUMBER, "1", "how many times faster than recorded", .letter = 's', .max = 1000000},
+    OPTION_CONNS,
+    OPTIONS_OF_TARGET,
+    OPTIONS_OF_REPORT,
     {0},
 };
 
 static const struct sd_option sweep_options[] = {
-    OPTIONS_OF_A_RUN,
-    {"steps", SD_OPT_LIST, "1,10,50,100", "numbers of connections to try", .meta = "N"},
+    {"conns", SD_OPT_LIST, "1,10,50,100", "numbers of connections to try", .letter = 'c', .meta = "N"},
+    OPTIONS_OF_AMOUNT,
+    OPTIONS_OF_TARGET,
+    OPTIONS_OF_CURVE,
     {0},
 };
 
 static const struct sd_option ramp_options[] = {
-    OPTIONS_OF_A_RUN,
     {"from", SD_OPT_RATE, "100/s", "the first rate"},
     {"to", SD_OPT_RATE, "10000/s", "the last"},
-    {"points", SD_OPT_INT, "8", "how many rates, spaced evenly in ratio", .min = 2, .max = 50},
+    {"points", SD_OPT_INT, "8", "how many rates, spaced evenly in ratio", .min = 2, .max = LOAD_MAX_POINTS},
+    OPTION_CONNS,
+    OPTIONS_OF_AMOUNT,
+    OPTIONS_OF_TARGET,
+    OPTIONS_OF_CURVE,
     {0},
 };
 
@@ -117,6 +140,14 @@ static bool to_stdout(const struct sd_conf *conf)
 	return false;
 }
 
+enum sd_err load_put_file(struct sd_verb_call *call, const char *file, const char *text, size_t n, struct sd_error *e)
+{
+	if (strcmp(file, "-") != 0)
+		return sd_world_write_file(call->world, file, text, n, e);
+	fwrite(text, 1, n, call->out);
+	return SD_OK;
+}
+
 static enum sd_err write_export(struct sd_verb_call *call, size_t i, const struct load_plan *plan,
 				const struct load_result *r, struct sd_error *e)
 {
@@ -130,10 +161,8 @@ static enum sd_err write_export(struct sd_verb_call *call, size_t i, const struc
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	exports[i].fn(out, plan, r);
 	enum sd_err err = fclose(out) == 0 ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
-	if (!err && strcmp(file, "-") == 0)
-		fwrite(text, 1, n, call->out);
-	else if (!err)
-		err = sd_world_write_file(call->world, file, text, n, e);
+	if (!err)
+		err = load_put_file(call, file, text, n, e);
 	free(text);
 	return err;
 }
@@ -181,19 +210,41 @@ static enum sd_err check_rules(const struct sd_conf *conf, struct sd_error *e)
 	return SD_OK;
 }
 
-static int run_load(struct sd_verb_call *call)
+static enum sd_err plan_load(struct sd_verb_call *call, struct load_plan *plan, struct sd_error *e)
+{
+	return load_plan_make(call->world, call->conf, call->args[0], plan, e);
+}
+
+static enum sd_err plan_replay(struct sd_verb_call *call, struct load_plan *plan, struct sd_error *e)
+{
+	return load_replay_make(call->world, call->conf, call->args[0], call->args[1], plan, e);
+}
+
+static int run_one(struct sd_verb_call *call, const char *verb,
+		   enum sd_err (*make)(struct sd_verb_call *call, struct load_plan *plan, struct sd_error *e))
 {
 	struct sd_error e = {0};
 	struct load_plan plan;
 	struct load_result *r;
 	sd_world_raise_files(call->world);
-	if (check_rules(call->conf, &e) || load_plan_make(call->world, call->conf, call->args[0], &plan, &e))
-		return load_fail(call, "", &e);
-	int status = load_run_shown(call, &plan, &r, &e) ? load_fail(call, "", &e) : report(call, &plan, r);
+	if (check_rules(call->conf, &e) || make(call, &plan, &e))
+		return load_fail(call, verb, &e);
+	plan.tally = sd_conf_bool(call->conf, "tally");
+	int status = load_run_shown(call, &plan, &r, &e) ? load_fail(call, verb, &e) : report(call, &plan, r);
 	if (!e.code)
 		load_result_free(r);
 	load_plan_free(&plan);
 	return status;
+}
+
+static int run_load(struct sd_verb_call *call)
+{
+	return run_one(call, "", plan_load);
+}
+
+static int run_replay(struct sd_verb_call *call)
+{
+	return run_one(call, "replay", plan_replay);
 }
 
 /* ---- compare ---- */
@@ -217,6 +268,8 @@ static int run_compare(struct sd_verb_call *call)
 
 static const struct sd_verb verbs[] = {
     {"", "URL", "send requests to URL and report", load_run_options, 1, 1, run_load},
+    {"replay", "ACCESS.json URL", "send a recorded access log again, at its own pace or faster", replay_options, 2, 2,
+     run_replay},
     {"sweep", "URL", "the same at several numbers of connections: finds the knee", sweep_options, 1, 1, load_sweep},
     {"ramp", "URL", "the same at rising rates: finds where they are no longer met", ramp_options, 1, 1, load_ramp},
     {"compare", "A.json B.json", "do two results differ, and by how much?", NULL, 2, 2, run_compare},
@@ -240,7 +293,8 @@ const struct sd_applet sd_applet_load = {
 		   "connection waits for its answer before it asks again, and the report says so.",
     .examples = "sdlab load http://127.0.0.1:8080/ -c 50 -d 10s\n"
 		"sdlab load http://127.0.0.1:8080/ -r 2000/s -d 30s --fail-if 'p99>50ms'\n"
-		"sdlab load sweep http://127.0.0.1:8080/ --steps 1,10,50,100\n"
+		"sdlab load sweep http://127.0.0.1:8080/ --conns 1,10,50,100\n"
+		"sdlab load replay access.json http://127.0.0.1:8080 --speed 2\n"
 		"sdlab load ramp http://127.0.0.1:8080/ --from 100/s --to 20000/s",
     .next = "man sdlab-load",
     .aliases = aliases,

@@ -2,15 +2,22 @@
  *
  *	load.c         its face: options, verbs
  *	load_plan.c    from options to what is sent, to whom, how often
+ *	load_access.c  an access log, entry by entry
+ *	load_replay.c  from an access log to what is sent when
  *	load_run.c     threads, progress, Ctrl-C, the result put together
  *	load_conn.c    one connection: requests out, answers in, times taken
+ *	load_tally.c   which answers came how often (--tally)
  *	load_text.c    the summary a person reads
- *	load_export.c  JSON, CSV, HTML, histogram log
+ *	load_export.c  JSON, CSV, histogram log
+ *	load_html.c    the result as a page
+ *	load_page.c    what pages are made of: head, text, plots
  *	load_rules.c   --fail-if
+ *	load_curve.c   sweep and ramp: a plan at several sizes
+ *	load_compare.c two results side by side
  *	load_as*.c     the flags and reports of ab, wrk and hey (load_as.h)
  *	load_detail.c  what only those reports tell
  *
- * Closed loop: each of `conns` connections sends its next request when the last was answered. Open loop (--rate):
+ * Closed loop: each of `conns` connections sends its next request when the last was answered. Open loop (--rate, replay):
  * requests are due at moments fixed beforehand; one leaves when it is due and a connection is free, and its response
  * time counts from the moment it was due, however long it had to wait. Service time counts from the moment it left.
  */
@@ -44,6 +51,7 @@ struct load_request {
 	uint32_t weight;
 	enum sd_http_method method;
 	char *name; /* "GET /path", for reports */
+	size_t body_n;
 	uint8_t nmarks;
 	struct load_mark marks[LOAD_MAX_MARKS];
 };
@@ -53,6 +61,13 @@ enum load_patience {
 	LOAD_GOES_ON,
 	LOAD_NEEDS_ONE,   /* ends when the first thing to happen to a thread is that nobody listens */
 	LOAD_STOPS_AT_ONE /* ends at the first request that fails */
+};
+
+/* A request of a replay. */
+struct load_due {
+	int64_t offset_ns; /* from the start of the run */
+	uint32_t request;
+	uint32_t place; /* in the log, from 0 */
 };
 
 struct load_plan {
@@ -65,12 +80,24 @@ struct load_plan {
 	bool keep_alive, poisson;
 	uint64_t max_requests; /* 0: until duration_ns is over */
 	int64_t duration_ns, warmup_ns, timeout_ns;
-	double rate; /* a second, all threads together; 0: closed loop */
+	double rate; /* a second, all threads together; 0: closed loop, or replay */
 	uint64_t seed;
 	enum load_patience patience;
 	bool detail;     /* fill load_result.detail */
 	size_t max_rows; /* of it; 0: no rows */
+	/* replay: the requests in the order of their moments, and nothing else is sent; threads take them in turn. A weight
+	 * is then how often its request is in it. */
+	struct load_due *schedule; /* NULL: no replay */
+	size_t nschedule;
+	char *log; /* the file it is from */
+	double speed;
+	bool tally;
 };
+
+static inline bool load_plan_open(const struct load_plan *p)
+{
+	return p->rate > 0 || p->schedule;
+}
 
 /* ---- what came of it ---- */
 
@@ -91,6 +118,26 @@ enum load_error {
 	    LOAD_ERRORS
 };
 extern const char *const load_error_names[LOAD_ERRORS], *const load_error_texts[LOAD_ERRORS];
+
+/* Which answers came how often, by the first line of their body; what is beyond the limits counts as other. */
+#define LOAD_TALLY_ROWS 64
+#define LOAD_TALLY_TEXT 80
+
+/* The first line of a body, without its end and cut to LOAD_TALLY_TEXT bytes; control bytes stand as '?'. */
+struct load_line {
+	char text[LOAD_TALLY_TEXT + 1];
+	uint8_t n;
+	bool ended;
+};
+
+struct load_tally {
+	struct load_tally_row {
+		char text[LOAD_TALLY_TEXT + 1];
+		uint64_t count;
+	} rows[LOAD_TALLY_ROWS];
+	size_t n;
+	uint64_t other;
+};
 
 /* One second of the run. */
 struct load_second {
@@ -116,6 +163,7 @@ struct load_result {
 	int64_t started_wall_ns;
 	bool interrupted;
 	struct load_detail *detail; /* NULL: not asked for */
+	struct load_tally *tally; /* NULL: not asked for */
 	const char *limited; /* why the generator, not the server, was the limit; NULL: it was not */
 };
 
@@ -150,7 +198,28 @@ const struct sd_hdr *load_latency(const struct load_result *r);
 /* ---- load_plan.c ---- */
 enum sd_err load_plan_make(struct sd_world *w, const struct sd_conf *conf, const char *url, struct load_plan *out,
 			   struct sd_error *e);
+/* The same with another number of connections than --conns, which is not looked at. */
+enum sd_err load_plan_make_sized(struct sd_world *w, const struct sd_conf *conf, const char *url, unsigned conns,
+				 struct load_plan *out, struct sd_error *e);
 void load_plan_free(struct load_plan *p);
+
+/* Building a plan by hand: a target without a request, then requests. */
+struct load_builder {
+	const struct sd_conf *conf;
+	struct load_plan *plan;
+	struct sd_slice host, path; /* of the URL, which must stay */
+	size_t room, max; /* of requests */
+	bool literal; /* {{seq}} is no mark */
+};
+enum sd_err load_plan_begin(struct sd_world *w, const struct sd_conf *conf, const char *url, unsigned conns,
+			    struct load_plan *plan, struct load_builder *b, struct sd_error *e);
+enum sd_err load_plan_add(struct load_builder *b, uint32_t weight, struct sd_slice method, struct sd_slice path,
+			  struct sd_slice body, struct sd_error *e);
+
+/* ---- load_replay.c ---- */
+/* From a log, of which the text is not needed any more afterwards. With an error there is nothing to free. */
+enum sd_err load_replay_make(struct sd_world *w, const struct sd_conf *conf, const char *log, const char *url,
+			     struct load_plan *out, struct sd_error *e);
 
 /* ---- load_run.c ---- */
 struct load_progress {
@@ -163,7 +232,15 @@ enum sd_err load_run(struct sd_world *w, const struct load_plan *plan, const str
 		     struct load_result **out, struct sd_error *e);
 void load_result_free(struct load_result *r);
 
-/* ---- load_text.c, load_export.c: reports; write to an open file ---- */
+/* ---- load_tally.c ---- */
+/* Takes the next bytes of a body. */
+void load_line_take(struct load_line *line, struct sd_slice data);
+void load_tally_add(struct load_tally *t, const struct load_line *line);
+void load_tally_merge(struct load_tally *to, const struct load_tally *from);
+/* By text. */
+void load_tally_sort(struct load_tally *t);
+
+/* ---- load_text.c, load_export.c, load_html.c: reports; write to an open file ---- */
 void load_text_summary(FILE *out, const struct load_plan *plan, const struct load_result *r, bool colour);
 /* One line for a terminal, without a line end: bar or counts, rate, errors, a sparkline of the last seconds. */
 void load_text_progress(FILE *out, const struct load_plan *plan, uint64_t answers, uint64_t errors, int64_t elapsed_ns,

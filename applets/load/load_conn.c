@@ -174,6 +174,8 @@ static void answer_done(struct load_conn *c, int status)
 	struct load_worker *w = c->w;
 	struct load_slot slot = *current(c);
 	int64_t now = sd_loop_now_ns(w->loop);
+	if (c->line && !w->done && load_counts(w, &slot))
+		load_tally_add(w->result->tally, c->line);
 	c->first = (c->first + 1) % w->plan->pipeline;
 	c->count--;
 	c->in_body = c->got_first = false;
@@ -230,27 +232,27 @@ static ssize_t take_head(struct load_conn *c, const char *p, size_t n)
 	c->keep = head->keep_alive && head->framing != SD_HTTP_BODY_CLOSE;
 	c->left = head->framing == SD_HTTP_BODY_LENGTH ? head->content_length : 0;
 	memset(&c->chunked, 0, sizeof(c->chunked));
+	if (c->line)
+		memset(c->line, 0, sizeof(*c->line));
 	current(c)->status = (uint16_t)head->status;
 	return took;
 }
 
-static ssize_t take_body(struct load_conn *c, const char *p, size_t n)
+/* How much of it is the body's, framing and all; *data are its bytes. */
+static ssize_t take_body(struct load_conn *c, const char *p, size_t n, struct sd_slice *data)
 {
-	struct sd_slice data;
 	if (c->framing == SD_HTTP_BODY_CHUNKED) {
-		ssize_t took = sd_http_chunked_decode(&c->chunked, p, n, &data);
+		ssize_t took = sd_http_chunked_decode(&c->chunked, p, n, data);
 		if (took < 0)
 			conn_failed(c, LOAD_GARBAGE);
-		c->body += took < 0 ? 0 : data.n;
+		c->body += took < 0 ? 0 : data->n;
 		return took < 0 ? -1 : took;
 	}
-	if (c->framing == SD_HTTP_BODY_CLOSE) {
-		c->body += n;
-		return (ssize_t)n;
-	}
-	size_t took = n < c->left ? n : (size_t)c->left;
-	c->left -= took;
+	size_t took = c->framing == SD_HTTP_BODY_CLOSE || n < c->left ? n : (size_t)c->left;
+	if (c->framing != SD_HTTP_BODY_CLOSE)
+		c->left -= took;
 	c->body += took;
+	*data = (struct sd_slice){p, took};
 	return (ssize_t)took;
 }
 
@@ -282,7 +284,10 @@ static ssize_t take_piece(struct load_conn *c, const char *p, size_t n)
 		return -1;
 	}
 	note_first_byte(c);
-	ssize_t took = c->in_body ? take_body(c, p, n) : take_head(c, p, n);
+	struct sd_slice data = {p, 0};
+	ssize_t took = c->in_body ? take_body(c, p, n, &data) : take_head(c, p, n);
+	if (c->line && took > 0)
+		load_line_take(c->line, data);
 	if (took < 0 || !c->in_body || !body_done(c))
 		return took;
 	answer_done(c, current(c)->status);
@@ -402,7 +407,9 @@ enum sd_err load_conns_make(struct load_worker *w)
 		c->retry.fn = on_retry;
 		sd_list_init(&c->link);
 		c->slots = calloc(w->plan->pipeline, sizeof(*c->slots));
-		if (!c->slots)
+		if (w->plan->tally)
+			c->line = calloc(1, sizeof(*c->line));
+		if (!c->slots || (w->plan->tally && !c->line))
 			return SD_ENOMEM;
 		/* on the worker's own thread, when it runs */
 		sd_loop_timer_set(w->loop, &c->retry, sd_loop_now_ns(w->loop));
@@ -420,6 +427,7 @@ void load_conns_free(struct load_worker *w)
 			w->result->bytes_out += c->stream->bytes_out;
 			sd_stream_abort(c->stream);
 		}
+		free(c->line);
 		free(c->slots);
 	}
 	free(w->conns);

@@ -4,9 +4,35 @@
 
 #include "load.h"
 
+#define LOAD_MAX_POINTS 50
+
+/* A run of a curve. */
+struct load_point {
+	double x; /* connections, or the rate asked for */
+	double rate, mean_s, in_flight;
+	int64_t p50_ns, p99_ns;
+	uint64_t answers, errors;
+	bool limited;
+};
+
+struct load_curve {
+	const char *verb;    /* "sweep" */
+	const char *x_name;  /* "connections", "asked/s" */
+	const char *url;
+	int64_t started_wall_ns;
+	struct load_point points[LOAD_MAX_POINTS];
+	size_t n;
+	size_t knee; /* the point at which it bends; n: none */
+	bool interrupted;
+};
+
 /* sdlab load sweep, sdlab load ramp; the exit status. */
 int load_sweep(struct sd_verb_call *call);
 int load_ramp(struct sd_verb_call *call);
+
+/* ---- load_export.c, load_html.c ---- */
+void load_export_curve(FILE *out, const struct load_curve *c);
+void load_html_curve(FILE *out, const struct load_curve *c);
 
 /* ---- load.c ---- */
 /* Of a single run. */
@@ -16,5 +42,7 @@ int load_fail(const struct sd_verb_call *call, const char *verb, const struct sd
 /* Runs a plan with the progress line of a terminal. */
 enum sd_err load_run_shown(struct sd_verb_call *call, const struct load_plan *plan, struct load_result **r,
 			   struct sd_error *e);
+/* Writes to the file that an option names; "-" is standard output. */
+enum sd_err load_put_file(struct sd_verb_call *call, const char *file, const char *text, size_t n, struct sd_error *e);
 
 #endif

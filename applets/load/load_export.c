@@ -9,8 +9,10 @@
 
 #include "core/time_text.h"
 #include "load.h"
+#include "load_curve.h"
 
 #define FORMAT_VERSION 1
+#define MAX_MIX        4096 /* a replay may have a million */
 
 static const struct {
 	const char *name;
@@ -32,10 +34,14 @@ static double s_of(int64_t ns)
 }
 
 /* To three decimals, so that no digits are printed that say nothing. */
+static double thousandths(double v)
+{
+	return v < 1e12 ? (double)(int64_t)(v * 1000 + 0.5) / 1000 : v;
+}
+
 static double per_second(uint64_t n, int64_t ns)
 {
-	double v = ns > 0 ? (double)n * 1e9 / (double)ns : 0;
-	return v < 1e12 ? (double)(int64_t)(v * 1000 + 0.5) / 1000 : v;
+	return thousandths(ns > 0 ? (double)n * 1e9 / (double)ns : 0);
 }
 
 /* ---- text that may hold any bytes ---- */
@@ -111,6 +117,19 @@ static void add_distribution(cJSON *o, const char *key, const struct sd_hdr *h)
 					ms_of((double)sd_hdr_percentile(h, percentiles[i].percentile)));
 }
 
+static void add_replay(cJSON *o, const struct load_plan *plan)
+{
+	if (!plan->schedule) {
+		cJSON_AddNullToObject(o, "replay");
+		return;
+	}
+	cJSON *r = cJSON_AddObjectToObject(o, "replay");
+	add_text(r, "file", plan->log);
+	cJSON_AddNumberToObject(r, "speed", plan->speed);
+	cJSON_AddNumberToObject(r, "span_s", s_of(plan->schedule[plan->nschedule - 1].offset_ns));
+	add_count(r, "kinds", plan->nrequests);
+}
+
 static void add_plan(cJSON *root, const struct load_plan *plan)
 {
 	cJSON *o = cJSON_AddObjectToObject(root, "plan");
@@ -120,15 +139,18 @@ static void add_plan(cJSON *root, const struct load_plan *plan)
 	cJSON_AddBoolToObject(o, "keep_alive", plan->keep_alive);
 	add_limit(o, "rate", plan->rate);
 	cJSON_AddItemToObject(o, "arrivals",
-			      plan->rate > 0 ? cJSON_CreateString(plan->poisson ? "poisson" : "constant")
-					     : cJSON_CreateNull());
+			      !load_plan_open(plan) ? cJSON_CreateNull()
+						    : cJSON_CreateString(plan->schedule  ? "recorded"
+									 : plan->poisson ? "poisson"
+											 : "constant"));
 	add_limit(o, "requests", (double)plan->max_requests);
 	add_limit(o, "duration_s", s_of(plan->duration_ns));
 	cJSON_AddNumberToObject(o, "warmup_s", s_of(plan->warmup_ns));
 	cJSON_AddNumberToObject(o, "timeout_s", s_of(plan->timeout_ns));
 	add_count(o, "seed", plan->seed);
+	add_replay(o, plan);
 	cJSON *mix = cJSON_AddArrayToObject(o, "mix");
-	for (size_t i = 0; i < plan->nrequests; i++) {
+	for (size_t i = 0; i < plan->nrequests && i < MAX_MIX; i++) {
 		cJSON *row = cJSON_CreateObject();
 		add_text(row, "name", plan->requests[i].name);
 		cJSON_AddNumberToObject(row, "weight", plan->requests[i].weight);
@@ -167,6 +189,22 @@ static void add_outcomes(cJSON *root, const struct load_result *r)
 	o = cJSON_AddObjectToObject(root, "errors");
 	for (int i = 0; i < LOAD_ERRORS; i++)
 		add_count(o, load_error_names[i], r->errors[i]);
+}
+
+static void add_tally(cJSON *root, const struct load_tally *t)
+{
+	if (!t) {
+		cJSON_AddNullToObject(root, "tally");
+		return;
+	}
+	cJSON *o = cJSON_AddObjectToObject(root, "tally"), *list = cJSON_AddArrayToObject(o, "answers");
+	for (size_t i = 0; i < t->n; i++) {
+		cJSON *row = cJSON_CreateObject();
+		add_text(row, "text", t->rows[i].text);
+		add_count(row, "count", t->rows[i].count);
+		cJSON_AddItemToArray(list, row);
+	}
+	add_count(o, "other", t->other);
 }
 
 static void add_seconds(cJSON *root, const struct load_result *r)
@@ -217,6 +255,7 @@ static cJSON *result_json(const struct load_plan *plan, const struct load_result
 	add_distribution(o, "first_byte", r->first_byte);
 	add_distribution(o, "connect", r->connect);
 	add_outcomes(root, r);
+	add_tally(root, r->tally);
 	add_seconds(root, r);
 	add_generator(root, r);
 	o = cJSON_AddObjectToObject(root, "hdr");
@@ -225,14 +264,54 @@ static cJSON *result_json(const struct load_plan *plan, const struct load_result
 	return root;
 }
 
-void load_export_json(FILE *out, const struct load_plan *plan, const struct load_result *r)
+/* Frees it. */
+static void print_json(FILE *out, cJSON *root)
 {
-	cJSON *root = result_json(plan, r);
 	char *text = cJSON_Print(root);
 	cJSON_Delete(root);
 	if (text)
 		fprintf(out, "%s\n", text);
 	free(text);
+}
+
+void load_export_json(FILE *out, const struct load_plan *plan, const struct load_result *r)
+{
+	print_json(out, result_json(plan, r));
+}
+
+/* ---- JSON of a curve ---- */
+
+static cJSON *point_json(const struct load_point *p)
+{
+	cJSON *o = cJSON_CreateObject();
+	cJSON_AddNumberToObject(o, "x", thousandths(p->x));
+	cJSON_AddNumberToObject(o, "rate", thousandths(p->rate));
+	cJSON_AddNumberToObject(o, "p50", ms_of((double)p->p50_ns));
+	cJSON_AddNumberToObject(o, "p99", ms_of((double)p->p99_ns));
+	add_count(o, "answers", p->answers);
+	add_count(o, "errors", p->errors);
+	cJSON_AddNumberToObject(o, "in_flight", thousandths(p->in_flight));
+	cJSON_AddBoolToObject(o, "limited", p->limited);
+	return o;
+}
+
+void load_export_curve(FILE *out, const struct load_curve *c)
+{
+	char started[SD_TIME_TEXT];
+	cJSON *root = cJSON_CreateObject(), *points;
+	sd_time_text(started, c->started_wall_ns);
+	cJSON_AddStringToObject(root, "format", "sdlab-load-curve");
+	cJSON_AddNumberToObject(root, "version", FORMAT_VERSION);
+	cJSON_AddStringToObject(root, "verb", c->verb);
+	add_text(root, "url", c->url);
+	cJSON_AddStringToObject(root, "started", started);
+	cJSON_AddBoolToObject(root, "interrupted", c->interrupted);
+	points = cJSON_AddArrayToObject(root, "points");
+	for (size_t i = 0; i < c->n; i++)
+		cJSON_AddItemToArray(points, point_json(&c->points[i]));
+	cJSON_AddItemToObject(root, "knee",
+			      c->knee < c->n ? cJSON_CreateNumber(thousandths(c->points[c->knee].x)) : cJSON_CreateNull());
+	print_json(out, root);
 }
 
 /* ---- CSV ---- */

@@ -1,5 +1,5 @@
-/* load_html.c - the result as one page: nothing is loaded from elsewhere, plots are inline SVG, colours follow the
- * reader's. Every text that came from outside goes through put_text.
+/* load_html.c - the result of a run, or of a curve, as one page. Every text that came from outside goes through
+ * load_page_text.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -7,134 +7,19 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/time_text.h"
 #include "load.h"
+#include "load_curve.h"
+#include "load_page.h"
 
-#define TEXT       32
-#define WIDTH      720.0 /* of a plot, in its own units */
-#define HEIGHT     280.0
-#define LEFT       64.0
-#define RIGHT      16.0
-#define TOP        14.0
-#define BOTTOM     36.0
 #define MAX_POINTS 600 /* of a line over time: a long run has more seconds than a screen has dots */
-
-static void put_text(FILE *out, const char *text)
-{
-	static const struct {
-		char c;
-		const char *name;
-	} names[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
-	for (; *text; text++) {
-		const char *name = (unsigned char)*text < ' ' || *text == 127 ? "&#xfffd;" : NULL;
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-			if (*text == names[i].c)
-				name = names[i].name;
-		if (name)
-			fputs(name, out);
-		else
-			fputc(*text, out);
-	}
-}
-
-static const char *time_label(double ns, char out[TEXT])
-{
-	static const struct {
-		double size;
-		const char *name;
-	} units[] = {{1e9, "s"}, {1e6, "ms"}, {1e3, "\u00b5s"}, {1, "ns"}};
-	size_t i = 0;
-	while (units[i].size > 1 && ns < units[i].size * 0.9995)
-		i++;
-	snprintf(out, TEXT, ns >= 999.5e9 ? "%.0f %s" : "%.3g %s", ns / units[i].size, units[i].name);
-	return out;
-}
-
-/* ---- plots ---- */
-
-/* A box with its ranges. */
-struct plot {
-	FILE *out;
-	double x0, x1, y0, y1;
-};
-
-static double at_x(const struct plot *p, double x)
-{
-	return LEFT + (x - p->x0) / (p->x1 - p->x0) * (WIDTH - LEFT - RIGHT);
-}
-
-static double at_y(const struct plot *p, double y)
-{
-	return HEIGHT - BOTTOM - (y - p->y0) / (p->y1 - p->y0) * (HEIGHT - TOP - BOTTOM);
-}
-
-static void plot_begin(const struct plot *p, const char *label)
-{
-	fprintf(p->out, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"%s\">\n", WIDTH, HEIGHT, label);
-}
-
-static void plot_end(const struct plot *p, const char *x_label)
-{
-	fprintf(p->out, "<text class=\"mid\" x=\"%.1f\" y=\"%.1f\">%s</text>\n</svg>\n", (LEFT + WIDTH - RIGHT) / 2,
-		HEIGHT - 4, x_label);
-}
-
-static void tick_x(const struct plot *p, double x, const char *label)
-{
-	fprintf(p->out, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text class=\"mid\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
-		at_x(p, x), TOP, HEIGHT - BOTTOM, at_x(p, x), HEIGHT - BOTTOM + 15, label);
-}
-
-static void tick_y(const struct plot *p, double y, const char *label)
-{
-	fprintf(p->out, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"end\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
-		LEFT, at_y(p, y), WIDTH - RIGHT, LEFT - 6, at_y(p, y) + 4, label);
-}
-
-/* 1, 2 or 5 times a power of ten, so that four or five of them cover the range. */
-static double nice_step(double range)
-{
-	double step = pow(10, floor(log10(range / 4)));
-	while (range / step > 5)
-		step *= range / step > 12.5 ? 5 : 2;
-	return step;
-}
-
-static void ticks_linear(const struct plot *p, bool along_x, const char *(*label)(double v, char out[TEXT]))
-{
-	double from = along_x ? p->x0 : p->y0, to = along_x ? p->x1 : p->y1, step = nice_step(to - from);
-	char text[TEXT];
-	for (int i = 0; from + i * step <= to * 1.000001; i++)
-		(along_x ? tick_x : tick_y)(p, from + i * step, label(from + i * step, text));
-}
-
-static const char *plain_label(double v, char out[TEXT])
-{
-	snprintf(out, TEXT, v >= 1e6 ? "%.3gM" : v >= 1e4 ? "%.3gk" : "%g", v >= 1e6 ? v / 1e6 : v >= 1e4 ? v / 1e3 : v);
-	return out;
-}
 
 /* ---- percentiles: each step to the right is ten times rarer ---- */
 
-static void ticks_percentile(const struct plot *p)
+static void ticks_percentile(const struct load_plot *p)
 {
 	static const char *const labels[] = {"0%", "90%", "99%", "99.9%", "99.99%", "99.999%", "99.9999%", "99.99999%"};
 	for (int i = 0; i <= p->x1 && i < (int)(sizeof(labels) / sizeof(labels[0])); i++)
-		tick_x(p, i, labels[i]);
-}
-
-/* 1, 2 and 5 of each decade; only 1 when there are many. */
-static void ticks_log_time(const struct plot *p)
-{
-	static const double parts[] = {1, 2, 5};
-	int n = p->y1 - p->y0 > 2.5 ? 1 : 3;
-	char text[TEXT];
-	for (int decade = (int)floor(p->y0); decade <= p->y1; decade++)
-		for (int i = 0; i < n; i++) {
-			double y = decade + log10(parts[i]);
-			if (y >= p->y0 - 1e-9 && y <= p->y1 + 1e-9)
-				tick_y(p, y, time_label(pow(10, y), text));
-		}
+		load_plot_tick_x(p, i, labels[i]);
 }
 
 static double log_ns(int64_t ns)
@@ -142,19 +27,19 @@ static double log_ns(int64_t ns)
 	return log10(ns < 1 ? 1.0 : (double)ns);
 }
 
-static double rarity(const struct plot *p, double percentile)
+static double rarity(const struct load_plot *p, double percentile)
 {
 	double x = percentile >= 100 ? p->x1 : log10(100 / (100 - percentile));
 	return x > p->x1 ? p->x1 : x;
 }
 
-static void put_curve(const struct plot *p, const struct sd_hdr *h, const char *class)
+static void put_curve(const struct load_plot *p, const struct sd_hdr *h, const char *class)
 {
 	struct sd_hdr_step step = {0};
 	char command = 'M';
 	fprintf(p->out, "<path class=\"line %s\" d=\"", class);
 	while (sd_hdr_next(h, 10, &step)) {
-		fprintf(p->out, "%c%.1f %.1f", command, at_x(p, rarity(p, step.percentile)), at_y(p, log_ns(step.value)));
+		fprintf(p->out, "%c%.1f %.1f", command, load_plot_x(p, rarity(p, step.percentile)), load_plot_y(p, log_ns(step.value)));
 		command = 'L';
 	}
 	fputs("\"/>\n", p->out);
@@ -163,7 +48,7 @@ static void put_curve(const struct plot *p, const struct sd_hdr *h, const char *
 static void put_percentiles(FILE *out, const struct load_result *r)
 {
 	const struct sd_hdr *seen = load_latency(r);
-	struct plot p = {.out = out, .x1 = log10((double)sd_hdr_count(seen))};
+	struct load_plot p = {.out = out, .x1 = log10((double)sd_hdr_count(seen))};
 	double low = log_ns(sd_hdr_min(r->service)), high = log_ns(sd_hdr_max(seen));
 	p.x1 = p.x1 < 1 ? 1 : p.x1 > 7 ? 7 : p.x1;
 	p.y0 = floor(low * 5) / 5;
@@ -173,13 +58,13 @@ static void put_percentiles(FILE *out, const struct load_result *r)
 	if (r->response)
 		fputs("<span class=\"a\">response: from the moment it was due (corrected)</span> ", out);
 	fputs("<span class=\"b\">service: from the moment it left (raw)</span></p>\n", out);
-	plot_begin(&p, "latency by percentile");
+	load_plot_begin(&p, "latency by percentile");
 	ticks_percentile(&p);
-	ticks_log_time(&p);
+	load_plot_ticks_log_time(&p);
 	put_curve(&p, r->service, "b");
 	if (r->response)
 		put_curve(&p, r->response, "a");
-	plot_end(&p, "percentile, each mark ten times rarer");
+	load_plot_end(&p, "percentile, each mark ten times rarer");
 }
 
 /* ---- over time ---- */
@@ -207,22 +92,22 @@ static size_t points_of(const struct load_result *r, size_t whole, size_t group,
 
 static void put_series(FILE *out, const struct point *points, size_t n, size_t group, bool times)
 {
-	struct plot p = {.out = out, .x1 = (double)(n * group)};
+	struct load_plot p = {.out = out, .x1 = (double)(n * group)};
 	char command = 'M';
 	p.y1 = 1;
 	for (size_t i = 0; i < n; i++)
 		p.y1 = fmax(p.y1, times ? (double)points[i].max_ns : points[i].rate);
 	p.y1 *= 1.05;
 	fprintf(out, "<h2>%s</h2>\n", times ? "Longest answer of each second" : "Answers a second");
-	plot_begin(&p, times ? "longest answer over time" : "answers a second over time");
-	ticks_linear(&p, true, plain_label);
-	ticks_linear(&p, false, times ? time_label : plain_label);
+	load_plot_begin(&p, times ? "longest answer over time" : "answers a second over time");
+	load_plot_ticks(&p, true, load_plain_label);
+	load_plot_ticks(&p, false, times ? load_time_label : load_plain_label);
 	fputs("<path class=\"line a\" d=\"", out);
 	for (size_t i = 0; i < n; i++, command = 'L')
-		fprintf(out, "%c%.1f %.1f", command, at_x(&p, ((double)i + 0.5) * (double)group),
-			at_y(&p, times ? (double)points[i].max_ns : points[i].rate));
+		fprintf(out, "%c%.1f %.1f", command, load_plot_x(&p, ((double)i + 0.5) * (double)group),
+			load_plot_y(&p, times ? (double)points[i].max_ns : points[i].rate));
 	fputs("\"/>\n", out);
-	plot_end(&p, "seconds");
+	load_plot_end(&p, "seconds");
 }
 
 static void put_over_time(FILE *out, const struct load_result *r)
@@ -251,12 +136,22 @@ static void put_fact(FILE *out, const char *name, const char *fmt, ...)
 	fputs("</td></tr>\n", out);
 }
 
+static void put_replay(FILE *out, const struct load_plan *plan)
+{
+	put_fact(out, "loop", "open: %zu requests as recorded, at %gx", plan->nschedule, plan->speed);
+	fputs("<tr><th>log</th><td>", out);
+	load_page_text(out, plan->log);
+	fputs("</td></tr>\n", out);
+}
+
 static void put_summary(FILE *out, const struct load_plan *plan, const struct load_result *r)
 {
 	double s = r->elapsed_ns > 0 ? (double)r->elapsed_ns / 1e9 : 1;
 	uint64_t failed = load_total_errors(r);
 	fputs("<table>\n", out);
-	if (plan->rate > 0)
+	if (plan->schedule)
+		put_replay(out, plan);
+	else if (plan->rate > 0)
 		put_fact(out, "loop", "open: %g/s due, %s gaps", plan->rate, plan->poisson ? "Poisson" : "constant");
 	else
 		put_fact(out, "loop", "closed");
@@ -276,8 +171,8 @@ static void put_summary(FILE *out, const struct load_plan *plan, const struct lo
 
 static void put_cell(FILE *out, const struct sd_hdr *h, double ns)
 {
-	char text[TEXT];
-	fprintf(out, "<td>%s</td>", !h || sd_hdr_count(h) == 0 ? "&ndash;" : time_label(ns, text));
+	char text[LOAD_LABEL];
+	fprintf(out, "<td>%s</td>", !h || sd_hdr_count(h) == 0 ? "&ndash;" : load_time_label(ns, text));
 }
 
 static void put_latencies(FILE *out, const struct load_result *r)
@@ -315,37 +210,28 @@ static void put_outcomes(FILE *out, const struct load_result *r)
 	fputs("</table>\n", out);
 }
 
-/* ---- the page ---- */
+static void put_tally(FILE *out, const struct load_result *r)
+{
+	const struct load_tally *t = r->tally;
+	fputs("<h2>Answers</h2>\n<table>\n<tr><th>first line</th><th>answers</th></tr>\n", out);
+	for (size_t i = 0; i < t->n; i++) {
+		fputs("<tr><th>", out);
+		load_page_text(out, *t->rows[i].text ? t->rows[i].text : "(empty)");
+		fprintf(out, "</th><td>%" PRIu64 "</td></tr>\n", t->rows[i].count);
+	}
+	if (t->other)
+		fprintf(out, "<tr><th>(other)</th><td>%" PRIu64 "</td></tr>\n", t->other);
+	fputs("</table>\n", out);
+}
 
-static const char style[] =
-    ":root{color-scheme:light dark;--ink:#1c2128;--dim:#667;--grid:#dde1e6;--page:#fff;--a:#1f5fbf;--b:#b85c00;"
-    "--bad:#b3261e}\n"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e4e7eb;--dim:#9aa3ad;--grid:#333a42;--page:#14181d;--a:#6ea8fe;"
-    "--b:#f0a35c;--bad:#ff8a80}}\n"
-    "body{margin:2rem auto;max-width:46rem;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);"
-    "background:var(--page)}\n"
-    "h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1.05rem;margin:2rem 0 .3rem}\n"
-    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
-    "th,td{padding:.15rem .9rem .15rem 0;text-align:right}th:first-child{text-align:left;font-weight:500}\n"
-    "svg{width:100%;height:auto}text{fill:var(--dim);font-size:11px}.mid{text-anchor:middle}.end{text-anchor:end}\n"
-    ".grid{stroke:var(--grid)}.line{fill:none;stroke-width:2;stroke-linejoin:round}\n"
-    "path.a{stroke:var(--a)}path.b{stroke:var(--b)}.key{margin:0;font-size:.9rem}\n"
-    ".key .a{color:var(--a);margin-right:1rem}.key .b{color:var(--b)}.bad,.mark{color:var(--bad)}.dim{color:var(--dim)}\n";
+/* ---- the page of a run ---- */
 
 static void put_top(FILE *out, const struct load_plan *plan, const struct load_result *r)
 {
-	char started[SD_TIME_TEXT];
-	sd_time_text(started, r->started_wall_ns);
-	fputs("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-	      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>load of ",
-	      out);
-	put_text(out, plan->url);
-	fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<h1>", style);
-	put_text(out, plan->url);
-	fprintf(out, "</h1>\n<p class=\"dim\">%s</p>\n", started);
+	load_page_begin(out, "load", plan->url, r->started_wall_ns);
 	if (r->limited) {
 		fputs("<p class=\"mark\">generator-limited: ", out);
-		put_text(out, r->limited);
+		load_page_text(out, r->limited);
 		fputs("</p>\n", out);
 	}
 	if (r->interrupted)
@@ -366,5 +252,89 @@ void load_export_html(FILE *out, const struct load_plan *plan, const struct load
 	}
 	put_over_time(out, r);
 	put_outcomes(out, r);
-	fputs("</body>\n</html>\n", out);
+	if (r->tally)
+		put_tally(out, r);
+	load_page_end(out);
+}
+
+/* ---- the page of a curve ---- */
+
+static double rate_of(const struct load_point *p)
+{
+	return p->rate;
+}
+
+static double p50_of(const struct load_point *p)
+{
+	return (double)p->p50_ns;
+}
+
+static double p99_of(const struct load_point *p)
+{
+	return (double)p->p99_ns;
+}
+
+static void put_points(const struct load_plot *p, const struct load_curve *c, double (*of)(const struct load_point *),
+		       const char *class)
+{
+	fprintf(p->out, "<path class=\"line %s\" d=\"", class);
+	for (size_t i = 0; i < c->n; i++)
+		fprintf(p->out, "%c%.1f %.1f", i ? 'L' : 'M', load_plot_x(p, log10(c->points[i].x)),
+			load_plot_y(p, of(&c->points[i])));
+	fputs("\"/>\n", p->out);
+}
+
+/* Sizes are spaced by ratio, so that 1, 10 and 100 stand apart. */
+static void put_curve_plot(FILE *out, const struct load_curve *c, bool times)
+{
+	struct load_plot p = {.out = out, .x0 = INFINITY, .x1 = -INFINITY, .y1 = 1};
+	char text[LOAD_LABEL];
+	for (size_t i = 0; i < c->n; i++) {
+		p.x0 = fmin(p.x0, log10(c->points[i].x));
+		p.x1 = fmax(p.x1, log10(c->points[i].x));
+		p.y1 = fmax(p.y1, times ? p99_of(&c->points[i]) : rate_of(&c->points[i]));
+	}
+	p.x1 = fmax(p.x1, p.x0 + 0.1);
+	p.y1 *= 1.05;
+	fprintf(out, times ? "<h2>Latency</h2>\n<p class=\"key\"><span class=\"a\">p99</span> <span class=\"b\">p50</span></p>\n"
+			   : "<h2>Answers a second</h2>\n");
+	load_plot_begin(&p, times ? "latency" : "answers a second");
+	for (size_t i = 0; i < c->n; i++)
+		load_plot_tick_x(&p, log10(c->points[i].x), load_plain_label(round(c->points[i].x), text));
+	load_plot_ticks(&p, false, times ? load_time_label : load_plain_label);
+	put_points(&p, c, times ? p99_of : rate_of, "a");
+	if (times)
+		put_points(&p, c, p50_of, "b");
+	load_plot_end(&p, c->x_name);
+}
+
+static void put_curve_table(FILE *out, const struct load_curve *c)
+{
+	char p50[LOAD_LABEL], p99[LOAD_LABEL];
+	fprintf(out, "<table>\n<tr><th>%s</th><th>answers/s</th><th>p50</th><th>p99</th><th>errors</th><th>in flight</th></tr>\n",
+		c->x_name);
+	for (size_t i = 0; i < c->n; i++) {
+		const struct load_point *p = &c->points[i];
+		fprintf(out, "<tr><th>%.0f</th><td>%.1f</td><td>%s</td><td>%s</td><td>%" PRIu64 "</td><td>%.1f</td>%s</tr>\n",
+			p->x, p->rate, load_time_label(p50_of(p), p50), load_time_label(p99_of(p), p99), p->errors,
+			p->in_flight, p->limited ? "<td class=\"bad\">generator-limited</td>" : "");
+	}
+	fputs("</table>\n", out);
+	if (c->knee < c->n)
+		fprintf(out, "<p>Knee (inflection point): %.0f %s.</p>\n", c->points[c->knee].x, c->x_name);
+	else
+		fputs("<p>No knee.</p>\n", out);
+}
+
+void load_html_curve(FILE *out, const struct load_curve *c)
+{
+	load_page_begin(out, c->verb, c->url, c->started_wall_ns);
+	if (c->interrupted)
+		fputs("<p class=\"mark\">interrupted: partial result</p>\n", out);
+	if (c->n > 0) {
+		put_curve_plot(out, c, false);
+		put_curve_plot(out, c, true);
+	}
+	put_curve_table(out, c);
+	load_page_end(out);
 }

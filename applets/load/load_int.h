@@ -27,6 +27,7 @@ struct load_conn {
 	uint32_t seen;
 	uint8_t framing;
 	bool in_body, got_first, keep, listed, fresh; /* fresh: no answer came on it yet */
+	struct load_line *line; /* of the body in progress; NULL: no tally */
 };
 
 struct load_worker {
@@ -39,7 +40,9 @@ struct load_worker {
 	struct sd_rng rng;
 	struct sd_http_head head;
 	/* the schedule */
-	double gap_ns, next_due;        /* open loop */
+	bool open;
+	unsigned index;                 /* among the threads */
+	double gap_ns, next_due;        /* open loop by rate */
 	uint64_t quota, begun, ended;   /* requests of this thread; quota 0: no limit */
 	int64_t start_ns, count_from_ns, end_ns;
 	struct sd_timer due_timer, end_timer;

@@ -143,13 +143,7 @@ static bool names_field(const struct sd_conf *conf, const char *name)
 	return false;
 }
 
-struct builder {
-	const struct sd_conf *conf;
-	struct load_plan *plan;
-	struct sd_slice host;
-};
-
-static void put_head(FILE *out, const struct builder *b, struct sd_slice method, struct sd_slice path, size_t body_n)
+static void put_head(FILE *out, const struct load_builder *b, struct sd_slice method, struct sd_slice path, size_t body_n)
 {
 	const struct sd_conf *conf = b->conf;
 	fprintf(out, "%.*s %.*s HTTP/1.1\r\n", (int)method.n, method.p, (int)path.n, path.p);
@@ -171,28 +165,58 @@ static enum sd_http_method method_of(struct sd_slice m)
 	return sd_slice_eq(m, "HEAD") ? SD_HTTP_HEAD : SD_HTTP_GET; /* only HEAD changes how an answer is read */
 }
 
-static enum sd_err add_request(struct builder *b, uint32_t weight, struct sd_slice method, struct sd_slice path,
-			       struct sd_slice body, struct sd_error *e)
+static bool make_room(struct load_builder *b)
 {
-	struct load_plan *p = b->plan;
+	size_t room = b->room ? b->room * 2 : 4;
+	if (b->plan->nrequests < b->room)
+		return true;
+	struct load_request *more = realloc(b->plan->requests, room * sizeof(*more));
+	if (!more)
+		return false;
+	b->plan->requests = more;
+	b->room = room;
+	return true;
+}
+
+static bool write_request(const struct load_builder *b, struct sd_slice method, struct sd_slice path, struct sd_slice body,
+			  struct load_request *r)
+{
+	FILE *out = open_memstream(&r->bytes, &r->n);
+	if (!out)
+		return false;
+	put_head(out, b, method, path, body.n);
+	if (body.n)
+		fwrite(body.p, 1, body.n, out);
+	r->body_n = body.n;
+	return fclose(out) == 0;
+}
+
+static bool write_marked(const struct load_builder *b, struct sd_slice method, struct sd_slice path, struct sd_slice body,
+			 struct load_request *r)
+{
 	size_t body_n = 0, path_n = 0;
-	if (p->nrequests == MAX_REQUESTS)
-		return sd_fail(e, SD_ERANGE, "expected at most %d requests", MAX_REQUESTS);
-	struct load_request *more = realloc(p->requests, (p->nrequests + 1) * sizeof(*more));
 	char *text = expand(body, &body_n), *target = expand(path, &path_n);
-	if (more)
-		p->requests = more;
-	struct load_request r = {.weight = weight, .method = method_of(method)};
-	FILE *out = more && text && target ? open_memstream(&r.bytes, &r.n) : NULL;
-	if (out) {
-		put_head(out, b, method, (struct sd_slice){target, path_n}, body_n);
-		fwrite(text, 1, body_n, out);
-	}
+	bool good = text && target &&
+		    write_request(b, method, (struct sd_slice){target, path_n}, (struct sd_slice){text, body_n}, r);
 	free(text);
 	free(target);
-	if (!out || fclose(out) != 0 || asprintf(&r.name, "%.*s %.*s", (int)method.n, method.p, (int)path.n, path.p) < 0)
+	if (good)
+		find_marks(r);
+	return good;
+}
+
+enum sd_err load_plan_add(struct load_builder *b, uint32_t weight, struct sd_slice method, struct sd_slice path,
+			  struct sd_slice body, struct sd_error *e)
+{
+	struct load_plan *p = b->plan;
+	struct load_request r = {.weight = weight, .method = method_of(method)};
+	if (p->nrequests == b->max)
+		return sd_fail(e, SD_ERANGE, "expected at most %zu different requests", b->max);
+	if (!make_room(b) || !(b->literal ? write_request : write_marked)(b, method, path, body, &r) ||
+	    asprintf(&r.name, "%.*s %.*s", (int)method.n, method.p, (int)path.n, path.p) < 0) {
+		free(r.bytes);
 		return sd_fail(e, SD_ENOMEM, "out of memory");
-	find_marks(&r);
+	}
 	p->requests[p->nrequests++] = r;
 	p->total_weight += weight;
 	return SD_OK;
@@ -209,7 +233,7 @@ static struct sd_slice next_word(struct sd_slice *line)
 }
 
 /* WEIGHT METHOD PATH [BODY] */
-static enum sd_err add_line(struct builder *b, const char *file, int number, struct sd_slice line, struct sd_error *e)
+static enum sd_err add_line(struct load_builder *b, const char *file, int number, struct sd_slice line, struct sd_error *e)
 {
 	struct sd_slice weight = next_word(&line), method = next_word(&line), path = next_word(&line);
 	char text[16];
@@ -220,10 +244,10 @@ static enum sd_err add_line(struct builder *b, const char *file, int number, str
 	if (sd_parse_int(text, &w) != SD_OK || w < 1 || w > 1000000 || method.n == 0 || path.n == 0 || *path.p != '/' ||
 	    !fits_a_line(path))
 		return sd_fail(e, SD_EINVAL, "%s:%d: expected WEIGHT METHOD /PATH [BODY], such as 3 GET /cart", file, number);
-	return add_request(b, (uint32_t)w, method, path, line, e);
+	return load_plan_add(b, (uint32_t)w, method, path, line, e);
 }
 
-static enum sd_err add_file(struct sd_world *world, struct builder *b, const char *file, struct sd_error *e)
+static enum sd_err add_file(struct sd_world *world, struct load_builder *b, const char *file, struct sd_error *e)
 {
 	char *text = NULL;
 	size_t n;
@@ -242,7 +266,7 @@ static enum sd_err add_file(struct sd_world *world, struct builder *b, const cha
 	return err;
 }
 
-static enum sd_err add_single(struct sd_world *world, struct builder *b, struct sd_slice path, struct sd_error *e)
+static enum sd_err add_single(struct sd_world *world, struct load_builder *b, struct sd_error *e)
 {
 	const char *body = sd_conf_string(b->conf, "body"), *method = sd_conf_string(b->conf, "method");
 	char *text = NULL;
@@ -251,35 +275,47 @@ static enum sd_err add_single(struct sd_world *world, struct builder *b, struct 
 	if (body && *body == '@')
 		err = sd_world_read_file(world, body + 1, MAX_FILE, &text, &n, e);
 	if (!err)
-		err = add_request(b, 1, sd_slice_of(method ? method : body ? "POST" : "GET"), path,
-				  (struct sd_slice){text ? text : body, n}, e);
+		err = load_plan_add(b, 1, sd_slice_of(method ? method : body ? "POST" : "GET"), b->path,
+				    (struct sd_slice){text ? text : body, n}, e);
 	free(text);
 	return err;
 }
 
 /* ---- the whole ---- */
 
-static enum sd_err read_numbers(const struct sd_conf *conf, struct load_plan *p, struct sd_error *e)
+/* What a plan for one target has, whatever is sent there. */
+static enum sd_err read_target(const struct sd_conf *conf, unsigned conns, struct load_plan *p, struct sd_error *e)
 {
-	p->conns = (unsigned)sd_conf_int(conf, "conns");
+	p->conns = conns;
 	p->threads = (unsigned)sd_conf_int(conf, "threads");
-	p->pipeline = (unsigned)sd_conf_int(conf, "pipeline");
+	p->pipeline = 1;
 	p->keep_alive = sd_conf_bool(conf, "keep-alive");
+	p->warmup_ns = sd_conf_int(conf, "warmup");
+	p->timeout_ns = sd_conf_int(conf, "timeout");
+	if (p->threads > p->conns)
+		p->threads = p->conns;
+	if (p->timeout_ns <= 0)
+		return sd_fail(e, SD_EUSAGE, "--timeout: expected more than 0");
+	for (size_t i = 0; i < sd_conf_count(conf, "header"); i++) {
+		const char *line = sd_conf_list_item(conf, "header", i);
+		if (!strchr(line, ':') || line[0] == ':' || !fits_a_line(sd_slice_of(line)))
+			return sd_fail(e, SD_EUSAGE, "--header: expected \"Name: value\", found \"%.60s\"", line);
+	}
+	return SD_OK;
+}
+
+static enum sd_err read_amount(const struct sd_conf *conf, struct load_plan *p, struct sd_error *e)
+{
+	p->pipeline = (unsigned)sd_conf_int(conf, "pipeline");
 	p->poisson = sd_conf_int(conf, "arrivals") == 1;
 	p->max_requests = (uint64_t)sd_conf_int(conf, "requests");
 	p->duration_ns = sd_conf_int(conf, "duration");
-	p->warmup_ns = sd_conf_int(conf, "warmup");
-	p->timeout_ns = sd_conf_int(conf, "timeout");
 	p->rate = sd_conf_number(conf, "rate");
 	p->seed = (uint64_t)sd_conf_int(conf, "seed");
 	if (!p->max_requests && !p->duration_ns)
 		p->duration_ns = 10000000000;
-	if (p->threads > p->conns)
-		p->threads = p->conns;
 	if (p->max_requests && p->threads > p->max_requests)
 		p->threads = (unsigned)p->max_requests;
-	if (p->timeout_ns <= 0)
-		return sd_fail(e, SD_EUSAGE, "--timeout: expected more than 0");
 	if (p->pipeline > 1 && (!p->keep_alive || p->rate > 0))
 		return sd_fail(e, SD_EUSAGE, "--pipeline: only with --keep-alive and without --rate");
 	return SD_OK;
@@ -288,11 +324,6 @@ static enum sd_err read_numbers(const struct sd_conf *conf, struct load_plan *p,
 static enum sd_err check_text(const struct sd_conf *conf, struct sd_slice path, struct sd_error *e)
 {
 	const char *method = sd_conf_string(conf, "method");
-	for (size_t i = 0; i < sd_conf_count(conf, "header"); i++) {
-		const char *line = sd_conf_list_item(conf, "header", i);
-		if (!strchr(line, ':') || line[0] == ':' || !fits_a_line(sd_slice_of(line)))
-			return sd_fail(e, SD_EUSAGE, "--header: expected \"Name: value\", found \"%.60s\"", line);
-	}
 	if (method && (!*method || strcspn(method, " \t\r\n") != strlen(method)))
 		return sd_fail(e, SD_EUSAGE, "--method: expected a word such as GET, found \"%.60s\"", method);
 	if (!fits_a_line(path) || memchr(path.p, ' ', path.n))
@@ -300,27 +331,43 @@ static enum sd_err check_text(const struct sd_conf *conf, struct sd_slice path, 
 	return SD_OK;
 }
 
-enum sd_err load_plan_make(struct sd_world *w, const struct sd_conf *conf, const char *url, struct load_plan *out,
-			   struct sd_error *e)
+enum sd_err load_plan_begin(struct sd_world *w, const struct sd_conf *conf, const char *url, unsigned conns,
+			    struct load_plan *plan, struct load_builder *b, struct sd_error *e)
 {
 	struct target t = {{"", 0}, {"/", 1}};
-	const char *file = sd_conf_string(conf, "requests-file");
-	memset(out, 0, sizeof(*out));
+	memset(plan, 0, sizeof(*plan));
 	enum sd_err err = split_url(url, &t, e);
 	if (!err)
-		err = read_numbers(conf, out, e);
+		err = read_target(conf, conns, plan, e);
 	if (!err)
-		err = check_text(conf, t.path, e);
+		err = find_target(w, conf, t.host, &plan->addr, e);
+	*b = (struct load_builder){.conf = conf, .plan = plan, .host = t.host, .path = t.path, .max = MAX_REQUESTS};
+	if (!err && !(plan->url = strdup(url)))
+		err = sd_fail(e, SD_ENOMEM, "out of memory");
+	return err;
+}
+
+enum sd_err load_plan_make_sized(struct sd_world *w, const struct sd_conf *conf, const char *url, unsigned conns,
+				 struct load_plan *out, struct sd_error *e)
+{
+	struct load_builder b;
+	const char *file = sd_conf_string(conf, "requests-file");
+	enum sd_err err = load_plan_begin(w, conf, url, conns, out, &b, e);
 	if (!err)
-		err = find_target(w, conf, t.host, &out->addr, e);
-	if (err)
-		return err;
-	struct builder b = {.conf = conf, .plan = out, .host = t.host};
-	out->url = strdup(url);
-	err = file ? add_file(w, &b, file, e) : add_single(w, &b, t.path, e);
+		err = read_amount(conf, out, e);
+	if (!err)
+		err = check_text(conf, b.path, e);
+	if (!err)
+		err = file ? add_file(w, &b, file, e) : add_single(w, &b, e);
 	if (err)
 		load_plan_free(out);
 	return err;
+}
+
+enum sd_err load_plan_make(struct sd_world *w, const struct sd_conf *conf, const char *url, struct load_plan *out,
+			   struct sd_error *e)
+{
+	return load_plan_make_sized(w, conf, url, (unsigned)sd_conf_int(conf, "conns"), out, e);
 }
 
 void load_plan_free(struct load_plan *p)
@@ -330,6 +377,8 @@ void load_plan_free(struct load_plan *p)
 		free(p->requests[i].name);
 	}
 	free(p->requests);
+	free(p->schedule);
+	free(p->log);
 	free(p->url);
 	memset(p, 0, sizeof(*p));
 }

@@ -57,6 +57,22 @@ static uint32_t pick_request(struct load_worker *w)
 	return i;
 }
 
+/* When the next request of this thread is due in an open loop; threads take turns. */
+static int64_t next_due(const struct load_worker *w)
+{
+	const struct load_plan *p = w->plan;
+	if (!p->schedule)
+		return (int64_t)w->next_due;
+	uint64_t i = w->index + w->begun * p->threads;
+	return i < p->nschedule ? w->start_ns + p->schedule[i].offset_ns : SD_NEVER;
+}
+
+static uint32_t next_request(struct load_worker *w)
+{
+	const struct load_plan *p = w->plan;
+	return p->schedule ? p->schedule[w->index + w->begun * p->threads].request : pick_request(w);
+}
+
 static void advance(struct load_worker *w)
 {
 	w->next_due += w->plan->poisson ? -log(1.0 - sd_rng_unit(&w->rng)) * w->gap_ns : w->gap_ns;
@@ -78,8 +94,8 @@ bool load_next(struct load_worker *w, const struct load_conn *c, struct load_slo
 	if (w->done || quota_used(w))
 		return false;
 	*slot = (struct load_slot){.due_ns = now, .sent_ns = now};
-	if (w->gap_ns > 0) {
-		slot->due_ns = (int64_t)w->next_due;
+	if (w->open) {
+		slot->due_ns = next_due(w);
 		if (w->end_ns && slot->due_ns >= w->end_ns)
 			return false;
 		if (slot->due_ns > now) {
@@ -90,11 +106,11 @@ bool load_next(struct load_worker *w, const struct load_conn *c, struct load_slo
 	} else if (w->ending) {
 		return false;
 	}
-	slot->request = pick_request(w);
+	slot->request = next_request(w);
 	w->begun++;
 	if (load_counts(w, slot))
 		w->result->sent++;
-	if (w->gap_ns > 0)
+	if (w->open)
 		count_lag(w, c, slot);
 	return true;
 }
@@ -136,7 +152,7 @@ static void worker_done(struct load_worker *w)
 
 static void maybe_done(struct load_worker *w)
 {
-	bool no_more = quota_used(w) || (w->ending && (w->gap_ns == 0 || w->next_due >= (double)w->end_ns));
+	bool no_more = quota_used(w) || (w->ending && (!w->open || next_due(w) >= w->end_ns));
 	if (no_more && w->ended == w->begun)
 		worker_done(w);
 }
@@ -178,6 +194,9 @@ void load_failed(struct load_worker *w, const struct load_slot *slot, enum load_
 {
 	bool counts = slot ? load_counts(w, slot) : now_ns >= w->count_from_ns;
 	if (w->done)
+		return;
+	/* In a replay it fails the request that is due. Those that are not due yet may find the server well again. */
+	if (!slot && w->plan->schedule && (quota_used(w) || next_due(w) > now_ns))
 		return;
 	sd_count(&w->errors, 1);
 	if (slot)
@@ -255,13 +274,16 @@ static struct load_result *result_new(const struct load_plan *p)
 	r->service = sd_hdr_new(1000, LOAD_HIGHEST_NS, 3);
 	r->first_byte = sd_hdr_new(1000, LOAD_HIGHEST_NS, 3);
 	r->connect = sd_hdr_new(1000, LOAD_HIGHEST_NS, 3);
-	if (p->rate > 0) {
+	if (load_plan_open(p)) {
 		r->response = sd_hdr_new(1000, LOAD_HIGHEST_NS, 3);
 		r->lag = sd_hdr_new(1000, LOAD_HIGHEST_NS, 3);
 	}
 	if (p->detail)
 		r->detail = load_detail_new(p);
-	if (r->service && r->first_byte && r->connect && (!p->detail || r->detail) && (p->rate <= 0 || (r->response && r->lag)))
+	if (p->tally)
+		r->tally = calloc(1, sizeof(*r->tally));
+	if (r->service && r->first_byte && r->connect && (!load_plan_open(p) || (r->response && r->lag)) &&
+	    (!p->detail || r->detail) && (!p->tally || r->tally))
 		return r;
 	load_result_free(r);
 	return NULL;
@@ -277,6 +299,7 @@ void load_result_free(struct load_result *r)
 	sd_hdr_free(r->connect);
 	sd_hdr_free(r->lag);
 	load_detail_free(r->detail);
+	free(r->tally);
 	free(r->seconds);
 	free(r);
 }
@@ -310,6 +333,8 @@ static enum sd_err worker_make(struct load_job *job, unsigned i, uint64_t seed, 
 	sd_list_init(&w->idle);
 	sd_rng_seed(&w->rng, seed + i);
 	w->nconns = (unsigned)share(p->conns, i, p->threads);
+	w->open = load_plan_open(p);
+	w->index = i;
 	w->quota = p->max_requests ? share(p->max_requests, i, p->threads) : 0;
 	if (!w->loop || !w->result || load_conns_make(w))
 		return sd_fail(e, SD_ENOMEM, "out of memory or descriptors");
@@ -342,6 +367,8 @@ static void add_up(struct load_result *to, const struct load_result *from)
 	}
 	if (to->detail && load_detail_merge(to->detail, from->detail))
 		to->detail->max_rows = to->detail->nrows; /* no more of them */
+	if (to->tally)
+		load_tally_merge(to->tally, from->tally);
 	to->answers += from->answers;
 	to->connects += from->connects;
 	to->bytes_in += from->bytes_in;
@@ -366,7 +393,7 @@ static const char *find_limit(const struct load_plan *p, const struct load_resul
 {
 	if (r->errors[LOAD_PORTS] > 0)
 		return "local ports or descriptors ran out";
-	if (p->rate > 0 && (double)r->late > LATE_LIMIT * (double)r->sent)
+	if (load_plan_open(p) && (double)r->late > LATE_LIMIT * (double)r->sent)
 		return "more than 1% of the requests left over 1 ms after they could";
 	if (r->cpu >= CPU_LIMIT)
 		return "a generator thread used all of its processor; try more --threads";
@@ -395,6 +422,8 @@ static struct load_result *put_together(struct load_job *job)
 		add_up(r, job->workers[i].result);
 		r->cpu = cpu > r->cpu ? cpu : r->cpu;
 	}
+	if (r->tally)
+		load_tally_sort(r->tally);
 	r->elapsed_ns = last - from;
 	if (job->interrupted)
 		r->elapsed_ns = now - from;

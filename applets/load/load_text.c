@@ -120,14 +120,27 @@ static void put_marks(const struct report *p)
 		fprintf(p->out, "%sinterrupted: partial result%s\n", paint(p, YELLOW), paint(p, PLAIN));
 }
 
+static void put_replay(const struct report *p)
+{
+	const struct load_plan *plan = p->plan;
+	char n[TEXT], kinds[TEXT], speed[SD_UNIT_TEXT];
+	if (!plan->schedule)
+		return;
+	fprintf(p->out, "  %s %s requests of %s at %sx, %s different\n", p->r->interrupted ? "Replaying  " : "Replayed   ",
+		commas(plan->nschedule, n), plan->log, sd_format_number(plan->speed, speed), commas(plan->nrequests, kinds));
+}
+
 static void put_loop(const struct report *p)
 {
 	const struct load_plan *plan = p->plan;
 	char asked[TEXT];
 	fprintf(p->out, "  Target      %s\n", plan->url);
-	if (plan->nrequests > 1)
+	if (plan->nrequests > 1 && !plan->schedule)
 		fprintf(p->out, "  Mix         %zu kinds of requests, by weight\n", plan->nrequests);
-	if (plan->rate > 0)
+	put_replay(p);
+	if (plan->schedule)
+		fputs("  Loop        open: as recorded, ", p->out);
+	else if (plan->rate > 0)
 		fprintf(p->out, "  Loop        open: %s/s due, %s gaps, ", rate_text(plan->rate, asked),
 			plan->poisson ? "Poisson" : "constant");
 	else
@@ -191,6 +204,25 @@ static void put_statuses(const struct report *p)
 				commas(p->r->status[s], n), share(p->r->status[s], p->r->answers));
 	if (p->r->answers == 0)
 		fputs("  none: no request was answered\n", p->out);
+}
+
+static void put_tally(const struct report *p)
+{
+	const struct load_tally *t = p->r->tally;
+	struct load_tally_row other = {.text = "(other)"};
+	size_t width = strlen(other.text);
+	char n[TEXT];
+	if (!t || (t->n == 0 && t->other == 0))
+		return;
+	put_heading(p, "Answers");
+	for (size_t i = 0; i < t->n; i++)
+		width = strlen(t->rows[i].text) > width ? strlen(t->rows[i].text) : width;
+	other.count = t->other;
+	for (size_t i = 0; i < t->n + (t->other > 0); i++) {
+		const struct load_tally_row *row = i < t->n ? &t->rows[i] : &other;
+		fprintf(p->out, "  %-*s %9s %7.2f%%\n", (int)width, *row->text ? row->text : "(empty)",
+			commas(row->count, n), share(row->count, p->r->answers));
+	}
 }
 
 static void put_errors(const struct report *p)
@@ -365,9 +397,10 @@ static void put_meaning(const struct report *p)
 	      p->out);
 	if (sd_hdr_count(r->response) > 0 &&
 	    sd_hdr_percentile(r->response, 99) > 2 * sd_hdr_percentile(r->service, 99))
-		fputs("They differ: requests had to wait for a free connection. More connections\n"
-		      "(--conns), a lower --rate or a faster server bring them together.\n",
-		      p->out);
+		fprintf(p->out,
+			"They differ: requests had to wait for a free connection. More connections\n"
+			"(--conns), a lower --%s or a faster server bring them together.\n",
+			p->plan->schedule ? "speed" : "rate");
 }
 
 void load_text_summary(FILE *out, const struct load_plan *plan, const struct load_result *r, bool colour)
@@ -379,6 +412,7 @@ void load_text_summary(FILE *out, const struct load_plan *plan, const struct loa
 	put_bytes(&p);
 	put_generator(&p);
 	put_statuses(&p);
+	put_tally(&p);
 	put_errors(&p);
 	put_latencies(&p);
 	put_distribution(&p);

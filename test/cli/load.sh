@@ -35,10 +35,43 @@ assert_match "$(head -c 200 result.html)" '<!doctype html>|<!DOCTYPE html>' 'HTM
 out=$("$SDLAB" load "$url/" -n 200 -c 2 --requests-file "$ROOT/examples/load-requests.txt") || fail 'requests-file'
 
 # Curves.
-out=$("$SDLAB" load sweep "$url/" --steps 1,4 -n 200) || fail 'sweep'
+out=$("$SDLAB" load sweep "$url/" --conns 1,4 -n 200 --json sweep.json --html sweep.html) || fail 'sweep'
 assert_match "$out" 'knee' 'sweep'
+for conns in 1 4; do
+  assert_match "$out" "^ +$conns .*\\|[#.][# ]{15}\\|[#.][# ]{15}\\|" 'sweep: bars of throughput and latency'
+done
+assert_match "$(cat sweep.json)" '"x":[[:space:]]*4,' 'JSON of a sweep'
+assert_eq 2 "$(grep -c '"answers":[[:space:]]*200,' sweep.json)" 'points of a sweep with all their answers'
+assert_eq 2 "$(grep -c '<svg' sweep.html)" 'plots of a sweep'
+out=$("$SDLAB" load ramp "$url/" --from 100/s --to 400/s --points 2 -d 200ms --json -) || fail 'ramp'
+assert_match "$out" '"verb":[[:space:]]*"ramp"' 'JSON of a ramp'
+assert_match "$out" '"x":[[:space:]]*400,' 'JSON of a ramp'
+assert_lacks "$out" 'knee (' 'JSON of a ramp'
 out=$("$SDLAB" load ramp "$url/" --from 100/s --to 400/s --points 2 -d 200ms) || fail 'ramp'
 assert_match "$out" 'knee' 'ramp'
+
+# Who answered?
+out=$("$SDLAB" load "$url/" -n 300 -c 3 -t 2 --tally --json tally.json) || fail '--tally'
+assert_match "$out" '^  Response from Server-A +300 +100.00%$' 'tally'
+assert_match "$(cat tally.json)" '"text":[[:space:]]*"Response from Server-A"' 'tally as JSON'
+"$SDLAB" load "$url/" -n 30 -c 3 --json plain.json --html tally.html >/dev/null || fail 'no tally'
+assert_match "$(cat plain.json)" '"tally":[[:space:]]*null' 'JSON without a tally'
+
+# A log again: the backend hears what is in it, from whatever thread.
+start_backend r R --admin 127.0.0.1:0
+replay_url=http://127.0.0.1:$PORT admin=$(admin_of r)
+out=$("$SDLAB" load replay "$ROOT/examples/access.json" "$replay_url" --speed 10 -t 2 --tally --fail-if 'errors>0' \
+  --fail-if 'status.4xx>0' --json replay.json --csv replay.csv --html replay.html --hdr replay.hlog) || fail "replay: $out"
+assert_match "$out" 'Replayed +60 requests of .*access.json at 10x' 'summary of a replay'
+assert_match "$out" 'open: as recorded' 'summary of a replay'
+assert_match "$(cat replay.json)" '"answers":[[:space:]]*60,' 'JSON of a replay'
+assert_match "$(cat replay.json)" '"span_s":[[:space:]]*0.5,' 'JSON of a replay'
+assert_match "$(cat replay.html)" 'requests as recorded, at 10x' 'page of a replay'
+assert_eq 60 "$(metric "$admin" "$M_BACKEND_REQUESTS")" 'requests that the backend heard'
+stop r
+printf '[{"ts":5,"request":"GET /b HTTP/1.1"},\n{"ts":4.9,"request":"GET /a HTTP/1.1"}]' >array.json
+out=$("$SDLAB" load replay array.json "$url" </dev/null) || fail 'replay of an array'
+assert_match "$out" 'Replayed +2 requests of array.json at 1x, 2 different' 'replay of an array'
 
 # Rules decide the exit status.
 "$SDLAB" load "$url/status/503" -n 20 -c 2 --fail-if 'status.5xx>0' >/dev/null 2>err.txt
@@ -74,5 +107,16 @@ refused 2 'http://' load "ftp://127.0.0.1/"
 refused 1 'TLS' load "https://127.0.0.1/"
 refused 1 'resolve' load http://no-such-host.invalid/
 refused 2 'pipeline' load "$url" --pipeline 4 --no-keep-alive
+printf '{"ts":1,"path":"/"}\n{"ts":2}\n' >bad.json
+refused 1 'bad.json:2: expected a path' load replay bad.json "$url"
+refused 1 'cannot open none.json' load replay none.json "$url"
+refused 2 'URL' load replay bad.json
+refused 2 'HOST' load replay bad.json "$url/base"
+refused 2 'speed' load replay bad.json "$url" --speed 0
+refused 2 'speed' load replay bad.json "$url" --speed fast
+refused 2 'rate' load replay bad.json "$url" --rate 100/s
+refused 2 'conns: expected numbers' load sweep "$url" --conns 1,many
+refused 2 'conns: expected 1 to 50' load sweep "$url" --conns "$(seq -s, 51)"
+refused 2 'from' load ramp "$url" --from 100/s --to 100/s
 refused 1 'nothing.txt' load "$url" --requests-file nothing.txt
 stop a

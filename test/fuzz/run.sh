@@ -41,10 +41,10 @@ build_one() {
 objects=()
 running=0
 cmp -s "$tmp/applets.c" "$out/applets.c" || cp "$tmp/applets.c" "$out/applets.c"
-for source in src/*/*.c "$out/applets.c"; do
+for source in src/*/*.c applets/*/*.c "$out/applets.c"; do
   object=$out/obj/$(printf '%s' "${source#"$out/"}" | tr / _).o
   objects+=("$object")
-  [ -e "$object" ] && [ -z "$(find src include Makefile "$source" -newer "$object" | head -n 1)" ] && continue
+  [ -e "$object" ] && [ -z "$(find src applets include Makefile "$source" -newer "$object" | head -n 1)" ] && continue
   build_one "$object" clang "${flags[@]}" -fsanitize=fuzzer-no-link,address,undefined -c "$source" &
   running=$((running + 1))
   if [ "$running" -ge "$(nproc)" ]; then

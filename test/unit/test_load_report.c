@@ -7,6 +7,7 @@
 
 #include "../../applets/load/load.h"
 #include "../../applets/load/load_compare.h"
+#include "../../applets/load/load_curve.h"
 
 #define US  1000ll
 #define MS  1000000ll
@@ -495,6 +496,176 @@ START_TEST(html_long)
 }
 END_TEST
 
+/* ---- replay and tally, in every form ---- */
+
+static struct load_due schedule[] = {{0, 0, 0}, {250 * MS, 0, 1}};
+
+/* 700 from A, 200 with what would be a tag, 60 with an empty body, 40 of other kinds. */
+static void make_replay(struct run *run, struct load_tally *tally)
+{
+	run_make(run, true);
+	run->plan.rate = 0;
+	run->plan.schedule = schedule;
+	run->plan.nschedule = COUNT(schedule);
+	run->plan.log = (char *)"<i>.json";
+	run->plan.speed = 2.5;
+	*tally = (struct load_tally){.rows = {{"", 60}, {"<b>\xff", 200}, {"from A", 700}}, .n = 3, .other = 40};
+	run->r.tally = tally;
+}
+
+START_TEST(replay_text)
+{
+	struct run run;
+	struct load_tally tally;
+	make_replay(&run, &tally);
+	char *text = report(plain, &run);
+	has(text, "  Replayed    2 requests of <i>.json at 2.5x, 1 different\n");
+	has(text, "  Loop        open: as recorded, 50 connections");
+	has(text, "\nAnswers\n  (empty)        60    6.00%\n  <b>\xff          200   20.00%\n");
+	has(text, "\n  from A        700   70.00%\n  (other)        40    4.00%\n");
+	lacks(text, "asked for");
+	lacks(text, "Mix");
+	free(text);
+	run.r.interrupted = true;
+	text = report(plain, &run);
+	lacks(text, "Replayed");
+	free(text);
+	run_free(&run);
+	run_make(&run, true);
+	text = report(plain, &run);
+	lacks(text, "Replay");
+	lacks(text, "Answers");
+	free(text);
+	run_free(&run);
+}
+END_TEST
+
+START_TEST(replay_json)
+{
+	struct run run;
+	struct load_tally tally;
+	make_replay(&run, &tally);
+	char *text = report(load_export_json, &run);
+	cJSON *root = cJSON_Parse(text);
+	ck_assert_str_eq(at(root, "loop")->valuestring, "open");
+	ck_assert(cJSON_IsNull(at(root, "plan/rate")));
+	ck_assert_str_eq(at(root, "plan/arrivals")->valuestring, "recorded");
+	ck_assert_str_eq(at(root, "plan/replay/file")->valuestring, "<i>.json");
+	number_is(root, "plan/replay/speed", 2.5, 0);
+	number_is(root, "plan/replay/span_s", 0.25, 0);
+	number_is(root, "plan/replay/kinds", 1, 0);
+	ck_assert_int_eq(cJSON_GetArraySize(at(root, "tally/answers")), 3);
+	ck_assert_str_eq(at(cJSON_GetArrayItem(at(root, "tally/answers"), 1), "text")->valuestring, "<b>\xef\xbf\xbd");
+	number_is(cJSON_GetArrayItem(at(root, "tally/answers"), 2), "count", 700, 0);
+	number_is(root, "tally/other", 40, 0);
+	cJSON_Delete(root);
+	free(text);
+	run_free(&run);
+	run_make(&run, false);
+	text = report(load_export_json, &run);
+	root = cJSON_Parse(text);
+	ck_assert(cJSON_IsNull(at(root, "plan/replay")) && cJSON_IsNull(at(root, "tally")));
+	cJSON_Delete(root);
+	free(text);
+	run_free(&run);
+}
+END_TEST
+
+START_TEST(replay_html)
+{
+	struct run run;
+	struct load_tally tally;
+	make_replay(&run, &tally);
+	char *text = report(load_export_html, &run);
+	has(text, "open: 2 requests as recorded, at 2.5x");
+	has(text, "<td>&lt;i&gt;.json</td>");
+	has(text, "<tr><th>(empty)</th><td>60</td></tr>");
+	has(text, "<tr><th>&lt;b&gt;");
+	has(text, "<tr><th>(other)</th><td>40</td></tr>");
+	lacks(text, "<b>");
+	lacks(text, "<i>");
+	free(text);
+	run_free(&run);
+}
+END_TEST
+
+/* ---- curves ---- */
+
+static const struct load_curve bent = {
+    .verb = "sweep", .x_name = "connections", .url = "h/?<script>", .started_wall_ns = 1700000000 * S, .n = 3, .knee = 1,
+    .points = {{.x = 1, .rate = 1000, .in_flight = 1, .p50_ns = MS, .p99_ns = 2 * MS, .answers = 3000},
+	       {.x = 10, .rate = 9000.1234, .in_flight = 10, .p50_ns = MS, .p99_ns = 2 * MS, .answers = 27000, .errors = 4},
+	       {.x = 100, .rate = 9100, .in_flight = 99.5, .p50_ns = 10 * MS, .p99_ns = 25 * MS, .answers = 27300, .limited = true}},
+};
+
+static __attribute__((noinline)) char *curve(void (*fn)(FILE *out, const struct load_curve *c), const struct load_curve *c)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *out = open_memstream(&text, &n);
+	fn(out, c);
+	fclose(out);
+	return text;
+}
+
+START_TEST(curve_json)
+{
+	struct load_curve straight = bent;
+	char *text = curve(load_export_curve, &bent);
+	cJSON *root = cJSON_Parse(text), *p = cJSON_GetArrayItem(at(root, "points"), 1);
+	ck_assert_str_eq(at(root, "format")->valuestring, "sdlab-load-curve");
+	ck_assert_str_eq(at(root, "verb")->valuestring, "sweep");
+	ck_assert_str_eq(at(root, "url")->valuestring, "h/?<script>");
+	ck_assert_str_eq(at(root, "started")->valuestring, "2023-11-14T22:13:20.000Z");
+	ck_assert_int_eq(cJSON_GetArraySize(at(root, "points")), 3);
+	number_is(p, "x", 10, 0);
+	number_is(p, "rate", 9000.123, 0);
+	number_is(p, "p50", 1, 0);
+	number_is(p, "p99", 2, 0);
+	number_is(p, "answers", 27000, 0);
+	number_is(p, "errors", 4, 0);
+	number_is(p, "in_flight", 10, 0);
+	ck_assert(cJSON_IsFalse(at(p, "limited")));
+	ck_assert(cJSON_IsTrue(at(cJSON_GetArrayItem(at(root, "points"), 2), "limited")));
+	number_is(root, "knee", 10, 0);
+	cJSON_Delete(root);
+	free(text);
+	straight.knee = straight.n;
+	text = curve(load_export_curve, &straight);
+	root = cJSON_Parse(text);
+	ck_assert(cJSON_IsNull(at(root, "knee")));
+	cJSON_Delete(root);
+	free(text);
+}
+END_TEST
+
+START_TEST(curve_html)
+{
+	struct load_curve c = bent;
+	char *text = curve(load_html_curve, &c);
+	ck_assert_int_eq(times_in(text, "<svg"), 2);
+	/* throughput; p99 and p50 */
+	ck_assert_int_eq(times_in(text, "class=\"line a\""), 2);
+	ck_assert_int_eq(times_in(text, "class=\"line b\""), 1);
+	/* by ratio: 10 is half way from 1 to 100 */
+	has(text, "M64.0 ");
+	has(text, "L384.0 ");
+	has(text, "L704.0 ");
+	has(text, "Knee (inflection point): 10 connections.");
+	has(text, "generator-limited");
+	lacks(text, "<script");
+	for (c.n = 0; c.n <= 1; c.n++) {
+		c.knee = c.n;
+		free(text);
+		text = curve(load_html_curve, &c);
+		has(text, "No knee.");
+		lacks(text, "nan");
+		lacks(text, "inf");
+	}
+	free(text);
+}
+END_TEST
+
 /* ---- rules ---- */
 
 START_TEST(rules)
@@ -802,7 +973,7 @@ int main(void)
 	const TTest *const tests[] = {
 	    text_open, text_closed, text_marks, text_nothing, distribution, progress_line, json, json_closed, csv,
 	    log_of_histograms, html, html_long, rules, rules_refused, rules_unknown, compare_different, compare_same,
-	    compare_interval, compare_notes, compare_refused,
+	    compare_interval, compare_notes, compare_refused, replay_text, replay_json, replay_html, curve_json, curve_html,
 	};
 	Suite *s = suite_create("load_report");
 	TCase *t = tcase_create("load_report");
