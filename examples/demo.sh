@@ -7,6 +7,7 @@ set -u
 sdlab=${1:-sdlab}
 here=$(dirname "$0")
 requests=${DEMO_REQUESTS:-3000}
+rate=${DEMO_RATE:-2000} # a second
 url=http://127.0.0.1:8080
 admin=http://127.0.0.1:8079
 tmp=$(mktemp -d)
@@ -75,7 +76,7 @@ if ! until_true ready; then
   exit 1
 fi
 
-say "2. $requests requests with curl, 20 at a time; Server-B is killed (SIGKILL) when half of them are through"
+say "2. $requests requests, $rate a second, with sdlab load; Server-B is killed (SIGKILL) when half of them are through"
 (
   while [ "$(passed_on)" -lt $((requests / 2)) ]; do
     ours || exit 1
@@ -86,33 +87,26 @@ say "2. $requests requests with curl, 20 at a time; Server-B is killed (SIGKILL)
   kill -9 "$victim"
 ) &
 watcher=$!
-curl -s --no-progress-meter --parallel --parallel-max 20 -w '%{http_code} %{time_total}\n' \
-  "$url/?request=[1-$requests]" >"$tmp/answers"
+"$sdlab" load "$url/?request={{seq}}" -n "$requests" -r "$rate/s" -c 20 --quiet --tally \
+  --json "$tmp/result.json" --csv "$tmp/result.csv" >"$tmp/summary"
 wait "$watcher"
 watcher=
 
 say "3. What came of it"
+# The tally has a line with the text of an answer, then one with how often it came.
 awk '
-  /^Response from / { who[$3]++; next }
-  NF == 2 && $1 == 200 { n++; print $2 >times; next }
-  NF == 2 { failed++; codes[$1]++ }
-  END {
-    for (name in who) printf "   %-10s answered %5d\n", name, who[name] | "sort"
-    close("sort")
-    for (code in codes) printf "   status %s %9d\n", code, codes[code]
-    printf "   requests %15d\n   failures %15d\n", n + failed, failed
-    close(times)
-  }' times="$tmp/times" "$tmp/answers"
-sort -n "$tmp/times" 2>/dev/null | awk '
-  { t[NR] = $1 }
-  END { if (NR) printf "   p50 %17.1f ms\n   p99 %17.1f ms\n", t[int((NR + 1) / 2)] * 1000, t[int(NR * 0.99 + 0.5)] * 1000 }'
+  $1 == "\"text\":" { who = $4; gsub(/[",]/, "", who) }
+  $1 == "\"count\":" && who != "" { printf "   %-10s answered %5d\n", who, $2; who = "" }' "$tmp/result.json"
+good=$(awk '$1 == "\"200\":" { n = $2 + 0 } END { print n + 0 }' "$tmp/result.json")
+printf '   requests %15d\n   failures %15d\n' "$requests" $((requests - good))
+awk -F, '$1 == "p50" || $1 == "p99" { printf "   %s %17.1f ms\n", $1, $2 }' "$tmp/result.csv"
 
-good=$(grep -c '^200 ' "$tmp/answers")
 killed=$(cat "$tmp/victim" 2>/dev/null || echo)
 if [ "$good" -eq "$requests" ] && [ -n "$killed" ]; then
   say "Server-B (pid $killed) was killed in the middle, and no request failed."
   status=0
 else
+  cat "$tmp/summary"
   say "Only $good of $requests requests were answered."
   status=1
 fi

@@ -29,7 +29,7 @@
 #define OPTIONS_OF_TARGET                                                                                    \
 	{"threads", SD_OPT_INT, "1", "generator threads", .letter = 't', .min = 1, .max = LOAD_MAX_THREADS}, \
 	    {"header", SD_OPT_LIST, NULL, "a header line, such as \"Accept: text/html\"", .letter = 'H',     \
-	     .meta = "LINE"},                                                                                \
+	     .meta = "LINE", .whole = true},                                                                 \
 	    {"keep-alive", SD_OPT_BOOL, "true", "use connections again"},                                    \
 	    {"unix", SD_OPT_STRING, NULL, "connect to this UNIX socket", .meta = "PATH"},                    \
 	    {"timeout", SD_OPT_DURATION, "10s", "for an answer, from when the request left"},                \
