@@ -92,10 +92,10 @@ bench: deps ## cost beside HAProxy and nginx where installed: one table, raw fig
 	$(Q)test/bench/run.sh $(BIN)
 	$(Q)test/bench/load.sh $(BIN)
 
-# SEEDS=n for so many of each scenario, SEED=k for one, ONLY=name for scenarios with this in their name.
+# SEEDS=n for so many of each scenario, from SEED_FROM on; SEED=k for one; ONLY=name for scenarios with this in their name.
 sim: deps ## seeded simulations (SEEDS=200, SEED=k for one, ONLY=name)
 	$(Q)$(MAKE) --no-print-directory all test-bins
-	$(Q)SEEDS=$(or $(SEEDS),200) SEED=$(SEED) ONLY=$(ONLY) TEST_TIMEOUT=$(or $(TEST_TIMEOUT),3600) \
+	$(Q)SEEDS=$(or $(SEEDS),200) SEED_FROM=$(SEED_FROM) SEED=$(SEED) ONLY=$(ONLY) TEST_TIMEOUT=$(or $(TEST_TIMEOUT),3600) \
 		test/run.sh --only sim $(BIN)
 
 fuzz: deps ## each fuzz target for FUZZ_SECONDS (60) from its corpus (needs clang)
@@ -152,12 +152,26 @@ compile_commands.json: $(BIN)
 	@{ printf '[\n'; cat $$(find $(BUILD)/obj -name '*.o.json') | sed '$$s/,$$//'; printf ']\n'; } > $@
 
 CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lm -lrt -lpthread)
-$(filter $(BUILD)/sim/%,$(TEST_BIN)): $(call obj,$(SIM_HELP))
-$(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(APP_OBJ) $(LIB)
+ALLOC_BIN := $(BUILD)/sim/sim_alloc
+PLAIN_BIN := $(filter-out $(ALLOC_BIN),$(TEST_BIN))
+$(filter $(BUILD)/sim/%,$(PLAIN_BIN)): $(call obj,$(SIM_HELP))
+$(PLAIN_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(APP_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CHECK_LIBS) -lm
 .PRECIOUS: $(BUILD)/obj/test/%.o
+
+# The program that lets memory run out links objects whose allocations can be made to fail (test/sim/alloc.h).
+ALLOC_LEFT := src/world/% src/core/timers.c
+ALLOC_OBJ  := $(patsubst $(BUILD)/obj/%,$(BUILD)/alloc/%,$(call obj,$(filter-out $(ALLOC_LEFT),$(LIB_SRC))) $(APP_OBJ))
+$(BUILD)/alloc/%.o: $(BUILD)/obj/%.o test/sim/alloc.syms
+	@mkdir -p $(@D)
+	$(Q)objcopy --redefine-syms=test/sim/alloc.syms $< $@
+$(ALLOC_BIN): $(BUILD)/obj/test/sim/sim_alloc.o $(call obj,$(SIM_HELP)) $(ALLOC_OBJ) \
+		$(call obj,$(filter $(ALLOC_LEFT),$(LIB_SRC)))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(PKG_LIBS) $(CHECK_LIBS) -lm
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 

@@ -29,7 +29,9 @@ static void member_start(struct cluster *c, struct member *m)
 	m->control = sd_loop_new(m->world, &e);
 	ck_assert_ptr_nonnull(m->control);
 	m->events = sd_events_new(m->control, false, false);
-	if (m->applet && make_conf(m, &e) == SD_OK) {
+	if (!m->events)
+		sd_fail(&e, SD_ENOMEM, "out of memory");
+	else if (m->applet && make_conf(m, &e) == SD_OK) {
 		struct sd_run_spec spec = {.world = m->world,
 					   .control = m->control,
 					   .events = m->events,
@@ -78,6 +80,11 @@ struct member *cluster_add(struct cluster *c, const char *name, const struct sd_
 	snprintf(m->options, sizeof(m->options), "%s", options);
 	member_start(c, m);
 	return m;
+}
+
+struct member *cluster_try(struct cluster *c, const char *name, const struct sd_applet *applet, const char *options)
+{
+	return cluster_add(c, name, applet, options);
 }
 
 struct member *cluster_add_client(struct cluster *c, const char *name, void (*started)(struct member *m),

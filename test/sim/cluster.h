@@ -7,9 +7,10 @@
  *
  * A control is a scenario that must fail, because something that should protect it was switched off.
  *
- *	SEEDS=n   how many seeds from 1 (sim_begin's default without it)
- *	SEED=k    only this one
- *	ONLY=name only scenarios whose name has this in it
+ *	SEEDS=n      how many seeds; scenario_check's default without it
+ *	SEED_FROM=k  the one before the first: 0
+ *	SEED=k       only this one
+ *	ONLY=name    only scenarios whose name has this in it
  */
 #ifndef SIM_CLUSTER_H
 #define SIM_CLUSTER_H
@@ -50,6 +51,8 @@ struct cluster {
 
 /* Adds a node and starts the service on it; options as on the command line. applet NULL: see struct member. */
 struct member *cluster_add(struct cluster *c, const char *name, const struct sd_applet *applet, const char *options);
+/* The same where the start may fail: c->failed says so. */
+struct member *cluster_try(struct cluster *c, const char *name, const struct sd_applet *applet, const char *options);
 struct member *cluster_add_client(struct cluster *c, const char *name, void (*started)(struct member *m),
 				  void (*ending)(struct member *m), void *user);
 void cluster_crash(struct cluster *c, struct member *m, bool power);

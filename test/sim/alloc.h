@@ -1,0 +1,19 @@
+/* alloc.h - memory that runs out when a test says so.
+ *
+ * sim_alloc is linked with objects in which malloc and its kin are these (test/sim/alloc.syms names them); the simulated
+ * world's own and those of libraries are not. Heaps of timers are left out too: a loop that
+ * cannot keep a deadline stops the program, on purpose. */
+#ifndef SIM_ALLOC_H
+#define SIM_ALLOC_H
+
+#include <stdint.h>
+
+/* The n-th allocation from now on fails (0: none does). */
+void alloc_fail_at(uint64_t n);
+/* Since alloc_fail_at: how many were asked for, and whether one failed. */
+uint64_t alloc_count(void);
+int alloc_failed(void);
+/* Where the one that failed was asked for: an address for addr2line. */
+void *alloc_place(void);
+
+#endif
