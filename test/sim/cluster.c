@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/rng.h"
 
@@ -444,10 +445,25 @@ static void report(const struct scenario *s, uint64_t seed, const char *failed)
 	fflush(stdout);
 }
 
+static double cpu_seconds(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void say_sum(const struct scenario *s, uint64_t from, uint64_t n, uint64_t steps, double cpu_s)
+{
+	printf("%s: %llu seeds from %llu, %llu events, %.2f s of processor, %.0f events/s\n", s->name, (unsigned long long)n,
+	       (unsigned long long)from, (unsigned long long)steps, cpu_s, (double)steps / (cpu_s > 0 ? cpu_s : 1));
+	fflush(stdout);
+}
+
 void scenario_check(const struct scenario *s, uint64_t default_seeds)
 {
 	const char *only = getenv("ONLY");
-	uint64_t from = number_of("SEED", 0), n = number_of("SEEDS", default_seeds), failures = 0;
+	uint64_t from = number_of("SEED", 0), n = number_of("SEEDS", default_seeds), failures = 0, steps, all_steps = 0;
+	double begun = cpu_seconds();
 	char failed[512];
 	if (only && *only && !strstr(s->name, only))
 		return;
@@ -456,7 +472,9 @@ void scenario_check(const struct scenario *s, uint64_t default_seeds)
 	else
 		from = 1 + number_of("SEED_FROM", 0);
 	for (uint64_t seed = from; seed < from + n; seed++) {
-		if (scenario_run(s, seed, failed, NULL, NULL))
+		bool ok = scenario_run(s, seed, failed, NULL, &steps);
+		all_steps += steps;
+		if (ok)
 			continue;
 		failures++;
 		if (!s->must_fail) {
@@ -464,6 +482,7 @@ void scenario_check(const struct scenario *s, uint64_t default_seeds)
 			ck_abort_msg("%s, seed %llu: %s", s->name, (unsigned long long)seed, failed);
 		}
 	}
+	say_sum(s, from, n, all_steps, cpu_seconds() - begun);
 	if (s->must_fail && !failures)
 		ck_abort_msg("%s: none of %llu seeds failed, though it must", s->name, (unsigned long long)n);
 }

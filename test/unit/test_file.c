@@ -1,0 +1,174 @@
+/* Files, by the same script in both worlds: the kernel's in a folder of the test, and the simulated one's. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world/file.h"
+#include "world/sim.h"
+
+static struct sd_sim *sim;
+static struct sd_world *w;
+static char dir[64];
+
+static const char *at(const char *name)
+{
+	static char path[4][128];
+	static unsigned next;
+	char *out = path[next++ % 4];
+	snprintf(out, sizeof(path[0]), "%s/%s", dir, name);
+	return out;
+}
+
+/* World 0 is the kernel's. */
+static void begin(int world)
+{
+	snprintf(dir, sizeof(dir), "/tmp/sdlab-file.XXXXXX");
+	if (world == 0) {
+		ck_assert_ptr_nonnull(mkdtemp(dir));
+		w = sd_world_real();
+	} else {
+		snprintf(dir, sizeof(dir), "data");
+		sim = sd_sim_new(1);
+		w = sd_sim_node(sim, "n1");
+	}
+	ck_assert_ptr_nonnull(w);
+	ck_assert_int_eq(sd_world_mkdir(w, dir, 0700, NULL), SD_OK);
+}
+
+static void end(int world)
+{
+	char **names = sd_world_list_dir(w, dir);
+	for (char **n = names; n && *n; n++) {
+		ck_assert_int_eq(sd_world_unlink(w, at(*n)), SD_OK);
+		free(*n);
+	}
+	free(names);
+	if (world == 0) {
+		ck_assert_int_eq(remove(dir), 0);
+		sd_world_free(w);
+	} else {
+		sd_sim_free(sim);
+	}
+}
+
+static struct sd_file *opened(const char *name, unsigned flags)
+{
+	struct sd_file *f = NULL;
+	struct sd_error e = {0};
+	ck_assert_msg(sd_file_open(w, at(name), flags, &f, &e) == SD_OK, "%s", e.text);
+	return f;
+}
+
+static enum sd_err put(struct sd_file *f, const char *text, uint64_t off)
+{
+	size_t half = strlen(text) / 2;
+	struct iovec iov[] = {{(char *)(uintptr_t)text, half}, {(char *)(uintptr_t)text + half, strlen(text) - half}};
+	return sd_file_write(f, iov, 2, off, NULL);
+}
+
+START_TEST(bytes)
+{
+	char back[32];
+	size_t got;
+	uint64_t size;
+	begin(_i);
+	struct sd_file *f = opened("a", SD_FILE_WRITE | SD_FILE_CREATE | SD_FILE_NEW);
+	ck_assert_str_eq(sd_file_name(f), at("a"));
+	ck_assert_int_eq(put(f, "hello world", 0), SD_OK);
+	ck_assert_int_eq(put(f, "!", 20), SD_OK);
+	ck_assert_int_eq(sd_file_sync(f, NULL), SD_OK);
+	ck_assert_int_eq(sd_dir_sync(w, dir, NULL), SD_OK);
+	ck_assert_int_eq(sd_file_size(f, &size, NULL), SD_OK);
+	ck_assert_uint_eq(size, 21);
+	ck_assert_int_eq(sd_file_read(f, back, sizeof(back), 6, &got, NULL), SD_OK);
+	ck_assert_uint_eq(got, 15);
+	ck_assert_mem_eq(back, "world\0\0\0\0\0\0\0\0\0!", 15);
+	ck_assert_int_eq(sd_file_read(f, back, 4, 21, &got, NULL), SD_OK);
+	ck_assert_uint_eq(got, 0);
+	ck_assert_int_eq(sd_file_truncate(f, 5, NULL), SD_OK);
+	ck_assert_int_eq(sd_file_allocate(f, 4096, NULL), SD_OK);
+	ck_assert_int_eq(sd_file_size(f, &size, NULL), SD_OK);
+	ck_assert_uint_eq(size, 4096);
+	const char *map = sd_file_map(f, 4096, NULL);
+	ck_assert_ptr_nonnull(map);
+	sd_file_close(f);
+	ck_assert_mem_eq(map, "hello\0\0", 7);
+	ck_assert_int_eq(map[4095], 0);
+	sd_file_unmap(w, map, 4096);
+	f = opened("a", SD_FILE_WRITE | SD_FILE_TRUNCATE);
+	ck_assert_int_eq(sd_file_size(f, &size, NULL), SD_OK);
+	ck_assert_uint_eq(size, 0);
+	sd_file_close(f);
+	sd_file_close(NULL);
+	end(_i);
+}
+END_TEST
+
+START_TEST(names)
+{
+	begin(_i);
+	struct sd_file *f = opened("a", SD_FILE_WRITE | SD_FILE_CREATE), *g;
+	struct sd_error e = {0};
+	ck_assert_int_eq(sd_file_open(w, at("a"), SD_FILE_WRITE | SD_FILE_CREATE | SD_FILE_NEW, &g, &e), SD_EEXISTS);
+	ck_assert_int_eq(sd_file_open(w, at("b"), 0, &g, &e), SD_ENOTFOUND);
+	ck_assert_ptr_nonnull(strstr(e.text, "/b: No such file or directory"));
+	ck_assert_int_eq(sd_world_rename(w, at("a"), at("b"), &e), SD_OK);
+	ck_assert_int_eq(sd_world_rename(w, at("a"), at("c"), &e), SD_ENOTFOUND);
+	ck_assert_int_eq(sd_file_open(w, at("a"), 0, &g, &e), SD_ENOTFOUND);
+	ck_assert_int_eq(put(f, "x", 0), SD_OK); /* the file is the same under its new name */
+	char *text;
+	size_t n;
+	ck_assert_int_eq(sd_world_read_file(w, at("b"), 10, &text, &n, &e), SD_OK);
+	ck_assert_str_eq(text, "x");
+	free(text);
+	ck_assert_int_eq(sd_world_unlink(w, at("b")), SD_OK);
+	ck_assert_int_eq(sd_world_unlink(w, at("b")), SD_ENOTFOUND);
+	ck_assert_int_eq(put(f, "y", 0), SD_OK); /* and lives as long as somebody holds it */
+	ck_assert_int_eq(sd_dir_sync(w, at("none"), &e), SD_ENOTFOUND);
+	sd_file_close(f);
+	end(_i);
+}
+END_TEST
+
+START_TEST(locks)
+{
+	begin(_i);
+	struct sd_error e = {0};
+	struct sd_file *f = opened("a", SD_FILE_WRITE | SD_FILE_CREATE), *g = opened("a", 0);
+	ck_assert_int_eq(sd_file_lock(f, &e), SD_OK);
+	ck_assert_int_eq(sd_file_lock(f, &e), SD_OK);
+	ck_assert_int_eq(sd_file_lock(g, &e), SD_EINUSE);
+	ck_assert_ptr_nonnull(strstr(e.text, "a is in use by another process"));
+	sd_file_close(f);
+	ck_assert_int_eq(sd_file_lock(g, &e), SD_OK);
+	sd_file_close(g);
+	end(_i);
+}
+END_TEST
+
+START_TEST(reading_only)
+{
+	begin(_i);
+	struct sd_file *f = opened("a", SD_FILE_CREATE);
+	ck_assert_int_ne(put(f, "x", 0), SD_OK);
+	sd_file_close(f);
+	end(_i);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("file");
+	TCase *t = tcase_create("both worlds");
+	tcase_add_loop_test(t, bytes, 0, 2);
+	tcase_add_loop_test(t, names, 0, 2);
+	tcase_add_loop_test(t, locks, 0, 2);
+	tcase_add_loop_test(t, reading_only, 0, 2);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}
