@@ -113,12 +113,13 @@ void sd_signal_free(struct sd_signal *s);
 /* Up to max_threads helper threads that run what would stop a loop. */
 struct sd_helpers;
 struct sd_helpers *sd_helpers_new(struct sd_world *w, unsigned max_threads);
-void sd_helpers_free(struct sd_helpers *h); /* waits for what runs; what waits is dropped without a call */
+void sd_helpers_free(struct sd_helpers *h); /* waits for what runs; what waits is dropped */
 
 struct sd_work {
 	void (*run)(struct sd_work *work);  /* on a helper thread */
 	void (*done)(struct sd_work *work); /* back on the loop */
-	/* Instead of done when the loop was freed before, on any thread: the last call for it. NULL: nobody asks. */
+	/* Instead of done when the loop or the helpers were freed before, on any thread: the last call for it. NULL: nobody
+	 * asks. */
 	void (*dropped)(struct sd_work *work);
 	struct sd_loop *loop;
 	struct sd_task task;

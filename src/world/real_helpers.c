@@ -151,6 +151,11 @@ void real_helpers_free(struct sd_helpers *helpers)
 	pthread_mutex_unlock(&h->lock);
 	for (unsigned i = 0; i < h->n; i++)
 		real_thread_join(h->threads[i]);
+	while (h->first) {
+		struct sd_work *work = h->first;
+		h->first = work->next;
+		drop(work);
+	}
 	pthread_cond_destroy(&h->more);
 	pthread_mutex_destroy(&h->lock);
 	free(h->threads);

@@ -73,6 +73,21 @@ enum sd_err sd_world_private_dir(struct sd_world *w, const char *name, struct sd
 	return SD_OK;
 }
 
+enum sd_err sd_world_input(struct sd_world *w, void *buf, size_t n, size_t *got, struct sd_error *e)
+{
+	ssize_t r = 0;
+	*got = 0;
+	if (!w->real)
+		return SD_OK;
+	do
+		r = read(STDIN_FILENO, buf, n);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return sd_fail(e, SD_EIO, "cannot read standard input: %s", strerror(errno));
+	*got = (size_t)r;
+	return SD_OK;
+}
+
 bool sd_world_is_terminal(struct sd_world *w, int fd)
 {
 	if (!w->real)

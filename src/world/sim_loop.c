@@ -334,6 +334,12 @@ struct sd_helpers *sim_helpers_new(struct sd_world *w, unsigned max_threads)
 	return &h->helpers;
 }
 
+static void drop(struct sd_work *work)
+{
+	if (work->dropped)
+		work->dropped(work);
+}
+
 /* Waits for what runs, as the real one does: it is done before anything else happens. A ghost's does nothing more. */
 void sim_helpers_free(struct sd_helpers *helpers)
 {
@@ -342,6 +348,7 @@ void sim_helpers_free(struct sd_helpers *helpers)
 	while (h->first) {
 		struct sim_job *job = h->first;
 		h->first = job->next;
+		drop(job->work);
 		free(job);
 	}
 	while (!sd_list_empty(&h->jobs)) {
@@ -349,18 +356,14 @@ void sim_helpers_free(struct sd_helpers *helpers)
 		sim_cancel(h->node->sim, &job->timer);
 		if (alive && !job->ran)
 			job->work->run(job->work);
+		sd_list_del(&job->link);
 		if (alive)
 			sd_loop_post(job->work->loop, &job->work->task);
-		sd_list_del(&job->link);
+		else
+			drop(job->work);
 		free(job);
 	}
 	free(h);
-}
-
-static void drop(struct sd_work *work)
-{
-	if (work->dropped)
-		work->dropped(work);
 }
 
 /* The loop goes: what is done for it is not handed back. */

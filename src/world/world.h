@@ -55,6 +55,8 @@ enum sd_err sd_world_unlink(struct sd_world *w, const char *name);
 char **sd_world_list_dir(struct sd_world *w, const char *name);
 /* Writes all bytes to descriptor 1 or 2; false when it cannot. */
 bool sd_world_print(struct sd_world *w, int fd, const char *text, size_t n);
+/* Reads what is there on standard input, after waiting for the first byte. *got is 0 at its end. */
+enum sd_err sd_world_input(struct sd_world *w, void *buf, size_t n, size_t *got, struct sd_error *e);
 bool sd_world_is_terminal(struct sd_world *w, int fd);
 /* The path of the running program; false when unknown. */
 bool sd_world_self_path(struct sd_world *w, char *out, size_t n);
