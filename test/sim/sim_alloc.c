@@ -11,6 +11,7 @@
 
 #include "alloc.h"
 #include "cluster.h"
+#include "disk/wal.h"
 #include "net/stream.h"
 
 extern const struct sd_applet sd_applet_lb, sd_applet_backend;
@@ -212,6 +213,71 @@ START_TEST(accepting)
 }
 END_TEST
 
+/* ---- the log ---- */
+
+struct acknowledged {
+	struct sd_wal_wait wait;
+	bool ok;
+};
+
+static void on_synced(struct sd_wal_wait *wait, enum sd_err err)
+{
+	((struct acknowledged *)wait)->ok = err == SD_OK;
+}
+
+/* Appends and syncs 40 records of rising size, over several segments; how many were acknowledged. */
+static uint64_t use_log(struct sd_world *w, enum sd_err *err, struct sd_error *e)
+{
+	static char bytes[4000];
+	struct sd_wal_conf conf = {.dir = "log", .name = "log", .segment_bytes = 65536};
+	struct sd_wal *l = NULL;
+	uint64_t acked = 0;
+	*err = sd_wal_open(w, &conf, &l, NULL, e);
+	for (size_t i = 0; !*err && i < 40; i++) {
+		struct iovec iov = {bytes, i * 100};
+		struct acknowledged a = {.wait = {.done = on_synced}};
+		*err = sd_wal_append(l, 1, &iov, 1, NULL);
+		if (*err)
+			break;
+		sd_wal_sync(l, &a.wait);
+		acked += a.ok;
+	}
+	sd_wal_free(l);
+	return acked;
+}
+
+/* Whatever fails for want of memory, what was acknowledged is there after. */
+START_TEST(a_log)
+{
+	for (uint64_t n = 1;; n++) {
+		struct sd_sim *sim = sd_sim_new(n);
+		struct sd_world *w = sd_sim_node(sim, "n1");
+		struct sd_error e = {0};
+		struct sd_wal_stats stats;
+		struct sd_wal *l;
+		enum sd_err err;
+		alloc_fail_at(n);
+		uint64_t acked = use_log(w, &err, &e);
+		int failed = alloc_failed();
+		alloc_fail_at(0);
+		ck_assert_msg(failed ? !err || err == SD_ENOMEM : !err, "allocation %llu: %s", (unsigned long long)n, e.text);
+		sd_sim_power_cut(w);
+		sd_sim_boot(w);
+		ck_assert_msg(sd_wal_open(w, &(struct sd_wal_conf){.dir = "log", .name = "log"}, &l, NULL, &e) == SD_OK, "%s",
+			      e.text);
+		sd_wal_stats(l, &stats);
+		ck_assert_uint_ge(stats.next_seq - 1, acked);
+		sd_wal_free(l);
+		sd_sim_free(sim);
+		if (!failed) {
+			ck_assert_uint_eq(acked, 40);
+			ck_assert_uint_gt(n, 5);
+			return;
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("sim alloc");
@@ -221,6 +287,7 @@ int main(void)
 	tcase_add_test(t, starting_lb);
 	tcase_add_loop_test(t, working, 0, sizeof(work) / sizeof(work[0]));
 	tcase_add_test(t, accepting);
+	tcase_add_test(t, a_log);
 	suite_add_tcase(s, t);
 	return sim_main(s);
 }
