@@ -3,7 +3,7 @@
  *	sim.c        the universe: agenda, time, chance, trace; nodes up and down
  *	sim_loop.c   loops, helper threads, look-ups
  *	sim_net.c    listeners, connections, packets
- *	sim_disk.c   files, folders, power cuts
+ *	sim_disk.h   files, folders, power cuts, in three files of their own
  *
  * The agenda is a heap of timers (core/timers) in universe time; each thing that waits has its own: a loop for its posts and
  * timers, a socket for its readiness, a direction of a connection for its next packet, a helper for its work.
@@ -125,7 +125,7 @@ void sim_net_revive(struct sim_loop *l);
 void sim_net_down(struct sim_node *n, bool silent);
 void sim_net_free(struct sd_sim *s);
 
-/* ---- sim_disk.c ---- */
+/* ---- sim_names.c, sim_file.c ---- */
 int sim_open(struct sd_world *w, const char *name, unsigned flags, struct sd_file **out);
 int sim_unlink(struct sd_world *w, const char *name);
 int sim_rename(struct sd_world *w, const char *from, const char *to);
