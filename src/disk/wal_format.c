@@ -66,9 +66,9 @@ bool wal_name_ok(const char *name)
 	size_t n = 0;
 	if (!isalnum((unsigned char)name[0]))
 		return false;
-	while (name[n] && name_byte(name[n]))
+	while (n <= WAL_NAME && name_byte(name[n]))
 		n++;
-	return name[n] == '\0' && n <= WAL_NAME;
+	return n <= WAL_NAME && name[n] == '\0';
 }
 
 void wal_file_name(char out[WAL_FILE], const char *name, uint64_t number)

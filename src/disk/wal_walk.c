@@ -320,7 +320,7 @@ static void sum_up(struct walk *w)
 
 enum sd_err wal_walk_to(struct sd_world *world, struct sd_wal_walk *pub, struct wal_end *end, struct sd_error *e)
 {
-	struct sd_error own;
+	struct sd_error own = {0};
 	struct walk w = {.world = world, .pub = pub, .end = end, .e = e ? e : &own, .dir = pub->path};
 	end->next_seq = 1;
 	enum sd_err err = wal_cursor_init(&w.cursor, w.e);
