@@ -43,6 +43,7 @@ static void put(char *dst, size_t size, const char *src)
 
 enum sd_err sd_fail(struct sd_error *e, enum sd_err code, const char *fmt, ...)
 {
+	/* cppcheck-suppress ctunullpointer; only its size is asked for */
 	char text[sizeof e->text]; /* the arguments may point into *e */
 	va_list ap;
 

@@ -164,7 +164,7 @@ static enum sd_err read_escape(struct reader *r, uint32_t *c)
 
 static enum sd_err read_character(struct reader *r, struct string *s)
 {
-	uint32_t c;
+	uint32_t c = 0;
 	if (*r->p == '\\') {
 		r->p++;
 		enum sd_err err = read_escape(r, &c);
@@ -315,10 +315,10 @@ static enum sd_err field_outcome(struct reader *r, struct line *l)
 	enum sd_err err = read_string(r, &s);
 	if (err != SD_OK)
 		return err;
-	for (uint8_t i = 0; i < OUTCOMES; i++) {
+	for (unsigned i = 0; i < OUTCOMES; i++) {
 		if (!sd_slice_eq((struct sd_slice){s.p, s.n}, outcomes[i]))
 			continue;
-		l->op.outcome = i;
+		l->op.outcome = (uint8_t)i;
 		return SD_OK;
 	}
 	return sd_fail(r->e, SD_EPROTO, "outcome: expected ok, failed or unknown");

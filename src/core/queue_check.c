@@ -3,6 +3,7 @@
 #include "sdlab/queue_check.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mix.h"
 #include "core/text.h"
@@ -69,9 +70,12 @@ static enum sd_err grow(struct sd_qcheck *q)
 	uint32_t room = q->room ? 2 * q->room : 64;
 	if (room > SD_QCHECK_MOST)
 		return SD_ETOOBIG;
-	struct message *messages = realloc(q->messages, room * sizeof(*messages));
+	struct message *messages = calloc(room, sizeof(*messages));
 	if (!messages)
 		return SD_ENOMEM;
+	if (q->messages)
+		memcpy(messages, q->messages, q->n * sizeof(*messages));
+	free(q->messages);
 	q->messages = messages;
 	uint32_t *index = calloc(2 * (size_t)room, sizeof(*index));
 	if (!index)
@@ -80,7 +84,7 @@ static enum sd_err grow(struct sd_qcheck *q)
 	q->index = index;
 	q->room = room;
 	for (uint32_t i = 0; i < q->n; i++)
-		*slot_of(q, messages[i].id) = i + 1;
+		*slot_of(q, q->messages[i].id) = i + 1;
 	return SD_OK;
 }
 
@@ -110,7 +114,7 @@ enum sd_err sd_qcheck_published(struct sd_qcheck *q, uint32_t stream, uint64_t i
 		return SD_EEXISTS;
 	if (stream >= q->nstreams)
 		err = grow_streams(q, stream);
-	if (err == SD_OK && q->n == q->room)
+	if (err == SD_OK && (q->n == q->room || !q->messages))
 		err = grow(q);
 	if (err != SD_OK)
 		return err;
