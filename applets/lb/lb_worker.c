@@ -66,7 +66,7 @@ static void targets_set(struct lb_worker *w, const struct lb_snapshot *s)
 		    .weight = s->entries[i].weight,
 		    .usable = s->entries[i].usable,
 		};
-	sd_balancer_set(w->balancer, s->algorithm, targets, s->n);
+	sd_balancer_set(w->balancer, &(struct sd_balance_conf){.algorithm = s->algorithm}, targets, s->n);
 }
 
 static void let_go(struct lb_worker *w, struct lb_peer *p)
@@ -146,7 +146,7 @@ int lb_worker_take(struct lb_worker *w, const uint64_t *tried, bool *counted)
 	bool full = false;
 	memcpy(skip, tried, sizeof(skip));
 	for (;;) {
-		int i = sd_balancer_pick(w->balancer, skip, load_of, w);
+		int i = sd_balancer_pick(w->balancer, &(struct sd_balance_ask){.skip = skip, .load = load_of, .arg = w});
 		if (i < 0)
 			return full ? LB_FULL : LB_NONE;
 		struct lb_peer *p = w->peers[i];

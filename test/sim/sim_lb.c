@@ -59,7 +59,7 @@ static void publish(struct world *w)
 		t[i] = (struct sd_balance_target){.id = i + 1, .weight = 1, .usable = sd_health_usable(&w->b[i].health)};
 		w->b[i].period = 0;
 	}
-	sd_balancer_set(w->balancer, w->algorithm, t, N);
+	sd_balancer_set(w->balancer, &(struct sd_balance_conf){.algorithm = w->algorithm}, t, N);
 	w->picks_since_change = 0;
 	w->changes++;
 }
@@ -88,7 +88,7 @@ static uint32_t load_of(void *arg, size_t i)
 /* Picks one and asks it; true when it answered. */
 static bool ask(struct world *w, uint64_t *tried)
 {
-	int i = sd_balancer_pick(w->balancer, tried, load_of, w);
+	int i = sd_balancer_pick(w->balancer, &(struct sd_balance_ask){.skip = tried, .load = load_of, .arg = w});
 	if (i < 0)
 		return false;
 	struct backend *b = &w->b[i];

@@ -26,13 +26,23 @@ static uint32_t load_of(void *arg, size_t i)
 	return l[i];
 }
 
+static int pick_from(struct sd_balancer *from, const uint64_t *skip)
+{
+	return sd_balancer_pick(from, &(struct sd_balance_ask){.skip = skip, .load = load_of, .arg = loads});
+}
+
+static enum sd_err set_all(enum sd_balance_algorithm how, const struct sd_balance_target *t, size_t n)
+{
+	return sd_balancer_set(b, &(struct sd_balance_conf){.algorithm = how}, t, n);
+}
+
 /* ids are 1, 2, 3 ...; a weight below 0: not usable, with that weight */
 static void set(enum sd_balance_algorithm how, const int *weights, size_t n)
 {
 	struct sd_balance_target t[16];
 	for (size_t i = 0; i < n; i++)
 		t[i] = (struct sd_balance_target){i + 1, (uint32_t)abs(weights[i]), weights[i] >= 0};
-	ck_assert_int_eq(sd_balancer_set(b, how, t, n), SD_OK);
+	ck_assert_int_eq(set_all(how, t, n), SD_OK);
 }
 
 #define SET(how, ...)                                                                                        \
@@ -47,7 +57,7 @@ static void set(enum sd_balance_algorithm how, const int *weights, size_t n)
 
 static int pick(void)
 {
-	return sd_balancer_pick(b, NULL, load_of, loads);
+	return pick_from(b, NULL);
 }
 
 static void picks(const char *want)
@@ -122,7 +132,7 @@ START_TEST(skip_mask)
 	for (int k = 0; k < 500; k++) {
 		memset(skip, 0xff, sizeof(skip)); /* what lies behind the targets must not matter */
 		skip[0] = sd_rng_next(&rng) | ~0x3full;
-		int i = sd_balancer_pick(b, skip, load_of, loads);
+		int i = pick_from(b, skip);
 		bool any = (~skip[0] & 0x27) != 0; /* 0, 1, 2 and 5 may be used */
 		ck_assert_int_eq(i >= 0, any);
 		if (any)
@@ -138,7 +148,7 @@ START_TEST(skipped_neither_gain_nor_pay)
 	SET(RR, 1, 1, 1);
 	picks("a");
 	for (int k = 0; k < 10; k++)
-		ck_assert_int_eq(sd_balancer_pick(b, skip, NULL, NULL), 1 + k % 2);
+		ck_assert_int_eq(sd_balancer_pick(b, &(struct sd_balance_ask){.skip = skip}), 1 + k % 2);
 	picks("bcabc");
 }
 END_TEST
@@ -151,7 +161,7 @@ START_TEST(place_is_kept_over_a_set)
 	picks("cab");
 	/* in another order, with one more: by id, not by index */
 	struct sd_balance_target t[] = {{3, 1, true}, {1, 1, true}, {2, 1, true}, {9, 1, true}};
-	ck_assert_int_eq(sd_balancer_set(b, RR, t, 4), SD_OK);
+	ck_assert_int_eq(set_all(RR, t, 4), SD_OK);
 	ck_assert_int_eq(pick(), 0); /* it was the turn of id 3 */
 }
 END_TEST
@@ -256,10 +266,10 @@ START_TEST(same_seed_same_picks)
 	struct sd_balance_target t[5];
 	for (size_t i = 0; i < 5; i++)
 		t[i] = (struct sd_balance_target){i + 1, (uint32_t)i + 1, true};
-	sd_balancer_set(b, TWO, t, 5);
-	sd_balancer_set(other, TWO, t, 5);
+	set_all(TWO, t, 5);
+	sd_balancer_set(other, &(struct sd_balance_conf){.algorithm = TWO}, t, 5);
 	for (int k = 0; k < 100; k++)
-		ck_assert_int_eq(pick(), sd_balancer_pick(other, NULL, load_of, loads));
+		ck_assert_int_eq(pick(), pick_from(other, NULL));
 	sd_balancer_free(other);
 }
 END_TEST
@@ -270,24 +280,24 @@ START_TEST(limits)
 	for (size_t i = 0; i <= SD_BALANCE_MAX; i++)
 		t[i] = (struct sd_balance_target){i + 1, 1, true};
 	SET(RR, 1, 1);
-	ck_assert_int_eq(sd_balancer_set(b, RR, t, SD_BALANCE_MAX + 1), SD_ERANGE);
+	ck_assert_int_eq(set_all(RR, t, SD_BALANCE_MAX + 1), SD_ERANGE);
 	t[0].weight = SD_BALANCE_MAX_WEIGHT + 1;
-	ck_assert_int_eq(sd_balancer_set(b, RR, t, 1), SD_ERANGE);
+	ck_assert_int_eq(set_all(RR, t, 1), SD_ERANGE);
 	picks("ab"); /* the old ones stay */
 	for (size_t i = 0; i < SD_BALANCE_MAX; i++)
 		t[i].weight = SD_BALANCE_MAX_WEIGHT;
-	ck_assert_int_eq(sd_balancer_set(b, RR, t, SD_BALANCE_MAX), SD_OK);
+	ck_assert_int_eq(set_all(RR, t, SD_BALANCE_MAX), SD_OK);
 	uint64_t seen[SD_BALANCE_MAX / 64] = {0};
 	for (int k = 0; k < SD_BALANCE_MAX; k++) {
 		int i = pick();
 		ck_assert(!(seen[i / 64] >> (i % 64) & 1));
 		seen[i / 64] |= 1ull << (i % 64);
 	}
-	ck_assert_int_eq(sd_balancer_pick(b, seen, NULL, NULL), -1);
-	ck_assert_int_eq(sd_balancer_set(b, TWO, t, SD_BALANCE_MAX), SD_OK);
-	ck_assert_int_eq(sd_balancer_pick(b, seen, load_of, loads), -1);
+	ck_assert_int_eq(sd_balancer_pick(b, &(struct sd_balance_ask){.skip = seen}), -1);
+	ck_assert_int_eq(set_all(TWO, t, SD_BALANCE_MAX), SD_OK);
+	ck_assert_int_eq(pick_from(b, seen), -1);
 	seen[15] &= ~(1ull << 63);
-	ck_assert_int_eq(sd_balancer_pick(b, seen, load_of, loads), SD_BALANCE_MAX - 1);
+	ck_assert_int_eq(pick_from(b, seen), SD_BALANCE_MAX - 1);
 	sd_balancer_free(NULL);
 }
 END_TEST
