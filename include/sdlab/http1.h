@@ -74,6 +74,8 @@ bool sd_http_method_idempotent(enum sd_http_method method);
 	X(SD_HTTP_F_PROXY_CONNECTION, "proxy-connection")                                                    \
 	X(SD_HTTP_F_SERVER, "server")                                                                        \
 	X(SD_HTTP_F_TE, "te")                                                                                \
+	X(SD_HTTP_F_TRACEPARENT, "traceparent")                                                              \
+	X(SD_HTTP_F_TRACESTATE, "tracestate")                                                                \
 	X(SD_HTTP_F_TRAILER, "trailer")                                                                      \
 	X(SD_HTTP_F_TRANSFER_ENCODING, "transfer-encoding")                                                  \
 	X(SD_HTTP_F_UPGRADE, "upgrade")                                                                      \

@@ -88,14 +88,15 @@ static const char *const field_names[] = {[SD_HTTP_F_OTHER] = "",
 
 /* The names of each length, 0-terminated. Two of the same length never begin with the same letter, so a name
  * is compared in full once at most. A name that is put on the list needs its place here; test_http1 looks. */
-static const uint8_t by_length[][3] = {
+static const uint8_t by_length[][4] = {
     [2] = {SD_HTTP_F_TE},
     [3] = {SD_HTTP_F_VIA},
     [4] = {SD_HTTP_F_HOST, SD_HTTP_F_DATE},
     [6] = {SD_HTTP_F_SERVER, SD_HTTP_F_EXPECT},
     [7] = {SD_HTTP_F_UPGRADE, SD_HTTP_F_TRAILER},
     [9] = {SD_HTTP_F_FORWARDED},
-    [10] = {SD_HTTP_F_CONNECTION, SD_HTTP_F_KEEP_ALIVE},
+    [10] = {SD_HTTP_F_CONNECTION, SD_HTTP_F_KEEP_ALIVE, SD_HTTP_F_TRACESTATE},
+    [11] = {SD_HTTP_F_TRACEPARENT},
     [12] = {SD_HTTP_F_CONTENT_TYPE, SD_HTTP_F_MAX_FORWARDS},
     [14] = {SD_HTTP_F_CONTENT_LENGTH},
     [15] = {SD_HTTP_F_X_FORWARDED_FOR},

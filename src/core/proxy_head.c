@@ -39,7 +39,7 @@ size_t sd_proxy_request_bound(const struct sd_http_head *head, const struct sd_p
 	/* method, target, "HTTP/1.1", Host, X-Forwarded-* with an IP, Via; Host may stand twice more (its own line when
 	 * made from the target, and X-Forwarded-Host) */
 	return fields_size(head) + head->method_text.n + head->target.n + 2 * head->host.n + hop->host.n + hop->via.n +
-	       hop->proto.n + 320;
+	       hop->proto.n + hop->traceparent.n + 336;
 }
 
 static char *put_request_line(char *o, const struct sd_http_head *head)
@@ -107,6 +107,21 @@ static char *put_forwarded(char *o, const struct sd_http_head *head, const struc
 	return o;
 }
 
+/* Is this what the request says of its trace, where something else stands in its place? */
+static bool is_old_trace(const struct sd_http_field *f, const struct sd_proxy_hop *hop)
+{
+	return hop->traceparent.n && (f->id == SD_HTTP_F_TRACEPARENT || (f->id == SD_HTTP_F_TRACESTATE && hop->trace_begins));
+}
+
+static char *put_trace(char *o, const struct sd_proxy_hop *hop)
+{
+	if (!hop->traceparent.n)
+		return o;
+	o = PUT_TEXT(o, "traceparent: ");
+	o = put_slice(o, hop->traceparent);
+	return PUT_TEXT(o, "\r\n");
+}
+
 static char *put_via(char *o, int minor, const struct sd_proxy_hop *hop)
 {
 	o = minor ? PUT_TEXT(o, "Via: 1.1 ") : PUT_TEXT(o, "Via: 1.0 ");
@@ -136,11 +151,12 @@ size_t sd_proxy_request_head(char *out, const struct sd_http_head *head, const s
 		}
 		bool claim = f->id == SD_HTTP_F_X_FORWARDED_PROTO || f->id == SD_HTTP_F_X_FORWARDED_HOST ||
 			     f->id == SD_HTTP_F_FORWARDED;
-		if ((claim && !hop->trusted) || sd_http_hop_by_hop(head, f))
+		if ((claim && !hop->trusted) || is_old_trace(f, hop) || sd_http_hop_by_hop(head, f))
 			continue;
 		o = put_field(o, f);
 	}
 	o = put_forwarded(o, head, hop, has_proto, has_host);
+	o = put_trace(o, hop);
 	o = put_via(o, head->minor, hop);
 	if (head->framing == SD_HTTP_BODY_CHUNKED)
 		o = PUT_TEXT(o, "Transfer-Encoding: chunked\r\n");

@@ -17,6 +17,8 @@ struct sd_proxy_hop {
 	struct sd_slice proto; /* "http" or "https": how the client came */
 	struct sd_slice via;   /* our name in Via: "sdlab" */
 	struct sd_slice host;  /* for requests without Host */
+	struct sd_slice traceparent; /* in place of the request's own; empty: that stays */
+	bool trace_begins;           /* then what the request says of the trace so far (tracestate) is dropped */
 };
 
 /* No fewer bytes than the next function writes. */

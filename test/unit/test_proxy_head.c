@@ -47,6 +47,27 @@ START_TEST(plain)
 }
 END_TEST
 
+START_TEST(traces)
+{
+	static const char field[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+	static const char request[] = "GET / HTTP/1.1\r\nHost: h\r\nTraceparent: old\r\nTracestate: a=1\r\n\r\n";
+	struct sd_proxy_hop hop = hop_of(&local, true);
+	char *got = rewritten(request, &hop);
+	ck_assert_ptr_nonnull(strstr(got, "Traceparent: old\r\nTracestate: a=1\r\n"));
+	free(got);
+	hop.traceparent = sd_slice_of(field);
+	got = rewritten(request, &hop);
+	ck_assert_ptr_null(strstr(got, "old"));
+	ck_assert_ptr_nonnull(strstr(got, "Tracestate: a=1\r\n"));
+	ck_assert_ptr_nonnull(strstr(got, "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"));
+	free(got);
+	hop.trace_begins = true;
+	got = rewritten(request, &hop);
+	ck_assert_ptr_null(strstr(got, "Tracestate"));
+	free(got);
+}
+END_TEST
+
 START_TEST(old_clients)
 {
 	becomes("GET / HTTP/1.0\r\n\r\n", &inet, false,
@@ -220,6 +241,7 @@ int main(void)
 	TCase *t = tcase_create("proxy_head");
 	tcase_add_test(t, plain);
 	tcase_add_test(t, old_clients);
+	tcase_add_test(t, traces);
 	tcase_add_test(t, forms_of_target);
 	tcase_add_test(t, hop_by_hop);
 	tcase_add_test(t, nominated_in_vain);
