@@ -67,6 +67,11 @@ static const struct sd_option options[] = {
     {"tunnel-timeout", SD_OPT_DURATION, "1h", "for a TCP connection on which nothing moves", .reload = true},
     {"trusted-proxies", SD_OPT_LIST, NULL, "addresses or networks whose X-Forwarded-* fields are believed",
      .reload = true, .meta = "NET"},
+    {"access-log", SD_OPT_FILE, NULL, "write a line for each request to this file, or - for standard output; else none",
+     .reload = true},
+    {"access-log-format", SD_OPT_ENUM, "human", "how these lines look", .choices = "human|json|common|combined",
+     .reload = true},
+    {"trace", SD_OPT_BOOL, "true", "pass traceparent (W3C Trace Context) on, or begin one", .reload = true},
     {0},
 };
 
@@ -121,6 +126,9 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 		err = lb_backends_make(lb, conf, e);
 	if (err)
 		return err;
+	if (lb_log_open(lb, conf, e))
+		return e->code;
+	lb_log_commit(lb);
 	lb->now = lb_snapshot_make(lb, conf, e);
 	return lb->now ? SD_OK : e->code;
 }
@@ -149,6 +157,7 @@ static void stop(void *self, struct sd_worker *sw)
 	w->draining = true;
 	lb_tcp_stop(w);
 	sd_http_server_stop(&w->server);
+	lb_log_side_flush(&w->log);
 	for (size_t i = 0; i < w->snap->n; i++)
 		sd_http_pool_free(&w->peers[i]->pool);
 	for (struct sd_link *k = w->leaving.next; k != &w->leaving; k = k->next)
@@ -160,6 +169,7 @@ static void destroy(void *self)
 	struct lb *lb = self;
 	lb->stopping = true;
 	sd_loop_timer_cancel(lb->run->spec.control, &lb->tick);
+	lb_log_free(lb);
 	for (unsigned i = 0; i < lb->nworkers; i++)
 		if (lb->workers[i])
 			lb_worker_free(lb->workers[i]);

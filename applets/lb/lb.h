@@ -14,6 +14,9 @@
 
 #include "app/run.h"
 #include "core/health.h"
+#include "core/proxy_status.h"
+#include "core/rng.h"
+#include "lb_log.h"
 #include "net/http_client.h"
 #include "sdlab/balance.h"
 
@@ -31,7 +34,7 @@ struct lb_cell {
 	uint64_t retried;   /* of those, tried elsewhere */
 	uint64_t bytes_in, bytes_out;
 	uint32_t inflight;
-	struct sd_histogram latency;
+	struct sd_histogram latency, connect;
 	uint64_t spare; /* so that no two threads write to one cache line */
 };
 _Static_assert(sizeof(struct lb_cell) % 64 == 0, "cells of two threads share a cache line");
@@ -77,6 +80,9 @@ struct lb_snapshot {
 	uint64_t retry_buffer;
 	int64_t queue_timeout_ns, retry_after_s, tunnel_timeout_ns;
 	struct sd_http_pool_conf pool;
+	struct lb_log *log; /* NULL: never asked for */
+	int access;         /* enum sd_access_format; -1: no access log */
+	bool trace;         /* traceparent is passed on or begun */
 	size_t ntrusted;
 	struct sd_cidr *trusted;
 	size_t n;
@@ -98,6 +104,7 @@ struct lb {
 	const struct sd_conf *conf; /* in force */
 	struct lb_rules rules;
 	struct lb_snapshot *now;
+	struct lb_log *log;
 	struct sd_link backends;
 	uint64_t next_id;
 	struct sd_http_head check_head; /* answers to checks are parsed here */
@@ -176,6 +183,9 @@ struct lb_worker {
 	bool hungry;         /* atomic: somebody waits, so others tell when they free a connection */
 	bool serving;        /* the queue is being served */
 	void *free_requests; /* lb_http.c */
+	struct lb_log_side log;
+	struct sd_rng rng; /* ids of traces */
+	struct sd_histogram queued;
 	/* counters */
 	uint64_t unavailable, queue_full, queue_timeouts, retries, stale;
 	/* TCP mode */
@@ -202,6 +212,27 @@ bool lb_worker_enqueue(struct lb_worker *w, struct lb_waiter *waiter);
 void lb_worker_dequeue(struct lb_worker *w, struct lb_waiter *waiter);
 void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p);
 void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why);
+
+/* ---- lb_why.c ---- */
+
+/* Why a request is answered here. */
+enum lb_reason {
+	LB_NO_BACKEND,
+	LB_NONE_LEFT,
+	LB_QUEUE_FULL,
+	LB_QUEUE_TIMEOUT,
+	LB_QUEUE_LEFT,
+	LB_NO_ROOM,
+	LB_BACKEND_REFUSED,
+	LB_FORWARD_PROXY,
+	LB_NO_MEMORY,
+};
+struct lb_answer {
+	int status;
+	enum sd_proxy_error error;
+	const char *text; /* names the option or the RFC that decides */
+};
+extern const struct lb_answer lb_answers[];
 
 /* ---- lb_http.c, lb_tcp.c ---- */
 extern const struct sd_http_handler lb_http_handler;

@@ -28,6 +28,7 @@ static void add_up(const struct lb_backend *b, struct totals *t)
 		t->c.bytes_out += sd_count_read(&c->bytes_out);
 		t->inflight += sd_gauge_read(&c->inflight);
 		sd_histogram_merge(&t->c.latency, &c->latency);
+		sd_histogram_merge(&t->c.connect, &c->connect);
 	}
 }
 
@@ -157,11 +158,13 @@ static void worker_metrics(struct lb *lb, struct sd_metrics *m)
 	const struct sd_http_server *servers[LB_MAX_THREADS];
 	char label[160];
 	uint64_t queued = 0, tunnels = 0;
+	struct sd_histogram waits = {0};
 	sd_run_label(lb->run, label, sizeof(label));
 	for (unsigned i = 0; i < lb->nworkers; i++) {
 		servers[i] = &lb->workers[i]->server;
 		queued += sd_gauge_read(&lb->workers[i]->nqueued);
 		tunnels += sd_gauge_read(&lb->workers[i]->ntunnels);
+		sd_histogram_merge(&waits, &lb->workers[i]->queued);
 	}
 	sd_run_http_metrics(lb->run, m, servers, lb->nworkers);
 	for (size_t k = 0; k < sizeof(worker_families) / sizeof(worker_families[0]); k++) {
@@ -176,6 +179,9 @@ static void worker_metrics(struct lb *lb, struct sd_metrics *m)
 	sd_metrics_add(m, (double)queued, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_tunnels", "gauge", "Connections open now in TCP mode");
 	sd_metrics_add(m, (double)tunnels, "%s", label);
+	sd_metrics_family(m, "sdlab_lb_queue_seconds", "histogram", "Time that requests waited for a backend, of those that had to");
+	sd_metrics_add_histogram(m, &waits, label);
+	lb_log_metrics(lb, m, label);
 }
 
 static void answers(struct sd_metrics *m, const struct totals *t, const char *label)
@@ -216,6 +222,8 @@ static void backend_metrics(const struct lb_backend *b, struct sd_metrics *m)
 	sd_metrics_family(m, "sdlab_lb_backend_seconds", "histogram",
 			  "Time from a request's head to the head of its answer");
 	sd_metrics_add_histogram(m, &t.c.latency, label);
+	sd_metrics_family(m, "sdlab_lb_backend_connect_seconds", "histogram", "Time until a new connection to the backend was there");
+	sd_metrics_add_histogram(m, &t.c.connect, label);
 }
 
 void lb_metrics(void *self, struct sd_metrics *m)

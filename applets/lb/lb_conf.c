@@ -131,6 +131,9 @@ enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 		if (sd_cidr_parse(sd_conf_list_item(conf, "trusted-proxies", i), &net, e))
 			return sd_wrap(e, "%s: trusted-proxies", sd_conf_origin(conf, "trusted-proxies"));
 	}
+	if (sd_conf_has(conf, "access-log") && sd_conf_int(conf, "mode") == LB_TCP)
+		return sd_fail(e, SD_EINVAL, "%s: access-log: expected mode: http, where there are requests to write down",
+			       sd_conf_origin(conf, "access-log"));
 	return lb_rules_make(conf, (enum lb_mode)sd_conf_int(conf, "mode"), &rules, e);
 }
 
@@ -291,6 +294,9 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 	s->eject_failures = (uint32_t)sd_conf_int(conf, "eject.failures");
 	s->tunnel_timeout_ns = sd_conf_int(conf, "tunnel-timeout");
 	s->retry_after_s = (sd_conf_int(conf, "health.interval") + 999999999) / 1000000000;
+	s->log = lb->log;
+	s->access = sd_conf_has(conf, "access-log") ? (int)sd_conf_int(conf, "access-log-format") : -1;
+	s->trace = sd_conf_bool(conf, "trace");
 	s->pool = sd_http_pool_defaults;
 	s->pool.max_idle = (uint32_t)sd_conf_int(conf, "keep-idle");
 	s->pool.idle_timeout_ns = sd_conf_int(conf, "keep-idle-time");

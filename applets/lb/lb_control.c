@@ -179,14 +179,18 @@ enum sd_err lb_reload(void *self, const struct sd_conf *conf, struct sd_error *e
 	enum sd_err err = lb_rules_make(conf, lb->mode, &rules, e);
 	if (!err)
 		err = lb_backends_make(lb, conf, e);
+	if (!err)
+		err = lb_log_open(lb, conf, e);
 	struct lb_snapshot *s = err ? NULL : lb_snapshot_make(lb, conf, e);
 	if (!s) {
+		lb_log_cancel(lb);
 		/* back to what is in force; new backends are forgotten */
 		lb_backends_make(lb, lb->conf, NULL);
 		return err ? err : SD_ENOMEM;
 	}
 	lb->rules = rules;
 	lb->conf = conf;
+	lb_log_commit(lb);
 	install(lb, s);
 	forget_unlisted(lb);
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)

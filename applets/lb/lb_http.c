@@ -28,7 +28,8 @@ struct lb_request {
 	struct lb_snapshot *snap;  /* what `tried` counts in */
 	char *sent;                /* head and body as they go to a backend, while `replay` */
 	size_t n, cap;
-	int64_t begun_ns;
+	struct lb_log_entry *log; /* NULL: no line for this one */
+	int64_t begun_ns, called_ns, queued_ns, waited_ns;
 	uint32_t tries;
 	uint8_t method;
 	bool replay, idempotent, complete, chunked, answering, counted, refreshed;
@@ -72,6 +73,8 @@ static void request_free(struct lb_request *r)
 {
 	struct lb_worker *w = r->w;
 	drop_sent(r);
+	if (r->log)
+		lb_log_end(&w->log, r->log);
 	lb_snapshot_release(r->snap);
 	memcpy(r, &w->free_requests, sizeof(void *));
 	w->free_requests = r;
@@ -135,13 +138,29 @@ static void let_go(struct lb_request *r)
 		lb_worker_give_back(r->w, peer, r->counted);
 }
 
-static void answer_error(struct lb_request *r, int status, const char *text)
+/* How it ended, for the access log; for an answer made here, with its status and reason. */
+static void log_end(struct lb_request *r, enum sd_access_end end, int status, const char *why)
+{
+	if (!r->log)
+		return;
+	r->log->line.end = end;
+	if (status)
+		r->log->line.status = status;
+	if (why)
+		r->log->line.why = sd_slice_of(why);
+	r->log->line.retries = r->tries;
+	r->log->line.queue_ns = r->waited_ns;
+}
+
+static void answer_with(struct lb_request *r, int status, enum sd_proxy_error error, const char *text)
 {
 	struct sd_http_exchange *x = r->x;
-	char extra[64] = "";
+	char extra[SD_PROXY_STATUS + 64];
+	size_t used = sd_proxy_status_write(extra, error, text);
 	if (status == 503)
-		snprintf(extra, sizeof(extra), "Retry-After: %d\r\n", (int)r->snap->retry_after_s);
+		snprintf(extra + used, sizeof(extra) - used, "Retry-After: %d\r\n", (int)r->snap->retry_after_s);
 	lb_worker_dequeue(r->w, &r->waiter);
+	log_end(r, SD_ACCESS_LOCAL, status, text);
 	request_free(r);
 	x->user = NULL;
 	char body[256];
@@ -149,13 +168,30 @@ static void answer_error(struct lb_request *r, int status, const char *text)
 	sd_http_respond(x, status, extra[0] ? extra : NULL, "text/plain; charset=utf-8", body, (size_t)n);
 }
 
+static void answer_error(struct lb_request *r, enum lb_reason reason)
+{
+	const struct lb_answer *a = &lb_answers[reason];
+	answer_with(r, a->status, a->error, a->text);
+}
+
 /* ---- picking and calling ---- */
+
+/* A copy, since the backend may be gone before the request is. */
+static void log_backend(struct lb_request *r, const struct lb_backend *b)
+{
+	struct lb_log_entry *log = r->log;
+	if (!log)
+		return;
+	snprintf(log->backend, sizeof(log->backend), "%s", b->name);
+	log->line.backend = sd_slice_of(log->backend);
+}
 
 static bool call(struct lb_request *r, struct lb_peer *peer, bool fresh, struct sd_error *e)
 {
 	r->call = sd_http_call_start(&peer->pool, (enum sd_http_method)r->method, fresh, &caller, r, e);
 	if (!r->call)
 		return false;
+	r->called_ns = sd_loop_now_ns(r->w->loop);
 	sd_http_call_write(r->call, r->sent, r->n);
 	if (r->complete)
 		sd_http_call_sent(r->call);
@@ -185,9 +221,18 @@ static void mark_tried(struct lb_request *r, const struct lb_peer *peer)
 		r->tried[peer->index / 64] |= 1ull << (peer->index % 64);
 }
 
+/* It waited in the queue until now. */
+static void note_wait(struct lb_request *r)
+{
+	int64_t ns = sd_loop_now_ns(r->w->loop) - r->queued_ns;
+	r->waited_ns += ns;
+	sd_histogram_add(&r->w->queued, ns);
+}
+
 static void go(struct lb_waiter *self)
 {
 	struct lb_request *r = sd_container(self, struct lb_request, waiter);
+	note_wait(r);
 	sd_http_body_resume(r->x);
 	pick_and_call(r);
 }
@@ -195,7 +240,8 @@ static void go(struct lb_waiter *self)
 static void give_up(struct lb_waiter *self, bool timeout)
 {
 	struct lb_request *r = sd_container(self, struct lb_request, waiter);
-	answer_error(r, 503, timeout ? "waited too long for a backend with a free connection" : "no backend is left");
+	note_wait(r);
+	answer_error(r, timeout ? LB_QUEUE_TIMEOUT : LB_QUEUE_LEFT);
 }
 
 static void wait_for_one(struct lb_request *r)
@@ -203,9 +249,10 @@ static void wait_for_one(struct lb_request *r)
 	r->waiter.go = go;
 	r->waiter.give_up = give_up;
 	if (!lb_worker_enqueue(r->w, &r->waiter)) {
-		answer_error(r, 503, "every backend is busy and the queue is full");
+		answer_error(r, LB_QUEUE_FULL);
 		return;
 	}
+	r->queued_ns = sd_loop_now_ns(r->w->loop);
 	if (!r->x->in_done)
 		sd_http_body_pause(r->x);
 }
@@ -235,14 +282,15 @@ static void pick_and_call(struct lb_request *r)
 		}
 		if (i == LB_NONE) {
 			if (r->tries > 0) {
-				answer_error(r, 502, "the backend failed and no other is left");
+				answer_error(r, LB_NONE_LEFT);
 				return;
 			}
 			sd_count(&w->unavailable, 1);
-			answer_error(r, 503, "no backend is available");
+			answer_error(r, LB_NO_BACKEND);
 			return;
 		}
 		r->peer = w->peers[i];
+		log_backend(r, r->peer->backend);
 		if (call(r, r->peer, false, &e))
 			return;
 		/* refused at once (UNIX and in-process), or out of descriptors, which is not the backend's fault */
@@ -254,7 +302,7 @@ static void pick_and_call(struct lb_request *r)
 		bool more = !ours && again(r, peer);
 		let_go(r);
 		if (!more) {
-			answer_error(r, ours ? 503 : 502, ours ? "out of descriptors" : "the backend refused the connection");
+			answer_error(r, ours ? LB_NO_ROOM : LB_BACKEND_REFUSED);
 			return;
 		}
 	}
@@ -272,8 +320,55 @@ static bool is_trusted(const struct lb_snapshot *s, const struct sd_peer *peer)
 	return false;
 }
 
+/* Who the client is: the right-most of X-Forwarded-For and the peer that is not a proxy we trust. */
+static size_t client_text(const struct lb_snapshot *s, const struct sd_http_head *head, const struct sd_peer *peer,
+			  char out[46])
+{
+	size_t n = sd_peer_format(peer, out), fields = is_trusted(s, peer) ? head->nfields : 0;
+	while (fields-- > 0) {
+		struct sd_slice list = head->fields[fields].value, item, items[32];
+		size_t k = 0;
+		if (head->fields[fields].id != SD_HTTP_F_X_FORWARDED_FOR)
+			continue;
+		while (sd_http_list_next(&list, &item))
+			items[k++ % 32] = item;
+		for (size_t i = 0; i < k && i < 32; i++) {
+			struct sd_peer hop = {.kind = SD_ADDR_INET};
+			if (!sd_ip_parse(items[(k - 1 - i) % 32], hop.ip, &hop.v6))
+				return n;
+			n = sd_peer_format(&hop, out);
+			if (!is_trusted(s, &hop))
+				return n;
+		}
+	}
+	return n;
+}
+
+/* What the request says of its trace, or the beginning of one; false when none is to be passed on. */
+static bool next_trace(struct lb_request *r, const struct sd_http_head *head, struct sd_traceparent *t,
+		       struct sd_proxy_hop *hop)
+{
+	if (!r->snap->trace)
+		return sd_traceparent_find(head, t);
+	hop->trace_begins = !sd_traceparent_find(head, t);
+	if (hop->trace_begins)
+		sd_traceparent_begin(t, &r->w->rng);
+	else
+		sd_traceparent_next(t, &r->w->rng);
+	return true;
+}
+
+static void begin_line(struct lb_request *r, const struct sd_http_head *head, const struct sd_traceparent *trace)
+{
+	char client[46];
+	struct sd_slice text = {client, client_text(r->snap, head, &r->x->stream->io->peer, client)};
+	r->log = lb_log_begin(&r->w->log, head, text, trace, (enum sd_access_format)r->snap->access);
+}
+
 static bool write_head(struct lb_request *r, const struct sd_http_head *head)
 {
+	struct sd_traceparent trace;
+	char traceparent[SD_TRACEPARENT];
 	struct sd_proxy_hop hop = {
 	    .client = &r->x->stream->io->peer,
 	    .proto = {"http", 4},
@@ -281,6 +376,13 @@ static bool write_head(struct lb_request *r, const struct sd_http_head *head)
 	    .host = {"localhost", 9},
 	};
 	hop.trusted = is_trusted(r->snap, hop.client);
+	bool traced = next_trace(r, head, &trace, &hop);
+	if (r->snap->access >= 0)
+		begin_line(r, head, traced ? &trace : NULL);
+	if (r->snap->trace) {
+		sd_traceparent_write(traceparent, &trace);
+		hop.traceparent = (struct sd_slice){traceparent, sizeof(traceparent)};
+	}
 	char *to = sent_reserve(r, sd_proxy_request_bound(head, &hop));
 	if (!to)
 		return false;
@@ -288,18 +390,47 @@ static bool write_head(struct lb_request *r, const struct sd_http_head *head)
 	return true;
 }
 
+static void on_refused(struct sd_http_exchange *x, int status, const char *why)
+{
+	struct lb_worker *w = x->server->arg;
+	char client[46];
+	struct sd_access_line line = {
+	    .wall_ns = sd_world_wall_ns(sd_loop_world(w->loop)),
+	    .client = {client, sd_peer_format(&x->stream->io->peer, client)},
+	    .minor = 1,
+	    .status = status,
+	    .queue_ns = SD_ACCESS_NONE,
+	    .connect_ns = SD_ACCESS_NONE,
+	    .first_byte_ns = SD_ACCESS_NONE,
+	    .end = SD_ACCESS_REFUSED,
+	    .why = sd_slice_of(why),
+	};
+	if (w->snap->access >= 0)
+		lb_log_line(&w->log, (enum sd_access_format)w->snap->access, &line);
+}
+
+/* Never becomes a request to a backend. */
+static void turn_away(struct sd_http_exchange *x, enum lb_reason reason)
+{
+	const struct lb_answer *a = &lb_answers[reason];
+	on_refused(x, a->status, a->text);
+	sd_http_refuse_as(x, a->status, a->error, a->text);
+}
+
 static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
 {
 	struct lb_worker *w = x->server->arg;
 	if (head->method == SD_HTTP_CONNECT) {
-		sd_http_refuse(x, 405, "this is not a forward proxy");
+		turn_away(x, LB_FORWARD_PROXY);
 		return;
 	}
 	struct lb_request *r = request_new(w, x);
 	if (!r || !write_head(r, head)) {
-		if (r)
+		if (r) {
+			log_end(r, SD_ACCESS_LOCAL, 503, lb_answers[LB_NO_MEMORY].text);
 			request_free(r);
-		sd_http_refuse(x, 503, "out of memory");
+		}
+		sd_http_refuse_as(x, 503, SD_PROXY_INTERNAL_ERROR, lb_answers[LB_NO_MEMORY].text);
 		return;
 	}
 	x->user = r;
@@ -318,6 +449,8 @@ static void on_body(struct sd_http_exchange *x, const char *p, size_t n)
 	struct lb_request *r = x->user;
 	if (!r)
 		return;
+	if (r->log)
+		r->log->line.bytes_in += n;
 	if (r->chunked) {
 		char size[18];
 		size_t k = sd_http_chunk_head(size, n);
@@ -358,6 +491,10 @@ static void on_client_gone(struct sd_http_exchange *x)
 	lb_worker_dequeue(r->w, &r->waiter);
 	if (r->call)
 		sd_http_call_cancel(r->call);
+	if (x->refused_status)
+		log_end(r, SD_ACCESS_REFUSED, x->refused_status, x->refused_why);
+	else
+		log_end(r, SD_ACCESS_CLIENT_GONE, 0, NULL);
 	let_go(r);
 	request_free(r);
 }
@@ -368,6 +505,7 @@ const struct sd_http_handler lb_http_handler = {
     .end = on_end,
     .drained = on_client_drained,
     .gone = on_client_gone,
+    .refused = on_refused,
 };
 
 /* ---- what the backend says ---- */
@@ -393,6 +531,19 @@ static void on_answer_interim(struct sd_http_call *c, const struct sd_http_head 
 
 static void call_failed(struct lb_request *r, enum sd_http_phase phase, enum sd_err why, const char *text);
 
+/* Where the time went, once an answer begins. */
+static void note_times(struct lb_request *r, const struct sd_http_call *c, int status)
+{
+	int64_t connect = c->reused || !c->connected_ns ? 0 : c->connected_ns - r->called_ns;
+	if (!c->reused)
+		sd_histogram_add(&r->peer->cell->connect, connect);
+	if (!r->log)
+		return;
+	r->log->line.connect_ns = connect;
+	r->log->line.first_byte_ns = sd_loop_now_ns(r->w->loop) - r->called_ns - connect;
+	r->log->line.status = status;
+}
+
 static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *head)
 {
 	struct lb_request *r = c->user;
@@ -410,6 +561,7 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *he
 	lb_worker_succeeded(r->w, r->peer);
 	sd_count(&cell->codes[head->status / 100 % 6], 1);
 	sd_histogram_add(&cell->latency, sd_loop_now_ns(r->w->loop) - r->begun_ns);
+	note_times(r, c, head->status);
 	sd_http_begin(x, head->status, head->reason);
 	char *to = sd_stream_reserve(x->stream, sd_proxy_answer_bound(head, &back));
 	if (to)
@@ -427,6 +579,8 @@ static void on_answer_body(struct sd_http_call *c, const char *p, size_t n)
 {
 	struct lb_request *r = c->user;
 	sd_http_write(r->x, p, n);
+	if (r->log)
+		r->log->line.bytes_out += n;
 	if (sd_http_backlog(r->x))
 		sd_http_call_pause(c);
 }
@@ -439,6 +593,7 @@ static void on_answer_end(struct sd_http_call *c)
 	struct lb_peer *peer = r->peer;
 	bool counted = r->counted;
 	x->user = NULL;
+	log_end(r, SD_ACCESS_DONE, 0, NULL);
 	request_free(r);
 	sd_http_finish(x);
 	lb_worker_give_back(w, peer, counted);
@@ -467,6 +622,7 @@ static void call_failed(struct lb_request *r, enum sd_http_phase phase, enum sd_
 	sd_count(&peer->cell->codes[0], 1);
 	if (r->answering) {
 		struct sd_http_exchange *x = r->x;
+		log_end(r, SD_ACCESS_BACKEND_FAILED, 0, text);
 		let_go(r);
 		request_free(r);
 		x->user = NULL;
@@ -480,7 +636,7 @@ static void call_failed(struct lb_request *r, enum sd_http_phase phase, enum sd_
 	if (more)
 		pick_and_call(r);
 	else
-		answer_error(r, status_of(why), text);
+		answer_with(r, status_of(why), sd_proxy_error_of(why, phase == SD_HTTP_CONNECTING), text);
 }
 
 static void on_answer_failed(struct sd_http_call *c, enum sd_http_phase phase, enum sd_err why, const char *text)

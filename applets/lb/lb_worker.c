@@ -112,6 +112,7 @@ void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s)
 	lb_snapshot_release(w->snap);
 	w->peers = peers;
 	w->snap = s;
+	w->log.log = s->log;
 	targets_set(w, s);
 	serve_queue(w);
 }
@@ -334,6 +335,9 @@ struct lb_worker *lb_worker_new(struct lb *lb, struct sd_worker *sw, struct sd_e
 	sd_list_init(&w->tunnels);
 	sd_run_http_conf(lb->run, &conf);
 	sd_http_server_init(&w->server, sw->loop, &conf, &lb_http_handler, w);
+	w->server.proxy = true;
+	lb_log_side_init(&w->log, sw->loop);
+	sd_rng_seed(&w->rng, seed + 1);
 	return w;
 }
 

@@ -189,16 +189,24 @@ static bool names_nul(const char *p, const char *end)
 	return false;
 }
 
+/* A line that sdlab lb wrote for what it refused: there was no request, or none that a server would take. */
+static bool was_refused(const cJSON *o)
+{
+	const cJSON *end = cJSON_GetObjectItemCaseSensitive(o, "end");
+	return cJSON_IsString(end) && strcmp(end->valuestring, "refused") == 0;
+}
+
 /* An object that ends before `end`; goes on behind it. */
 static enum sd_err take_object(struct reader *r, const char *end, struct sd_error *e)
 {
 	const char *from = r->p, *to = NULL;
 	struct load_access entry;
 	cJSON *o = cJSON_ParseWithLengthOpts(from, (size_t)(end - from), &to, false);
-	enum sd_err err = !o ? sd_fail(e, SD_EINVAL, "expected a JSON object, complete") : read_entry(o, &entry, e);
+	bool skip = was_refused(o);
+	enum sd_err err = !o ? sd_fail(e, SD_EINVAL, "expected a JSON object, complete") : skip ? SD_OK : read_entry(o, &entry, e);
 	if (!err && names_nul(from, to))
 		err = sd_fail(e, SD_EINVAL, "expected no \\u0000");
-	if (!err)
+	if (!err && !skip)
 		err = r->fn(r->arg, &entry, e);
 	cJSON_Delete(o);
 	if (err)

@@ -265,6 +265,7 @@ static void on_closed(struct sd_stream *s, enum sd_err why)
 static void on_connected(struct sd_stream *s)
 {
 	struct sd_http_call *c = s->owner;
+	c->connected_ns = sd_loop_now_ns(c->pool->loop);
 	if (c->sent || sd_http_call_backlog(c))
 		answer_deadline(c);
 	else

@@ -68,6 +68,7 @@ struct sd_http_call {
 	struct sd_link link;
 	struct sd_http_chunked chunked;
 	uint64_t left;
+	int64_t connected_ns; /* when its connection, made for it, was there; 0: at once, or it was idle */
 	uint32_t seen;
 	uint8_t state, method, framing;
 	bool reused, keep_alive, sent, paused, got_bytes, in_data;

@@ -375,12 +375,18 @@ void sd_http_respond_text(struct sd_http_exchange *x, int status, const char *fm
 	sd_http_respond(x, status, NULL, "text/plain; charset=utf-8", text, (size_t)n);
 }
 
+void sd_http_refuse_as(struct sd_http_exchange *x, int status, enum sd_proxy_error error, const char *why)
+{
+	char text[512], extra[SD_PROXY_STATUS];
+	int n = snprintf(text, sizeof(text), "%d %s: %.440s\n", status, sd_http_status_text(status), why);
+	bool any = sd_proxy_status_write(extra, error, why) > 0;
+	x->keep_alive = false;
+	sd_http_respond(x, status, any ? extra : NULL, "text/plain; charset=utf-8", text, (size_t)n);
+}
+
 void sd_http_refuse(struct sd_http_exchange *x, int status, const char *why)
 {
-	char text[512];
-	int n = snprintf(text, sizeof(text), "%d %s: %s\n", status, sd_http_status_text(status), why);
-	x->keep_alive = false;
-	sd_http_respond(x, status, NULL, "text/plain; charset=utf-8", text, (size_t)n);
+	sd_http_refuse_as(x, status, x->server->proxy ? SD_PROXY_HTTP_REQUEST_ERROR : SD_PROXY_OK, why);
 }
 
 /* ---- reading requests ---- */
@@ -395,6 +401,8 @@ static void refuse_early(struct sd_http_exchange *x, int status, const char *why
 	x->in_done = false;
 	x->framing = SD_HTTP_BODY_NONE;
 	x->out_begun = x->out_done = false;
+	if (x->server->handler->refused)
+		x->server->handler->refused(x, status, why);
 	sd_http_refuse(x, status, why);
 }
 
@@ -413,6 +421,7 @@ static void begin_request(struct sd_http_exchange *x, const struct sd_http_head 
 	x->expect = head->expect_continue && !x->in_done;
 	x->out_begun = x->out_done = x->paused = x->out_chunked = x->defer_continue = false;
 	x->out_left = 0;
+	x->refused_status = 0;
 	x->user = NULL;
 	if (head->framing == SD_HTTP_BODY_CHUNKED)
 		memset(&x->chunked, 0, sizeof(x->chunked));
@@ -438,7 +447,9 @@ static bool hand_request(struct sd_http_exchange *x, struct sd_http_head *head)
 	uint32_t serial = x->nrequests;
 	if (srv->conf.max_body && x->in_left > srv->conf.max_body) {
 		sd_count(&srv->stats.refused, 1);
-		sd_http_refuse(x, 413, "the body is larger than this server takes");
+		if (srv->handler->refused)
+			srv->handler->refused(x, 413, "the body is larger than this server takes (max-body)");
+		sd_http_refuse(x, 413, "the body is larger than this server takes (max-body)");
 		return false;
 	}
 	pace(x);
@@ -484,6 +495,8 @@ static void refuse_body(struct sd_http_exchange *x, int status, const char *why)
 {
 	bool begun = x->out_begun;
 	sd_count(&x->server->stats.refused, 1);
+	x->refused_status = (uint16_t)status;
+	x->refused_why = why;
 	if (x->state == BODY && !x->out_done && x->server->handler->gone)
 		x->server->handler->gone(x);
 	x->out_done = true;
@@ -505,7 +518,7 @@ static ssize_t decode_chunked(struct sd_http_exchange *x, const char *p, size_t 
 	*done = x->chunked.done;
 	x->in_left += data->n; /* counts up here: for the limit */
 	if (max && x->in_left > max) {
-		refuse_body(x, 413, "the body is larger than this server takes");
+		refuse_body(x, 413, "the body is larger than this server takes (max-body)");
 		return -1;
 	}
 	return took;
@@ -614,9 +627,9 @@ static void on_timeout(struct sd_stream *s)
 	}
 	sd_count(&srv->stats.timeouts, 1);
 	if (x->state == HEAD) {
-		refuse_early(x, 408, "the request head took too long");
+		refuse_early(x, 408, "the request head took too long (head-timeout)");
 	} else if (x->state == BODY && !x->out_begun && !x->paused) {
-		refuse_body(x, 408, "the request body took too long");
+		refuse_body(x, 408, "the request body took too long (body-timeout)");
 	} else {
 		drop(x, true);
 	}

@@ -17,6 +17,7 @@
 #define SD_NET_HTTP_SERVER_H
 
 #include "core/list.h"
+#include "core/proxy_status.h"
 #include "sdlab/http1.h"
 #include "stream.h"
 
@@ -29,6 +30,9 @@ struct sd_http_handler {
 	void (*end)(struct sd_http_exchange *x);                           /* NULL: nobody asks */
 	void (*drained)(struct sd_http_exchange *x);
 	void (*gone)(struct sd_http_exchange *x);
+	/* It broke a rule or a limit before it became a request, and is answered with this status; NULL: nobody asks.
+	 * What breaks one later is told by gone(), with x->refused_status and x->refused_why set. */
+	void (*refused)(struct sd_http_exchange *x, int status, const char *why);
 };
 
 struct sd_http_server_conf {
@@ -57,6 +61,7 @@ struct sd_http_server {
 	struct sd_http_server_stats stats;
 	bool draining;
 	bool paused; /* at max_connections */
+	bool proxy;  /* refusals carry Proxy-Status (RFC 9209) */
 	struct sd_link connections;
 	struct sd_listener *listeners[4];
 	int nlisteners;
@@ -78,6 +83,8 @@ struct sd_http_exchange {
 	uint8_t state, method, minor, framing;
 	bool keep_alive, in_done, out_begun, out_done, out_chunked, out_body, out_known;
 	bool expect, paused, in_data, has_length_field;
+	uint16_t refused_status; /* set before gone() when the request's body broke a rule */
+	const char *refused_why;
 	bool defer_continue; /* set in request(): the handler itself says when 100 Continue goes out */
 };
 
@@ -104,6 +111,8 @@ void sd_http_respond_text(struct sd_http_exchange *x, int status, const char *fm
     __attribute__((format(printf, 3, 4)));
 /* As sd_http_respond, and the connection is closed afterwards: the rest of the request is not wanted. */
 void sd_http_refuse(struct sd_http_exchange *x, int status, const char *why);
+/* The same with the type of error that a proxy tells, whether server->proxy is set or not. */
+void sd_http_refuse_as(struct sd_http_exchange *x, int status, enum sd_proxy_error error, const char *why);
 
 void sd_http_begin(struct sd_http_exchange *x, int status, struct sd_slice reason); /* reason.n 0: registered */
 void sd_http_field(struct sd_http_exchange *x, struct sd_slice name, struct sd_slice value);

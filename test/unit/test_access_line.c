@@ -82,7 +82,7 @@ START_TEST(any_bytes)
 	static char bytes[9000];
 	struct sd_rng rng;
 	sd_rng_seed(&rng, 11);
-	for (int round = 0; round < 2000; round++) {
+	for (int round = 0; round < 90; round++) {
 		for (size_t i = 0; i < sizeof(bytes); i++)
 			bytes[i] = (char)(round % 3 == 0 ? 1 : round % 3 == 1 ? 0xff : sd_rng_next(&rng));
 		struct sd_slice s[9];
@@ -94,8 +94,10 @@ START_TEST(any_bytes)
 					   .queue_ns = INT64_MAX, .connect_ns = INT64_MAX, .first_byte_ns = INT64_MAX,
 					   .total_ns = INT64_MAX, .retries = UINT32_MAX, .end = SD_ACCESS_CLIENT_GONE};
 		for (int f = SD_ACCESS_HUMAN; f <= SD_ACCESS_COMBINED; f++) {
-			for (const char *p = line((enum sd_access_format)f, &l); *p; p++)
-				ck_assert_msg((unsigned char)*p >= ' ' && *p != 127, "format %d: byte %d", f, *p);
+			const char *p = line((enum sd_access_format)f, &l);
+			while ((unsigned char)*p >= ' ' && *p != 127)
+				p++;
+			ck_assert_msg(*p == '\0', "format %d: byte %d", f, *p);
 			if (f != SD_ACCESS_JSON)
 				continue;
 			cJSON *o = cJSON_Parse(out);

@@ -1,0 +1,17 @@
+/* lb_why.c - what a client is told that gets no answer from a backend. */
+#include "lb.h"
+
+const struct lb_answer lb_answers[] = {
+    [LB_NO_BACKEND] = {503, SD_PROXY_DESTINATION_UNAVAILABLE, "no backend is available"},
+    [LB_NONE_LEFT] = {502, SD_PROXY_DESTINATION_UNAVAILABLE, "the backend failed and no other is left"},
+    [LB_QUEUE_FULL] = {503, SD_PROXY_CONNECTION_LIMIT_REACHED,
+		       "every backend is busy (max-connections) and the queue is full (queue.size)"},
+    [LB_QUEUE_TIMEOUT] = {503, SD_PROXY_CONNECTION_LIMIT_REACHED,
+			  "waited too long for a backend with a free connection (queue.timeout)"},
+    [LB_QUEUE_LEFT] = {503, SD_PROXY_DESTINATION_UNAVAILABLE, "no backend is left"},
+    [LB_NO_ROOM] = {503, SD_PROXY_INTERNAL_ERROR, "out of descriptors"},
+    [LB_BACKEND_REFUSED] = {502, SD_PROXY_CONNECTION_REFUSED, "the backend refused the connection"},
+    [LB_FORWARD_PROXY] = {405, SD_PROXY_HTTP_REQUEST_DENIED,
+			  "this is not a forward proxy, so CONNECT (RFC 9110 9.3.6) is not for it"},
+    [LB_NO_MEMORY] = {503, SD_PROXY_INTERNAL_ERROR, "out of memory"},
+};

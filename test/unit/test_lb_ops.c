@@ -1,0 +1,405 @@
+/* What an operator sees of a running balancer: the access log, traces, reasons. */
+#include <cjson/cJSON.h>
+
+#include "../../applets/load/load_access.h"
+#include "lb_rig.h"
+
+/* ---- the access log ---- */
+
+#define JSON_LOG "access-log: \"-\"\naccess-log-format: json\ntrace: false\n"
+
+/* The n-th line (from 0) that is a JSON object, once it is there; the caller frees it. */
+static cJSON *log_line(int n)
+{
+	int64_t end = rig_now_ns() + RIG_WAIT_MS * MS;
+	static char text[1 << 18];
+	for (;;) {
+		ssize_t got = pread(t->out, text, sizeof(text) - 1, 0);
+		text[got > 0 ? got : 0] = '\0';
+		int at = 0;
+		for (char *p = text, *stop; (stop = strchr(p, '\n')); p = stop + 1) {
+			*stop = '\0';
+			if (*p == '{' && at++ == n) {
+				cJSON *o = cJSON_Parse(p);
+				ck_assert_msg(o != NULL, "%s", p);
+				return o;
+			}
+		}
+		ck_assert_msg(rig_now_ns() < end, "line %d never came", n);
+	}
+}
+
+static void has(const cJSON *line, const char *key, const char *want)
+{
+	const cJSON *v = cJSON_GetObjectItem(line, key);
+	char *text = cJSON_PrintUnformatted(line);
+	const char *got = cJSON_IsString(v) ? v->valuestring : NULL;
+	ck_assert_msg(want ? got && strcmp(got, want) == 0 : !v, "%s: expected %s in %s", key, want ? want : "none", text);
+	free(text);
+}
+
+static double number(const cJSON *line, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItem(line, key);
+	ck_assert_msg(cJSON_IsNumber(v), "%s is missing", key);
+	return v->valuedouble;
+}
+
+START_TEST(a_line_a_request)
+{
+	start(JSON_LOG NO_IDLE);
+	struct peer *c = asks("POST /x?y=1 HTTP/1.1\r\nHost: h\r\nUser-Agent: me \"too\"\r\nReferer: http://r/\r\n"
+			      "Content-Length: 5\r\n\r\nhello");
+	serve(A, "hi there");
+	peer_answer(c, 200);
+	cJSON *line = log_line(0);
+	has(line, "method", "POST");
+	has(line, "target", "/x?y=1");
+	has(line, "client", "127.0.0.1");
+	has(line, "host", "h");
+	has(line, "user_agent", "me \"too\"");
+	has(line, "referer", "http://r/");
+	has(line, "backend", "a");
+	has(line, "end", "done");
+	has(line, "why", NULL);
+	has(line, "trace", NULL);
+	ck_assert_double_eq(number(line, "status"), 200);
+	ck_assert_double_eq(number(line, "bytes_in"), 5);
+	ck_assert_double_eq(number(line, "bytes_out"), 8);
+	ck_assert_double_eq(number(line, "retries"), 0);
+	ck_assert_double_eq(number(line, "queue_ms"), 0);
+	double parts = number(line, "connect_ms") + number(line, "first_byte_ms");
+	ck_assert_double_gt(parts, 0);
+	ck_assert_double_le(parts, number(line, "total_ms") + 0.002);
+	cJSON_Delete(line);
+	wait_metric("sdlab_lb_access_lines_total", "", 1);
+	peer_free(c);
+}
+END_TEST
+
+START_TEST(no_line_unless_asked)
+{
+	char line[] = "GET /x";
+	start(NO_IDLE);
+	struct peer *c = asks(GET);
+	serve(A, "x");
+	peer_answer(c, 200);
+	peer_free(c);
+	halt();
+	ck_assert(!has_said(line));
+}
+END_TEST
+
+START_TEST(line_for_people)
+{
+	start("access-log: \"-\"\n" NO_IDLE);
+	struct peer *c = asks(GET);
+	serve(A, "x");
+	peer_answer(c, 200);
+	wait_said(" 127.0.0.1 GET /x 200 1B a ");
+	peer_free(c);
+}
+END_TEST
+
+START_TEST(ends_are_told_apart)
+{
+	t->nback = 1;
+	start(JSON_LOG "retries: 0\n" NO_IDLE);
+	struct peer *c = asks(GET), *b = asked(A);
+	peer_say(b, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+	peer_append_body(c, 0);
+	peer_free(b);
+	peer_is_cut(c);
+	peer_free(c);
+	cJSON *line = log_line(0);
+	has(line, "end", "backend failed");
+	ck_assert_double_eq(number(line, "status"), 200);
+	ck_assert_double_eq(number(line, "bytes_out"), 4);
+	cJSON_Delete(line);
+
+	c = asks(GET);
+	b = asked(A);
+	peer_reset(c);
+	peer_free(c);
+	line = log_line(1);
+	has(line, "end", "client gone");
+	ck_assert_double_eq(number(line, "status"), 0);
+	cJSON_Delete(line);
+	peer_free(b);
+
+	stop_listening(A);
+	c = asks(GET);
+	peer_answer(c, 502);
+	ck_assert_ptr_nonnull(strstr(c->head, "\r\nProxy-Status: sdlab; error=connection_refused; details=\""));
+	line = log_line(2);
+	has(line, "end", "answered here");
+	has(line, "backend", "a");
+	ck_assert_ptr_nonnull(cJSON_GetObjectItem(line, "why"));
+	ck_assert_double_eq(number(line, "status"), 502);
+	cJSON_Delete(line);
+	peer_free(c);
+
+	c = asks("GET / HTTP/1.1\r\nHost: h\r\nBad Name: 1\r\n\r\n");
+	peer_answer(c, 400);
+	ck_assert_ptr_nonnull(strstr(c->head, "\r\nProxy-Status: sdlab; error=http_request_error; details=\""));
+	ck_assert_ptr_nonnull(strstr(c->body, "RFC 9112"));
+	line = log_line(3);
+	has(line, "end", "refused");
+	has(line, "target", NULL);
+	ck_assert_double_eq(number(line, "status"), 400);
+	cJSON_Delete(line);
+	peer_free(c);
+
+	c = asks("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nnothex\r\n");
+	peer_answer(c, 400);
+	line = log_line(4);
+	has(line, "target", "/");
+	ck_assert_double_eq(number(line, "status"), 400);
+	cJSON_Delete(line);
+	peer_free(c);
+}
+END_TEST
+
+START_TEST(waiting_is_told)
+{
+	t->nback = 1;
+	t->back[A].options = ", max-connections: 1";
+	start(JSON_LOG NO_IDLE);
+	struct peer *one = asks(GET), *b = asked(A), *two = asks(GET);
+	wait_metric("sdlab_lb_queue_length", "", 1);
+	answers(b, "x");
+	peer_answer(one, 200);
+	peer_free(b);
+	serve(A, "y");
+	peer_answer(two, 200);
+	cJSON *line = log_line(1);
+	ck_assert_double_gt(number(line, "queue_ms"), 0);
+	ck_assert_double_le(number(line, "queue_ms"), number(line, "total_ms"));
+	cJSON_Delete(line);
+	is_metric("sdlab_lb_queue_seconds_count", "", 1);
+	is_metric("sdlab_lb_backend_connect_seconds_count", "backend=\"a\"", 2);
+	peer_free(one);
+	peer_free(two);
+}
+END_TEST
+
+static void client_is(int n, const char *forwarded, const char *want)
+{
+	char request[512];
+	snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n", forwarded);
+	struct peer *c = asks(request);
+	serve(n % 2, "x");
+	peer_answer(c, 200);
+	cJSON *line = log_line(n);
+	has(line, "client", want);
+	cJSON_Delete(line);
+	peer_free(c);
+}
+
+START_TEST(client_behind_proxies)
+{
+	start(JSON_LOG NO_IDLE "trusted-proxies: [127.0.0.0/8, 10.0.0.0/8]\n");
+	client_is(0, "X-Forwarded-For: 6.6.6.6, 192.0.2.1, 10.1.1.1\r\n", "192.0.2.1");
+	client_is(1, "X-Forwarded-For: 192.0.2.9\r\nX-Forwarded-For: 10.2.2.2\r\n", "192.0.2.9");
+	client_is(2, "X-Forwarded-For: 192.0.2.9, bogus, 10.2.2.2\r\n", "10.2.2.2");
+	client_is(3, "X-Forwarded-For: 10.1.1.1\r\n", "10.1.1.1");
+	client_is(4, "", "127.0.0.1");
+}
+END_TEST
+
+START_TEST(untrusted_clients_are_themselves)
+{
+	start(JSON_LOG NO_IDLE);
+	client_is(0, "X-Forwarded-For: 6.6.6.6\r\n", "127.0.0.1");
+}
+END_TEST
+
+/* ---- the file ---- */
+
+static bool file_has(void *arg)
+{
+	const char *const *args = arg;
+	char text[8192] = "";
+	FILE *f = fopen(args[0], "r");
+	if (f)
+		text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	if (f)
+		fclose(f);
+	return strstr(text, args[1]) != NULL;
+}
+
+static void one_request(const char *target, int i)
+{
+	char request[128];
+	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", target);
+	struct peer *c = asks(request);
+	serve(i, "x");
+	peer_answer(c, 200);
+	peer_free(c);
+}
+
+START_TEST(file_is_rotated)
+{
+	char name[] = "/tmp/sdlab-access-XXXXXX", moved[64], extra[256];
+	int fd = mkstemp(name);
+	t->nback = 1;
+	ck_assert_int_eq(write(fd, "old\n", 4), 4);
+	snprintf(moved, sizeof(moved), "%s.1", name);
+	snprintf(extra, sizeof(extra), "access-log: %s\naccess-log-format: common\n" NO_IDLE, name);
+	start(extra);
+	one_request("/one", A);
+	rig_wait(&t->rig, "the first line", file_has, (const char *[]){name, "/one"});
+	ck_assert(file_has((const char *[]){name, "old\n127.0.0.1 - - ["}));
+	ck_assert_int_eq(rename(name, moved), 0);
+	one_request("/two", A);
+	rig_wait(&t->rig, "the second line", file_has, (const char *[]){moved, "/two"});
+	admin("POST", "/-/reload", 200);
+	one_request("/three", A);
+	rig_wait(&t->rig, "the third line", file_has, (const char *[]){name, "/three"});
+	ck_assert(!file_has((const char *[]){moved, "/three"}) && !file_has((const char *[]){name, "/two"}));
+	one_request("/four", A);
+	halt(); /* what was not written yet is written now */
+	ck_assert(file_has((const char *[]){name, "/four"}));
+	close(fd);
+	unlink(name);
+	unlink(moved);
+}
+END_TEST
+
+START_TEST(file_cannot_be_opened)
+{
+	struct sd_error e = {0};
+	t->extra = "access-log: /nowhere/at/all\n";
+	write_text(t->extra);
+	ck_assert_int_eq(make_conf(&t->conf, &e), SD_OK);
+	struct sd_run_spec spec = {.world = t->rig.world, .control = t->rig.loop, .events = t->events, .applet = &sd_applet_lb,
+				   .conf = t->conf};
+	ck_assert_int_eq(sd_run_start(&spec, &t->run, &e), SD_ENOTFOUND);
+	ck_assert_msg(strstr(e.text, "access-log: cannot open /nowhere/at/all") != NULL, "%s", e.text);
+	t->extra = "mode: tcp\naccess-log: x\n";
+	write_text(t->extra);
+	sd_conf_free(t->conf);
+	t->conf = NULL;
+	ck_assert_int_eq(make_conf(&t->conf, &e), SD_EINVAL);
+	ck_assert_msg(strstr(e.text, "access-log: expected mode: http") != NULL, "%s", e.text);
+	sd_conf_free(t->conf);
+	t->conf = NULL;
+	start(NO_IDLE);
+	write_text("access-log: /nowhere/at/all\n");
+	struct peer *c = admin_call("POST", "/-/reload", 400);
+	ck_assert_msg(strstr(c->body, "cannot open /nowhere/at/all") != NULL, "%s", c->body);
+	peer_free(c);
+	one_request("/still", A);
+}
+END_TEST
+
+/* ---- read by load replay ---- */
+
+static enum sd_err on_entry(void *arg, const struct load_access *entry, struct sd_error *e)
+{
+	char *all = arg;
+	(void)e;
+	snprintf(all + strlen(all), 512 - strlen(all), "%.*s %.*s;", (int)entry->method.n, entry->method.p, (int)entry->path.n,
+		 entry->path.p);
+	return SD_OK;
+}
+
+START_TEST(log_is_replayed)
+{
+	t->nback = 1;
+	start(JSON_LOG NO_IDLE);
+	one_request("/a?b=%22&c='\\", A);
+	struct peer *c = asks("nonsense\r\n\r\n");
+	peer_answer(c, 400);
+	peer_free(c);
+	c = asks("CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n");
+	peer_answer(c, 405);
+	peer_free(c);
+	one_request("http://h/abs?x", A);
+	cJSON_Delete(log_line(3));
+	static char text[1 << 16];
+	char all[512] = "", *lines = NULL;
+	ssize_t n = pread(t->out, text, sizeof(text) - 1, 0);
+	text[n] = '\0';
+	lines = strstr(text, "{\"time\"");
+	ck_assert_ptr_nonnull(lines);
+	struct sd_error e = {0};
+	ck_assert_msg(load_access_read("log", lines, strlen(lines), on_entry, all, &e) == SD_OK, "%s", e.text);
+	ck_assert_str_eq(all, "GET /a?b=%22&c='\\;GET /abs?x;");
+}
+END_TEST
+
+/* ---- traces ---- */
+
+#define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
+
+/* What the backend gets of a request with these fields. */
+static struct peer *passed_on(const char *fields)
+{
+	char request[512];
+	snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n", fields);
+	struct peer *c = asks(request), *b = asked(A);
+	answers(b, "x");
+	peer_answer(c, 200);
+	peer_free(c);
+	return b;
+}
+
+START_TEST(traces_go_on)
+{
+	t->nback = 1;
+	start("access-log: \"-\"\naccess-log-format: json\n" NO_IDLE);
+	struct peer *b = passed_on("traceparent: 00-" TRACE "-00f067aa0ba902b7-01\r\ntracestate: a=1\r\n");
+	ck_assert_ptr_nonnull(strstr(b->head, "\r\ntraceparent: 00-" TRACE "-"));
+	ck_assert_ptr_null(strstr(b->head, "00f067aa0ba902b7"));
+	ck_assert(peer_has(b, "tracestate: a=1"));
+	cJSON *line = log_line(0);
+	has(line, "trace", TRACE);
+	cJSON_Delete(line);
+	peer_free(b);
+	b = passed_on("traceparent: 00-00000000000000000000000000000000-00f067aa0ba902b7-01\r\ntracestate: a=1\r\n");
+	const char *begun = strstr(b->head, "\r\ntraceparent: 00-");
+	ck_assert_ptr_nonnull(begun);
+	ck_assert_ptr_null(strstr(b->head, "00000000000000000000000000000000"));
+	ck_assert_ptr_null(strstr(b->head, "tracestate"));
+	line = log_line(1);
+	ck_assert_mem_eq(cJSON_GetObjectItem(line, "trace")->valuestring, begun + 18, 32);
+	cJSON_Delete(line);
+	peer_free(b);
+}
+END_TEST
+
+START_TEST(traces_turned_off)
+{
+	t->nback = 1;
+	start("trace: false\n" NO_IDLE);
+	struct peer *b = passed_on("traceparent: whatever\r\n");
+	ck_assert(peer_has(b, "traceparent: whatever"));
+	peer_free(b);
+	b = passed_on("");
+	ck_assert_ptr_null(strstr(b->head, "traceparent"));
+	peer_free(b);
+}
+END_TEST
+
+static TCase *make(const char *name, const TTest *const *tests)
+{
+	TCase *c = tcase_create(name);
+	tcase_add_checked_fixture(c, setup, teardown);
+	for (; *tests; tests++)
+		tcase_add_test(c, *tests);
+	return c;
+}
+
+#define TESTS(...) ((const TTest *const[]){__VA_ARGS__, NULL})
+
+int main(void)
+{
+	TCase *cases[] = {
+	    make("access log", TESTS(a_line_a_request, no_line_unless_asked, line_for_people, ends_are_told_apart, waiting_is_told,
+				     client_behind_proxies, untrusted_clients_are_themselves, file_is_rotated,
+				     file_cannot_be_opened, log_is_replayed)),
+	    make("traces", TESTS(traces_go_on, traces_turned_off)),
+	};
+	return rig_main_of(cases, sizeof(cases) / sizeof(cases[0]), "lb_ops");
+}
