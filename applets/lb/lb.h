@@ -119,6 +119,12 @@ enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e);
 enum sd_err lb_rules_make(const struct sd_conf *conf, enum lb_mode mode, struct lb_rules *out, struct sd_error *e);
 /* Finds or makes the backends a configuration names, and marks exactly those as listed. */
 enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e);
+/* One row, of a configuration or of a person at run time: is what it says possible? */
+enum sd_err lb_row_check(const struct sd_conf *row, struct sd_error *e);
+const char *lb_row_name(const struct sd_conf *row, char out[SD_ADDR_TEXT]);
+/* Finds or makes the backend of a row, and lists it as the row says. NULL: out of memory. */
+struct lb_backend *lb_backend_add(struct lb *lb, const struct sd_conf *row, struct sd_error *e);
+size_t lb_backends_listed(const struct lb *lb);
 struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e);
 void lb_snapshot_release(struct lb_snapshot *s);
 void lb_backend_release(struct lb_backend *b);
@@ -135,6 +141,18 @@ void lb_health_changed(struct lb_backend *b, enum sd_health_change change);
 /* From a worker: this backend failed n requests in a row. */
 void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, uint32_t n);
 
+/* Ends those that are not listed any more. */
+void lb_forget_unlisted(struct lb *lb);
+
+/* ---- lb_runtime.c ---- */
+/* POST to the list, and PATCH and DELETE of one. */
+void lb_runtime_add(struct lb *lb, struct sd_admin_call *c);
+void lb_runtime_change(struct lb_backend *b, struct sd_admin_call *c);
+void lb_runtime_remove(struct lb_backend *b, struct sd_admin_call *c);
+/* How the backends differ from the configuration in force: "added web-9; weight of web-1 5"; "" when they do not. The caller
+ * frees it. */
+char *lb_runtime_state(const struct lb *lb);
+
 /* ---- lb_check.c ---- */
 void lb_check_begin(struct lb_backend *b);
 void lb_check_end(struct lb_backend *b);
@@ -143,6 +161,7 @@ void lb_check_end(struct lb_backend *b);
 extern const struct sd_admin_route lb_routes[];
 void lb_metrics(void *self, struct sd_metrics *m);
 bool lb_ready(void *self);
+struct cJSON *lb_backend_json(const struct lb_backend *b);
 
 /* ---- lb_worker.c ---- */
 

@@ -45,7 +45,7 @@ static const char *state_of(const struct lb_backend *b)
 
 /* ---- /-/backends ---- */
 
-static cJSON *backend_json(const struct lb_backend *b)
+cJSON *lb_backend_json(const struct lb_backend *b)
 {
 	struct totals t;
 	cJSON *o = cJSON_CreateObject();
@@ -68,7 +68,7 @@ static void list_backends(struct lb *lb, struct sd_admin_call *c)
 {
 	cJSON *list = cJSON_CreateArray();
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)
-		cJSON_AddItemToArray(list, backend_json(sd_container(k, struct lb_backend, link)));
+		cJSON_AddItemToArray(list, lb_backend_json(sd_container(k, struct lb_backend, link)));
 	sd_admin_json(c->x, 200, list);
 }
 
@@ -100,31 +100,62 @@ static void set_admin(struct lb_backend *b, enum lb_admin_state state)
 	lb_publish(b->lb);
 }
 
+static void refuse_method(struct sd_admin_call *c, const char *allow)
+{
+	char extra[64], text[64];
+	snprintf(extra, sizeof(extra), "Allow: %s\r\n", allow);
+	int n = snprintf(text, sizeof(text), "{\"error\": \"expected %s\"}\n", allow);
+	sd_http_respond(c->x, 405, extra, "application/json", text, (size_t)n);
+}
+
+static void route_list(struct lb *lb, struct sd_admin_call *c)
+{
+	if (c->method == SD_HTTP_GET)
+		list_backends(lb, c);
+	else if (c->method == SD_HTTP_POST)
+		lb_runtime_add(lb, c);
+	else
+		refuse_method(c, "GET, POST");
+}
+
+static void route_one(struct lb_backend *b, struct sd_admin_call *c)
+{
+	if (c->method == SD_HTTP_GET)
+		sd_admin_json(c->x, 200, lb_backend_json(b));
+	else if (c->method == SD_HTTP_PATCH)
+		lb_runtime_change(b, c);
+	else if (c->method == SD_HTTP_DELETE)
+		lb_runtime_remove(b, c);
+	else
+		refuse_method(c, "GET, PATCH, DELETE");
+}
+
 static void route_backends(struct sd_admin_call *c)
 {
 	struct lb *lb = c->run->self;
 	struct sd_slice verb;
 	if (c->rest.n <= 1) {
-		list_backends(lb, c);
+		route_list(lb, c);
 		return;
 	}
 	struct lb_backend *b = find(lb, c->rest, &verb);
 	bool drain = b && sd_slice_eq(verb, "/drain"), ready = b && sd_slice_eq(verb, "/ready");
 	if (!b || (verb.n > 0 && !drain && !ready)) {
-		sd_http_respond_text(c->x, 404, "no such backend or command; try /-/backends, /-/backends/NAME/drain, "
-						"/-/backends/NAME/ready\n");
+		sd_admin_error(c->x, 404, "no such backend or command; try /-/backends, /-/backends/NAME, "
+					  "/-/backends/NAME/drain, /-/backends/NAME/ready");
 	} else if (verb.n == 0) {
-		sd_admin_json(c->x, 200, backend_json(b));
+		route_one(b, c);
 	} else if (c->method != SD_HTTP_POST) {
-		sd_http_respond(c->x, 405, "Allow: POST\r\n", "text/plain", "use POST\n", 9);
+		refuse_method(c, "POST");
 	} else {
 		set_admin(b, drain ? LB_DRAINED : LB_READY);
-		sd_admin_json(c->x, 200, backend_json(b));
+		sd_admin_json(c->x, 200, lb_backend_json(b));
 	}
 }
 
 const struct sd_admin_route lb_routes[] = {
-    {"backends", "the backends as JSON; POST .../NAME/drain or /ready", route_backends},
+    {"backends", "the backends as JSON; POST adds, PATCH and DELETE .../NAME, POST .../NAME/drain or /ready", route_backends,
+     .body = true},
     {0},
 };
 

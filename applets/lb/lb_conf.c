@@ -78,7 +78,7 @@ static const char *short_name(const char *address, char *out, size_t n)
 	return out;
 }
 
-static const char *row_name(const struct sd_conf *row, char out[SD_ADDR_TEXT])
+const char *lb_row_name(const struct sd_conf *row, char out[SD_ADDR_TEXT])
 {
 	const char *name = sd_conf_string(row, "name");
 	if (!name)
@@ -87,11 +87,9 @@ static const char *row_name(const struct sd_conf *row, char out[SD_ADDR_TEXT])
 	return out;
 }
 
-static enum sd_err check_row(const struct sd_conf *conf, size_t i, struct sd_error *e)
+enum sd_err lb_row_check(const struct sd_conf *row, struct sd_error *e)
 {
-	const struct sd_conf *row = sd_conf_row(conf, "backends", i);
 	const char *given = sd_conf_string(row, "name");
-	char name[SD_ADDR_TEXT], other[SD_ADDR_TEXT];
 	struct sd_addr addr;
 	if (given && (!*given || strlen(given) >= LB_LABEL || strchr(given, '/')))
 		return sd_fail(e, SD_EINVAL, "%s: name: expected 1 to %d bytes without '/'", sd_conf_origin(row, "name"),
@@ -101,9 +99,19 @@ static enum sd_err check_row(const struct sd_conf *conf, size_t i, struct sd_err
 	if (addr.port == 0 && (addr.kind == SD_ADDR_INET || addr.kind == SD_ADDR_NAME))
 		return sd_fail(e, SD_EINVAL, "%s: address: expected a port from 1 to 65535",
 			       sd_conf_origin(row, "address"));
-	row_name(row, name);
+	return SD_OK;
+}
+
+static enum sd_err check_row(const struct sd_conf *conf, size_t i, struct sd_error *e)
+{
+	const struct sd_conf *row = sd_conf_row(conf, "backends", i);
+	char name[SD_ADDR_TEXT], other[SD_ADDR_TEXT];
+	enum sd_err err = lb_row_check(row, e);
+	if (err)
+		return err;
+	lb_row_name(row, name);
 	for (size_t k = 0; k < i; k++)
-		if (strcmp(name, row_name(sd_conf_row(conf, "backends", k), other)) == 0)
+		if (strcmp(name, lb_row_name(sd_conf_row(conf, "backends", k), other)) == 0)
 			return sd_fail(e, SD_EINVAL, "%s: backend \"%s\" is there twice; give each a name of its own",
 				       sd_conf_origin(row, "address"), name);
 	return SD_OK;
@@ -189,6 +197,35 @@ void lb_backend_release(struct lb_backend *b)
 	free(b);
 }
 
+static void take_row(struct lb_backend *b, const struct sd_conf *row)
+{
+	b->listed = true;
+	b->weight = (uint32_t)sd_conf_int(row, "weight");
+	b->max_connections = (uint32_t)sd_conf_int(row, "max-connections");
+}
+
+struct lb_backend *lb_backend_add(struct lb *lb, const struct sd_conf *row, struct sd_error *e)
+{
+	char name[SD_ADDR_TEXT];
+	const char *address = sd_conf_string(row, "address");
+	lb_row_name(row, name);
+	struct lb_backend *b = find(lb, name, address);
+	if (!b)
+		b = make(lb, name, address, e);
+	if (b)
+		take_row(b, row);
+	lb_labels(lb);
+	return b;
+}
+
+size_t lb_backends_listed(const struct lb *lb)
+{
+	size_t n = 0;
+	for (const struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)
+		n += sd_container(k, struct lb_backend, link)->listed;
+	return n;
+}
+
 enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
 {
 	size_t n = sd_conf_count(conf, "backends");
@@ -197,7 +234,7 @@ enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct s
 	for (size_t i = 0; i < n; i++) {
 		const struct sd_conf *row = sd_conf_row(conf, "backends", i);
 		const char *address = sd_conf_string(row, "address");
-		row_name(row, name);
+		lb_row_name(row, name);
 		if (!find(lb, name, address) && !make(lb, name, address, e))
 			return e ? e->code : SD_ENOMEM;
 	}
@@ -205,10 +242,8 @@ enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct s
 		sd_container(k, struct lb_backend, link)->listed = false;
 	for (size_t i = 0; i < n; i++) {
 		const struct sd_conf *row = sd_conf_row(conf, "backends", i);
-		struct lb_backend *b = find(lb, row_name(row, name), sd_conf_string(row, "address"));
-		b->listed = true;
-		b->weight = (uint32_t)sd_conf_int(row, "weight");
-		b->max_connections = (uint32_t)sd_conf_int(row, "max-connections");
+		struct lb_backend *b = find(lb, lb_row_name(row, name), sd_conf_string(row, "address"));
+		take_row(b, row);
 		/* the order of the file is the order of the rotation */
 		sd_list_del(&b->link);
 		sd_list_add(&lb->backends, &b->link);
@@ -278,7 +313,7 @@ static void entries_make(struct lb *lb, struct lb_snapshot *s)
 
 struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
 {
-	size_t n = sd_conf_count(conf, "backends");
+	size_t n = lb_backends_listed(lb);
 	struct lb_snapshot *s = calloc(1, sizeof(*s) + n * sizeof(s->entries[0]));
 	if (!s || !trusted_make(s, conf)) {
 		free(s);

@@ -157,7 +157,7 @@ void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, uint32_t n)
 
 /* ---- reload ---- */
 
-static void forget_unlisted(struct lb *lb)
+void lb_forget_unlisted(struct lb *lb)
 {
 	for (struct sd_link *k = lb->backends.next, *next; k != &lb->backends; k = next) {
 		struct lb_backend *b = sd_container(k, struct lb_backend, link);
@@ -172,27 +172,38 @@ static void forget_unlisted(struct lb *lb)
 	}
 }
 
+static void say_overridden(struct lb *lb, const char *state)
+{
+	struct sd_field f[] = {{"state", state, 0}, {0}};
+	if (state && *state)
+		sd_event(lb->run->log, SD_WARN, "runtime_overridden", f, "The reload overrides what was set at run time: %s", state);
+}
+
 enum sd_err lb_reload(void *self, const struct sd_conf *conf, struct sd_error *e)
 {
 	struct lb *lb = self;
 	struct lb_rules rules;
+	char *runtime = lb_runtime_state(lb);
 	enum sd_err err = lb_rules_make(conf, lb->mode, &rules, e);
 	if (!err)
-		err = lb_backends_make(lb, conf, e);
-	if (!err)
 		err = lb_log_open(lb, conf, e);
+	if (!err)
+		err = lb_backends_make(lb, conf, e);
 	struct lb_snapshot *s = err ? NULL : lb_snapshot_make(lb, conf, e);
 	if (!s) {
 		lb_log_cancel(lb);
-		/* back to what is in force; new backends are forgotten */
+		/* out of memory: back to the configuration in force; new backends are forgotten */
 		lb_backends_make(lb, lb->conf, NULL);
+		free(runtime);
 		return err ? err : SD_ENOMEM;
 	}
+	say_overridden(lb, runtime);
+	free(runtime);
 	lb->rules = rules;
 	lb->conf = conf;
 	lb_log_commit(lb);
 	install(lb, s);
-	forget_unlisted(lb);
+	lb_forget_unlisted(lb);
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)
 		lb_check_begin(sd_container(k, struct lb_backend, link));
 	return SD_OK;

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
+
+#define BODY_MAX 65536
+
 struct sd_admin {
 	struct sd_admin_spec spec;
 	struct sd_http_server server;
@@ -14,6 +18,7 @@ struct sd_admin {
 
 /* One client of /-/events. */
 struct subscriber {
+	struct sd_admin_wait wait;
 	struct sd_event_listener listener;
 	struct sd_link link;
 	struct sd_http_exchange *x;
@@ -39,6 +44,13 @@ void sd_admin_json(struct sd_http_exchange *x, int status, struct cJSON *tree)
 	cJSON_Delete(tree);
 	sd_http_respond(x, text ? status : 500, NULL, "application/json", text, n);
 	free(text);
+}
+
+void sd_admin_error(struct sd_http_exchange *x, int status, const char *text)
+{
+	cJSON *o = cJSON_CreateObject();
+	cJSON_AddStringToObject(o, "error", text);
+	sd_admin_json(x, status, o);
 }
 
 /* ---- the endpoints every service has ---- */
@@ -106,6 +118,19 @@ static void on_event(struct sd_event_listener *l, const char *name, const char *
 	s->behind = sd_http_backlog(s->x);
 }
 
+static void on_subscriber_drained(struct sd_admin_wait *wait)
+{
+	sd_container(wait, struct subscriber, wait)->behind = false;
+}
+
+static void unsubscribe(struct sd_admin_wait *wait)
+{
+	struct subscriber *s = sd_container(wait, struct subscriber, wait);
+	sd_events_unlisten(&s->listener);
+	sd_list_del(&s->link);
+	free(s);
+}
+
 static void get_events(struct sd_admin_call *c)
 {
 	struct sd_admin *a = admin_of(c->x);
@@ -125,17 +150,11 @@ static void get_events(struct sd_admin_call *c)
 	}
 	s->x = c->x;
 	s->listener.fn = on_event;
-	c->x->user = s;
+	s->wait = (struct sd_admin_wait){.gone = unsubscribe, .drained = on_subscriber_drained};
+	c->x->user = &s->wait;
 	sd_http_write(c->x, ": events follow\n\n", 17);
 	sd_events_listen(a->spec.events, &s->listener);
 	sd_list_add(&a->subscribers, &s->link);
-}
-
-static void unsubscribe(struct subscriber *s)
-{
-	sd_events_unlisten(&s->listener);
-	sd_list_del(&s->link);
-	free(s);
 }
 
 /* ---- routing ---- */
@@ -177,6 +196,75 @@ static void get_index(struct sd_admin_call *c)
 	free(text);
 }
 
+/* A call whose body is still to come. */
+struct gather {
+	struct sd_admin_wait wait;
+	struct sd_admin_call call;
+	const struct sd_admin_route *route;
+	struct sd_text body;
+	char bytes[]; /* rest and query */
+};
+
+static void gather_gone(struct sd_admin_wait *wait)
+{
+	struct gather *g = sd_container(wait, struct gather, wait);
+	g->call.x->user = NULL;
+	free(g->body.p);
+	free(g);
+}
+
+static void gather_end(struct sd_admin_wait *wait)
+{
+	struct gather *g = sd_container(wait, struct gather, wait);
+	struct sd_http_exchange *x = g->call.x;
+	x->user = NULL;
+	g->call.body = (struct sd_slice){g->body.p, g->body.n};
+	if (g->body.full)
+		sd_http_refuse(x, 413, "expected a body of at most 64 KiB");
+	else
+		g->route->fn(&g->call);
+	free(g->body.p);
+	free(g);
+}
+
+static void gather_begin(struct sd_admin_call *c, const struct sd_admin_route *route)
+{
+	struct gather *g = calloc(1, sizeof(*g) + c->rest.n + c->query.n);
+	if (!g) {
+		sd_http_respond_text(c->x, 500, "out of memory\n");
+		return;
+	}
+	g->wait = (struct sd_admin_wait){.gone = gather_gone, .end = gather_end};
+	g->call = *c;
+	g->route = route;
+	if (c->rest.n)
+		memcpy(g->bytes, c->rest.p, c->rest.n);
+	if (c->query.n)
+		memcpy(g->bytes + c->rest.n, c->query.p, c->query.n);
+	g->call.rest.p = g->bytes;
+	g->call.query.p = g->bytes + c->rest.n;
+	c->x->user = &g->wait;
+}
+
+static void on_body(struct sd_http_exchange *x, const char *p, size_t n)
+{
+	struct sd_admin_wait *wait = x->user;
+	if (!wait || wait->gone != gather_gone)
+		return;
+	struct gather *g = sd_container(wait, struct gather, wait);
+	if (g->body.n + n > BODY_MAX)
+		g->body.full = true;
+	else
+		sd_text_add(&g->body, p, n);
+}
+
+static void on_end(struct sd_http_exchange *x)
+{
+	struct sd_admin_wait *wait = x->user;
+	if (wait && wait->end)
+		wait->end(wait);
+}
+
 /* The service's own: /-/NAME and what is below. */
 static bool own_route(struct sd_admin *a, struct sd_admin_call *c, struct sd_slice path)
 {
@@ -187,7 +275,10 @@ static bool own_route(struct sd_admin *a, struct sd_admin_call *c, struct sd_sli
 		if (path.n < n || memcmp(path.p + 3, r->name, n - 3) != 0 || (path.n > n && path.p[n] != '/'))
 			continue;
 		c->rest = (struct sd_slice){path.p + n, path.n - n};
-		r->fn(c);
+		if (r->body && c->method != SD_HTTP_GET)
+			gather_begin(c, r);
+		else
+			r->fn(c);
 		return true;
 	}
 	return false;
@@ -226,19 +317,22 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 
 static void on_drained(struct sd_http_exchange *x)
 {
-	struct subscriber *s = x->user;
-	if (s)
-		s->behind = false;
+	struct sd_admin_wait *wait = x->user;
+	if (wait && wait->drained)
+		wait->drained(wait);
 }
 
 static void on_gone(struct sd_http_exchange *x)
 {
-	if (x->user)
-		unsubscribe(x->user);
+	struct sd_admin_wait *wait = x->user;
+	if (wait)
+		wait->gone(wait);
 }
 
 static const struct sd_http_handler admin_handler = {
     .request = on_request,
+    .body = on_body,
+    .end = on_end,
     .drained = on_drained,
     .gone = on_gone,
 };

@@ -34,6 +34,16 @@ void sd_admin_free(struct sd_admin *a);
 const struct sd_addr *sd_admin_addr(const struct sd_admin *a);
 void *sd_admin_arg(const struct sd_admin_call *call); /* spec.arg */
 
+/* What x->user points to while an answer is still to come: whoever answers later puts one there, first in its struct. */
+struct sd_admin_wait {
+	void (*gone)(struct sd_admin_wait *self);    /* the client left: nobody may answer any more */
+	void (*drained)(struct sd_admin_wait *self); /* as in struct sd_http_handler; NULL: nobody asks */
+	void (*end)(struct sd_admin_wait *self);     /* the same */
+};
+
+/* Answers with {"error": text}. */
+void sd_admin_error(struct sd_http_exchange *x, int status, const char *text);
+
 /* Answers with JSON; frees the tree. */
 struct cJSON;
 void sd_admin_json(struct sd_http_exchange *x, int status, struct cJSON *tree);

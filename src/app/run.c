@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "admin.h"
+#include "conf_changes.h"
 #include "dispatch.h"
 
 const struct sd_option sd_common_options[] = {
@@ -336,6 +337,16 @@ static enum sd_err try_reload(struct sd_run *run, struct sd_conf **out, struct s
 	return err;
 }
 
+static void say_reloaded(struct sd_run *run, const char *changes)
+{
+	const char *file = run->spec.load->file ? run->spec.load->file : "the configuration";
+	struct sd_field f[] = {{"changes", changes, 0}, {0}};
+	if (!changes)
+		sd_event(run->log, SD_INFO, "reloaded", NULL, "Reloaded %s", file);
+	else
+		sd_event(run->log, SD_INFO, "reloaded", f, "Reloaded %s: %s", file, *changes ? changes : "nothing changed");
+}
+
 enum sd_err sd_run_reload(struct sd_run *run, struct sd_error *e)
 {
 	struct sd_conf *conf = NULL;
@@ -351,11 +362,12 @@ enum sd_err sd_run_reload(struct sd_run *run, struct sd_error *e)
 		return err;
 	}
 	sd_conf_diff_fixed(run->conf, conf, say_fixed, run);
+	char *changes = sd_conf_changes(run->conf, conf);
 	sd_conf_free(run->loaded);
 	run->conf = run->loaded = conf;
 	run->reloads++;
-	sd_event(run->log, SD_INFO, "reloaded", NULL, "Reloaded %s",
-		 run->spec.load->file ? run->spec.load->file : "the configuration");
+	say_reloaded(run, changes);
+	free(changes);
 	return SD_OK;
 }
 

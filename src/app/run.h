@@ -41,11 +41,13 @@ struct sd_admin_call {
 	enum sd_http_method method;
 	struct sd_slice rest; /* of the path, behind the route's name: "" or "/..." */
 	struct sd_slice query;
+	struct sd_slice body; /* of routes that take one */
 };
 struct sd_admin_route {
 	const char *name; /* "backends" for /-/backends and what is below it; NULL ends the table */
 	const char *help;
 	void (*fn)(struct sd_admin_call *call);
+	bool body; /* other methods than GET wait for the request's body, of 64 KiB at most */
 };
 
 /* The hooks of a service. All but start, drain and stop run on the control loop. */

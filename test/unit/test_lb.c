@@ -1041,7 +1041,7 @@ START_TEST(reload_under_a_request)
 	t->back[C].options = ", weight: 5";
 	write_text("algorithm: least-connections\n");
 	admin("POST", "/-/reload", 200);
-	wait_said("[LB] Reloaded lb.yaml\n");
+	wait_said("[LB] Reloaded lb.yaml: ");
 	answers(a, "from before");
 	ck_assert_str_eq(peer_answer(c, 200), "from before");
 	is_metric("sdlab_lb_backend_requests_total", "backend=\"a\"", 1); /* counters go on, */

@@ -329,6 +329,153 @@ START_TEST(log_is_replayed)
 }
 END_TEST
 
+/* ---- reload ---- */
+
+START_TEST(reload_says_what_changed)
+{
+	t->nback = 2;
+	start("retries: 1\n");
+	t->nback = 3;
+	t->back[B].options = ", weight: 3";
+	write_text("retries: 2\nalgorithm: least-connections\nmax-body: 1KiB\nqueue: {size: 7}\ntrusted-proxies: [10.0.0.0/8]\n");
+	admin("POST", "/-/reload", 200);
+	wait_said("Reloaded lb.yaml: algorithm round-robin -> least-connections; added c; weight of b 1 -> 3; "
+		  "queue.size 1024 -> 7; retries 1 -> 2; trusted-proxies none -> [\"10.0.0.0/8\"]; needs a restart: max-body");
+	t->nback = 1;
+	write_text("retries: 2\nalgorithm: least-connections\nqueue: {size: 7}\ntrusted-proxies: [10.0.0.0/8]\n");
+	admin("POST", "/-/reload", 200);
+	wait_said("removed b; removed c");
+	admin("POST", "/-/reload", 200);
+	wait_said("Reloaded lb.yaml: nothing changed");
+}
+END_TEST
+
+/* ---- the runtime API ---- */
+
+static struct peer *tell(const char *method, const char *path, const char *body, int status)
+{
+	char text[1024];
+	struct peer *c = peer_connect(sd_admin_addr(t->run->admin)->port);
+	snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s", method, path,
+		 strlen(body), body);
+	peer_say(c, text);
+	peer_answer(c, status);
+	return c;
+}
+
+static void told(const char *method, const char *path, const char *body, int status, const char *part)
+{
+	struct peer *c = tell(method, path, body, status);
+	ck_assert_msg(strstr(c->body, part) != NULL, "%s %s %s: expected %s, found %s", method, path, body, part, c->body);
+	peer_free(c);
+}
+
+START_TEST(backends_come_and_go)
+{
+	char body[128];
+	t->nback = 1;
+	start(NO_IDLE);
+	snprintf(body, sizeof(body), "{\"address\": \"127.0.0.1:%d\", \"name\": \"new\", \"max_connections\": 9}", t->back[B].port);
+	told("POST", "/-/backends", body, 201, "\"new\"");
+	told("POST", "/-/backends", body, 200, "\"max_connections\":\t9"); /* the same again changes nothing */
+	one_request("/", A);
+	one_request("/", B);
+	wait_said("Added new at run time (weight 1), until the next reload");
+	struct peer *c = asks(GET), *c2 = asks(GET), *held = asked(A), *held2 = asked(B);
+	told("DELETE", "/-/backends/new", "", 200, "\"removed\":\ttrue");
+	told("DELETE", "/-/backends/new", "", 404, "no such backend");
+	answers(held2, "finished"); /* what was in progress ends as it would */
+	ck_assert_str_eq(peer_answer(c2, 200), "finished");
+	answers(held, "x");
+	peer_answer(c, 200);
+	one_request("/", A);
+	one_request("/", A);
+	told("DELETE", "/-/backends/a", "", 409, "the last backend");
+	peer_free(c);
+	peer_free(c2);
+	peer_free(held);
+	peer_free(held2);
+}
+END_TEST
+
+START_TEST(weights_change)
+{
+	start(NO_IDLE);
+	told("PATCH", "/-/backends/b", "{\"weight\": 0}", 200, "\"weight\":\t0");
+	for (int i = 0; i < 3; i++)
+		one_request("/", A);
+	told("PATCH", "/-/backends/b", "{\"weight\": 1, \"max-connections\": 4}", 200, "\"max_connections\":\t4");
+	told("PATCH", "/-/backends/a", "{\"weight\": 0}", 200, "\"max_connections\":\t0");
+	for (int i = 0; i < 3; i++)
+		one_request("/", B);
+}
+END_TEST
+
+START_TEST(runtime_changes_end_with_a_reload)
+{
+	char body[128];
+	t->nback = 2;
+	start(NO_IDLE);
+	snprintf(body, sizeof(body), "{\"address\": \"127.0.0.1:%d\", \"name\": \"new\"}", t->back[C].port);
+	told("POST", "/-/backends", body, 201, "new");
+	told("PATCH", "/-/backends/a", "{\"weight\": 7}", 200, "7");
+	told("DELETE", "/-/backends/b", "", 200, "b");
+	write_text("algorithm: best\n");
+	admin("POST", "/-/reload", 400); /* a refused one leaves them */
+	told("GET", "/-/backends/new", "", 200, "new");
+	told("GET", "/-/backends/b", "", 404, "no such");
+	write_text(NO_IDLE);
+	admin("POST", "/-/reload", 200);
+	wait_said("The reload overrides what was set at run time: weight of a 7; added new; removed b");
+	told("GET", "/-/backends/new", "", 404, "no such");
+	told("GET", "/-/backends/b", "", 200, "\"b\"");
+	told("GET", "/-/backends/a", "", 200, "\"weight\":\t1");
+}
+END_TEST
+
+START_TEST(bad_calls)
+{
+	static const struct {
+		const char *method, *path, *body;
+		int status;
+		const char *part;
+	} bad[] = {
+	    {"POST", "/-/backends", "", 400, "expected a JSON object"},
+	    {"POST", "/-/backends", "[1]", 400, "expected a JSON object"},
+	    {"POST", "/-/backends", "{\"address\": ", 400, "expected a JSON object"},
+	    {"POST", "/-/backends", "{}", 400, "address"},
+	    {"POST", "/-/backends", "{\"address\": \"127.0.0.1:0\"}", 400, "expected a port from 1"},
+	    {"POST", "/-/backends", "{\"address\": \"127.0.0.1:1\", \"wieght\": 1}", 400, "did you mean"},
+	    {"POST", "/-/backends", "{\"address\": \"127.0.0.1:1\", \"weight\": 999}", 400, "weight: expected"},
+	    {"POST", "/-/backends", "{\"address\": \"127.0.0.1:1\", \"name\": \"a/b\"}", 400, "without '/'"},
+	    {"POST", "/-/backends", "{\"address\": \"127.0.0.1:1\", \"name\": \"a\"}", 409, "has another address"},
+	    {"PATCH", "/-/backends/a", "{\"address\": \"127.0.0.1:1\"}", 400, "found \\\"address\\\""},
+	    {"PATCH", "/-/backends/a", "{}", 400, "expected weight"},
+	    {"PATCH", "/-/backends/a", "{\"weight\": \"many\"}", 400, "weight: expected"},
+	    {"PATCH", "/-/backends/zz", "{\"weight\": 1}", 404, "no such backend"},
+	    {"PUT", "/-/backends/a", "{}", 405, "GET, PATCH, DELETE"},
+	    {"PUT", "/-/backends", "{}", 405, "GET, POST"},
+	};
+	start("");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		told(bad[i].method, bad[i].path, bad[i].body, bad[i].status, bad[i].part);
+	struct peer *c = peer_connect(sd_admin_addr(t->run->admin)->port);
+	char head[128], *fill = calloc(1, 70001);
+	memset(fill, ' ', 70000);
+	snprintf(head, sizeof(head), "POST /-/backends HTTP/1.1\r\nHost: h\r\nContent-Length: 70000\r\n\r\n");
+	peer_say(c, head);
+	peer_say(c, fill);
+	peer_answer(c, 413);
+	peer_free(c);
+	free(fill);
+	c = peer_connect(sd_admin_addr(t->run->admin)->port); /* leaves in the middle of its body */
+	peer_say(c, "POST /-/backends HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{");
+	peer_reset(c);
+	peer_free(c);
+	told("GET", "/-/backends/a", "", 200, "\"a\"");
+}
+END_TEST
+
 /* ---- traces ---- */
 
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -399,6 +546,8 @@ int main(void)
 	    make("access log", TESTS(a_line_a_request, no_line_unless_asked, line_for_people, ends_are_told_apart, waiting_is_told,
 				     client_behind_proxies, untrusted_clients_are_themselves, file_is_rotated,
 				     file_cannot_be_opened, log_is_replayed)),
+	    make("reload", TESTS(reload_says_what_changed)),
+	    make("runtime", TESTS(backends_come_and_go, weights_change, runtime_changes_end_with_a_reload, bad_calls)),
 	    make("traces", TESTS(traces_go_on, traces_turned_off)),
 	};
 	return rig_main_of(cases, sizeof(cases) / sizeof(cases[0]), "lb_ops");
