@@ -11,6 +11,8 @@ static const struct sd_option backend_options[] = {
     {"name", SD_OPT_STRING, NULL, "what it is called in metrics and commands; else its address"},
     {"weight", SD_OPT_INT, "1", "its share beside the others; 0 for none", .max = SD_BALANCE_MAX_WEIGHT},
     {"max-connections", SD_OPT_INT, "0", "requests at a time, the rest wait; 0 for no limit", .max = 1000000},
+    {"send-proxy", SD_OPT_ENUM, "off", "PROXY header that its connections begin with; each is used for one request",
+     .choices = "off|v1|v2"},
     {0},
 };
 
@@ -64,14 +66,19 @@ static const struct sd_option options[] = {
     {"keep-idle", SD_OPT_INT, "1024", "idle connections kept to each backend, a thread", .max = 1000000,
      .reload = true},
     {"keep-idle-time", SD_OPT_DURATION, "30s", "how long they are kept", .reload = true},
-    {"tunnel-timeout", SD_OPT_DURATION, "1h", "for a TCP connection on which nothing moves", .reload = true},
-    {"trusted-proxies", SD_OPT_LIST, NULL, "addresses or networks whose X-Forwarded-* fields are believed",
+    {"tunnel-timeout", SD_OPT_DURATION, "1h", "for a tunnel in which nothing moves: a TCP connection, a WebSocket",
+     .reload = true},
+    {"trusted-proxies", SD_OPT_LIST, NULL, "addresses or networks whose X-Forwarded-* and Forwarded are believed",
      .reload = true, .meta = "NET"},
     {"access-log", SD_OPT_FILE, NULL, "write a line for each request to this file, or - for standard output; else none",
      .reload = true},
     {"access-log-format", SD_OPT_ENUM, "human", "how these lines look", .choices = "human|json|common|combined",
      .reload = true},
     {"trace", SD_OPT_BOOL, "true", "pass traceparent (W3C Trace Context) on, or begin one", .reload = true},
+    {"forwarded", SD_OPT_ENUM, "x-forwarded", "fields that tell a backend who the client is: X-Forwarded-*, or Forwarded",
+     .choices = "x-forwarded|forwarded|both", .reload = true},
+    {"upgrades", SD_OPT_LIST, "websocket", "protocols that a request may change to; any: all that carry no requests",
+     .reload = true, .meta = "NAME"},
     {0},
 };
 

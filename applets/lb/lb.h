@@ -14,6 +14,7 @@
 
 #include "app/run.h"
 #include "core/health.h"
+#include "core/proxy_head.h"
 #include "core/proxy_status.h"
 #include "core/rng.h"
 #include "lb_log.h"
@@ -22,6 +23,8 @@
 
 #define LB_MAX_THREADS 64
 #define LB_LABEL       64
+#define LB_UPGRADES    256 /* bytes of all their names */
+#define LB_UPGRADE     32  /* bytes of one */
 
 struct lb;
 struct lb_worker;
@@ -58,6 +61,7 @@ struct lb_backend {
 	struct sd_addr resolved; /* kind SD_ADDR_NONE: not yet */
 	struct lb_check *check;
 	uint32_t weight, max_connections;
+	uint8_t send_proxy; /* the version of the PROXY header its connections begin with; 0: none */
 	bool listed; /* in the configuration in force */
 };
 
@@ -66,6 +70,7 @@ struct lb_entry {
 	struct lb_backend *backend;
 	struct sd_addr addr;
 	uint32_t weight, max_connections;
+	uint8_t send_proxy;
 	bool usable;
 };
 
@@ -83,6 +88,8 @@ struct lb_snapshot {
 	struct lb_log *log; /* NULL: never asked for */
 	int access;         /* enum sd_access_format; -1: no access log */
 	bool trace;         /* traceparent is passed on or begun */
+	char upgrades[LB_UPGRADES]; /* protocols a request may change to, commas between; "any" */
+	enum sd_proxy_style forwarded;
 	size_t ntrusted;
 	struct sd_cidr *trusted;
 	size_t n;
@@ -172,6 +179,7 @@ struct lb_peer {
 	struct sd_http_pool pool;
 	struct sd_link link; /* in worker->peers or worker->leaving */
 	uint32_t failed_in_a_row, max_connections;
+	uint8_t send_proxy;
 	size_t index; /* in the snapshot; SIZE_MAX: no longer in it */
 };
 
@@ -207,11 +215,10 @@ struct lb_worker {
 	struct sd_histogram queued;
 	/* counters */
 	uint64_t unavailable, queue_full, queue_timeouts, retries, stale;
-	/* TCP mode */
-	struct sd_listener *listeners[SD_RUN_MAX_ADDRS];
-	struct sd_link tunnels;
-	uint32_t ntunnels;
-	uint64_t tunnels_total;
+	struct sd_listener *listeners[SD_RUN_MAX_ADDRS]; /* TCP mode */
+	struct sd_link tunnels;                          /* its connections, and requests that changed their protocol */
+	uint32_t ntunnels, idle_tunnels;
+	uint64_t tunnels_total, upgrades, tunnel_timeouts;
 	bool draining;
 };
 
@@ -257,6 +264,10 @@ extern const struct lb_answer lb_answers[];
 extern const struct sd_http_handler lb_http_handler;
 void lb_http_free(struct lb_worker *w);
 enum sd_err lb_tcp_listen(struct lb_worker *w, struct sd_error *e);
+/* Both connections of a request that changed its protocol, the backend's place with them, become a tunnel. The worker's
+ * server counts it as a connection. */
+void lb_tunnel_begin(struct lb_worker *w, struct sd_http_exchange *x, struct sd_stream *backend, struct lb_peer *peer,
+		     bool counted);
 void lb_tcp_drain(struct lb_worker *w);
 void lb_tcp_stop(struct lb_worker *w);
 

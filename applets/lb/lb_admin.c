@@ -181,14 +181,17 @@ static const struct {
      offsetof(struct lb_worker, queue_timeouts)},
     {"sdlab_lb_retries_total", "Requests tried again on another backend", offsetof(struct lb_worker, retries)},
     {"sdlab_lb_stale_connections_total", "Idle connections found closed when used", offsetof(struct lb_worker, stale)},
-    {"sdlab_lb_tunnels_total", "Connections accepted in TCP mode", offsetof(struct lb_worker, tunnels_total)},
+    {"sdlab_lb_tunnels_total", "Tunnels begun: connections in TCP mode, and upgraded requests",
+     offsetof(struct lb_worker, tunnels_total)},
+    {"sdlab_lb_upgrades_total", "Requests that changed their protocol", offsetof(struct lb_worker, upgrades)},
+    {"sdlab_lb_tunnel_timeouts_total", "Tunnels ended because nothing moved", offsetof(struct lb_worker, tunnel_timeouts)},
 };
 
 static void worker_metrics(struct lb *lb, struct sd_metrics *m)
 {
 	const struct sd_http_server *servers[LB_MAX_THREADS];
 	char label[160];
-	uint64_t queued = 0, tunnels = 0;
+	uint64_t queued = 0, tunnels = 0, idle = 0;
 	struct sd_histogram waits = {0};
 	sd_run_label(lb->run, label, sizeof(label));
 	for (unsigned i = 0; i < lb->nworkers; i++) {
@@ -196,6 +199,7 @@ static void worker_metrics(struct lb *lb, struct sd_metrics *m)
 		queued += sd_gauge_read(&lb->workers[i]->nqueued);
 		tunnels += sd_gauge_read(&lb->workers[i]->ntunnels);
 		sd_histogram_merge(&waits, &lb->workers[i]->queued);
+		idle += sd_gauge_read(&lb->workers[i]->idle_tunnels);
 	}
 	sd_run_http_metrics(lb->run, m, servers, lb->nworkers);
 	for (size_t k = 0; k < sizeof(worker_families) / sizeof(worker_families[0]); k++) {
@@ -208,8 +212,10 @@ static void worker_metrics(struct lb *lb, struct sd_metrics *m)
 	}
 	sd_metrics_family(m, "sdlab_lb_queue_length", "gauge", "Requests waiting for a backend now");
 	sd_metrics_add(m, (double)queued, "%s", label);
-	sd_metrics_family(m, "sdlab_lb_tunnels", "gauge", "Connections open now in TCP mode");
+	sd_metrics_family(m, "sdlab_lb_tunnels", "gauge", "Tunnels open now");
 	sd_metrics_add(m, (double)tunnels, "%s", label);
+	sd_metrics_family(m, "sdlab_lb_tunnels_idle", "gauge", "Of these, in which nothing moved for a minute");
+	sd_metrics_add(m, (double)idle, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_queue_seconds", "histogram", "Time that requests waited for a backend, of those that had to");
 	sd_metrics_add_histogram(m, &waits, label);
 	lb_log_metrics(lb, m, label);

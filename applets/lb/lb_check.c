@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/proxy_protocol.h"
 #include "core/rng.h"
 #include "lb.h"
 
@@ -84,7 +85,7 @@ static const struct sd_http_caller check_caller = {
 static void check_http(struct lb_check *c)
 {
 	const struct lb_rules *r = &c->b->lb->rules;
-	char request[640], host[SD_ADDR_TEXT];
+	char request[640], host[SD_ADDR_TEXT], header[SD_PP_WRITE_MAX];
 	struct sd_http_pool_conf conf = sd_http_pool_defaults;
 	conf.max_idle = 0;
 	conf.connect_timeout_ns = conf.answer_timeout_ns = r->timeout_ns;
@@ -101,6 +102,8 @@ static void check_http(struct lb_check *c)
 	int n = snprintf(request, sizeof(request),
 			 "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sdlab-health\r\nConnection: close\r\n\r\n", r->path,
 			 r->host[0] ? r->host : host);
+	if (c->b->send_proxy)
+		sd_http_call_write(c->call, header, sd_pp_write_local(header, c->b->send_proxy));
 	sd_http_call_write(c->call, request, (size_t)n);
 	sd_http_call_sent(c->call);
 }
@@ -117,6 +120,10 @@ static void tcp_over(struct sd_stream *s, bool passed)
 
 static void on_tcp_connected(struct sd_stream *s)
 {
+	const struct lb_check *c = s->owner;
+	char header[SD_PP_WRITE_MAX];
+	if (c->b->send_proxy)
+		sd_stream_write(s, header, sd_pp_write_local(header, c->b->send_proxy));
 	tcp_over(s, true);
 }
 

@@ -117,6 +117,38 @@ static enum sd_err check_row(const struct sd_conf *conf, size_t i, struct sd_err
 	return SD_OK;
 }
 
+/* HTTP over a tunnel would be requests that nobody here sees: those protocols are never changed to. */
+static bool carries_requests(const char *name)
+{
+	return strncasecmp(name, "h2", 2) == 0 || strncasecmp(name, "http", 4) == 0 || strncasecmp(name, "tls", 3) == 0;
+}
+
+static bool is_protocol(const char *name)
+{
+	static const char tchar[] = "!#$%&'*+-.^_`|~/0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	size_t n = strlen(name);
+	return n > 0 && n < LB_UPGRADE && strspn(name, tchar) == n;
+}
+
+/* The names with commas between. */
+static enum sd_err upgrades_make(const struct sd_conf *conf, char out[LB_UPGRADES], struct sd_error *e)
+{
+	size_t n = 0;
+	out[0] = '\0';
+	for (size_t i = 0; i < sd_conf_count(conf, "upgrades"); i++) {
+		const char *name = sd_conf_list_item(conf, "upgrades", i);
+		if (carries_requests(name))
+			return sd_fail(e, SD_EINVAL, "%s: upgrades: %.40s would carry requests past the balancer",
+				       sd_conf_origin(conf, "upgrades"), name);
+		if (!is_protocol(name) || n + strlen(name) + 2 > LB_UPGRADES)
+			return sd_fail(e, SD_EINVAL,
+				       "%s: upgrades: expected protocols such as websocket, or any, found \"%.40s\"",
+				       sd_conf_origin(conf, "upgrades"), name);
+		n += (size_t)snprintf(out + n, LB_UPGRADES - n, "%s%s", n ? "," : "", name);
+	}
+	return SD_OK;
+}
+
 enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 {
 	struct lb_rules rules;
@@ -142,6 +174,9 @@ enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 	if (sd_conf_has(conf, "access-log") && sd_conf_int(conf, "mode") == LB_TCP)
 		return sd_fail(e, SD_EINVAL, "%s: access-log: expected mode: http, where there are requests to write down",
 			       sd_conf_origin(conf, "access-log"));
+	char names[LB_UPGRADES];
+	if (upgrades_make(conf, names, e))
+		return SD_EINVAL;
 	return lb_rules_make(conf, (enum lb_mode)sd_conf_int(conf, "mode"), &rules, e);
 }
 
@@ -202,6 +237,7 @@ static void take_row(struct lb_backend *b, const struct sd_conf *row)
 	b->listed = true;
 	b->weight = (uint32_t)sd_conf_int(row, "weight");
 	b->max_connections = (uint32_t)sd_conf_int(row, "max-connections");
+	b->send_proxy = (uint8_t)sd_conf_int(row, "send-proxy");
 }
 
 struct lb_backend *lb_backend_add(struct lb *lb, const struct sd_conf *row, struct sd_error *e)
@@ -306,6 +342,7 @@ static void entries_make(struct lb *lb, struct lb_snapshot *s)
 		    .addr = b->resolved,
 		    .weight = b->weight,
 		    .max_connections = b->max_connections,
+		    .send_proxy = b->send_proxy,
 		    .usable = sd_health_usable(&b->health) && b->admin == LB_READY && b->resolved.kind != SD_ADDR_NONE,
 		};
 	}
@@ -332,6 +369,8 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 	s->log = lb->log;
 	s->access = sd_conf_has(conf, "access-log") ? (int)sd_conf_int(conf, "access-log-format") : -1;
 	s->trace = sd_conf_bool(conf, "trace");
+	s->forwarded = (enum sd_proxy_style)sd_conf_int(conf, "forwarded");
+	upgrades_make(conf, s->upgrades, NULL);
 	s->pool = sd_http_pool_defaults;
 	s->pool.max_idle = (uint32_t)sd_conf_int(conf, "keep-idle");
 	s->pool.idle_timeout_ns = sd_conf_int(conf, "keep-idle-time");

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "core/http1_write.h"
-#include "core/proxy_head.h"
+#include "core/proxy_protocol.h"
 #include "lb.h"
 
 struct lb_request {
@@ -32,6 +32,7 @@ struct lb_request {
 	int64_t begun_ns, called_ns, queued_ns, waited_ns;
 	uint32_t tries;
 	uint8_t method;
+	char upgrade[LB_UPGRADE]; /* the protocol it may change to; "": none */
 	bool replay, idempotent, complete, chunked, answering, counted, refreshed;
 	uint64_t tried[SD_BALANCE_MAX / 64];
 };
@@ -186,12 +187,23 @@ static void log_backend(struct lb_request *r, const struct lb_backend *b)
 	log->line.backend = sd_slice_of(log->backend);
 }
 
+/* In front of all that goes over the connection, which is not used again for another client. */
+static void send_proxy(struct lb_request *r, const struct lb_peer *peer)
+{
+	char header[SD_PP_WRITE_MAX];
+	struct sd_io *io = r->x->stream->io;
+	struct sd_peer to = sd_io_local(io);
+	sd_http_call_write(r->call, header, sd_pp_write(header, peer->send_proxy, &io->peer, &to));
+}
+
 static bool call(struct lb_request *r, struct lb_peer *peer, bool fresh, struct sd_error *e)
 {
 	r->call = sd_http_call_start(&peer->pool, (enum sd_http_method)r->method, fresh, &caller, r, e);
 	if (!r->call)
 		return false;
 	r->called_ns = sd_loop_now_ns(r->w->loop);
+	if (peer->send_proxy)
+		send_proxy(r, peer);
 	sd_http_call_write(r->call, r->sent, r->n);
 	if (r->complete)
 		sd_http_call_sent(r->call);
@@ -310,38 +322,19 @@ static void pick_and_call(struct lb_request *r)
 
 /* ---- what the client says ---- */
 
-static bool is_trusted(const struct lb_snapshot *s, const struct sd_peer *peer)
+static bool may_change_to(const struct lb_snapshot *s, struct sd_slice name)
 {
-	if (peer->kind != SD_ADDR_INET)
-		return true; /* on this machine, by a path or name that it was given */
-	for (size_t i = 0; i < s->ntrusted; i++)
-		if (sd_cidr_has(&s->trusted[i], peer->ip, peer->v6))
-			return true;
+	static const char *const never[] = {"h2", "http", "tls"}; /* they carry requests that nobody here would see */
+	struct sd_slice list = sd_slice_of(s->upgrades), item;
+	if (name.n >= LB_UPGRADE)
+		return false;
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+		if (name.n >= strlen(never[i]) && strncasecmp(name.p, never[i], strlen(never[i])) == 0)
+			return false;
+	while (sd_http_list_next(&list, &item))
+		if (sd_slice_ieq(item, "any") || (item.n == name.n && strncasecmp(item.p, name.p, name.n) == 0))
+			return !memchr(name.p, ' ', name.n) && !memchr(name.p, '"', name.n);
 	return false;
-}
-
-/* Who the client is: the right-most of X-Forwarded-For and the peer that is not a proxy we trust. */
-static size_t client_text(const struct lb_snapshot *s, const struct sd_http_head *head, const struct sd_peer *peer,
-			  char out[46])
-{
-	size_t n = sd_peer_format(peer, out), fields = is_trusted(s, peer) ? head->nfields : 0;
-	while (fields-- > 0) {
-		struct sd_slice list = head->fields[fields].value, item, items[32];
-		size_t k = 0;
-		if (head->fields[fields].id != SD_HTTP_F_X_FORWARDED_FOR)
-			continue;
-		while (sd_http_list_next(&list, &item))
-			items[k++ % 32] = item;
-		for (size_t i = 0; i < k && i < 32; i++) {
-			struct sd_peer hop = {.kind = SD_ADDR_INET};
-			if (!sd_ip_parse(items[(k - 1 - i) % 32], hop.ip, &hop.v6))
-				return n;
-			n = sd_peer_format(&hop, out);
-			if (!is_trusted(s, &hop))
-				return n;
-		}
-	}
-	return n;
 }
 
 /* What the request says of its trace, or the beginning of one; false when none is to be passed on. */
@@ -361,8 +354,27 @@ static bool next_trace(struct lb_request *r, const struct sd_http_head *head, st
 static void begin_line(struct lb_request *r, const struct sd_http_head *head, const struct sd_traceparent *trace)
 {
 	char client[46];
-	struct sd_slice text = {client, client_text(r->snap, head, &r->x->stream->io->peer, client)};
+	struct sd_peer who =
+	    sd_proxy_client(head, &r->x->stream->io->peer, r->snap->trusted, r->snap->ntrusted);
+	struct sd_slice text = {client, sd_peer_format(&who, client)};
 	r->log = lb_log_begin(&r->w->log, head, text, trace, (enum sd_access_format)r->snap->access);
+}
+
+/* The first protocol the client offers that is allowed. One with a body, or a WebSocket by another method than GET (RFC
+ * 6455 section 4.1), is an ordinary request: whoever does not upgrade passes over the offer (RFC 9110 section 7.8). */
+static void choose_upgrade(struct lb_request *r, const struct sd_http_head *head)
+{
+	struct sd_slice list = head->upgrade, item;
+	bool body = head->framing == SD_HTTP_BODY_CHUNKED || head->content_length > 0;
+	if (!head->connection_upgrade || body)
+		return;
+	while (sd_http_list_next(&list, &item)) {
+		if (!may_change_to(r->snap, item) || (sd_slice_ieq(item, "websocket") && head->method != SD_HTTP_GET))
+			continue;
+		memcpy(r->upgrade, item.p, item.n);
+		r->upgrade[item.n] = '\0';
+		return;
+	}
 }
 
 static bool write_head(struct lb_request *r, const struct sd_http_head *head)
@@ -375,7 +387,8 @@ static bool write_head(struct lb_request *r, const struct sd_http_head *head)
 	    .via = {"sdlab", 5},
 	    .host = {"localhost", 9},
 	};
-	hop.trusted = is_trusted(r->snap, hop.client);
+	hop.trusted = sd_proxy_is_trusted(hop.client, r->snap->trusted, r->snap->ntrusted);
+	hop.style = r->snap->forwarded;
 	bool traced = next_trace(r, head, &trace, &hop);
 	if (r->snap->access >= 0)
 		begin_line(r, head, traced ? &trace : NULL);
@@ -383,6 +396,8 @@ static bool write_head(struct lb_request *r, const struct sd_http_head *head)
 		sd_traceparent_write(traceparent, &trace);
 		hop.traceparent = (struct sd_slice){traceparent, sizeof(traceparent)};
 	}
+	choose_upgrade(r, head);
+	hop.upgrade = sd_slice_of(r->upgrade);
 	char *to = sent_reserve(r, sd_proxy_request_bound(head, &hop));
 	if (!to)
 		return false;
@@ -544,13 +559,49 @@ static void note_times(struct lb_request *r, const struct sd_http_call *c, int s
 	r->log->line.status = status;
 }
 
+/* The head of 101 as the client gets it. */
+static void write_change(struct lb_request *r, const struct sd_http_head *head)
+{
+	struct sd_stream *s = r->x->stream;
+	sd_http_begin(r->x, 101, head->reason);
+	char *to = sd_stream_reserve(s, sd_proxy_answer_bound(head, &back));
+	if (to)
+		sd_stream_commit(s, sd_proxy_answer_fields(to, head, &back));
+	sd_http_field_text(r->x, "Connection", "Upgrade");
+	sd_http_field_text(r->x, "Upgrade", r->upgrade);
+	sd_stream_write(s, "\r\n", 2);
+}
+
+/* 101: only to what was offered on behalf of the client, and what the backend named. */
+static void change_protocol(struct lb_request *r, struct sd_http_call *c, const struct sd_http_head *head)
+{
+	struct lb_worker *w = r->w;
+	struct lb_peer *peer = r->peer;
+	struct sd_http_exchange *x = r->x;
+	bool counted = r->counted;
+	if (!r->upgrade[0] || !head->connection_upgrade || !sd_slice_ieq(head->upgrade, r->upgrade)) {
+		sd_http_call_cancel(c);
+		call_failed(r, SD_HTTP_ANSWERING, SD_EPROTO, "the backend changed to a protocol that nobody asked for");
+		return;
+	}
+	lb_worker_succeeded(w, peer);
+	sd_count(&peer->cell->codes[1], 1);
+	sd_histogram_add(&peer->cell->latency, sd_loop_now_ns(w->loop) - r->begun_ns);
+	note_times(r, c, 101);
+	write_change(r, head);
+	struct sd_stream *backend = sd_http_call_take_stream(c);
+	x->user = NULL;
+	log_end(r, SD_ACCESS_DONE, 0, NULL);
+	request_free(r);
+	lb_tunnel_begin(w, x, backend, peer, counted);
+}
+
 static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *head)
 {
 	struct lb_request *r = c->user;
 	struct sd_http_exchange *x = r->x;
 	if (head->status == 101) {
-		sd_http_call_cancel(c);
-		call_failed(r, SD_HTTP_ANSWERING, SD_EPROTO, "the backend changed to a protocol that nobody asked for");
+		change_protocol(r, c, head);
 		return;
 	}
 	struct lb_cell *cell = r->peer->cell;

@@ -1,4 +1,5 @@
-/* lb_tcp.c - TCP mode: bytes both ways, each end shut when its peer shuts it.
+/* lb_tcp.c - tunnels: bytes both ways, each end shut when its peer shuts it. Connections in TCP mode, and requests in HTTP
+ * mode that changed their protocol, which begin as OPEN.
  *
  *	accept --> PICK --backend--> CONNECTING --> OPEN --both ends shut, or one broke, or idle too long--> over
  *	            |  ^                 |
@@ -10,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/proxy_protocol.h"
 #include "lb.h"
 
 #define KEEP_MAX (64 * 1024)
+#define IDLE_NS  60000000000 /* a tunnel in which nothing moved for so long is counted as idle */
 
 struct tunnel {
 	struct lb_waiter waiter;
@@ -21,8 +24,11 @@ struct tunnel {
 	struct sd_stream *client, *backend;
 	struct lb_peer *peer;
 	struct lb_snapshot *snap;
+	int64_t moved_ns; /* when a byte last did */
+	uint64_t before_in, before_out; /* bytes of the backend's connection that were none of this tunnel */
 	uint32_t tries;
-	bool counted, open;
+	bool counted, open, idle;
+	bool held; /* came from the HTTP server, which counts it */
 	uint64_t tried[SD_BALANCE_MAX / 64];
 };
 
@@ -37,13 +43,23 @@ static void give_back(struct tunnel *t)
 		lb_worker_give_back(t->w, peer, t->counted);
 }
 
+static void set_idle(struct tunnel *t, bool idle)
+{
+	if (t->idle == idle)
+		return;
+	t->idle = idle;
+	sd_gauge(&t->w->idle_tunnels, idle ? 1 : -1);
+}
+
 static void end(struct tunnel *t, bool cut)
 {
 	struct lb_worker *w = t->w;
+	bool held = t->held;
+	set_idle(t, false);
 	lb_worker_dequeue(w, &t->waiter);
 	if (t->peer && t->backend) {
-		sd_count(&t->peer->cell->bytes_in, t->backend->bytes_in);
-		sd_count(&t->peer->cell->bytes_out, t->backend->bytes_out);
+		sd_count(&t->peer->cell->bytes_in, t->backend->bytes_in - t->before_in);
+		sd_count(&t->peer->cell->bytes_out, t->backend->bytes_out - t->before_out);
 	}
 	for (int i = 0; i < 2; i++) {
 		struct sd_stream *s = i ? t->backend : t->client;
@@ -60,7 +76,9 @@ static void end(struct tunnel *t, bool cut)
 	sd_list_del(&t->link);
 	free(t);
 	sd_gauge(&w->ntunnels, -1);
-	if (w->draining && w->ntunnels == 0)
+	if (held)
+		sd_http_server_let_go(&w->server);
+	else if (w->draining && w->ntunnels == 0)
 		sd_worker_drained(w->w);
 }
 
@@ -74,7 +92,9 @@ static struct sd_stream *other(const struct tunnel *t, const struct sd_stream *s
 static void moved(struct tunnel *t)
 {
 	int64_t ns = t->snap->tunnel_timeout_ns;
-	sd_stream_deadline(t->client, ns ? sd_loop_now_ns(t->w->loop) + ns : SD_NEVER);
+	t->moved_ns = sd_loop_now_ns(t->w->loop);
+	set_idle(t, false);
+	sd_stream_deadline(t->client, t->moved_ns + (ns && ns < IDLE_NS ? ns : IDLE_NS));
 }
 
 /* No more comes from either side: over when everything is sent. */
@@ -128,7 +148,15 @@ static void on_drained(struct sd_stream *s)
 
 static void on_timeout(struct sd_stream *s)
 {
-	end(s->owner, true);
+	struct tunnel *t = s->owner;
+	int64_t ns = t->snap->tunnel_timeout_ns;
+	if (!ns || sd_loop_now_ns(t->w->loop) - t->moved_ns < ns) {
+		set_idle(t, true);
+		sd_stream_deadline(s, ns ? t->moved_ns + ns : SD_NEVER);
+		return;
+	}
+	sd_count(&t->w->tunnel_timeouts, 1);
+	end(t, true);
 }
 
 static void on_client_closed(struct sd_stream *s, enum sd_err why)
@@ -218,6 +246,15 @@ static void give_up(struct lb_waiter *self, bool timeout)
 	end(sd_container(self, struct tunnel, waiter), true);
 }
 
+/* Waits in the stream until it is connected, in front of all that the client says. */
+static void send_proxy(struct tunnel *t)
+{
+	char header[SD_PP_WRITE_MAX];
+	struct sd_peer to = sd_io_local(t->client->io);
+	if (t->peer->send_proxy)
+		sd_stream_write(t->backend, header, sd_pp_write(header, t->peer->send_proxy, &t->client->io->peer, &to));
+}
+
 static void pick_and_connect(struct tunnel *t)
 {
 	struct lb_worker *w = t->w;
@@ -250,38 +287,101 @@ static void pick_and_connect(struct tunnel *t)
 		end(t, true); /* our lack, not the backend's fault */
 	else if (err)
 		connect_failed(t, err);
-	else
-		sd_stream_deadline(t->backend, sd_loop_now_ns(w->loop) + t->snap->pool.connect_timeout_ns);
+	if (err)
+		return;
+	sd_stream_deadline(t->backend, sd_loop_now_ns(w->loop) + t->snap->pool.connect_timeout_ns);
+	send_proxy(t);
 }
 
-/* ---- the listener ---- */
+/* ---- beginnings ---- */
 
-static void on_accepted(void *arg, struct sd_io *io)
+static struct tunnel *tunnel_new(struct lb_worker *w)
 {
-	struct lb_worker *w = arg;
 	struct tunnel *t = calloc(1, sizeof(*t));
-	if (!t) {
-		io->ops->close(io, true);
-		return;
-	}
-	t->w = w;
-	t->client = sd_stream_new(io, false, KEEP_MAX, &client_events, t);
-	if (!t->client) {
-		free(t);
-		return;
-	}
+	if (t)
+		t->w = w;
+	return t;
+}
+
+static void enlist(struct tunnel *t)
+{
+	struct lb_worker *w = t->w;
 	t->snap = w->snap;
 	__atomic_add_fetch(&t->snap->refs, 1, __ATOMIC_RELAXED);
 	sd_list_add(&w->tunnels, &t->link);
 	sd_gauge(&w->ntunnels, 1);
 	sd_count(&w->tunnels_total, 1);
+}
+
+static void abandon(struct lb_worker *w, struct sd_stream *client, struct sd_stream *backend, struct lb_peer *peer,
+		    bool counted)
+{
+	sd_stream_abort(client);
+	sd_stream_abort(backend);
+	lb_worker_give_back(w, peer, counted);
+	sd_http_server_let_go(&w->server);
+}
+
+void lb_tunnel_begin(struct lb_worker *w, struct sd_http_exchange *x, struct sd_stream *backend, struct lb_peer *peer,
+		     bool counted)
+{
+	struct tunnel *t = tunnel_new(w);
+	sd_http_server_hold(&w->server);
+	struct sd_stream *client = sd_http_take_stream(x);
+	if (!t) {
+		abandon(w, client, backend, peer, counted);
+		return;
+	}
+	t->client = client;
+	t->backend = backend;
+	t->peer = peer;
+	t->counted = counted;
+	t->open = t->held = true;
+	t->before_in = backend->bytes_in;
+	t->before_out = backend->bytes_out;
+	enlist(t);
+	sd_count(&w->upgrades, 1);
+	sd_stream_hand_over(client, &client_events, t, KEEP_MAX);
+	sd_stream_hand_over(backend, &backend_events, t, KEEP_MAX);
+	moved(t);
+	/* What either said behind its head is kept; a client may have shut its side already. */
+	sd_stream_resume(client);
+	sd_stream_resume(backend);
+	if (client->got_eof && !client->in_len)
+		sd_stream_shutdown_write(backend);
+}
+
+/* Its PROXY header was read, where there is one. */
+static void after_proxy(void *arg, struct sd_io *io)
+{
+	struct lb_worker *w = arg;
+	struct tunnel *t = tunnel_new(w);
+	if (!t) {
+		io->ops->close(io, true);
+		return;
+	}
+	t->client = sd_stream_new(io, false, KEEP_MAX, &client_events, t);
+	if (!t->client) {
+		free(t);
+		return;
+	}
+	enlist(t);
 	pick_and_connect(t);
+}
+
+static void on_accepted(void *arg, struct sd_io *io)
+{
+	struct lb_worker *w = arg;
+	sd_proxy_in_take(&w->server.proxy_in, io);
 }
 
 enum sd_err lb_tcp_listen(struct lb_worker *w, struct sd_error *e)
 {
 	struct sd_run *run = w->lb->run;
 	struct sd_listener_events events = {.accepted = on_accepted, .arg = w};
+	w->server.proxy_in.next = after_proxy;
+	w->server.proxy_in.arg = w;
+	w->server.proxy_in.ended = NULL;
 	for (int i = 0; i < run->naddrs; i++) {
 		enum sd_err err =
 		    sd_loop_listen(w->loop, &run->addrs[i], run->nworkers > 1, &events, &w->listeners[i], e);
@@ -302,6 +402,7 @@ static void close_listeners(struct lb_worker *w)
 void lb_tcp_drain(struct lb_worker *w)
 {
 	close_listeners(w);
+	sd_proxy_in_close(&w->server.proxy_in);
 	if (w->ntunnels == 0)
 		sd_worker_drained(w->w);
 }

@@ -46,6 +46,11 @@ static void peer_update(struct lb_peer *p, const struct lb_entry *entry, const s
 	p->index = i;
 	p->max_connections = entry->max_connections;
 	p->pool.conf = *conf;
+	p->send_proxy = entry->send_proxy;
+	if (p->send_proxy) {
+		p->pool.conf.max_idle = 0; /* a connection speaks for one client */
+		sd_http_pool_close_idle(&p->pool);
+	}
 	if (!sd_addr_equal(&p->pool.addr, &entry->addr)) {
 		p->pool.addr = entry->addr;
 		sd_http_pool_close_idle(&p->pool);

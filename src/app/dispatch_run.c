@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dispatch_int.h"
+#include "run.h"
 #include "world/world.h"
 
 #define MAX_FILE     (1u << 20)
@@ -174,7 +175,11 @@ static enum sd_err load(struct sd_conf_loader *self, struct sd_conf **out, struc
 		err = sd_conf_make(applet->options, sd_dispatch_common(s->d, applet), &from, out, NULL, NULL,
 				   e);
 	sd_doc_free(doc);
-	if (err == SD_OK && applet->check && (err = applet->check(*out, e)) != SD_OK) {
+	if (err == SD_OK && sd_dispatch_common(s->d, applet) == sd_common_options)
+		err = sd_run_check(*out, e);
+	if (err == SD_OK && applet->check)
+		err = applet->check(*out, e);
+	if (err != SD_OK) {
 		sd_conf_free(*out);
 		*out = NULL;
 	}

@@ -7,6 +7,7 @@
 
 #include "admin.h"
 #include "conf_changes.h"
+#include "core/count.h"
 #include "dispatch.h"
 
 const struct sd_option sd_common_options[] = {
@@ -20,6 +21,9 @@ const struct sd_option sd_common_options[] = {
     {"body-timeout", SD_OPT_DURATION, "30s", "between two pieces of a request body"},
     {"idle-timeout", SD_OPT_DURATION, "60s", "for a client connection between two requests"},
     {"send-timeout", SD_OPT_DURATION, "60s", "for a client to take an answer that waits"},
+    {"proxy-protocol", SD_OPT_ENUM, "off", "whether a connection begins with a PROXY header, v1 or v2, that says who the "
+     "client is", .choices = "off|accept|require"},
+    {"proxy-from", SD_OPT_LIST, NULL, "addresses or networks that may send one", .meta = "NET"},
     {"drain-timeout", SD_OPT_DURATION, "30s", "how long SIGTERM waits for requests in progress", .reload = true},
     {"log-format", SD_OPT_ENUM, "human", "how events are printed", .choices = "human|json"},
     {"user", SD_OPT_STRING, NULL, "user to become after listening, when started as root", .meta = "NAME"},
@@ -82,6 +86,90 @@ void sd_run_say_listening(struct sd_run *run)
 		struct sd_field f[] = {{"address", text, 0}, {"port", NULL, a->port}, {0}};
 		sd_event(run->log, SD_INFO, "listening", f, "Listening on %s", shown);
 	}
+}
+
+/* ---- PROXY headers ---- */
+
+enum sd_err sd_run_check(const struct sd_conf *conf, struct sd_error *e)
+{
+	size_t n = sd_conf_count(conf, "proxy-from");
+	for (size_t i = 0; i < n; i++) {
+		struct sd_cidr net;
+		if (sd_cidr_parse(sd_conf_list_item(conf, "proxy-from", i), &net, e))
+			return sd_wrap(e, "%s: proxy-from", sd_conf_origin(conf, "proxy-from"));
+	}
+	/* Whoever comes by a path or inside the process was let in by that. */
+	bool local = strncmp(sd_conf_string(conf, "bind"), "unix:", 5) == 0;
+	if (n == 0 && !local && sd_conf_int(conf, "proxy-protocol") != SD_PROXY_OFF)
+		return sd_fail(e, SD_EINVAL, "%s: proxy-protocol: expected proxy-from to name who may send a header, such as "
+			       "10.0.0.0/8", sd_conf_origin(conf, "proxy-protocol"));
+	return SD_OK;
+}
+
+static enum sd_err make_proxy_from(struct sd_run *run, struct sd_error *e)
+{
+	size_t n = sd_conf_count(run->conf, "proxy-from");
+	enum sd_err err = sd_run_check(run->conf, e);
+	if (err || n == 0)
+		return err;
+	run->proxy_from = calloc(n, sizeof(*run->proxy_from));
+	if (!run->proxy_from)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	for (; run->nproxy_from < n; run->nproxy_from++)
+		sd_cidr_parse(sd_conf_list_item(run->conf, "proxy-from", run->nproxy_from),
+			      &run->proxy_from[run->nproxy_from], NULL);
+	return SD_OK;
+}
+
+/* On the thread of a worker. */
+static void on_proxy_refused(void *arg, const struct sd_peer *who, const char *why, uint64_t skipped)
+{
+	struct sd_run *run = arg;
+	char ip[46], more[48] = "";
+	sd_peer_format(who, ip);
+	if (skipped)
+		snprintf(more, sizeof(more), " (and %llu more)", (unsigned long long)skipped);
+	struct sd_field f[] = {{"peer", ip, 0}, {"reason", why, 0}, {"skipped", NULL, (int64_t)skipped}, {0}};
+	sd_event(run->log, SD_WARN, "proxy_refused", f, "Closed a connection from %s: PROXY header: %s%s", ip, why, more);
+}
+
+static void proxy_conf(const struct sd_run *run, struct sd_proxy_in_conf *out)
+{
+	*out = (struct sd_proxy_in_conf){
+	    .mode = (enum sd_proxy_mode)sd_conf_int(run->conf, "proxy-protocol"),
+	    .from = run->proxy_from,
+	    .nfrom = run->nproxy_from,
+	    .timeout_ns = sd_conf_int(run->conf, "head-timeout"),
+	    .refused = on_proxy_refused,
+	    .refused_arg = (void *)(uintptr_t)run,
+	};
+}
+
+static uint64_t sum_of(const struct sd_http_server *const *servers, unsigned n, size_t offset)
+{
+	uint64_t sum = 0;
+	for (unsigned k = 0; k < n; k++)
+		sum += sd_count_read((const uint64_t *)(const void *)((const char *)servers[k] + offset));
+	return sum;
+}
+
+static void proxy_metrics(const struct sd_run *run, struct sd_metrics *m, const struct sd_http_server *const *servers,
+			  unsigned n, const char *label)
+{
+	if (sd_conf_int(run->conf, "proxy-protocol") == SD_PROXY_OFF)
+		return;
+	sd_metrics_family(m, "sdlab_proxy_headers_total", "counter", "PROXY headers read, by whom they speak for");
+	uint64_t local = sum_of(servers, n, offsetof(struct sd_http_server, proxy_in.stats.local));
+	uint64_t all = sum_of(servers, n, offsetof(struct sd_http_server, proxy_in.stats.headers));
+	sd_metrics_add(m, (double)(all - local), "%s,of=\"client\"", label);
+	sd_metrics_add(m, (double)local, "%s,of=\"sender\"", label);
+	sd_metrics_family(m, "sdlab_proxy_plain_total", "counter", "Connections without a PROXY header, where one may be");
+	sd_metrics_add(m, (double)sum_of(servers, n, offsetof(struct sd_http_server, proxy_in.stats.plain)), "%s", label);
+	sd_metrics_family(m, "sdlab_proxy_refused_total", "counter", "Connections closed for their PROXY header");
+	for (size_t i = 0; i < SD_PROXY_REFUSALS; i++)
+		sd_metrics_add(m, (double)sum_of(servers, n, offsetof(struct sd_http_server, proxy_in.stats.refused) +
+							       i * sizeof(uint64_t)),
+			       "%s,reason=\"%s\"", label, sd_proxy_refusal_names[i]);
 }
 
 /* ---- workers ---- */
@@ -233,6 +321,8 @@ static enum sd_err start(struct sd_run *run, struct sd_error *e)
 	if (!err)
 		err = make_addrs(run, e);
 	if (!err)
+		err = make_proxy_from(run, e);
+	if (!err)
 		err = service->create(run, run->conf, &run->self, e);
 	if (!err)
 		err = start_workers(run, e);
@@ -291,6 +381,7 @@ void sd_run_free(struct sd_run *run)
 	for (unsigned i = 0; i < run->nworkers; i++)
 		sd_loop_free(run->workers[i].loop);
 	sd_conf_free(run->loaded);
+	free(run->proxy_from);
 	free(run->workers);
 	free(run->name);
 	free(run->tag);
@@ -409,6 +500,7 @@ void sd_run_http_conf(const struct sd_run *run, struct sd_http_server_conf *out)
 	out->body_timeout_ns = sd_conf_int(conf, "body-timeout");
 	out->idle_timeout_ns = sd_conf_int(conf, "idle-timeout");
 	out->send_timeout_ns = sd_conf_int(conf, "send-timeout");
+	proxy_conf(run, &out->proxy);
 }
 
 static const struct http_family {
@@ -448,4 +540,5 @@ void sd_run_http_metrics(struct sd_run *run, struct sd_metrics *m, const struct 
 		active += sd_gauge_read(&servers[k]->stats.active);
 	sd_metrics_family(m, "sdlab_http_connections", "gauge", "Connections open now");
 	sd_metrics_add(m, (double)active, "%s", label);
+	proxy_metrics(run, m, servers, n, label);
 }

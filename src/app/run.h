@@ -103,10 +103,14 @@ struct sd_run {
 	void (*on_drained)(struct sd_run *run, void *arg);
 	void *on_drained_arg;
 	struct sd_timer drain_timer;
+	struct sd_cidr *proxy_from; /* who may send PROXY headers */
+	size_t nproxy_from;
 };
 
 /* The options every service has. */
 extern const struct sd_option sd_common_options[];
+/* What must hold between them. */
+enum sd_err sd_run_check(const struct sd_conf *conf, struct sd_error *e);
 
 /* Creates and starts it; prints nothing but what the service says. */
 enum sd_err sd_run_start(const struct sd_run_spec *spec, struct sd_run **out, struct sd_error *e);

@@ -272,7 +272,9 @@ static enum sd_err conf_make(const struct sd_stack *s, const struct sd_stack_ins
 	enum sd_err err = sd_conf_make(v->applet->options, sd_common_options, &from, out, NULL, NULL, e);
 	if (err == SD_EUSAGE)
 		sd_wrap(e, "service %s", inst->name); /* what replica_args made of the file */
-	if (!err && v->applet->check && (err = v->applet->check(*out, e))) {
+	if (err)
+		return err;
+	if ((err = sd_run_check(*out, e)) || (v->applet->check && (err = v->applet->check(*out, e)))) {
 		sd_conf_free(*out);
 		*out = NULL;
 		sd_wrap(e, "service %s", v->name);

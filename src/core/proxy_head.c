@@ -36,10 +36,13 @@ static size_t fields_size(const struct sd_http_head *head)
 
 size_t sd_proxy_request_bound(const struct sd_http_head *head, const struct sd_proxy_hop *hop)
 {
-	/* method, target, "HTTP/1.1", Host, X-Forwarded-* with an IP, Via; Host may stand twice more (its own line when
-	 * made from the target, and X-Forwarded-Host) */
-	return fields_size(head) + head->method_text.n + head->target.n + 2 * head->host.n + hop->host.n + hop->via.n +
-	       hop->proto.n + hop->traceparent.n + 336;
+	size_t chain = 0; /* an address of two bytes becomes an element of twelve */
+	for (size_t i = 0; i < head->nfields; i++)
+		chain += head->fields[i].id == SD_HTTP_F_X_FORWARDED_FOR ? 7 * head->fields[i].value.n + 16 : 0;
+	/* method, target, "HTTP/1.1", Host, X-Forwarded-* with an IP, Via; Host may stand three times more (its own line
+	 * when made from the target, X-Forwarded-Host, and Forwarded) */
+	return fields_size(head) + head->method_text.n + head->target.n + 3 * head->host.n + hop->host.n + 2 * hop->via.n +
+	       2 * hop->proto.n + hop->upgrade.n + hop->traceparent.n + chain + 512;
 }
 
 static char *put_request_line(char *o, const struct sd_http_head *head)
@@ -90,8 +93,182 @@ static char *put_forwarded_for(char *o, const struct sd_http_head *head, const s
 	return first ? start : PUT_TEXT(o, "\r\n");
 }
 
-static char *put_forwarded(char *o, const struct sd_http_head *head, const struct sd_proxy_hop *hop, bool has_proto,
-			   bool has_host)
+/* ---- Forwarded ---- */
+
+static bool is_token(struct sd_slice s)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i], lower = (char)(c | 0x20);
+		if (!(c >= '0' && c <= '9') && !(lower >= 'a' && lower <= 'z') && !memchr(others, c, sizeof(others) - 1))
+			return false;
+	}
+	return s.n > 0;
+}
+
+/* for=ADDRESS; IPv6 in brackets, and whatever has a colon in quotes (RFC 7239 section 6). Port 0: none. */
+static char *put_node(char *o, const struct sd_peer *p)
+{
+	char ip[46];
+	o = PUT_TEXT(o, "for=");
+	if (p->kind != SD_ADDR_INET)
+		return PUT_TEXT(o, "unknown");
+	bool quoted = p->v6 || p->port;
+	if (quoted)
+		*o++ = '"';
+	o = p->v6 ? PUT_TEXT(o, "[") : o;
+	o = put(o, ip, sd_peer_format(p, ip));
+	o = p->v6 ? PUT_TEXT(o, "]") : o;
+	if (p->port) {
+		*o++ = ':';
+		o += sd_u64_dec(o, p->port);
+	}
+	if (quoted)
+		*o++ = '"';
+	return o;
+}
+
+/* An address of X-Forwarded-For or Forwarded: "1.2.3.4", "1.2.3.4:80", "::1", "[::1]", "[::1]:80". */
+static bool parse_node(struct sd_slice s, struct sd_peer *out)
+{
+	*out = (struct sd_peer){.kind = SD_ADDR_INET};
+	if (s.n > 1 && s.p[0] == '[') {
+		const char *end = memchr(s.p, ']', s.n);
+		if (!end || (end + 1 < s.p + s.n && end[1] != ':'))
+			return false;
+		return sd_ip_parse((struct sd_slice){s.p + 1, (size_t)(end - s.p) - 1}, out->ip, &out->v6) && out->v6;
+	}
+	if (memchr(s.p, '\0', s.n))
+		return false;
+	if (sd_ip_parse(s, out->ip, &out->v6))
+		return true;
+	const char *colon = memchr(s.p, ':', s.n);
+	return colon && sd_ip_parse((struct sd_slice){s.p, (size_t)(colon - s.p)}, out->ip, &out->v6) && !out->v6;
+}
+
+static char *put_comma(char *o, bool *first)
+{
+	if (!*first)
+		o = PUT_TEXT(o, ", ");
+	*first = false;
+	return o;
+}
+
+/* What a trusted proxy brought: its Forwarded, else its X-Forwarded-For in these words. */
+static char *put_chain(char *o, const struct sd_http_head *head, bool *first)
+{
+	bool own = sd_http_find(head, SD_HTTP_F_FORWARDED) != NULL;
+	for (size_t i = 0; i < head->nfields; i++) {
+		const struct sd_http_field *f = &head->fields[i];
+		struct sd_slice list = f->value, item;
+		struct sd_peer p;
+		if (own && f->id == SD_HTTP_F_FORWARDED && f->value.n)
+			o = put_slice(put_comma(o, first), f->value);
+		while (!own && f->id == SD_HTTP_F_X_FORWARDED_FOR && sd_http_list_next(&list, &item)) {
+			if (!parse_node(item, &p))
+				p.kind = SD_ADDR_NONE;
+			o = put_node(put_comma(o, first), &p);
+		}
+	}
+	return o;
+}
+
+static char *put_rfc7239(char *o, const struct sd_http_head *head, const struct sd_proxy_hop *hop)
+{
+	bool first = true, token = is_token(head->host);
+	o = PUT_TEXT(o, "Forwarded: ");
+	if (hop->trusted)
+		o = put_chain(o, head, &first);
+	o = put_node(put_comma(o, &first), hop->client);
+	o = PUT_TEXT(o, ";proto=");
+	o = put_slice(o, hop->proto);
+	if (head->host.n) {
+		o = token ? PUT_TEXT(o, ";host=") : PUT_TEXT(o, ";host=\"");
+		o = put_slice(o, head->host); /* no quote and no backslash is in a host */
+		o = token ? o : PUT_TEXT(o, "\"");
+	}
+	o = PUT_TEXT(o, ";by=_");
+	o = put_slice(o, hop->via);
+	return PUT_TEXT(o, "\r\n");
+}
+
+/* ---- the client ---- */
+
+bool sd_proxy_is_trusted(const struct sd_peer *peer, const struct sd_cidr *trusted, size_t n)
+{
+	if (peer->kind != SD_ADDR_INET)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (sd_cidr_has(&trusted[i], peer->ip, peer->v6))
+			return true;
+	return false;
+}
+
+struct search {
+	const struct sd_cidr *trusted;
+	size_t n;
+	struct sd_peer found; /* kind NONE: what stood there is no address */
+	struct sd_peer next;  /* behind it; kind NONE: nothing yet */
+	bool any;
+};
+
+/* From left to right, so the last one that counts wins. */
+static void look_at(struct search *s, struct sd_slice node)
+{
+	struct sd_peer p;
+	bool address = parse_node(node, &p);
+	if (!s->any || !address || !sd_proxy_is_trusted(&p, s->trusted, s->n)) {
+		s->any = true;
+		s->found = address ? p : (struct sd_peer){0};
+		s->next = (struct sd_peer){0};
+	} else if (s->next.kind == SD_ADDR_NONE) {
+		s->next = p;
+	}
+}
+
+/* The for parameter of one element; empty when it has none. */
+static struct sd_slice node_of(struct sd_slice element)
+{
+	while (element.n) {
+		const char *semi = memchr(element.p, ';', element.n);
+		struct sd_slice pair = {element.p, semi ? (size_t)(semi - element.p) : element.n};
+		element.p += pair.n + (semi != NULL);
+		element.n -= pair.n + (semi != NULL);
+		while (pair.n && pair.p[0] == ' ')
+			pair = (struct sd_slice){pair.p + 1, pair.n - 1};
+		if (pair.n < 4 || strncasecmp(pair.p, "for=", 4) != 0)
+			continue;
+		pair = (struct sd_slice){pair.p + 4, pair.n - 4};
+		bool quoted = pair.n > 1 && pair.p[0] == '"' && pair.p[pair.n - 1] == '"';
+		return quoted ? (struct sd_slice){pair.p + 1, pair.n - 2} : pair;
+	}
+	return (struct sd_slice){"", 0};
+}
+
+struct sd_peer sd_proxy_client(const struct sd_http_head *head, const struct sd_peer *peer, const struct sd_cidr *trusted,
+			       size_t n)
+{
+	struct search s = {.trusted = trusted, .n = n};
+	bool x = sd_http_find(head, SD_HTTP_F_X_FORWARDED_FOR) != NULL;
+	if (!sd_proxy_is_trusted(peer, trusted, n))
+		return *peer;
+	for (size_t i = 0; i < head->nfields; i++) {
+		const struct sd_http_field *f = &head->fields[i];
+		struct sd_slice list = f->value, item;
+		if (f->id != (x ? SD_HTTP_F_X_FORWARDED_FOR : SD_HTTP_F_FORWARDED))
+			continue;
+		while (sd_http_list_next(&list, &item))
+			look_at(&s, x ? item : node_of(item));
+	}
+	if (s.any && s.found.kind == SD_ADDR_INET)
+		return s.found;
+	return s.any && s.next.kind == SD_ADDR_INET ? s.next : *peer;
+}
+
+/* ---- request heads ---- */
+
+static char *put_x_forwarded(char *o, const struct sd_http_head *head, const struct sd_proxy_hop *hop, bool has_proto,
+			     bool has_host)
 {
 	o = put_forwarded_for(o, head, hop);
 	if (!has_proto) {
@@ -138,8 +315,15 @@ size_t sd_proxy_request_head(char *out, const struct sd_http_head *head, const s
 		const struct sd_http_field *f = &head->fields[i];
 		switch (f->id) {
 		case SD_HTTP_F_HOST:
-		case SD_HTTP_F_X_FORWARDED_FOR:
 			continue; /* written anew */
+		case SD_HTTP_F_X_FORWARDED_FOR:
+			if (hop->style != SD_PROXY_FORWARDED || !hop->trusted)
+				continue;
+			break;
+		case SD_HTTP_F_FORWARDED:
+			if (hop->style != SD_PROXY_X_FORWARDED)
+				continue;
+			break;
 		case SD_HTTP_F_X_FORWARDED_PROTO:
 			has_proto |= hop->trusted;
 			break;
@@ -155,9 +339,17 @@ size_t sd_proxy_request_head(char *out, const struct sd_http_head *head, const s
 			continue;
 		o = put_field(o, f);
 	}
-	o = put_forwarded(o, head, hop, has_proto, has_host);
+	if (hop->style != SD_PROXY_FORWARDED)
+		o = put_x_forwarded(o, head, hop, has_proto, has_host);
+	if (hop->style != SD_PROXY_X_FORWARDED)
+		o = put_rfc7239(o, head, hop);
 	o = put_trace(o, hop);
 	o = put_via(o, head->minor, hop);
+	if (hop->upgrade.n) {
+		o = PUT_TEXT(o, "Connection: Upgrade\r\nUpgrade: ");
+		o = put_slice(o, hop->upgrade);
+		o = PUT_TEXT(o, "\r\n");
+	}
 	if (head->framing == SD_HTTP_BODY_CHUNKED)
 		o = PUT_TEXT(o, "Transfer-Encoding: chunked\r\n");
 	o = PUT_TEXT(o, "\r\n");

@@ -67,13 +67,21 @@ static bool in_exchange(const struct sd_http_exchange *x)
 	return x->state >= BODY && !x->out_done;
 }
 
-static void release(struct sd_http_exchange *x)
+static bool is_full(const struct sd_http_server *srv)
 {
-	struct sd_http_server *srv = x->server;
-	sd_list_del(&x->link);
-	sd_gauge(&srv->stats.active, -1);
-	free(x);
-	if (srv->paused && !srv->draining && srv->stats.active < srv->conf.max_connections) {
+	return srv->conf.max_connections && srv->stats.active + srv->proxy_in.npending >= srv->conf.max_connections;
+}
+
+void sd_http_server_hold(struct sd_http_server *srv)
+{
+	sd_gauge(&srv->stats.active, 1);
+}
+
+/* There may be room again. */
+static void one_less(void *arg)
+{
+	struct sd_http_server *srv = arg;
+	if (srv->paused && !srv->draining && !is_full(srv)) {
 		srv->paused = false;
 		for (int i = 0; i < srv->nlisteners; i++)
 			sd_listener_pause(srv->listeners[i], false);
@@ -83,6 +91,20 @@ static void release(struct sd_http_exchange *x)
 		srv->idle = NULL;
 		idle(srv);
 	}
+}
+
+void sd_http_server_let_go(struct sd_http_server *srv)
+{
+	sd_gauge(&srv->stats.active, -1);
+	one_less(srv);
+}
+
+static void release(struct sd_http_exchange *x)
+{
+	struct sd_http_server *srv = x->server;
+	sd_list_del(&x->link);
+	free(x);
+	sd_http_server_let_go(srv);
 }
 
 static void count_bytes(struct sd_http_exchange *x)
@@ -680,6 +702,15 @@ struct sd_stream *sd_http_take_stream(struct sd_http_exchange *x)
 
 /* ---- the server ---- */
 
+static void pause_when_full(struct sd_http_server *srv)
+{
+	if (srv->paused || !is_full(srv))
+		return;
+	srv->paused = true;
+	for (int i = 0; i < srv->nlisteners; i++)
+		sd_listener_pause(srv->listeners[i], true);
+}
+
 void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io)
 {
 	struct sd_http_exchange *x = calloc(1, sizeof(*x));
@@ -700,16 +731,20 @@ void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io)
 	sd_count(&srv->stats.accepted, 1);
 	sd_gauge(&srv->stats.active, 1);
 	sd_stream_deadline(x->stream, after(x, srv->conf.idle_timeout_ns));
-	if (srv->conf.max_connections && srv->stats.active >= srv->conf.max_connections) {
-		srv->paused = true;
-		for (int i = 0; i < srv->nlisteners; i++)
-			sd_listener_pause(srv->listeners[i], true);
-	}
+	pause_when_full(srv);
+}
+
+/* Its PROXY header was read, where there is one. */
+static void after_proxy(void *arg, struct sd_io *io)
+{
+	sd_http_server_adopt(arg, io);
 }
 
 static void on_accepted(void *arg, struct sd_io *io)
 {
-	sd_http_server_adopt(arg, io);
+	struct sd_http_server *srv = arg;
+	sd_proxy_in_take(&srv->proxy_in, io);
+	pause_when_full(srv);
 }
 
 static void on_starved(void *arg, bool paused)
@@ -725,6 +760,8 @@ void sd_http_server_init(struct sd_http_server *srv, struct sd_loop *loop, const
 {
 	*srv = (struct sd_http_server){.loop = loop, .conf = *conf, .handler = handler, .arg = arg, .date_second = -1};
 	sd_list_init(&srv->connections);
+	sd_proxy_in_init(&srv->proxy_in, loop, &conf->proxy, after_proxy, srv);
+	srv->proxy_in.ended = one_less;
 }
 
 enum sd_err sd_http_server_listen(struct sd_http_server *srv, struct sd_addr *addr, bool shared, struct sd_error *e)
@@ -749,6 +786,7 @@ void sd_http_server_drain(struct sd_http_server *srv, void (*idle)(struct sd_htt
 {
 	srv->draining = true;
 	close_listeners(srv);
+	sd_proxy_in_close(&srv->proxy_in);
 	for (struct sd_link *k = srv->connections.next, *next; k != &srv->connections; k = next) {
 		struct sd_http_exchange *x = sd_container(k, struct sd_http_exchange, link);
 		next = k->next;
@@ -767,6 +805,7 @@ void sd_http_server_stop(struct sd_http_server *srv)
 	srv->draining = true;
 	srv->idle = NULL;
 	close_listeners(srv);
+	sd_proxy_in_close(&srv->proxy_in);
 	while (!sd_list_empty(&srv->connections))
 		drop(sd_container(srv->connections.next, struct sd_http_exchange, link), true);
 }

@@ -18,6 +18,7 @@
 
 #include "core/list.h"
 #include "core/proxy_status.h"
+#include "proxy_in.h"
 #include "sdlab/http1.h"
 #include "stream.h"
 
@@ -43,6 +44,7 @@ struct sd_http_server_conf {
 	int64_t body_timeout_ns;   /* between two pieces of a body */
 	int64_t idle_timeout_ns;   /* between two requests */
 	int64_t send_timeout_ns;   /* for a client to take what is buffered */
+	struct sd_proxy_in_conf proxy; /* PROXY headers of those that connect */
 };
 /* 16 KiB heads, no body limit, 10 s, 30 s, 60 s, 60 s. */
 extern const struct sd_http_server_conf sd_http_server_defaults;
@@ -65,6 +67,7 @@ struct sd_http_server {
 	struct sd_link connections;
 	struct sd_listener *listeners[4];
 	int nlisteners;
+	struct sd_proxy_in proxy_in; /* between a listener and sd_http_server_adopt; they count as connections */
 	void (*idle)(struct sd_http_server *srv);   /* set while draining: the last connection is gone */
 	void (*starved)(struct sd_http_server *srv, bool paused); /* out of descriptors; NULL: nobody asks */
 	struct sd_http_head head; /* of the request being handed over */
@@ -137,5 +140,9 @@ void sd_http_body_resume(struct sd_http_exchange *x);
 
 /* The stream, with what it keeps, is the caller's from now on; x is gone. After an Upgrade or CONNECT. */
 struct sd_stream *sd_http_take_stream(struct sd_http_exchange *x);
+/* One more connection that counts against the limit and that a drain waits for, though the server does not serve it: a
+ * tunnel. To be called before sd_http_take_stream, so that it never looks as if the last had gone. */
+void sd_http_server_hold(struct sd_http_server *srv);
+void sd_http_server_let_go(struct sd_http_server *srv);
 
 #endif

@@ -67,7 +67,8 @@ struct sd_io {
 	struct sd_loop *loop;
 	void (*ready)(struct sd_io *io, unsigned what);
 	void *owner;
-	struct sd_peer peer;
+	struct sd_peer peer;  /* the other end, or the client that a PROXY header speaks for */
+	struct sd_peer local; /* this end, or what the client connected to; kind NONE until sd_io_local asked */
 };
 
 struct sd_io_ops {
@@ -81,7 +82,17 @@ struct sd_io_ops {
 	void (*shutdown_write)(struct sd_io *io);
 	/* Frees it; `reset` drops what the kernel has not sent (RST). No callback comes afterwards. */
 	void (*close)(struct sd_io *io, bool reset);
+	/* Fills in io->local, where this can be known. NULL: it cannot, or was told from the beginning. */
+	void (*local)(struct sd_io *io);
 };
+
+/* The address of this end; kind NONE when nobody knows. */
+static inline struct sd_peer sd_io_local(struct sd_io *io)
+{
+	if (io->local.kind == SD_ADDR_NONE && io->ops->local)
+		io->ops->local(io);
+	return io->local;
+}
 
 /* Begins to connect; ready(SD_IO_WRITE) or (SD_IO_ERROR) says it ended. addr->kind is not SD_ADDR_NAME. */
 enum sd_err sd_loop_connect(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out,

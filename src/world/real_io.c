@@ -108,6 +108,18 @@ static void io_close(struct sd_io *io, bool reset)
 	real_fd_freed(l);
 }
 
+static void io_local(struct sd_io *io)
+{
+	struct sockaddr_storage ss;
+	struct sd_addr addr;
+	socklen_t n = sizeof(ss);
+	if (getsockname(real_of(io)->fd, (struct sockaddr *)&ss, &n) < 0)
+		return;
+	real_addr_of(&ss, &addr);
+	if (addr.kind == SD_ADDR_INET)
+		io->local = sd_addr_peer(&addr);
+}
+
 static const struct sd_io_ops real_io_ops = {
     .read = io_read,
     .writev = io_writev,
@@ -115,6 +127,7 @@ static const struct sd_io_ops real_io_ops = {
     .connected = io_connected,
     .shutdown_write = io_shutdown_write,
     .close = io_close,
+    .local = io_local,
 };
 
 struct sd_io *real_io_new(struct sd_loop *l, int fd)

@@ -542,6 +542,7 @@ static void accept_syn(struct sim_conn *c)
 	}
 	x->state = OPEN;
 	x->io.peer = sd_addr_peer(&c->from);
+	x->io.local = sd_addr_peer(&c->to);
 	s->waiting[s->nwaiting++] = x;
 	send_packet(c, 1, SYN_ACK, NULL, 0, 0);
 	tell_listener(s);

@@ -1415,25 +1415,6 @@ END_TEST
 
 /* ---- the end ---- */
 
-static void on_drained(struct sd_run *run, void *arg)
-{
-	(void)run;
-	(void)arg;
-	t->drained = true;
-}
-
-static void begin_drain(void *arg)
-{
-	(void)arg;
-	sd_run_drain(t->run, on_drained, NULL);
-}
-
-static bool is_drained(void *arg)
-{
-	(void)arg;
-	return t->drained;
-}
-
 START_TEST(drain_of_the_service)
 {
 	t->threads = _i;

@@ -205,12 +205,101 @@ static void random_request(char *o, struct sd_rng *rng)
 	ADD("\r\n");
 }
 
+/* What a backend is told by Forwarded; `trusted` is whether the client is believed. */
+static void becomes_forwarded(const char *fields, const struct sd_peer *client, bool trusted, enum sd_proxy_style style,
+			      const char *want)
+{
+	struct sd_proxy_hop hop = hop_of(client, trusted);
+	char request[1024];
+	hop.style = style;
+	snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n", fields);
+	char *got = rewritten(request, &hop), *from = strchr(got, '\n') + 10; /* behind Host: h */
+	*strstr(from, "Via:") = '\0';
+	ck_assert_str_eq(from, want);
+	free(got);
+}
+
+START_TEST(forwarded)
+{
+	const struct sd_peer port = {.ip = {10, 0, 0, 7}, .kind = SD_ADDR_INET, .port = 4711};
+	const struct sd_peer port6 = {.ip = {[15] = 1}, .kind = SD_ADDR_INET, .v6 = true, .port = 4711};
+	static const char both[] = "X-Forwarded-For: 1.1.1.1\r\nForwarded: for=2.2.2.2;proto=https\r\n";
+	enum sd_proxy_style only = SD_PROXY_FORWARDED;
+	becomes_forwarded("", &inet, false, only, "Forwarded: for=10.0.0.7;proto=http;host=h;by=_sdlab\r\n");
+	becomes_forwarded("", &port, false, only, "Forwarded: for=\"10.0.0.7:4711\";proto=http;host=h;by=_sdlab\r\n");
+	becomes_forwarded("", &inet6, false, only, "Forwarded: for=\"[::1]\";proto=http;host=h;by=_sdlab\r\n");
+	becomes_forwarded("", &port6, false, only, "Forwarded: for=\"[::1]:4711\";proto=http;host=h;by=_sdlab\r\n");
+	becomes_forwarded("", &local, true, only, "Forwarded: for=unknown;proto=http;host=h;by=_sdlab\r\n");
+	becomes_forwarded(both, &inet, false, only, "Forwarded: for=10.0.0.7;proto=http;host=h;by=_sdlab\r\n");
+	becomes_forwarded(both, &inet, true, only,
+			  "X-Forwarded-For: 1.1.1.1\r\n"
+			  "Forwarded: for=2.2.2.2;proto=https, for=10.0.0.7;proto=http;host=h;by=_sdlab\r\n");
+	becomes_forwarded(both, &inet, true, SD_PROXY_BOTH,
+			  "X-Forwarded-For: 1.1.1.1, 10.0.0.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n"
+			  "Forwarded: for=2.2.2.2;proto=https, for=10.0.0.7;proto=http;host=h;by=_sdlab\r\n");
+	/* a chain in the older words only is told in the newer ones */
+	becomes_forwarded("X-Forwarded-For: 1.1.1.1, ::2,x\r\nX-Forwarded-For: [::3]:80\r\n", &inet, true, only,
+			  "X-Forwarded-For: 1.1.1.1, ::2,x\r\nX-Forwarded-For: [::3]:80\r\n"
+			  "Forwarded: for=1.1.1.1, for=\"[::2]\", for=unknown, for=\"[::3]\", "
+			  "for=10.0.0.7;proto=http;host=h;by=_sdlab\r\n");
+}
+END_TEST
+
+static void client_is(const char *fields, const struct sd_peer *peer, const char *want)
+{
+	struct sd_cidr trusted[2];
+	char request[1024], ip[46];
+	ck_assert_int_eq(sd_cidr_parse("10.0.0.0/8", &trusted[0], NULL), SD_OK);
+	ck_assert_int_eq(sd_cidr_parse("::1", &trusted[1], NULL), SD_OK);
+	snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n", fields);
+	ck_assert_int_gt(sd_http_parse_request(request, strlen(request), 0, NULL, &head), 0);
+	struct sd_peer p = sd_proxy_client(&head, peer, trusted, 2);
+	sd_peer_format(&p, ip);
+	ck_assert_msg(strcmp(ip, want) == 0, "%s: expected %s, found %s", fields, want, ip);
+}
+
+START_TEST(who_the_client_is)
+{
+	static const struct sd_peer stranger = {.ip = {9, 9, 9, 9}, .kind = SD_ADDR_INET};
+	client_is("", &inet, "10.0.0.7");
+	client_is("X-Forwarded-For: 1.1.1.1\r\n", &stranger, "9.9.9.9");
+	client_is("X-Forwarded-For: 1.1.1.1\r\n", &inet, "1.1.1.1");
+	client_is("X-Forwarded-For: 1.1.1.1\r\n", &local, "1.1.1.1");
+	/* what stands left of the right-most stranger is that stranger's tale */
+	client_is("X-Forwarded-For: 6.6.6.6, 1.1.1.1, 10.1.1.1\r\n", &inet, "1.1.1.1");
+	client_is("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 1.1.1.1:99\r\nX-Forwarded-For: 10.1.1.1,::1\r\n", &inet,
+		  "1.1.1.1");
+	client_is("X-Forwarded-For: 10.2.2.2, 10.1.1.1\r\n", &inet, "10.2.2.2");
+	client_is("X-Forwarded-For: 6.6.6.6, nonsense, 10.1.1.1, 10.3.3.3\r\n", &inet, "10.1.1.1");
+	client_is("X-Forwarded-For: nonsense\r\n", &inet, "10.0.0.7");
+	client_is("X-Forwarded-For: [2001:db8::1]:80\r\nForwarded: for=6.6.6.6\r\n", &inet, "2001:db8::1");
+	client_is("Forwarded: for=6.6.6.6;by=_a, FOR=\"[2001:db8::1]:47\";proto=https, proto=http;For=10.1.1.1\r\n", &inet,
+		  "2001:db8::1");
+	client_is("Forwarded: for=6.6.6.6, for=unknown, for=10.1.1.1\r\n", &inet, "10.1.1.1");
+	client_is("Forwarded: for=_hidden\r\n", &inet, "10.0.0.7");
+}
+END_TEST
+
+START_TEST(upgrade_is_passed_on)
+{
+	struct sd_proxy_hop hop = hop_of(&inet, false);
+	hop.upgrade = sd_slice_of("websocket");
+	char *got = rewritten("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\n"
+			      "Upgrade: websocket, h2c\r\n\r\n",
+			      &hop);
+	ck_assert_str_eq(got, "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 10.0.0.7\r\nX-Forwarded-Proto: http\r\n"
+			      "X-Forwarded-Host: h\r\nVia: 1.1 sdlab\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	free(got);
+}
+END_TEST
+
 START_TEST(never_beyond_the_bound)
 {
 	static const struct sd_peer longest = {
 	    .ip = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 	    .kind = SD_ADDR_INET,
-	    .v6 = true};
+	    .v6 = true,
+	    .port = 65535};
 	static const struct sd_peer *const clients[] = {&inet, &inet6, &local, &longest};
 	struct sd_rng rng;
 	char request[REQUEST_MAX];
@@ -221,6 +310,7 @@ START_TEST(never_beyond_the_bound)
 		if (sd_http_parse_request(request, strlen(request), 0, NULL, &head) <= 0)
 			continue;
 		struct sd_proxy_hop hop = hop_of(clients[sd_rng_below(&rng, 4)], sd_rng_below(&rng, 2));
+		hop.style = (enum sd_proxy_style)sd_rng_below(&rng, 3);
 		char *got = rewritten(request, &hop);
 		struct sd_http_head again;
 		/* and what comes out is a good request itself */
@@ -248,6 +338,9 @@ int main(void)
 	tcase_add_test(t, claims);
 	tcase_add_test(t, bodies);
 	tcase_add_test(t, answers);
+	tcase_add_test(t, forwarded);
+	tcase_add_test(t, who_the_client_is);
+	tcase_add_test(t, upgrade_is_passed_on);
 	tcase_add_test(t, never_beyond_the_bound);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
