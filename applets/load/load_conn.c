@@ -116,7 +116,6 @@ static void conn_failed(struct load_conn *c, enum load_error why)
 	c->in_body = false;
 	if (s) {
 		s->owner = NULL;
-		w->result->bytes_out += s->bytes_out;
 		sd_stream_abort(s);
 	}
 	if (c->count == 0 && !connected)
@@ -194,7 +193,6 @@ static void conn_close(struct load_conn *c)
 	c->stream = NULL;
 	c->seen = 0;
 	s->owner = NULL;
-	w->result->bytes_out += s->bytes_out;
 	sd_stream_close(s);
 	/* requests sent ahead on it get no answer */
 	if (c->count > 0) {
@@ -288,6 +286,8 @@ static ssize_t take_piece(struct load_conn *c, const char *p, size_t n)
 	ssize_t took = c->in_body ? take_body(c, p, n, &data) : take_head(c, p, n);
 	if (c->line && took > 0)
 		load_line_take(c->line, data);
+	if (took > 0 && load_counts(c->w, current(c)))
+		c->w->result->bytes_in += (uint64_t)took;
 	if (took < 0 || !c->in_body || !body_done(c))
 		return took;
 	answer_done(c, current(c)->status);
@@ -303,9 +303,7 @@ static ssize_t take_piece(struct load_conn *c, const char *p, size_t n)
 static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 {
 	struct load_conn *c = s->owner;
-	struct load_worker *w = c->w;
 	size_t off = 0;
-	w->result->bytes_in += n;
 	while (off < n) {
 		bool before = c->in_body;
 		ssize_t took = take_piece(c, p + off, n - off);
@@ -424,7 +422,6 @@ void load_conns_free(struct load_worker *w)
 		sd_loop_timer_cancel(w->loop, &c->retry);
 		if (c->stream) {
 			c->stream->owner = NULL;
-			w->result->bytes_out += c->stream->bytes_out;
 			sd_stream_abort(c->stream);
 		}
 		free(c->line);

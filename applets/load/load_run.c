@@ -108,8 +108,10 @@ bool load_next(struct load_worker *w, const struct load_conn *c, struct load_slo
 	}
 	slot->request = next_request(w);
 	w->begun++;
-	if (load_counts(w, slot))
+	if (load_counts(w, slot)) {
 		w->result->sent++;
+		w->result->bytes_out += w->plan->requests[slot->request].n;
+	}
 	if (w->open)
 		count_lag(w, c, slot);
 	return true;
