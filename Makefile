@@ -87,7 +87,7 @@ deps: ## install what the build and `make check` need (apt-get)
 deps-all: ## install also the real servers, clients and tools that some tests and benchmarks use
 	$(Q).ci/deps all
 
-bench: deps ## cost beside HAProxy and nginx where installed: one table, raw figures in bench-results/
+bench: deps ## cost beside what else is installed (HAProxy, nginx; wrk, ab, ...): tables, raw figures in bench-results/
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)test/bench/run.sh $(BIN)
 	$(Q)test/bench/load.sh $(BIN)
@@ -199,6 +199,7 @@ install: all ## binary, a symlink an applet and alias, man pages, headers, libra
 	$(Q)$(if $(MAN5),install -m 644 $(MAN5) $(DESTDIR)$(PREFIX)/share/man/man5)
 	$(Q)$(BIN) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sdlab
 	$(Q)install -m 644 $(wildcard examples/*.yaml) $(DESTDIR)$(PREFIX)/share/doc/sdlab/examples
+	$(Q)install -m 644 $(wildcard applets/*/*.schema.json) $(DESTDIR)$(PREFIX)/share/doc/sdlab
 	@printf '  installed under %s; try: sdlab list\n' '$(DESTDIR)$(PREFIX)'
 
 uninstall: ## take away what install put there

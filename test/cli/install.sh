@@ -43,6 +43,7 @@ for header in "$ROOT"/include/sdlab/*.h; do
 done
 bash -n "$dest/usr/share/bash-completion/completions/sdlab" || fail 'the completion is not a script'
 ls "$dest"/usr/share/doc/sdlab/examples/*.yaml >/dev/null 2>&1 || fail 'no examples'
+assert_same "$ROOT/applets/load/load.schema.json" "$dest/usr/share/doc/sdlab/load.schema.json" 'schema'
 
 cat >"$TMP/parse.c" <<'END'
 #include <sdlab/http1.h>

@@ -4,7 +4,7 @@
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"
-modules=$(realpath -m "${HDR_JS_MODULES:-$ROOT/build/npm/node_modules}")
+modules=$(realpath -m "${NPM_MODULES:-$ROOT/build/npm/node_modules}")
 need "npm's hdr-histogram-js" node
 [ -e "$modules/hdr-histogram-js/package.json" ] || skip "npm's hdr-histogram-js"
 cd "$TMP" || exit 1
@@ -18,7 +18,7 @@ read_back() {
   lines=$(grep -v '^[#"]' "$1.hdr")
   assert_eq '' "$(grep -Ev '^(Tag=[a-z]+,)?[0-9.]+,[0-9.]+,[0-9.]+,HISTFA[A-Za-z0-9+/]+=*$' <<<"$lines")" \
     "intervals of another form, $1"
-  run env HDR_JS_MODULES="$modules" node "$ROOT/test/interop/hdr_read.js" "$1.hdr" "$1.json"
+  run env NPM_MODULES="$modules" node "$ROOT/test/interop/hdr_read.js" "$1.hdr" "$1.json"
   [ "$STATUS" -eq 0 ] || fail "$1: $OUT $ERR"
   assert_match "$OUT" '^[1-9][0-9]+ figures compared$' "$1"
   echo "$1: $OUT"

@@ -1,12 +1,12 @@
 // Reads a histogram log with hdr-histogram-js, with no help of ours, and holds what it finds there against the JSON of
 // the same run: counts, extremes, mean and every percentile.
 //
-//   node hdr_read.js LOG JSON        the module is looked for in $HDR_JS_MODULES
+//   node hdr_read.js LOG JSON        the module is looked for in $NPM_MODULES
 'use strict'
 const fs = require('fs')
 const path = require('path')
 const { HistogramLogReader, decodeFromCompressedBase64 } =
-  require(path.resolve(process.env.HDR_JS_MODULES || 'build/npm/node_modules', 'hdr-histogram-js'))
+  require(path.resolve(process.env.NPM_MODULES || 'build/npm/node_modules', 'hdr-histogram-js'))
 
 const [logFile, jsonFile] = process.argv.slice(2)
 const result = JSON.parse(fs.readFileSync(jsonFile, 'utf8'))
