@@ -17,6 +17,8 @@
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=../peers.sh
 . "$(dirname "$0")/../peers.sh"
+# shellcheck source=table.sh
+. "$(dirname "$0")/table.sh"
 
 usage() {
   sed -n 's/^# \{0,1\}//; 4,5p' "$0" >&2
@@ -96,14 +98,6 @@ cpu_us() {
 }
 
 rss_kib() { awk '/^VmRSS:/ { print $2 }' "/proc/$1/status"; }
-
-version_of() {
-  case $1 in
-  sdlab) "$SDLAB" version --short ;;
-  nginx) nginx -v 2>&1 | sed 's/.*nginx\///; s/ .*//' ;;
-  haproxy) haproxy -v | sed -n '1s/^[^ ]* version \([^ ]*\).*/\1/p' ;;
-  esac
-}
 
 # load URL CONNECTIONS SECONDS: prints "requests seconds requests/s errors".
 load() {
@@ -221,52 +215,6 @@ progress() { [ ! -t 2 ] || printf '\r\033[K%s\r' "$1" >&2; }
 
 # ---- what is printed ----
 
-heading() {
-  echo "# machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs," \
-    "$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)"
-  echo "# kernel: $(uname -sr)"
-  for server in "${servers[@]}"; do echo "# $server: $(version_of "$server")"; done
-  echo "# commit: $(git -C "$ROOT" describe --always --dirty 2>/dev/null || echo unknown)"
-  echo "# time: $(date -u +%Y-%m-%dT%H:%M:%SZ)"
-  echo "# rounds: $rounds of $seconds s; answers of $body_bytes bytes"
-}
-
-print_cost() {
-  awk -F, -v ours="$ours" '
-    function median(list, n,   i, j, t) {
-      for (i = 2; i <= n; i++)
-        for (j = i; j > 1 && list[j - 1] > list[j]; j--) { t = list[j]; list[j] = list[j - 1]; list[j - 1] = t }
-      return n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
-    }
-    /^#/ || $1 == "what" { next }
-    {
-      key = $1 SUBSEP $2
-      if (!(key in seen)) { seen[key] = 1; keys[++nkeys] = key }
-      if (!($4 in known)) { known[$4] = 1; names[++nnames] = $4 }
-      us[key, $4, $3] = $9
-      bad[key, $4] += $10
-      if ($3 > last[key]) last[key] = $3
-    }
-    END {
-      printf "CPU microseconds a request, median of the rounds; ratio = %s / peer, round by round\n", ours
-      printf "%-8s %11s %10s  %-10s %10s   %s\n", "what", "connections", ours, "peer", "of peer", "ratio [min..max]"
-      for (k = 1; k <= nkeys; k++) for (p = 1; p <= nnames; p++) {
-        key = keys[k]; peer = names[p]
-        if (peer == ours || !((key, peer, 1) in us) || !((key, ours, 1) in us)) continue
-        n = 0
-        for (r = 1; r <= last[key]; r++) {
-          n++
-          a[n] = us[key, ours, r]; b[n] = us[key, peer, r]; q[n] = a[n] / b[n]
-        }
-        split(key, part, SUBSEP)
-        ma = median(a, n); mb = median(b, n); mq = median(q, n)
-        printf "%-8s %11d %10.2f  %-10s %10.2f   %.2f [%.2f..%.2f]", part[1], part[2], ma, peer, mb, mq, q[1], q[n]
-        if (bad[key, ours] + bad[key, peer]) printf "   errors: %s %d, %s %d", ours, bad[key, ours], peer, bad[key, peer]
-        printf "\n"
-      }
-    }' "$cost_csv"
-}
-
 print_memory() {
   awk -F, -v ours="$ours" '
     /^#/ || $1 == "server" { next }
@@ -283,11 +231,11 @@ cost_csv=$out/$stamp-cost.csv memory_csv=$out/$stamp-memory.csv
 start_origin
 case ,$only, in
 *,proxy,* | *,bare,*)
-  heading >"$cost_csv"
+  heading "${servers[@]}" >"$cost_csv"
   echo 'what,connections,round,server,requests,seconds,requests_per_s,cpu_us,cpu_us_per_request,errors' >>"$cost_csv"
   ;;
 esac
-heading
+heading "${servers[@]}"
 case ,$only, in
 *,proxy,*) cost proxy / "${servers[@]}" ;;
 esac
@@ -300,10 +248,10 @@ case ,$only, in
   fi
   ;;
 esac
-[ ! -e "$cost_csv" ] || print_cost
+[ ! -e "$cost_csv" ] || print_cost "$cost_csv" "$ours"
 case ,$only, in
 *,idle,*)
-  heading >"$memory_csv"
+  heading "${servers[@]}" >"$memory_csv"
   echo 'server,connections,kept_open,rss_before_kib,rss_after_kib,bytes_a_connection' >>"$memory_csv"
   memory "${servers[@]}"
   print_memory
