@@ -384,6 +384,19 @@ static void sleep_ns(struct sd_world *w, int64_t ns)
 		sim_node(w)->sim->slept_ns += ns;
 }
 
+static void compute_ns(struct sd_world *w, int64_t ns)
+{
+	sleep_ns(w, ns); /* it keeps the thread just as long */
+	if (ns > 0)
+		sim_node(w)->sim->computed_ns += ns;
+}
+
+static int64_t thread_cpu_ns(struct sd_world *w)
+{
+	const struct sd_sim *s = sim_node(w)->sim;
+	return s->computed_ns + (s->current ? s->current->cpu_ns : 0);
+}
+
 /* The output is a window that slides over twice its size. */
 static bool print(struct sd_world *w, int fd, const char *text, size_t len)
 {
@@ -423,10 +436,10 @@ static const struct sd_world_ops sim_ops = {
     .free = free_nothing,
     .mono_ns = mono_ns,
     .wall_ns = wall_ns,
-    .thread_cpu_ns = mono_ns,
+    .thread_cpu_ns = thread_cpu_ns,
     .random = randomize,
     .sleep_ns = sleep_ns,
-    .compute_ns = sleep_ns, /* it keeps the thread just as long */
+    .compute_ns = compute_ns,
     .print = print,
     .loop_new = sim_loop_new,
     .helpers_new = sim_helpers_new,

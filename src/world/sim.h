@@ -11,7 +11,8 @@
  * When a node goes down its program is a ghost: no callback of it runs any more, what it still calls has no effect and
  * fails. The caller then frees it as usual (sd_run_free ...) and may boot the node and start it anew from its disk.
  *
- * Time: a callback takes none, unless the node is slow, or the callback sleeps or syncs: then its loop is busy that long.
+ * Time: a callback takes none, unless the node is slow, or the callback sleeps, computes or syncs: then its loop is busy
+ * that long. Processor time is what it computed, and what a slow node takes.
  *
  * Network: every pair of nodes has a wire in each direction (struct sd_sim_wire): a latency with an exponential tail, a
  * bandwidth, a share of lost packets, or a cut. Connections are TCP as a program sees it: in order, without loss, so that a lost

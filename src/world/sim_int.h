@@ -27,7 +27,7 @@ struct sim_record {
 };
 
 struct sd_sim {
-	int64_t now_ns, slept_ns; /* slept: by the callback that runs */
+	int64_t now_ns, slept_ns, computed_ns; /* slept, and computed instead of that: by the callback that runs */
 	struct sd_timers agenda;
 	struct sd_rng rng, chance;
 	uint64_t steps, digest, nrecords;
@@ -72,7 +72,7 @@ struct sim_loop {
 	struct sim_node *node;
 	uint32_t life;
 	bool running, stopping;
-	int64_t busy_until_ns;
+	int64_t busy_until_ns, cpu_ns;
 	struct sd_task *posted, **posted_tail;
 	struct sd_timer wake;
 	struct sd_link link, ios; /* in node->loops; struct sim_io.link */

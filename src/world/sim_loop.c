@@ -32,7 +32,7 @@ void sim_enter(struct sim_loop *l)
 {
 	struct sd_sim *s = l->node->sim;
 	s->current = l;
-	s->slept_ns = 0;
+	s->slept_ns = s->computed_ns = 0;
 	loop_enter(&l->loop);
 }
 
@@ -45,7 +45,8 @@ void sim_leave(struct sim_loop *l)
 	l->loop.now_valid = false;
 	s->current = NULL;
 	l->busy_until_ns = s->now_ns + s->slept_ns + l->node->callback_ns;
-	s->slept_ns = 0;
+	l->cpu_ns += s->computed_ns + l->node->callback_ns;
+	s->slept_ns = s->computed_ns = 0;
 	if (l->stopping)
 		l->running = false;
 	wait_next(l);
@@ -154,7 +155,7 @@ static void run(struct sd_loop *loop)
 	struct sim_loop *l = sim_loop(loop);
 	struct sd_sim *s = l->node->sim;
 	struct sim_loop *before = s->current;
-	int64_t slept = s->slept_ns;
+	int64_t slept = s->slept_ns, computed = s->computed_ns;
 	s->current = NULL;
 	loop_enter(loop);
 	loop_leave(loop);
@@ -164,6 +165,7 @@ static void run(struct sd_loop *loop)
 	l->running = false;
 	s->current = before;
 	s->slept_ns = slept;
+	s->computed_ns = computed;
 }
 
 static bool is_mine(struct sd_loop *loop)
