@@ -753,15 +753,35 @@ START_TEST(queue_takes_too_long)
 	t->back[A].options = ", max-connections: 1";
 	start("queue: {timeout: 60ms, size: 1}\n");
 	struct peer *first = asks(GET), *b = asked(A), *second = asks(GET);
-	wait_metric("sdlab_lb_queue_length", "", 1);
-	struct peer *third = asks(GET);
-	ck_assert_ptr_nonnull(strstr(peer_answer(third, 503), "the queue is full"));
-	ck_assert(peer_has(third, "Retry-After: 5"));
 	ck_assert_ptr_nonnull(strstr(peer_answer(second, 503), "waited too long"));
 	ck_assert(peer_has(second, "Retry-After: 5"));
 	answers(b, "x");
 	peer_answer(first, 200);
 	is_metric("sdlab_lb_queue_timeouts_total", "", 1);
+	is_metric("sdlab_lb_queue_full_total", "", 0);
+	peer_free(b);
+	peer_free(first);
+	peer_free(second);
+}
+END_TEST
+
+/* Whoever waits stays there until it is seen, so the time for that has no end. */
+START_TEST(queue_is_full)
+{
+	t->nback = 1;
+	t->back[A].options = ", max-connections: 1";
+	start("queue: {timeout: 1h, size: 1}\n");
+	struct peer *first = asks(GET), *b = asked(A), *second = asks(GET);
+	wait_metric("sdlab_lb_queue_length", "", 1);
+	struct peer *third = asks(GET);
+	ck_assert_ptr_nonnull(strstr(peer_answer(third, 503), "the queue is full"));
+	ck_assert(peer_has(third, "Retry-After: 5"));
+	answers(b, "x");
+	peer_answer(first, 200);
+	peer_request(b);
+	answers(b, "y");
+	ck_assert_str_eq(peer_answer(second, 200), "y");
+	is_metric("sdlab_lb_queue_timeouts_total", "", 0);
 	is_metric("sdlab_lb_queue_full_total", "", 1);
 	peer_free(b);
 	peer_free(first);
@@ -850,6 +870,35 @@ END_TEST
 
 /* ---- nobody left ---- */
 
+#define NOBODY (-1)
+
+/* Who has the request of this client: a backend, by a new connection, or nobody: the balancer answered. */
+static int who_has(const struct peer *c)
+{
+	struct pollfd p[] = {{.fd = c->fd, .events = POLLIN},
+			     {.fd = t->back[A].fd, .events = POLLIN},
+			     {.fd = t->back[B].fd, .events = POLLIN}};
+	ck_assert_int_eq(poll(p, 3, RIG_WAIT_MS), 1);
+	return p[0].revents ? NOBODY : p[1].revents ? A : B;
+}
+
+/* The threads hear of a command some time after the one who gave it: asks until the answer is as it should be then. */
+static void ask_until(struct peer *c, int who)
+{
+	int64_t end = rig_now_ns() + RIG_WAIT_MS * MS;
+	for (int by = who - 1; by != who;) {
+		ck_assert_msg(rig_now_ns() < end, "no request ever came to the right one");
+		peer_say(c, GET);
+		by = who_has(c);
+		struct peer *b = by == NOBODY ? NULL : asked(by);
+		if (b)
+			answers(b, "x");
+		peer_answer(c, b ? 200 : 503);
+		if (b)
+			peer_free(b);
+	}
+}
+
 START_TEST(no_backend_is_left)
 {
 	start(NO_IDLE);
@@ -857,16 +906,15 @@ START_TEST(no_backend_is_left)
 	admin("POST", "/-/backends/a/drain", 200);
 	admin("POST", "/-/backends/b/drain", 200);
 	admin("GET", "/-/ready", 503);
-	struct peer *c = asks(GET);
-	ck_assert_str_eq(peer_answer(c, 503), "503 Service Unavailable: no backend is available\n");
+	struct peer *c = client();
+	ask_until(c, NOBODY);
+	ck_assert_str_eq(c->body, "503 Service Unavailable: no backend is available\n");
 	ck_assert(peer_has(c, "Retry-After: 5"));
 	peer_say(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
 	peer_answer(c, 503);
 	is_metric("sdlab_lb_unavailable_total", "", 2);
 	admin("POST", "/-/backends/b/ready", 200);
-	peer_say(c, GET);
-	serve(B, "back");
-	ck_assert_str_eq(peer_answer(c, 200), "back");
+	ask_until(c, B);
 	peer_free(c);
 }
 END_TEST
@@ -890,12 +938,9 @@ START_TEST(drain_of_one_backend)
 	answers(a, "still a"); /* what was in progress goes on, */
 	ck_assert_str_eq(peer_answer(c, 200), "still a");
 	peer_free(a);
-	admin("POST", "/-/backends/a/ready", 200);
-	peer_say(c, GET);
-	peer_say(d, GET);
-	a = asked(A); /* and it comes back */
-	peer_free(a);
 	peer_free(b);
+	admin("POST", "/-/backends/a/ready", 200);
+	ask_until(c, A); /* and it comes back */
 	peer_free(c);
 	peer_free(d);
 }
@@ -1728,8 +1773,8 @@ int main(void)
 					       paused_for_one_that_failed, body_is_sent_again,
 					       body_is_too_large_to_be_sent_again, stale_connection, closed_while_idle,
 					       surplus_bytes));
-	TCase *waiting = make("waiting", TESTS(queue_in_order, queue_takes_too_long, queue_is_left, limit_shared_by_threads,
-					       no_backend_is_left, drain_of_one_backend));
+	TCase *waiting = make("waiting", TESTS(queue_in_order, queue_takes_too_long, queue_is_full, queue_is_left,
+					       limit_shared_by_threads, no_backend_is_left, drain_of_one_backend));
 	TCase *health = make("health", TESTS(active_checks, checks_that_fail_in_other_ways, tcp_checks, checks_turned_off,
 					     ejection, ejection_has_a_cap));
 	TCase *reload =
