@@ -198,7 +198,9 @@ install: all ## binary, a symlink an applet and alias, man pages, headers, libra
 	$(Q)$(if $(MAN3),install -m 644 $(MAN3) $(DESTDIR)$(PREFIX)/share/man/man3)
 	$(Q)$(if $(MAN5),install -m 644 $(MAN5) $(DESTDIR)$(PREFIX)/share/man/man5)
 	$(Q)$(BIN) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sdlab
-	$(Q)install -m 644 $(wildcard examples/*.yaml) $(DESTDIR)$(PREFIX)/share/doc/sdlab/examples
+	$(Q)install -m 644 $(wildcard examples/*.yaml examples/*.json examples/*.txt) \
+		$(DESTDIR)$(PREFIX)/share/doc/sdlab/examples
+	$(Q)install -m 755 $(wildcard examples/*.sh) $(DESTDIR)$(PREFIX)/share/doc/sdlab/examples
 	$(Q)install -m 644 $(wildcard applets/*/*.schema.json) $(DESTDIR)$(PREFIX)/share/doc/sdlab
 	@printf '  installed under %s; try: sdlab list\n' '$(DESTDIR)$(PREFIX)'
 

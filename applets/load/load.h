@@ -139,10 +139,22 @@ struct load_tally {
 	uint64_t other;
 };
 
-/* One second of the run. */
+/* One second of the counted part. */
 struct load_second {
-	uint64_t answers, errors;
-	int64_t max_ns; /* of the response time */
+	uint64_t answers; /* that came in it, whenever their request left */
+	uint64_t errors;
+	int64_t max_ns; /* of the latency, of requests that count */
+};
+
+/* What was done in the counted part of a run: from the end of the warm-up to the end of the duration, or to the last
+ * answer of a number of requests. What it is made of is answered in this time, whenever it was asked: in a
+ * saturated server the answers to requests of the warm-up take time of this part too, just as those that come after it take
+ * none. Latency belongs to the requests instead: those that were due in this part, however late their answers came.
+ */
+struct load_window {
+	int64_t ns; /* 0: it never began, since somebody stopped the warm-up */
+	uint64_t answers, bytes_in, bytes_out;
+	double rate, rate_in, rate_out; /* of these, a second; 0 without a window */
 };
 
 struct load_result {
@@ -151,19 +163,20 @@ struct load_result {
 	struct sd_hdr *first_byte; /* ns from leaving to the first byte of the answer */
 	struct sd_hdr *connect;    /* ns a connection took */
 	struct sd_hdr *lag;        /* ns between the moment a request could leave and that it left; NULL: closed loop */
-	uint64_t answers;          /* complete ones, whatever their status; the warm-up is in none of these */
+	uint64_t answers;          /* complete ones, whatever their status; requests of the warm-up are in none of these */
 	uint64_t status[600];
 	uint64_t errors[LOAD_ERRORS];
 	uint64_t connects, bytes_in, bytes_out, sent, late;
 	uint64_t warmup_answers;
-	int64_t elapsed_ns;        /* of the counted part */
+	int64_t elapsed_ns;        /* from the end of the warm-up to the last answer; 0: it did not end */
+	struct load_window window; /* what was done, and how much of it a second */
 	double cpu;                /* of the busiest generator thread, 0 to 1 */
 	struct load_second *seconds;
 	size_t nseconds;
 	int64_t started_wall_ns;
 	bool interrupted;
 	struct load_detail *detail; /* NULL: not asked for */
-	struct load_tally *tally; /* NULL: not asked for */
+	struct load_tally *tally;   /* NULL: not asked for */
 	const char *limited; /* why the generator, not the server, was the limit; NULL: it was not */
 };
 
@@ -191,6 +204,8 @@ struct load_detail {
 	int64_t in_tenth;
 };
 
+/* What an interrupted run is: "partial result". */
+const char *load_interrupted(const struct load_result *r);
 uint64_t load_total_errors(const struct load_result *r);
 /* The distribution that a user of the server would see: response in an open loop, else service. */
 const struct sd_hdr *load_latency(const struct load_result *r);
@@ -228,6 +243,8 @@ struct load_progress {
 		   const struct load_second *seconds, size_t nseconds);
 	void *arg;
 };
+/* Sets the rates of a window from the rest of it. */
+void load_window_rates(struct load_window *w);
 enum sd_err load_run(struct sd_world *w, const struct load_plan *plan, const struct load_progress *progress,
 		     struct load_result **out, struct sd_error *e);
 void load_result_free(struct load_result *r);

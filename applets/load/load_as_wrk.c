@@ -136,7 +136,7 @@ static void put_errors(FILE *out, const struct load_result *r)
 static int report(struct load_as *as, const struct load_plan *plan, const struct load_result *r)
 {
 	FILE *out = as->call->out;
-	double seconds = (double)r->elapsed_ns / 1e9;
+	const struct load_window *w = &r->window;
 	char text[TEXT];
 	(void)plan;
 	if (r->answers == 0 && r->errors[LOAD_REFUSED] && !r->interrupted) {
@@ -148,11 +148,11 @@ static int report(struct load_as *as, const struct load_plan *plan, const struct
 	put_stats(out, "Req/Sec", r->detail->rates, 1, count_text);
 	if (as->latency)
 		put_distribution(out, load_latency(r));
-	fprintf(out, "  %" PRIu64 " requests in %s, ", r->answers, time_text(seconds * 1e6, text));
+	fprintf(out, "  %" PRIu64 " requests in %s, ", r->answers, time_text((double)w->ns / 1e3, text));
 	fprintf(out, "%sB read\n", scaled((double)r->bytes_in, &binary, 2, text));
 	put_errors(out, r);
-	fprintf(out, "Requests/sec: %9.2f\n", (double)r->answers / seconds);
-	fprintf(out, "Transfer/sec: %10sB\n", scaled((double)r->bytes_in / seconds, &binary, 2, text));
+	fprintf(out, "Requests/sec: %9.2f\n", w->rate);
+	fprintf(out, "Transfer/sec: %10sB\n", scaled(w->rate_in, &binary, 2, text));
 	return 0;
 }
 

@@ -61,10 +61,10 @@ static const char *text(const cJSON *o, const char *key, const char *key2)
 static double rate_error(const struct side *s)
 {
 	const cJSON *list = at(s->json, "seconds", NULL), *v;
-	double elapsed = number(s->json, "summary", "elapsed_s"), n = 0, mean = 0, squares = 0;
+	double window = number(s->json, "summary", "window_s"), n = 0, mean = 0, squares = 0;
 	cJSON_ArrayForEach(v, list)
 	{
-		if (n + 1 > elapsed) /* the last is not a whole one */
+		if (n + 1 > window) /* the last is not a whole one */
 			break;
 		double x = number(v, "answers", NULL), off = x - mean;
 		mean += off / ++n;
@@ -72,7 +72,7 @@ static double rate_error(const struct side *s)
 	}
 	if (n >= FEW_SECONDS)
 		return sqrt(squares / (n - 1) / n);
-	return elapsed > 0 ? sqrt(s->rate / elapsed) : 0;
+	return window > 0 ? sqrt(s->rate / window) : 0;
 }
 
 static enum sd_err open_side(struct side *s, const char *json, struct sd_error *e)

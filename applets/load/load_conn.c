@@ -272,6 +272,15 @@ static void note_first_byte(struct load_conn *c)
 		sd_hdr_record(w->result->first_byte, sd_loop_now_ns(w->loop) - current(c)->sent_ns, 1);
 }
 
+static void count_bytes(const struct load_conn *c, uint64_t n)
+{
+	struct load_result *r = c->w->result;
+	if (load_counts(c->w, &c->slots[c->first]))
+		r->bytes_in += n;
+	if (load_in_window(c->w, sd_loop_now_ns(c->w->loop)))
+		r->window.bytes_in += n;
+}
+
 /* Takes one piece; -1 when the connection is gone, 0 when more must come. */
 static ssize_t take_piece(struct load_conn *c, const char *p, size_t n)
 {
@@ -286,8 +295,8 @@ static ssize_t take_piece(struct load_conn *c, const char *p, size_t n)
 	ssize_t took = c->in_body ? take_body(c, p, n, &data) : take_head(c, p, n);
 	if (c->line && took > 0)
 		load_line_take(c->line, data);
-	if (took > 0 && load_counts(c->w, current(c)))
-		c->w->result->bytes_in += (uint64_t)took;
+	if (took > 0)
+		count_bytes(c, (uint64_t)took);
 	if (took < 0 || !c->in_body || !body_done(c))
 		return took;
 	answer_done(c, current(c)->status);

@@ -98,7 +98,7 @@ static const struct kind ramp = {
 static void take_point(struct load_point *pt, const struct load_result *r)
 {
 	const struct sd_hdr *h = load_latency(r);
-	pt->rate = (double)r->answers * 1e9 / (double)r->elapsed_ns;
+	pt->rate = r->window.rate;
 	pt->mean_s = sd_hdr_mean(r->service) / 1e9;
 	pt->in_flight = pt->rate * pt->mean_s;
 	pt->p50_ns = sd_hdr_percentile(h, 50);

@@ -39,11 +39,6 @@ static double thousandths(double v)
 	return v < 1e12 ? (double)(int64_t)(v * 1000 + 0.5) / 1000 : v;
 }
 
-static double per_second(uint64_t n, int64_t ns)
-{
-	return thousandths(ns > 0 ? (double)n * 1e9 / (double)ns : 0);
-}
-
 /* ---- text that may hold any bytes ---- */
 
 /* How many bytes of UTF-8 the character at p takes; 0: it is none (RFC 3629: no surrogates, nothing overlong). */
@@ -166,13 +161,15 @@ static void add_summary(cJSON *root, const struct load_result *r)
 	add_count(o, "answers", r->answers);
 	add_count(o, "errors", failed);
 	cJSON_AddNumberToObject(o, "error_share", all ? (double)failed / (double)all : 0);
-	cJSON_AddNumberToObject(o, "rate", per_second(r->answers, r->elapsed_ns));
+	cJSON_AddNumberToObject(o, "window_s", s_of(r->window.ns));
+	add_count(o, "window_answers", r->window.answers);
+	cJSON_AddNumberToObject(o, "rate", thousandths(r->window.rate));
 	add_count(o, "sent", r->sent);
 	add_count(o, "connects", r->connects);
 	add_count(o, "bytes_in", r->bytes_in);
 	add_count(o, "bytes_out", r->bytes_out);
-	cJSON_AddNumberToObject(o, "bytes_in_per_s", per_second(r->bytes_in, r->elapsed_ns));
-	cJSON_AddNumberToObject(o, "bytes_out_per_s", per_second(r->bytes_out, r->elapsed_ns));
+	cJSON_AddNumberToObject(o, "bytes_in_per_s", thousandths(r->window.rate_in));
+	cJSON_AddNumberToObject(o, "bytes_out_per_s", thousandths(r->window.rate_out));
 	add_count(o, "warmup_answers", r->warmup_answers);
 }
 

@@ -113,7 +113,7 @@ static void put_series(FILE *out, const struct point *points, size_t n, size_t g
 static void put_over_time(FILE *out, const struct load_result *r)
 {
 	/* The second in which it ended is not a whole one. */
-	size_t whole = r->elapsed_ns > 0 ? (size_t)(r->elapsed_ns / 1000000000) : 0;
+	size_t whole = (size_t)(r->window.ns / 1000000000);
 	struct point points[MAX_POINTS];
 	whole = whole < r->nseconds ? whole : r->nseconds;
 	if (whole < 2)
@@ -146,7 +146,6 @@ static void put_replay(FILE *out, const struct load_plan *plan)
 
 static void put_summary(FILE *out, const struct load_plan *plan, const struct load_result *r)
 {
-	double s = r->elapsed_ns > 0 ? (double)r->elapsed_ns / 1e9 : 1;
 	uint64_t failed = load_total_errors(r);
 	fputs("<table>\n", out);
 	if (plan->schedule)
@@ -158,9 +157,9 @@ static void put_summary(FILE *out, const struct load_plan *plan, const struct lo
 	put_fact(out, "connections", "%u", plan->conns);
 	put_fact(out, "answered", "%" PRIu64 " in %.2f s", r->answers, (double)r->elapsed_ns / 1e9);
 	put_fact(out, "failed", "%" PRIu64, failed);
-	put_fact(out, "rate", "%.1f/s", (double)r->answers / s);
-	put_fact(out, "bytes", "%.3g MB/s in, %.3g MB/s out", (double)r->bytes_in / s / 1e6,
-		 (double)r->bytes_out / s / 1e6);
+	put_fact(out, "rate", "%.1f/s", r->window.rate);
+	put_fact(out, "bytes", "%.3g MB/s in, %.3g MB/s out", r->window.rate_in / 1e6,
+		 r->window.rate_out / 1e6);
 	if (plan->warmup_ns > 0)
 		put_fact(out, "warm-up", "%g s and %" PRIu64 " answers, not counted", (double)plan->warmup_ns / 1e9,
 			 r->warmup_answers);
@@ -235,7 +234,7 @@ static void put_top(FILE *out, const struct load_plan *plan, const struct load_r
 		fputs("</p>\n", out);
 	}
 	if (r->interrupted)
-		fputs("<p class=\"mark\">interrupted: partial result</p>\n", out);
+		fprintf(out, "<p class=\"mark\">interrupted: %s</p>\n", load_interrupted(r));
 }
 
 void load_export_html(FILE *out, const struct load_plan *plan, const struct load_result *r)

@@ -50,7 +50,8 @@ struct load_worker {
 	/* what came of it; read by others only after the thread ended, but for the two progress counters */
 	struct load_result *result;
 	uint64_t answers, errors; /* progress */
-	int64_t cpu_ns, last_ns;
+	int64_t cpu_ns, last_ns;  /* last_ns: the last answer or error that counts */
+	int64_t over_ns;          /* when it was done */
 	size_t room; /* of result->seconds */
 	struct sd_task interrupt;
 	struct sd_task done_task;
@@ -68,6 +69,9 @@ void load_pump(struct load_worker *w);
 bool load_next(struct load_worker *w, const struct load_conn *c, struct load_slot *slot);
 void load_answered(struct load_worker *w, const struct load_slot *slot, int status, int64_t now_ns);
 void load_failed(struct load_worker *w, const struct load_slot *slot, enum load_error why, int64_t now_ns);
+/* Latency, counts and errors are those of requests that were due in the counted part ... */
 bool load_counts(const struct load_worker *w, const struct load_slot *slot);
+/* ... and throughput is what happens in it. */
+bool load_in_window(const struct load_worker *w, int64_t now_ns);
 
 #endif

@@ -220,9 +220,9 @@ static bool find_amount(const struct rule *rule, const struct load_result *r, do
 
 static bool find_rate(const struct rule *rule, const struct load_result *r, double *found, char *text, size_t n)
 {
-	*found = r->elapsed_ns > 0 ? (double)r->answers * 1e9 / (double)r->elapsed_ns : 0;
+	*found = r->window.rate;
 	snprintf(text, n, "%s is %.*f/s", rule->metric, *found < 100 ? 2 : 0, *found);
-	return true;
+	return r->window.ns > 0;
 }
 
 static bool holds(const struct rule *r, double found)

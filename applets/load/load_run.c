@@ -112,6 +112,8 @@ bool load_next(struct load_worker *w, const struct load_conn *c, struct load_slo
 		w->result->sent++;
 		w->result->bytes_out += w->plan->requests[slot->request].n;
 	}
+	if (load_in_window(w, now))
+		w->result->window.bytes_out += w->plan->requests[slot->request].n;
 	if (w->open)
 		count_lag(w, c, slot);
 	return true;
@@ -120,6 +122,11 @@ bool load_next(struct load_worker *w, const struct load_conn *c, struct load_slo
 bool load_counts(const struct load_worker *w, const struct load_slot *slot)
 {
 	return slot->due_ns >= w->count_from_ns;
+}
+
+bool load_in_window(const struct load_worker *w, int64_t now_ns)
+{
+	return now_ns >= w->count_from_ns && (!w->end_ns || now_ns < w->end_ns);
 }
 
 /* ---- results ---- */
@@ -147,6 +154,7 @@ static void worker_done(struct load_worker *w)
 	if (w->done)
 		return;
 	w->done = true;
+	w->over_ns = sd_loop_now_ns(w->loop);
 	w->cpu_ns = sd_world_thread_cpu_ns(w->world);
 	sd_loop_stop(w->loop);
 	sd_loop_post(w->job->control, &w->done_task);
@@ -159,6 +167,21 @@ static void maybe_done(struct load_worker *w)
 		worker_done(w);
 }
 
+static void count_answer(struct load_worker *w, const struct load_slot *slot, struct load_second *s, int status,
+			 int64_t now_ns)
+{
+	struct load_result *r = w->result;
+	int64_t response = now_ns - slot->due_ns;
+	r->answers++;
+	r->status[status < 600 ? status : 0]++;
+	sd_hdr_record(r->service, now_ns - slot->sent_ns, 1);
+	if (r->response)
+		sd_hdr_record(r->response, response, 1);
+	if (s && response > s->max_ns)
+		s->max_ns = response;
+	w->last_ns = now_ns;
+}
+
 void load_answered(struct load_worker *w, const struct load_slot *slot, int status, int64_t now_ns)
 {
 	struct load_result *r = w->result;
@@ -166,22 +189,14 @@ void load_answered(struct load_worker *w, const struct load_slot *slot, int stat
 		return;
 	w->ended++;
 	sd_count(&w->answers, 1);
-	if (load_counts(w, slot)) {
-		struct load_second *s = second_of(w, now_ns);
-		int64_t response = now_ns - slot->due_ns;
-		r->answers++;
-		r->status[status < 600 ? status : 0]++;
-		sd_hdr_record(r->service, now_ns - slot->sent_ns, 1);
-		if (r->response)
-			sd_hdr_record(r->response, response, 1);
-		if (s) {
-			s->answers++;
-			s->max_ns = response > s->max_ns ? response : s->max_ns;
-		}
-		w->last_ns = now_ns;
-	} else {
+	r->window.answers += load_in_window(w, now_ns);
+	struct load_second *s = now_ns >= w->count_from_ns ? second_of(w, now_ns) : NULL;
+	if (s)
+		s->answers++;
+	if (load_counts(w, slot))
+		count_answer(w, slot, s, status, now_ns);
+	else
 		r->warmup_answers++;
-	}
 	if (w->ending || w->quota)
 		maybe_done(w);
 }
@@ -372,6 +387,9 @@ static void add_up(struct load_result *to, const struct load_result *from)
 	if (to->tally)
 		load_tally_merge(to->tally, from->tally);
 	to->answers += from->answers;
+	to->window.answers += from->window.answers;
+	to->window.bytes_in += from->window.bytes_in;
+	to->window.bytes_out += from->window.bytes_out;
 	to->connects += from->connects;
 	to->bytes_in += from->bytes_in;
 	to->bytes_out += from->bytes_out;
@@ -402,19 +420,47 @@ static const char *find_limit(const struct load_plan *p, const struct load_resul
 	return NULL;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The window ends with the duration, if the run was not over before: by its number of requests, or by somebody. */
+static void measure_time(const struct load_job *job, struct load_result *r)
+{
+	const struct load_plan *p = job->plan;
+	int64_t from = job->start_ns + p->warmup_ns, over = from, last = from;
+	for (unsigned i = 0; i < job->nworkers; i++) {
+		over = later(over, job->workers[i].over_ns);
+		last = later(last, job->workers[i].last_ns);
+	}
+	r->window.ns = over - from;
+	if (p->duration_ns && r->window.ns > p->duration_ns)
+		r->window.ns = p->duration_ns;
+	r->elapsed_ns = later(last - from, r->window.ns);
+	load_window_rates(&r->window);
+}
+
+static double a_second(uint64_t n, int64_t ns)
+{
+	return ns > 0 ? (double)n * 1e9 / (double)ns : 0;
+}
+
+void load_window_rates(struct load_window *w)
+{
+	w->rate = a_second(w->answers, w->ns);
+	w->rate_in = a_second(w->bytes_in, w->ns);
+	w->rate_out = a_second(w->bytes_out, w->ns);
+}
+
 static struct load_result *put_together(struct load_job *job)
 {
 	struct load_result *r = result_new(job->plan);
-	int64_t from = job->start_ns + job->plan->warmup_ns, last = from;
 	if (!r)
 		return NULL;
-	for (unsigned i = 0; i < job->nworkers; i++) {
-		const struct load_worker *w = &job->workers[i];
-		if (w->result->nseconds > r->nseconds)
-			r->nseconds = w->result->nseconds;
-		if (w->last_ns > last)
-			last = w->last_ns;
-	}
+	for (unsigned i = 0; i < job->nworkers; i++)
+		if (job->workers[i].result->nseconds > r->nseconds)
+			r->nseconds = job->workers[i].result->nseconds;
 	r->seconds = calloc(r->nseconds ? r->nseconds : 1, sizeof(*r->seconds));
 	if (!r->seconds)
 		r->nseconds = 0;
@@ -426,15 +472,9 @@ static struct load_result *put_together(struct load_job *job)
 	}
 	if (r->tally)
 		load_tally_sort(r->tally);
-	r->elapsed_ns = last - from;
-	if (job->interrupted)
-		r->elapsed_ns = now - from;
-	else if (job->plan->duration_ns && !job->plan->max_requests && r->elapsed_ns < job->plan->duration_ns)
-		r->elapsed_ns = job->plan->duration_ns;
-	if (r->elapsed_ns < 1)
-		r->elapsed_ns = 1;
+	measure_time(job, r);
 	r->interrupted = job->interrupted;
-	r->started_wall_ns = sd_world_wall_ns(job->world) - (now - from);
+	r->started_wall_ns = sd_world_wall_ns(job->world) - later(now - job->start_ns - job->plan->warmup_ns, 0);
 	r->limited = find_limit(job->plan, r);
 	return r;
 }

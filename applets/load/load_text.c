@@ -80,9 +80,9 @@ static const char *rate_text(double v, char out[TEXT])
 	return out;
 }
 
-static double per_second(uint64_t n, int64_t ns)
+const char *load_interrupted(const struct load_result *r)
 {
-	return ns > 0 ? (double)n * 1e9 / (double)ns : 0;
+	return r->window.ns > 0 ? "partial result" : "in the warm-up, so that nothing is counted";
 }
 
 static double share(uint64_t part, uint64_t whole)
@@ -117,7 +117,7 @@ static void put_marks(const struct report *p)
 	if (p->r->limited)
 		fprintf(p->out, "%sgenerator-limited: %s%s\n", paint(p, RED), p->r->limited, paint(p, PLAIN));
 	if (p->r->interrupted)
-		fprintf(p->out, "%sinterrupted: partial result%s\n", paint(p, YELLOW), paint(p, PLAIN));
+		fprintf(p->out, "%sinterrupted: %s%s\n", paint(p, YELLOW), load_interrupted(p->r), paint(p, PLAIN));
 }
 
 static void put_replay(const struct report *p)
@@ -161,9 +161,12 @@ static void put_counts(const struct report *p)
 	if (p->plan->warmup_ns > 0)
 		fprintf(p->out, "  Warm-up     %s and its %s answers are excluded\n",
 			sd_format_duration(p->plan->warmup_ns, warm), commas(r->warmup_answers, total));
-	fprintf(p->out, "  Rate        %s/s", rate_text(per_second(r->answers, r->elapsed_ns), rate));
+	fprintf(p->out, "  Rate        %s/s", rate_text(r->window.rate, rate));
 	if (p->plan->rate > 0)
 		fprintf(p->out, " of %s/s asked for", rate_text(p->plan->rate, asked));
+	if (r->window.answers != r->answers)
+		fprintf(p->out, ": %s answers came in %.2fs", commas(r->window.answers, answered),
+			(double)r->window.ns / 1e9);
 	fputc('\n', p->out);
 }
 
@@ -172,8 +175,8 @@ static void put_bytes(const struct report *p)
 	const struct load_result *r = p->r;
 	char in[TEXT], out[TEXT], in_all[TEXT], out_all[TEXT];
 	fprintf(p->out, "  Bytes       %s/s in, %s/s out (%s and %s in all)\n",
-		scaled(per_second(r->bytes_in, r->elapsed_ns), bytes, in),
-		scaled(per_second(r->bytes_out, r->elapsed_ns), bytes, out), scaled((double)r->bytes_in, bytes, in_all),
+		scaled(r->window.rate_in, bytes, in),
+		scaled(r->window.rate_out, bytes, out), scaled((double)r->bytes_in, bytes, in_all),
 		scaled((double)r->bytes_out, bytes, out_all));
 }
 
@@ -434,7 +437,9 @@ static double done(const struct load_plan *plan, uint64_t ended, int64_t elapsed
 /* Of the last second that is over, since the one that runs is not full yet. */
 static double rate_now(uint64_t answers, int64_t elapsed_ns, const struct load_second *seconds, size_t n)
 {
-	return n >= 2 ? (double)seconds[n - 2].answers : per_second(answers, elapsed_ns);
+	if (n >= 2)
+		return (double)seconds[n - 2].answers;
+	return elapsed_ns > 0 ? (double)answers * 1e9 / (double)elapsed_ns : 0;
 }
 
 static void put_sparks(FILE *out, const struct load_second *seconds, size_t n, size_t room)

@@ -42,8 +42,13 @@ for header in "$ROOT"/include/sdlab/*.h; do
   assert_same "$header" "$dest/usr/include/sdlab/${header##*/}" 'header'
 done
 bash -n "$dest/usr/share/bash-completion/completions/sdlab" || fail 'the completion is not a script'
-ls "$dest"/usr/share/doc/sdlab/examples/*.yaml >/dev/null 2>&1 || fail 'no examples'
-assert_same "$ROOT/applets/load/load.schema.json" "$dest/usr/share/doc/sdlab/load.schema.json" 'schema'
+for f in "$ROOT"/examples/*; do
+  assert_same "$f" "$dest/usr/share/doc/sdlab/examples/${f##*/}" 'example'
+  [ ! -x "$f" ] || [ -x "$dest/usr/share/doc/sdlab/examples/${f##*/}" ] || fail "$f is installed and cannot be run"
+done
+for f in "$ROOT"/applets/*/*.schema.json; do
+  assert_same "$f" "$dest/usr/share/doc/sdlab/${f##*/}" 'schema'
+done
 
 cat >"$TMP/parse.c" <<'END'
 #include <sdlab/http1.h>

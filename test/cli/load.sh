@@ -90,6 +90,17 @@ wait "$pid"
 assert_eq 1 $? 'exit status after Ctrl-C'
 assert_match "$(cat partial.txt)" 'interrupted' 'report after Ctrl-C'
 
+# The same in the warm-up: nothing is counted, and nothing is made of it.
+"$SDLAB" load "$url/" --warmup 60s -c 2 >partial.txt 2>&1 &
+pid=$!
+wait_for 'the threads of load' threads
+kill -INT "$pid"
+wait "$pid"
+assert_eq 1 $? 'exit status after Ctrl-C in the warm-up'
+assert_match "$(cat partial.txt)" 'interrupted: in the warm-up, so that nothing is counted' 'report after Ctrl-C in the warm-up'
+assert_match "$(cat partial.txt)" 'Rate +0.00/s' 'rate after Ctrl-C in the warm-up'
+assert_match "$(cat partial.txt)" 'Bytes +0B/s in, 0B/s out \(0B and 0B in all\)' 'bytes after Ctrl-C in the warm-up'
+
 # Bad input: one line, and 1 or 2.
 refused() { # STATUS PATTERN ARGUMENT...
   local want=$1 pattern=$2 said status
@@ -105,6 +116,8 @@ refused 2 'rate' load "$url" --rate fast
 refused 2 'fail-if' load "$url" --fail-if 'p99 is bad'
 refused 2 'http://' load "ftp://127.0.0.1/"
 refused 1 'TLS' load "https://127.0.0.1/"
+refused 1 'RESP' load "resp://127.0.0.1/"
+refused 1 'AMQP' load "amqp://127.0.0.1/"
 refused 1 'resolve' load http://no-such-host.invalid/
 refused 2 'pipeline' load "$url" --pipeline 4 --no-keep-alive
 printf '{"ts":1,"path":"/"}\n{"ts":2}\n' >bad.json

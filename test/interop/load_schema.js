@@ -1,17 +1,25 @@
 // Holds what `sdlab load --json` wrote against its schema, with ajv, and the schema against its manual page.
 //
-//   node load_schema.js SCHEMA MANUAL JSON...        the module is looked for in $NPM_MODULES
+//   node load_schema.js MANUAL SCHEMA-OF-A-RUN SCHEMA-OF-A-CURVE JSON...     the module is looked for in $NPM_MODULES
 //
-// The manual page and the schema name the same fields, in the same places. Each result is valid. And so that this says
+// The manual page and the schemas name the same fields, in the same places. Each result is valid. And so that this says
 // something, each result is spoilt in every place, one at a time, and must then be refused.
 'use strict'
 const fs = require('fs')
 const path = require('path')
 const Ajv = require(path.resolve(process.env.NPM_MODULES || 'build/npm/node_modules', 'ajv/dist/2020'))
 
-const [schemaFile, manualFile, ...resultFiles] = process.argv.slice(2)
-const schema = JSON.parse(fs.readFileSync(schemaFile, 'utf8'))
-const validate = new Ajv({ strict: true, allowUnionTypes: true }).compile(schema)
+const [manualFile, runFile, curveFile, ...resultFiles] = process.argv.slice(2)
+
+// By the format that a result names: the schema, and the section of the manual page about the whole.
+const kindOf = (file, section) => {
+  const schema = JSON.parse(fs.readFileSync(file, 'utf8'))
+  return { schema, section, validate: new Ajv({ strict: true, allowUnionTypes: true }).compile(schema) }
+}
+const kinds = {
+  'sdlab-load': kindOf(runFile, 'JSON'),
+  'sdlab-load-curve': kindOf(curveFile, 'JSON of sweep and ramp')
+}
 
 function complain (text) {
   console.log(text)
@@ -44,13 +52,15 @@ function fieldsOfManual (text) {
 
 const propertiesOf = node => Object.entries(node.properties || (node.items && node.items.properties) || {})
 
-// The same of the schema: its sections are the whole and each definition of an object.
-function fieldsOfSchema () {
+// The same of the schemas: their sections are the whole and each definition of an object.
+function fieldsOfSchemas () {
   const fields = new Set()
-  for (const [section, node] of [['JSON', schema], ...Object.entries(schema.$defs)]) {
-    for (const [name, inner] of propertiesOf(node)) {
-      fields.add(`${section}: ${name}`)
-      for (const [part] of propertiesOf(inner)) fields.add(`${section}: ${name}: ${part}`)
+  for (const kind of Object.values(kinds)) {
+    for (const [section, node] of [[kind.section, kind.schema], ...Object.entries(kind.schema.$defs)]) {
+      for (const [name, inner] of propertiesOf(node)) {
+        fields.add(`${section}: ${name}`)
+        for (const [part] of propertiesOf(inner)) fields.add(`${section}: ${name}: ${part}`)
+      }
     }
   }
   return fields
@@ -58,7 +68,7 @@ function fieldsOfSchema () {
 
 function compareWithManual () {
   const manual = fieldsOfManual(fs.readFileSync(manualFile, 'utf8'))
-  const own = fieldsOfSchema()
+  const own = fieldsOfSchemas()
   for (const field of manual) if (!own.has(field)) complain(`in the manual page, but not in the schema: ${field}`)
   for (const field of own) if (!manual.has(field)) complain(`in the schema, but not in the manual page: ${field}`)
   return own.size
@@ -66,13 +76,13 @@ function compareWithManual () {
 
 // ---- results, and spoilt ones ----
 
-// Every value of a kind that no field of that kind may have.
-function wrongValues (value) {
+// Every value of a kind that no field of that kind may have. A text that somebody answered may be empty.
+function wrongValues (value, key) {
   if (value === null) return [true, {}]
   if (Array.isArray(value)) return [{}, null, [1]]
   switch (typeof value) {
     case 'object': return [[], 1]
-    case 'string': return ['', 1, {}]
+    case 'string': return key === 'text' ? [1, {}] : ['', 1, {}]
     case 'number': return [-1, String(value), true]
     default: return [1, null]
   }
@@ -83,7 +93,7 @@ function spoil (node, where, attempt) {
   for (const key of Object.keys(node)) {
     const here = `${where}.${key}`
     const value = node[key]
-    for (const wrong of wrongValues(value)) {
+    for (const wrong of wrongValues(value, key)) {
       node[key] = wrong
       attempt(`${here} = ${JSON.stringify(wrong)}`)
     }
@@ -105,6 +115,7 @@ function spoil (node, where, attempt) {
 
 function check (file) {
   const result = JSON.parse(fs.readFileSync(file, 'utf8'))
+  const { validate } = kinds[result.format]
   let refused = 0
   if (!validate(result)) {
     complain(`${file}: ${validate.errors.map(e => `${e.instancePath || '/'} ${e.message}`).join('; ')}`)
@@ -115,10 +126,12 @@ function check (file) {
     else refused++
   }
   spoil(result, '', attempt)
-  result.loop = result.loop === 'open' ? 'closed' : 'open'
-  attempt(`.loop = ${result.loop}`)
+  if (result.loop) {
+    result.loop = result.loop === 'open' ? 'closed' : 'open'
+    attempt(`.loop = ${result.loop}`)
+  }
   return refused
 }
 
-console.log(`${compareWithManual()} fields in the schema, which the manual page should have too`)
+console.log(`${compareWithManual()} fields in the schemas, which the manual page should have too`)
 for (const file of resultFiles) console.log(`${path.basename(file)}: valid; ${check(file)} spoilt ones refused`)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What `sdlab load --json` writes is valid by its schema, as ajv understands it, whatever came of the run: in both loops,
-# with errors, cut short, with a warm-up, with several statuses. The schema and the manual page name the same fields.
+# with errors, cut short, with a warm-up, with several statuses, from a log, with a tally; and so is what sweep and ramp
+# write. The schemas and the manual page name the same fields.
 
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -12,12 +13,16 @@ cd "$TMP" || exit 1
 
 results=()
 
+# verb [WORD ARGUMENT...]: of the runs that follow.
+VERB=()
+verb() { VERB=("$@"); }
+
 # result NAME EXPECTED-IN-IT ARGUMENT...: a run that ends by itself; its exit status is to be WANT.
 WANT=0
 result() {
   local name=$1 holds=$2
   shift 2
-  run "$SDLAB" load --quiet --json "$name.json" "$@"
+  run "$SDLAB" load "${VERB[@]}" "$@" --quiet --json "$name.json"
   assert_eq "$WANT" "$STATUS" "exit status of load, $name: $ERR"
   is_about "$name" "$holds"
 }
@@ -53,6 +58,16 @@ result bytes '�' "$url/"$'caf\xe9' -n 10 -c 1
 printf '%s\n' '3 GET /' '2 GET /status/404' '1 POST /status/503 text' >mix.txt
 result statuses '"200":[0-9]+,"404":[0-9]+,"503":' "$url/" -n 200 -c 2 --requests-file mix.txt --seed 1
 
+result tally '"tally":{"answers":\[{"text":"[^"]+","count":200}\],"other":0}' "$url/" -n 200 -c 4 --tally
+result tally_empty '"text":"","count":10}' "$url/bytes/0" -n 10 -c 2 --tally
+verb replay "$ROOT/examples/access.json"
+result replay '"arrivals":"recorded".*"replay":{"file":".*access.json","speed":100,' "$url" --speed 100 --tally
+verb sweep
+result sweep '"verb":"sweep".*"x":1,.*"x":20,' "$url/" --conns 1,5,20 -n 100
+verb ramp
+result ramp '"verb":"ramp".*"points":\[{"x":100,' "$url/" --from 100/s --to 400/s --points 3 -d 100ms
+verb
+
 # Nobody answers: no latency at all.
 WANT=1
 result timeout '"timeout":4,' "$url/delay/60s" -n 4 -c 4 --timeout 20ms
@@ -69,10 +84,10 @@ is_about limited '"limited":"local'
 
 cut_short interrupted '"interrupted":true' "$url/delay/5ms" -c 2
 cut_short interrupted_open '"interrupted":true' "$url/delay/5ms" -c 2 -r 100/s
-cut_short interrupted_warmup '"answers":0,' "$url/" -c 1 --warmup 50s
+cut_short interrupted_warmup '"window_s":0,"window_answers":0,"rate":0,' "$url/" -c 1 --warmup 50s
 stop a
 
 run env NPM_MODULES="$modules" node "$ROOT/test/interop/load_schema.js" \
-  "$ROOT/applets/load/load.schema.json" "$ROOT/man/sdlab-load.json.5" "${results[@]}"
+  "$ROOT/man/sdlab-load.json.5" "$ROOT"/applets/load/load{,-curve}.schema.json "${results[@]}"
 [ "$STATUS" -eq 0 ] || fail "$OUT $ERR"
 echo "$OUT"

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "../../applets/load/load.h"
+#include "load_conf.h"
 #include "net/stream.h"
 
 #define RIG_LOG 1000
-#define MS      1000000ll
 
 struct rig_request {
 	char method[16], path[200], body[200];
@@ -139,27 +139,6 @@ static void rig_stop(struct rig *rig)
 	sd_loop_post(rig->loop, &rig->stop);
 	sd_loop_join(rig->loop);
 	sd_loop_free(rig->loop);
-}
-
-/* Options of a verb, as words. */
-static struct sd_conf *rig_conf(const char *verb, const char *words)
-{
-	static char copy[512];
-	const char *argv[32];
-	int argc = 0;
-	struct sd_error e = {0};
-	struct sd_conf *conf;
-	const struct sd_applet *applet = sd_applet_find("load", NULL);
-	const struct sd_verb *v = applet->verbs;
-	while (v->name && strcmp(v->name, verb) != 0)
-		v++;
-	ck_assert_ptr_nonnull(v->name);
-	snprintf(copy, sizeof(copy), "%s", words);
-	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
-		argv[argc++] = word;
-	struct sd_conf_sources from = {.applet = "load", .argc = argc, .argv = argv};
-	ck_assert_msg(sd_conf_make(v->options, NULL, &from, &conf, NULL, NULL, &e) == SD_OK, "%s", e.text);
-	return conf;
 }
 
 #endif

@@ -1,17 +1,17 @@
-/* The load generator against servers whose every answer is known. */
+/* The load generator over real sockets and threads, against servers whose every answer is known. What depends on time is in
+ * test_load_sim.c. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../applets/load/load.h"
+#include "load_conf.h"
 #include "net/http_server.h"
-
-#define MS 1000000ll
 
 /* ---- a server on a thread of its own ---- */
 
-enum manner { ANSWERS, STALLS, GARBAGE, SHORT, SILENT, CLOSES };
+enum manner { ANSWERS, GARBAGE, SHORT, CLOSES };
 
 struct server {
 	struct sd_loop *loop;
@@ -20,31 +20,12 @@ struct server {
 	struct sd_addr addr;
 	enum manner manner;
 	struct sd_task stop;
-	/* stalls: in the first `stall` of each `every` nothing is answered until it is over */
-	int64_t from, every, stall;
-	struct sd_timer timer;
-	struct sd_http_exchange *waiting[4096];
-	size_t nwaiting;
 	uint64_t requests;
 	bool seen[20000];
 	uint64_t paths[3];
 };
 
 static struct sd_world *world;
-
-static void answer(struct sd_http_exchange *x)
-{
-	sd_http_respond(x, 200, NULL, "text/plain", "hello\n", 6);
-}
-
-static void on_stall_over(struct sd_timer *t)
-{
-	struct server *s = sd_container(t, struct server, timer);
-	size_t n = s->nwaiting;
-	s->nwaiting = 0;
-	for (size_t i = 0; i < n; i++)
-		answer(s->waiting[i]);
-}
 
 static uint64_t digits(const char *p, size_t n)
 {
@@ -67,16 +48,7 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	struct server *s = x->server->arg;
 	s->requests++;
 	note(s, head);
-	if (s->manner == SILENT)
-		return;
-	int64_t now = sd_loop_now_ns(s->loop);
-	int64_t in = s->every ? (now - s->from) % s->every : s->stall;
-	if (in >= s->stall || s->nwaiting == 4096) {
-		answer(x);
-		return;
-	}
-	s->waiting[s->nwaiting++] = x;
-	sd_loop_timer_set(s->loop, &s->timer, now - in + s->stall);
+	sd_http_respond(x, 200, NULL, "text/plain", "hello\n", 6);
 }
 
 static const struct sd_http_handler handler = {.request = on_request};
@@ -119,25 +91,20 @@ static void on_stop(struct sd_task *t)
 	struct server *s = sd_container(t, struct server, stop);
 	sd_http_server_stop(&s->http);
 	sd_listener_close(s->raw);
-	sd_loop_timer_cancel(s->loop, &s->timer);
 	sd_loop_stop(s->loop);
 }
 
-static struct server *server_start(enum manner manner, int64_t every, int64_t stall)
+static struct server *server_start(enum manner manner)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	struct sd_error e = {0};
 	s->manner = manner;
-	s->every = every;
-	s->stall = stall;
 	s->stop.fn = on_stop;
-	s->timer.fn = on_stall_over;
 	s->loop = sd_loop_new(world, &e);
-	s->from = sd_world_mono_ns(world);
 	ck_assert_int_eq(sd_addr_parse("127.0.0.1:0", NULL, &s->addr, &e), SD_OK);
 	sd_http_server_init(&s->http, s->loop, &sd_http_server_defaults, &handler, s);
 	struct sd_listener_events events = {.accepted = raw_accepted, .arg = s};
-	enum sd_err err = manner >= GARBAGE && manner != SILENT
+	enum sd_err err = manner != ANSWERS
 			      ? sd_loop_listen(s->loop, &s->addr, false, &events, &s->raw, &e)
 			      : sd_http_server_listen(&s->http, &s->addr, false, &e);
 	ck_assert_msg(err == SD_OK, "%s", e.text);
@@ -156,24 +123,11 @@ static void server_stop(struct server *s)
 
 static struct load_result *run(const struct server *s, const char *path, const char *options)
 {
-	const char *argv[32];
-	char copy[512], url[200];
-	int argc = 0;
+	char url[200];
 	struct sd_error e = {0};
-	struct sd_conf *conf;
 	struct load_plan plan;
 	struct load_result *r;
-	snprintf(copy, sizeof(copy), "%s", options);
-	for (char *word = copy; *word; argc++) {
-		size_t n = strcspn(word, " ");
-		argv[argc] = word;
-		word += n;
-		if (*word)
-			*word++ = '\0';
-	}
-	struct sd_conf_sources from = {.applet = "load", .argc = argc, .argv = argv};
-	const struct sd_applet *applet = sd_applet_find("load", NULL);
-	ck_assert_msg(sd_conf_make(applet->verbs[0].options, NULL, &from, &conf, NULL, NULL, &e) == SD_OK, "%s", e.text);
+	struct sd_conf *conf = rig_conf("", options);
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", s->addr.port, path);
 	ck_assert_msg(load_plan_make(world, conf, url, &plan, &e) == SD_OK, "%s", e.text);
 	ck_assert_msg(load_run(world, &plan, NULL, &r, &e) == SD_OK, "%s", e.text);
@@ -195,7 +149,7 @@ START_TEST(counts_are_the_servers_own)
 	    "-n 400 -c 4 -r 4000/s",
 	    "-n 400 -c 4 -r 4000/s --arrivals poisson --seed 3",
 	};
-	struct server *s = server_start(ANSWERS, 0, 0);
+	struct server *s = server_start(ANSWERS);
 	struct load_result *r = run(s, "/", options[_i]);
 	server_stop(s);
 	ck_assert_uint_eq(r->answers, s->requests);
@@ -215,7 +169,7 @@ END_TEST
 
 START_TEST(a_duration_counts_what_was_on_its_way)
 {
-	struct server *s = server_start(ANSWERS, 0, 0);
+	struct server *s = server_start(ANSWERS);
 	struct load_result *r = run(s, "/", _i ? "-d 300ms -c 4 -r 500/s" : "-d 300ms -c 4");
 	server_stop(s);
 	ck_assert_uint_gt(r->answers, 0);
@@ -230,7 +184,7 @@ END_TEST
 
 START_TEST(the_warm_up_is_left_out)
 {
-	struct server *s = server_start(ANSWERS, 0, 0);
+	struct server *s = server_start(ANSWERS);
 	struct load_result *r = run(s, "/", "-d 200ms --warmup 200ms -c 2 -r 500/s");
 	ck_assert_uint_eq(r->answers + r->warmup_answers, 200);
 	ck_assert_uint_ge(r->answers, 99);
@@ -240,27 +194,6 @@ START_TEST(the_warm_up_is_left_out)
 	ck_assert_uint_eq(s->requests, 200 + 10);
 	ck_assert_uint_eq(r->bytes_in / r->answers, all->bytes_in / 10);
 	load_result_free(all);
-	load_result_free(r);
-	free(s);
-}
-END_TEST
-
-/* One second in which the first 200 ms stall: of the requests due at time t < 200 ms, each waits 200 ms - t, so 1 in 100
- * waits over 190 ms. Over one connection only one request a stall is ever at the server: the raw distribution hardly
- * knows of it. */
-START_TEST(the_corrected_distribution_knows_the_stall)
-{
-	struct server *s = server_start(STALLS, 1000 * MS, 200 * MS);
-	struct load_result *r = run(s, "/", "-d 3s -c 1 -r 500/s");
-	server_stop(s);
-	double corrected = (double)sd_hdr_percentile(r->response, 99) / 1e6;
-	double raw = (double)sd_hdr_percentile(r->service, 99) / 1e6;
-	ck_assert_uint_eq(r->answers, 1500);
-	ck_assert_msg(corrected > 180 && corrected < 200, "corrected p99 is %.1f ms, not about 190", corrected);
-	ck_assert_msg(raw < 100, "raw p99 is %.1f ms", raw);
-	/* the whole tail has the form of the stall: a tenth waits over 100 ms */
-	double p90 = (double)sd_hdr_percentile(r->response, 90) / 1e6;
-	ck_assert_msg(p90 > 85 && p90 < 115, "corrected p90 is %.1f ms, not about 100", p90);
 	load_result_free(r);
 	free(s);
 }
@@ -276,9 +209,8 @@ START_TEST(errors_have_a_class)
 	    {GARBAGE, LOAD_GARBAGE, "-n 5 -c 1"},
 	    {SHORT, LOAD_SHORT, "-n 5 -c 1"},
 	    {CLOSES, LOAD_RESET, "-n 5 -c 1"},
-	    {SILENT, LOAD_TIMEOUT, "-n 4 -c 2 --timeout 100ms"},
 	};
-	struct server *s = server_start(rows[_i].manner, 0, 0);
+	struct server *s = server_start(rows[_i].manner);
 	struct load_result *r = run(s, "/", rows[_i].options);
 	server_stop(s);
 	ck_assert_uint_eq(r->answers, 0);
@@ -292,7 +224,7 @@ END_TEST
 
 START_TEST(nobody_listens)
 {
-	struct server *s = server_start(ANSWERS, 0, 0);
+	struct server *s = server_start(ANSWERS);
 	server_stop(s);
 	struct load_result *r = run(s, "/", _i ? "-n 3 -c 1 --no-keep-alive" : "-n 3 -c 1");
 	ck_assert_uint_eq(r->errors[LOAD_REFUSED], 3);
@@ -304,7 +236,7 @@ END_TEST
 
 START_TEST(each_request_has_its_number)
 {
-	struct server *s = server_start(ANSWERS, 0, 0);
+	struct server *s = server_start(ANSWERS);
 	struct load_result *r = run(s, "/no/{{seq}}", "-n 500 -c 5");
 	server_stop(s);
 	unsigned n = 0;
@@ -325,7 +257,7 @@ START_TEST(requests_come_by_weight)
 	int fd = mkstemp(file);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(sd_world_write_file(world, file, lines, sizeof(lines) - 1, &e), SD_OK);
-	struct server *s = server_start(ANSWERS, 0, 0);
+	struct server *s = server_start(ANSWERS);
 	snprintf(options, sizeof(options), "-n 2000 -c 4 --seed 7 --requests-file %s", file);
 	struct load_result *r = run(s, "/", options);
 	server_stop(s);
@@ -351,8 +283,7 @@ int main(void)
 	tcase_add_loop_test(t, counts_are_the_servers_own, 0, 7);
 	tcase_add_loop_test(t, a_duration_counts_what_was_on_its_way, 0, 2);
 	tcase_add_test(t, the_warm_up_is_left_out);
-	tcase_add_test(t, the_corrected_distribution_knows_the_stall);
-	tcase_add_loop_test(t, errors_have_a_class, 0, 4);
+	tcase_add_loop_test(t, errors_have_a_class, 0, 3);
 	tcase_add_loop_test(t, nobody_listens, 0, 2);
 	tcase_add_test(t, each_request_has_its_number);
 	tcase_add_test(t, requests_come_by_weight);

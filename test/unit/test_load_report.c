@@ -69,6 +69,8 @@ static void run_make(struct run *run, bool open_loop)
 	r->bytes_in = 3000000;
 	r->bytes_out = 300000;
 	r->elapsed_ns = 3 * S;
+	r->window = (struct load_window){.ns = 3 * S, .answers = 1000, .bytes_in = 3000000, .bytes_out = 300000};
+	load_window_rates(&r->window);
 	r->cpu = 0.25;
 	r->seconds = seconds;
 	r->nseconds = COUNT(seconds);
@@ -220,6 +222,7 @@ START_TEST(text_nothing)
 				sd_hdr_reset(all[i]);
 		run.r.answers = run.r.status[200] = run.r.status[503] = run.r.nseconds = 0;
 		run.r.elapsed_ns = 0;
+		run.r.window = (struct load_window){0};
 		char *text = report(plain, &run);
 		has(text, "  none: no request was answered\n");
 		has(text, "  Rate        0.00/s");
@@ -483,7 +486,7 @@ START_TEST(html_long)
 	struct run run;
 	run_make(&run, true);
 	run.r.nseconds = 86400;
-	run.r.elapsed_ns = 86400 * S;
+	run.r.elapsed_ns = run.r.window.ns = 86400 * S;
 	run.r.seconds = calloc(run.r.nseconds, sizeof(*run.r.seconds));
 	for (size_t i = 0; i < run.r.nseconds; i++)
 		run.r.seconds[i] = (struct load_second){1000 + i % 7, 0, 5 * MS};
@@ -802,8 +805,9 @@ static void run_drawn(struct run *run, uint64_t seed, int n, double middle, uint
 	}
 	run->r.seconds = even[seed % 2];
 	run->r.nseconds = 20;
-	run->r.elapsed_ns = 20 * S;
-	run->r.answers = answers * 20;
+	run->r.elapsed_ns = run->r.window.ns = 20 * S;
+	run->r.answers = run->r.window.answers = answers * 20;
+	load_window_rates(&run->r.window);
 	for (size_t i = 0; i < 20; i++)
 		run->r.seconds[i] = (struct load_second){answers - 20 + sd_rng_below(&rng, 41), 0, 0};
 }
