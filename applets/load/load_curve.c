@@ -53,11 +53,19 @@ static size_t find_knee(const struct load_point *pts, size_t n)
 	return n;
 }
 
+/* What is due at the very end of the time that counts is answered after it, also by a server that is well: the share that can
+ * be answered in it, by the time an answer takes at the lowest rate. */
+static double answerable(const struct load_point *lowest, const struct load_point *pt)
+{
+	double share = pt->window_s > 0 ? 1 - lowest->mean_s / pt->window_s : 1;
+	return share > 0 ? share : 0;
+}
+
 /* The first rate that was not met, or whose p99 is over five times that of the lowest. */
 static size_t find_break(const struct load_point *pts, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (pts[i].rate < 0.95 * pts[i].x || pts[i].p99_ns > 5 * pts[0].p99_ns)
+		if (pts[i].rate < 0.95 * pts[i].x * answerable(&pts[0], &pts[i]) || pts[i].p99_ns > 5 * pts[0].p99_ns)
 			return i;
 	return n;
 }
@@ -100,6 +108,7 @@ static void take_point(struct load_point *pt, const struct load_result *r)
 	const struct sd_hdr *h = load_latency(r);
 	pt->rate = r->window.rate;
 	pt->mean_s = sd_hdr_mean(r->service) / 1e9;
+	pt->window_s = (double)r->window.ns / 1e9;
 	pt->in_flight = pt->rate * pt->mean_s;
 	pt->p50_ns = sd_hdr_percentile(h, 50);
 	pt->p99_ns = sd_hdr_percentile(h, 99);

@@ -9,7 +9,7 @@
 /* A run of a curve. */
 struct load_point {
 	double x; /* connections, or the rate asked for */
-	double rate, mean_s, in_flight;
+	double rate, mean_s, window_s, in_flight; /* window: the time that counts */
 	int64_t p50_ns, p99_ns;
 	uint64_t answers, errors;
 	bool limited;

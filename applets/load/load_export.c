@@ -352,6 +352,8 @@ void load_export_csv(FILE *out, const struct load_plan *plan, const struct load_
 	for (size_t i = 0; i < r->nseconds; i++)
 		fprintf(out, "%zu,%" PRIu64 ",%" PRIu64 ",%.6f\n", i, r->seconds[i].answers, r->seconds[i].errors,
 			(double)r->seconds[i].max_ns / 1e6);
+	if (r->interrupted)
+		fputs("\ninterrupted\n", out);
 }
 
 /* ---- the log of HdrHistogram ---- */
@@ -373,6 +375,8 @@ void load_export_hdr(FILE *out, const struct load_result *r)
 	sd_time_text(started, r->started_wall_ns);
 	fprintf(out, "#[Histogram log format version 1.3]\n");
 	fprintf(out, "#[StartTime: %.3f (seconds since epoch), %s]\n", s_of(r->started_wall_ns), started);
+	if (r->interrupted)
+		fputs("#[Interrupted]\n", out);
 	fprintf(out, "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n");
 	put_interval(out, "", r, load_latency(r));
 	if (r->response)

@@ -421,6 +421,14 @@ START_TEST(csv)
 	ck_assert(strncmp(text, "statistic,response_ms,service_ms,first_byte_ms,connect_ms\nmin,,0.01", 67) == 0);
 	has(text, "\np50,,5.00");
 	has(text, "\n\nsecond,answers,errors,max_ms\n0,300,0,9.000000\n1,400,2,20.000000\n2,300,0,10.000000\n");
+	lacks(text, "interrupted");
+	free(text);
+	run.r.interrupted = true;
+	text = report(load_export_csv, &run);
+	has(text, "\n\ninterrupted\n");
+	free(text);
+	text = report(hdr_log, &run);
+	has(text, "\n#[Interrupted]\n");
 	free(text);
 	run_free(&run);
 }
@@ -437,6 +445,7 @@ START_TEST(log_of_histograms)
 		has(text, "\n\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n");
 		has(text, open_loop ? "\n0.000,3.000,100.0" : "\n0.000,3.000,10.0");
 		has(text, ",HISTFAAA");
+		lacks(text, "Interrupted");
 		ck_assert(open_loop == (strstr(text, "\nTag=service,0.000,3.000,10.0") != NULL));
 		free(text);
 		run_free(&run);
