@@ -219,5 +219,6 @@ const struct sd_applet sd_applet_lb = {
     .aliases = aliases,
     .options = options,
     .service = &service,
+    .verbs = lb_verbs,
     .check = lb_check_conf,
 };

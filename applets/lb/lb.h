@@ -25,6 +25,7 @@
 #define LB_LABEL       64
 #define LB_UPGRADES    256 /* bytes of all their names */
 #define LB_UPGRADE     32  /* bytes of one */
+#define LB_WHY         200
 
 struct lb;
 struct lb_worker;
@@ -60,6 +61,7 @@ struct lb_backend {
 	enum lb_admin_state admin;
 	struct sd_addr resolved; /* kind SD_ADDR_NONE: not yet */
 	struct lb_check *check;
+	char check_error[96]; /* why the last failed check failed */
 	uint32_t weight, max_connections;
 	uint8_t send_proxy; /* the version of the PROXY header its connections begin with; 0: none */
 	bool listed; /* in the configuration in force */
@@ -168,7 +170,18 @@ void lb_check_end(struct lb_backend *b);
 extern const struct sd_admin_route lb_routes[];
 void lb_metrics(void *self, struct sd_metrics *m);
 bool lb_ready(void *self);
+/* The counters of all workers. */
+void lb_add_up(const struct lb_backend *b, struct lb_cell *sum);
+/* "up", "down", "ejected", "drained" or "unresolved"; and the reason, "" when it gets requests. */
+const char *lb_state_of(const struct lb_backend *b);
+const char *lb_why_of(const struct lb_backend *b, char out[LB_WHY]);
 struct cJSON *lb_backend_json(const struct lb_backend *b);
+
+/* ---- lb_page.c ---- */
+void lb_route_status(struct sd_admin_call *c);
+
+/* ---- lb_status.c ---- */
+extern const struct sd_verb lb_verbs[];
 
 /* ---- lb_worker.c ---- */
 

@@ -4,35 +4,31 @@
 #include <string.h>
 
 #include "app/admin.h"
+#include "core/units.h"
 #include "lb.h"
 
-struct totals {
-	struct lb_cell c;
-	uint32_t inflight;
-};
-
-static void add_up(const struct lb_backend *b, struct totals *t)
+void lb_add_up(const struct lb_backend *b, struct lb_cell *t)
 {
 	memset(t, 0, sizeof(*t));
 	for (unsigned i = 0; i < b->nthreads; i++) {
 		const struct lb_cell *c = &b->cells[i];
-		t->c.requests += sd_count_read(&c->requests);
+		t->requests += sd_count_read(&c->requests);
 		for (int k = 0; k < 6; k++)
-			t->c.codes[k] += sd_count_read(&c->codes[k]);
-		t->c.refused += sd_count_read(&c->refused);
-		t->c.timeouts += sd_count_read(&c->timeouts);
-		t->c.broken += sd_count_read(&c->broken);
-		t->c.garbage += sd_count_read(&c->garbage);
-		t->c.retried += sd_count_read(&c->retried);
-		t->c.bytes_in += sd_count_read(&c->bytes_in);
-		t->c.bytes_out += sd_count_read(&c->bytes_out);
+			t->codes[k] += sd_count_read(&c->codes[k]);
+		t->refused += sd_count_read(&c->refused);
+		t->timeouts += sd_count_read(&c->timeouts);
+		t->broken += sd_count_read(&c->broken);
+		t->garbage += sd_count_read(&c->garbage);
+		t->retried += sd_count_read(&c->retried);
+		t->bytes_in += sd_count_read(&c->bytes_in);
+		t->bytes_out += sd_count_read(&c->bytes_out);
 		t->inflight += sd_gauge_read(&c->inflight);
-		sd_histogram_merge(&t->c.latency, &c->latency);
-		sd_histogram_merge(&t->c.connect, &c->connect);
+		sd_histogram_merge(&t->latency, &c->latency);
+		sd_histogram_merge(&t->connect, &c->connect);
 	}
 }
 
-static const char *state_of(const struct lb_backend *b)
+const char *lb_state_of(const struct lb_backend *b)
 {
 	if (b->admin == LB_DRAINED)
 		return "drained";
@@ -43,24 +39,58 @@ static const char *state_of(const struct lb_backend *b)
 	return b->health.ejected_until_ns ? "ejected" : "up";
 }
 
+const char *lb_why_of(const struct lb_backend *b, char out[LB_WHY])
+{
+	char text[SD_UNIT_TEXT];
+	int64_t left = b->health.ejected_until_ns - sd_loop_now_ns(b->lb->run->spec.control);
+	*out = '\0';
+	if (b->admin == LB_DRAINED)
+		snprintf(out, LB_WHY, "an operator drained it");
+	else if (b->resolved.kind == SD_ADDR_NONE)
+		snprintf(out, LB_WHY, "its name has no address yet");
+	else if (b->health.down)
+		snprintf(out, LB_WHY, "%u failed checks in a row: %s", b->health.bad, b->check_error);
+	else if (b->health.ejected_until_ns)
+		snprintf(out, LB_WHY, "requests to it failed (ejection %u); back in %s", b->health.ejections,
+			 sd_format_duration(left > 0 ? (left + 999999999) / 1000000000 * 1000000000 : 0, text));
+	else if (b->weight == 0)
+		snprintf(out, LB_WHY, "its weight is 0");
+	return out;
+}
+
 /* ---- /-/backends ---- */
+
+/* Since the start; null before the first answer. */
+static void add_quantile(cJSON *o, const char *key, const struct sd_histogram *h, double share)
+{
+	double ns = sd_histogram_quantile(h, share);
+	if (ns < 0)
+		cJSON_AddNullToObject(o, key);
+	else
+		cJSON_AddNumberToObject(o, key, (double)(int64_t)(ns / 1000 + 0.5) / 1000);
+}
 
 cJSON *lb_backend_json(const struct lb_backend *b)
 {
-	struct totals t;
+	struct lb_cell t;
+	char why[LB_WHY];
 	cJSON *o = cJSON_CreateObject();
-	add_up(b, &t);
+	lb_add_up(b, &t);
 	cJSON_AddStringToObject(o, "name", b->name);
 	cJSON_AddStringToObject(o, "address", b->address);
-	cJSON_AddStringToObject(o, "state", state_of(b));
+	cJSON_AddStringToObject(o, "state", lb_state_of(b));
+	cJSON_AddStringToObject(o, "why", lb_why_of(b, why));
 	cJSON_AddNumberToObject(o, "weight", b->weight);
 	cJSON_AddNumberToObject(o, "max_connections", b->max_connections);
 	cJSON_AddNumberToObject(o, "inflight", t.inflight);
-	cJSON_AddNumberToObject(o, "requests", (double)t.c.requests);
-	cJSON_AddNumberToObject(o, "failures", (double)(t.c.refused + t.c.timeouts + t.c.broken + t.c.garbage));
-	cJSON_AddNumberToObject(o, "retried_elsewhere", (double)t.c.retried);
+	cJSON_AddNumberToObject(o, "requests", (double)t.requests);
+	cJSON_AddNumberToObject(o, "failures", (double)(t.refused + t.timeouts + t.broken + t.garbage));
+	cJSON_AddNumberToObject(o, "retried_elsewhere", (double)t.retried);
 	cJSON_AddNumberToObject(o, "failed_checks_in_a_row", b->health.bad);
 	cJSON_AddNumberToObject(o, "ejections", b->health.ejections);
+	cJSON_AddNumberToObject(o, "answers_5xx", (double)t.codes[5]);
+	add_quantile(o, "p50_ms", &t.latency, 0.5);
+	add_quantile(o, "p99_ms", &t.latency, 0.99);
 	return o;
 }
 
@@ -156,6 +186,7 @@ static void route_backends(struct sd_admin_call *c)
 const struct sd_admin_route lb_routes[] = {
     {"backends", "the backends as JSON; POST adds, PATCH and DELETE .../NAME, POST .../NAME/drain or /ready", route_backends,
      .body = true},
+    {"status", "the same for people, in a browser", lb_route_status},
     {0},
 };
 
@@ -221,46 +252,46 @@ static void worker_metrics(struct lb *lb, struct sd_metrics *m)
 	lb_log_metrics(lb, m, label);
 }
 
-static void answers(struct sd_metrics *m, const struct totals *t, const char *label)
+static void answers(struct sd_metrics *m, const struct lb_cell *t, const char *label)
 {
 	static const char *const classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 	sd_metrics_family(m, "sdlab_lb_backend_answers_total", "counter", "Answers by class of status; none: it failed");
 	for (int k = 0; k < 6; k++)
-		if (t->c.codes[k])
-			sd_metrics_add(m, (double)t->c.codes[k], "%s,code=\"%s\"", label, classes[k]);
+		if (t->codes[k])
+			sd_metrics_add(m, (double)t->codes[k], "%s,code=\"%s\"", label, classes[k]);
 }
 
-static void failures(struct sd_metrics *m, const struct totals *t, const char *label)
+static void failures(struct sd_metrics *m, const struct lb_cell *t, const char *label)
 {
 	sd_metrics_family(m, "sdlab_lb_backend_failures_total", "counter", "Requests without a usable answer, by reason");
-	sd_metrics_add(m, (double)t->c.refused, "%s,reason=\"refused\"", label);
-	sd_metrics_add(m, (double)t->c.timeouts, "%s,reason=\"timeout\"", label);
-	sd_metrics_add(m, (double)t->c.broken, "%s,reason=\"broken\"", label);
-	sd_metrics_add(m, (double)t->c.garbage, "%s,reason=\"garbage\"", label);
+	sd_metrics_add(m, (double)t->refused, "%s,reason=\"refused\"", label);
+	sd_metrics_add(m, (double)t->timeouts, "%s,reason=\"timeout\"", label);
+	sd_metrics_add(m, (double)t->broken, "%s,reason=\"broken\"", label);
+	sd_metrics_add(m, (double)t->garbage, "%s,reason=\"garbage\"", label);
 }
 
 static void backend_metrics(const struct lb_backend *b, struct sd_metrics *m)
 {
-	struct totals t;
+	struct lb_cell t;
 	char label[400], service[160], name[128];
-	add_up(b, &t);
+	lb_add_up(b, &t);
 	snprintf(label, sizeof(label), "%s,backend=\"%s\"", sd_run_label(b->lb->run, service, sizeof(service)),
 		 sd_metrics_label(b->name, name, sizeof(name)));
 	sd_metrics_family(m, "sdlab_lb_backend_up", "gauge", "1 when the backend gets requests");
-	sd_metrics_add(m, strcmp(state_of(b), "up") == 0, "%s", label);
+	sd_metrics_add(m, strcmp(lb_state_of(b), "up") == 0, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_backend_requests_total", "counter", "Requests sent to the backend");
-	sd_metrics_add(m, (double)t.c.requests, "%s", label);
+	sd_metrics_add(m, (double)t.requests, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_backend_inflight", "gauge", "Requests at the backend now");
 	sd_metrics_add(m, (double)t.inflight, "%s", label);
 	answers(m, &t, label);
 	failures(m, &t, label);
 	sd_metrics_family(m, "sdlab_lb_backend_retried_total", "counter", "Failed requests that were tried elsewhere");
-	sd_metrics_add(m, (double)t.c.retried, "%s", label);
+	sd_metrics_add(m, (double)t.retried, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_backend_seconds", "histogram",
 			  "Time from a request's head to the head of its answer");
-	sd_metrics_add_histogram(m, &t.c.latency, label);
+	sd_metrics_add_histogram(m, &t.latency, label);
 	sd_metrics_family(m, "sdlab_lb_backend_connect_seconds", "histogram", "Time until a new connection to the backend was there");
-	sd_metrics_add_histogram(m, &t.c.connect, label);
+	sd_metrics_add_histogram(m, &t.connect, label);
 }
 
 void lb_metrics(void *self, struct sd_metrics *m)

@@ -48,6 +48,9 @@ static void on_head(struct sd_http_call *call, const struct sd_http_head *head)
 	const struct lb_rules *r = &c->b->lb->rules;
 	/* The status is the answer; the body is not waited for. */
 	bool passed = head->status >= r->status_low && head->status <= r->status_high;
+	if (!passed)
+		snprintf(c->b->check_error, sizeof(c->b->check_error), "it answered %d, expected %d to %d", head->status,
+			 r->status_low, r->status_high);
 	c->call = NULL;
 	sd_http_call_cancel(call);
 	result(c, passed);
@@ -70,7 +73,7 @@ static void on_failed(struct sd_http_call *call, enum sd_http_phase phase, enum 
 	struct lb_check *c = call->user;
 	(void)phase;
 	(void)why;
-	(void)text;
+	snprintf(c->b->check_error, sizeof(c->b->check_error), "%s", text);
 	c->call = NULL;
 	result(c, false);
 }
@@ -136,12 +139,15 @@ static size_t on_tcp_data(struct sd_stream *s, const char *p, size_t n)
 
 static void on_tcp_fail(struct sd_stream *s)
 {
+	struct lb_check *c = s->owner;
+	snprintf(c->b->check_error, sizeof(c->b->check_error), "it did not accept in time");
 	tcp_over(s, false);
 }
 
 static void on_tcp_closed(struct sd_stream *s, enum sd_err why)
 {
-	(void)why;
+	struct lb_check *c = s->owner;
+	snprintf(c->b->check_error, sizeof(c->b->check_error), "%s", sd_err_text(why));
 	tcp_over(s, false);
 }
 

@@ -144,6 +144,22 @@ void sd_histogram_merge(struct sd_histogram *into, const struct sd_histogram *fr
 	into->sum_ns += sd_count_read(&from->sum_ns);
 }
 
+double sd_histogram_quantile(const struct sd_histogram *h, double share)
+{
+	double total = 0, below = 0;
+	for (int i = 0; i <= SD_HISTOGRAM_BUCKETS; i++)
+		total += (double)h->count[i];
+	if (total == 0)
+		return -1;
+	for (int i = 0; i < SD_HISTOGRAM_BUCKETS; i++) {
+		double n = (double)h->count[i], low = i ? (double)bounds_ns[i - 1] : 0;
+		if (n > 0 && below + n >= share * total)
+			return low + ((double)bounds_ns[i] - low) * (share * total - below) / n;
+		below += n;
+	}
+	return (double)bounds_ns[SD_HISTOGRAM_BUCKETS - 1];
+}
+
 void sd_metrics_add_histogram(struct sd_metrics *m, const struct sd_histogram *h, const char *labels)
 {
 	uint64_t total = 0;

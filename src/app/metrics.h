@@ -33,6 +33,9 @@ struct sd_histogram {
 };
 void sd_histogram_add(struct sd_histogram *h, int64_t ns);
 void sd_histogram_merge(struct sd_histogram *into, const struct sd_histogram *from);
+/* The time in nanoseconds that this share (0 to 1) took no longer than, as a straight line within its bucket; the bound of
+ * the last bucket for what is beyond; -1 when empty. */
+double sd_histogram_quantile(const struct sd_histogram *h, double share);
 void sd_metrics_add_histogram(struct sd_metrics *m, const struct sd_histogram *h, const char *labels);
 
 #endif

@@ -1,0 +1,197 @@
+/* lb_status.c - the verbs: what a running balancer says of itself, asked over its admin address. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/applet.h"
+#include "lb.h"
+#include "net/http_fetch.h"
+
+#define TIMEOUT_NS 5000000000
+
+static int fail(const struct sd_verb_call *call, const char *verb, const char *text)
+{
+	fprintf(call->err, "sdlab lb %s: %s\n", verb, text);
+	return 1;
+}
+
+/* ---- which server ---- */
+
+/* --server, else SDLAB_LB_URL, else where a balancer's admin address is when nobody chose one. */
+static const char *server_of(const struct sd_verb_call *call)
+{
+	const char *given = sd_conf_string(call->conf, "server");
+	for (const char *const *v = given ? NULL : call->environ; v && *v; v++)
+		if (strncmp(*v, "SDLAB_LB_URL=", 13) == 0 && (*v)[13])
+			given = *v + 13;
+	return given ? given : "127.0.0.1:8079";
+}
+
+/* "http://127.0.0.1:8079/" is what people copy; the address in it is meant. */
+static void address_of(const char *server, char out[160])
+{
+	const char *from = strncmp(server, "http://", 7) == 0 ? server + 7 : server;
+	size_t n = strlen(from);
+	while (from != server && n > 0 && from[n - 1] == '/')
+		n--;
+	snprintf(out, 160, "%.*s", (int)(n < 159 ? n : 159), from);
+	if (strncmp(out, "localhost:", 10) == 0) {
+		char port[160];
+		snprintf(port, sizeof(port), "127.0.0.1:%.100s", out + 10);
+		memcpy(out, port, sizeof(port));
+	}
+}
+
+/* The answer, parsed; NULL after it said why there is none. */
+static cJSON *ask(const struct sd_verb_call *call, const char *verb, const char *path)
+{
+	char addr[160], line[600], *body = NULL;
+	size_t n;
+	int status = 0;
+	struct sd_error e = {0};
+	address_of(server_of(call), addr);
+	enum sd_err err = sd_http_fetch(call->world, addr, "GET", path, TIMEOUT_NS, &status, &body, &n, &e);
+	cJSON *o = err ? NULL : cJSON_Parse(body);
+	free(body);
+	if (o && status == 200)
+		return o;
+	const cJSON *why = cJSON_GetObjectItem(o, "error");
+	if (err)
+		snprintf(line, sizeof(line), "no balancer answers at %s: %.300s (--server ADDRESS or SDLAB_LB_URL says where its admin "
+					     "address is)", addr, e.text);
+	else
+		snprintf(line, sizeof(line), "%s answered %d: %.300s", addr, status,
+			 cJSON_IsString(why) ? why->valuestring : "it is not the admin address of sdlab lb");
+	cJSON_Delete(o);
+	fail(call, verb, line);
+	return NULL;
+}
+
+static double number(const cJSON *o, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+	return cJSON_IsNumber(v) ? v->valuedouble : -1;
+}
+
+/* Another process's words go to a terminal: no control bytes. */
+static const char *text(const cJSON *o, const char *key)
+{
+	cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+	if (!cJSON_IsString(v))
+		return "";
+	for (char *c = v->valuestring; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127 || ((unsigned char)*c == 0xc2 && (unsigned char)c[1] < 0xa0))
+			*c = '?';
+	return v->valuestring;
+}
+
+/* ---- status ---- */
+
+static const cJSON *same(const cJSON *all, const cJSON *b)
+{
+	const cJSON *v;
+	cJSON_ArrayForEach(v, all) if (strcmp(text(v, "name"), text(b, "name")) == 0) return v;
+	return NULL;
+}
+
+static const char *ms_text(double ms, char out[16])
+{
+	snprintf(out, 16, ms < 0 ? "-" : ms < 10 ? "%.2f" : "%.0f", ms);
+	return out;
+}
+
+/* The rate is between two samples; without the first one there is none. */
+static void print_row(FILE *out, const cJSON *b, const cJSON *before, double seconds)
+{
+	char p50[16], p99[16], rate[16] = "-";
+	const cJSON *old = before ? same(before, b) : NULL;
+	if (old && seconds > 0)
+		snprintf(rate, sizeof(rate), "%.1f", (number(b, "requests") - number(old, "requests")) / seconds);
+	fprintf(out, "%-20s %-10s %8.0f %9s %10.0f %8.0f %8s %8s %6.0f  %s\n", text(b, "name"), text(b, "state"), number(b, "inflight"),
+		rate, number(b, "requests"), number(b, "failures") + number(b, "answers_5xx"), ms_text(number(b, "p50_ms"), p50),
+		ms_text(number(b, "p99_ms"), p99), number(b, "weight"), text(b, "why"));
+}
+
+static void print_table(FILE *out, const cJSON *all, const cJSON *before, double seconds)
+{
+	const cJSON *b;
+	fprintf(out, "%-20s %-10s %8s %9s %10s %8s %8s %8s %6s  %s\n", "BACKEND", "STATE", "INFLIGHT", "REQ/S", "REQUESTS", "ERRORS",
+		"P50 MS", "P99 MS", "WEIGHT", "WHY");
+	cJSON_ArrayForEach(b, all) print_row(out, b, before, seconds);
+}
+
+static void print_json(FILE *out, const cJSON *all)
+{
+	char *json = cJSON_PrintUnformatted(all);
+	fprintf(out, "%s\n", json ? json : "");
+	free(json);
+}
+
+/* Shows one sample after the other until it is ended, or until there is no answer. */
+static int watch(struct sd_verb_call *call, cJSON *before, int64_t interval_ns)
+{
+	bool json = sd_conf_bool(call->conf, "json"), screen = !json && sd_world_is_terminal(call->world, 1);
+	int64_t then = sd_world_mono_ns(call->world);
+	for (;;) {
+		sd_world_sleep_ns(call->world, interval_ns);
+		cJSON *all = ask(call, "status", "/-/backends");
+		if (!all) {
+			cJSON_Delete(before);
+			return 1;
+		}
+		int64_t now = sd_world_mono_ns(call->world);
+		fputs(screen ? "\033[H\033[2J" : "", call->out);
+		if (json)
+			print_json(call->out, all);
+		else
+			print_table(call->out, all, before, (double)(now - then) / 1e9);
+		fflush(call->out);
+		cJSON_Delete(before);
+		before = all;
+		then = now;
+	}
+}
+
+static int run_status(struct sd_verb_call *call)
+{
+	bool json = sd_conf_bool(call->conf, "json");
+	int64_t sample = sd_conf_int(call->conf, "interval"), then = sd_world_mono_ns(call->world);
+	cJSON *first = ask(call, "status", "/-/backends");
+	if (!first)
+		return 1;
+	if (sd_conf_bool(call->conf, "watch"))
+		return watch(call, first, sample > 0 ? sample : 1000000000);
+	if (json) {
+		print_json(call->out, first);
+		cJSON_Delete(first);
+		return 0;
+	}
+	if (sample > 0)
+		sd_world_sleep_ns(call->world, sample);
+	cJSON *all = sample > 0 ? ask(call, "status", "/-/backends") : cJSON_Duplicate(first, true);
+	if (all)
+		print_table(call->out, all, sample > 0 ? first : NULL, (double)(sd_world_mono_ns(call->world) - then) / 1e9);
+	cJSON_Delete(first);
+	cJSON_Delete(all);
+	return all ? 0 : 1;
+}
+
+#define SERVER                                                                                                         \
+	{                                                                                                              \
+		"server", SD_OPT_STRING, NULL, "admin address of the balancer; else SDLAB_LB_URL, else 127.0.0.1:8079", \
+		    .meta = "ADDRESS"                                                                                  \
+	}
+
+static const struct sd_option status_options[] = {
+    SERVER,
+    {"watch", SD_OPT_BOOL, "false", "show it again and again", .letter = 'w'},
+    {"interval", SD_OPT_DURATION, "300ms", "between the two looks that requests a second come from; 0 for one look"},
+    {"json", SD_OPT_BOOL, "false", "print JSON, as /-/backends has it"},
+    {0},
+};
+
+const struct sd_verb lb_verbs[] = {
+    {"status", NULL, "show the backends of a running balancer", status_options, 0, 0, run_status},
+    {0},
+};
