@@ -13,6 +13,7 @@ static const struct sd_option backend_options[] = {
     {"max-connections", SD_OPT_INT, "0", "requests at a time, the rest wait; 0 for no limit", .max = 1000000},
     {"send-proxy", SD_OPT_ENUM, "off", "PROXY header that its connections begin with; each is used for one request",
      .choices = "off|v1|v2"},
+    {"backup", SD_OPT_BOOL, "false", "used only while no other backend is usable"},
     {0},
 };
 
@@ -45,20 +46,55 @@ static const struct sd_option queue_options[] = {
     {0},
 };
 
+static const struct sd_option hash_options[] = {
+    {"on", SD_OPT_ENUM, "client", "what of a request decides with algorithm hash",
+     .choices = "client|header|cookie|query|path", .reload = true},
+    {"name", SD_OPT_STRING, NULL, "of the header, cookie or query key", .reload = true},
+    {"bound", SD_OPT_NUMBER, "1.25", "times its fair part of the requests that a backend may have; 0 for no bound",
+     .reload = true},
+    {"seed", SD_OPT_STRING, NULL, "a text, so that nobody outside knows which keys share a backend", .reload = true,
+     .secret = true},
+    {0},
+};
+
+static const struct sd_option sticky_options[] = {
+    {"cookie", SD_OPT_STRING, NULL, "name of the cookie that keeps a client at its backend", .reload = true},
+    {"secret", SD_OPT_STRING, NULL, "signs it, at least 16 bytes; else one is made at start", .reload = true,
+     .secret = true},
+    {"secret-file", SD_OPT_FILE, NULL, "file that holds the secret", .reload = true},
+    {"max-age", SD_OPT_DURATION, "0s", "how long a browser keeps it; 0 for as long as it runs", .reload = true},
+    {0},
+};
+
+static const struct sd_option panic_options[] = {
+    {"threshold", SD_OPT_PERCENT, "0%", "when fewer of the backends than this are usable; 0 for never", .reload = true},
+    {"use", SD_OPT_ENUM, "all", "then use all, whatever their health, or none", .choices = "all|none", .reload = true},
+    {0},
+};
+
 static const struct sd_option options[] = {
     {"port", SD_OPT_PORT, "8080", "where to listen", .letter = 'p'},
     {"admin", SD_OPT_ADDRESS, "127.0.0.1:8079", "where /metrics and the /-/ endpoints answer"},
     {"mode", SD_OPT_ENUM, "http", "what is balanced: requests or connections", .choices = "http|tcp"},
     {"algorithm", SD_OPT_ENUM, "round-robin", "who takes the next request",
-     .choices = "round-robin|least-connections|random-two-choices", .reload = true},
+     .choices = "round-robin|least-connections|random-two-choices|least-latency|hash", .reload = true},
     {"backends", SD_OPT_TABLE, NULL, "the servers behind it", .cli = "backend", .sub = backend_options,
      .reload = true},
     {"health", SD_OPT_GROUP, NULL, "active checks", .sub = health_options, .reload = true},
     {"eject", SD_OPT_GROUP, NULL, "leaving out backends that fail requests", .sub = eject_options, .reload = true},
+    {"hash", SD_OPT_GROUP, NULL, "which backend a request belongs to, for algorithm hash", .sub = hash_options,
+     .reload = true},
+    {"sticky", SD_OPT_GROUP, NULL, "keeping a client at its backend by a cookie", .sub = sticky_options,
+     .reload = true},
+    {"panic", SD_OPT_GROUP, NULL, "when too few backends are usable", .sub = panic_options, .reload = true},
+    {"slow-start", SD_OPT_DURATION, "0s", "how long a backend that came back gets a rising part of its share",
+     .reload = true},
     {"queue", SD_OPT_GROUP, NULL, "waiting for a backend with a free connection", .sub = queue_options,
      .reload = true},
     {"retries", SD_OPT_INT, "1", "other backends to try when one fails before it answered", .max = 16,
      .reload = true},
+    {"retry-budget", SD_OPT_PERCENT, "20%", "of the requests of ten seconds may be tried again", .reload = true},
+    {"retry-budget-min", SD_OPT_INT, "3", "retries a second that are always allowed", .max = 1000000, .reload = true},
     {"retry-buffer", SD_OPT_SIZE, "64KiB", "request bodies up to this size can be sent again", .min = 0,
      .max = 16 << 20, .reload = true},
     {"connect-timeout", SD_OPT_DURATION, "2s", "for a connection to a backend", .reload = true},
@@ -130,6 +166,8 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 	sd_list_init(&lb->backends);
 	enum sd_err err = lb_rules_make(conf, lb->mode, &lb->rules, e);
 	if (!err)
+		err = lb_affinity_key(lb, conf, e);
+	if (!err)
 		err = lb_backends_make(lb, conf, e);
 	if (err)
 		return err;
@@ -187,6 +225,7 @@ static void destroy(void *self)
 		lb_backend_release(b);
 	}
 	lb_snapshot_release(lb->now);
+	sd_ring_release(lb->ring);
 	free(lb);
 }
 

@@ -18,6 +18,7 @@
 #include "core/proxy_status.h"
 #include "core/rng.h"
 #include "lb_log.h"
+#include "lb_affinity.h"
 #include "net/http_client.h"
 #include "sdlab/balance.h"
 
@@ -65,6 +66,8 @@ struct lb_backend {
 	uint32_t weight, max_connections;
 	uint8_t send_proxy; /* the version of the PROXY header its connections begin with; 0: none */
 	bool listed; /* in the configuration in force */
+	bool backup, was_usable;
+	int64_t since_ns; /* it last became usable; SD_BALANCE_LONG_AGO: it was from the start */
 };
 
 /* One backend as a snapshot sees it. */
@@ -74,6 +77,11 @@ struct lb_entry {
 	uint32_t weight, max_connections;
 	uint8_t send_proxy;
 	bool usable;
+	bool in_reach; /* in panic it is used, whatever its health */
+	bool well;     /* may go on with the sessions it has, also while it is drained */
+	bool backup;
+	int64_t since_ns;
+	uint64_t sticky_id;
 };
 
 enum lb_mode { LB_HTTP, LB_TCP };
@@ -82,7 +90,9 @@ enum lb_check_type { LB_CHECK_AUTO, LB_CHECK_HTTP, LB_CHECK_TCP, LB_CHECK_NONE }
 /* Everything a worker needs to know; never changed once made. */
 struct lb_snapshot {
 	uint32_t refs; /* atomic */
-	enum sd_balance_algorithm algorithm;
+	struct sd_balance_conf balance;
+	struct sd_budget_rules budget; /* of one worker */
+	struct lb_affinity_rules affinity;
 	uint32_t retries, queue_size, eject_failures;
 	uint64_t retry_buffer;
 	int64_t queue_timeout_ns, retry_after_s, tunnel_timeout_ns;
@@ -120,6 +130,10 @@ struct lb {
 	unsigned nworkers;
 	struct lb_worker *workers[LB_MAX_THREADS];
 	struct sd_timer tick; /* ends ejections */
+	struct sd_siphash_key sticky_key;
+	bool sticky_made;              /* here: it is in no configuration */
+	struct sd_ring *ring;          /* the last one made */
+	struct sd_balance_tier tier;   /* as it was last told */
 	bool stopping;
 };
 
@@ -201,6 +215,7 @@ struct lb_waiter {
 	struct sd_link link;
 	int64_t until_ns;
 	bool waiting;
+	bool picky; /* waits for one backend: those behind it need not wait as well */
 	void (*go)(struct lb_waiter *self);                  /* try again */
 	void (*give_up)(struct lb_waiter *self, bool timeout); /* it took too long, or nothing is left */
 };
@@ -226,8 +241,10 @@ struct lb_worker {
 	struct lb_log_side log;
 	struct sd_rng rng; /* ids of traces */
 	struct sd_histogram queued;
+	struct sd_budget budget;
 	/* counters */
-	uint64_t unavailable, queue_full, queue_timeouts, retries, stale;
+	uint64_t unavailable, queue_full, queue_timeouts, retries, stale, budget_exhausted;
+	uint64_t sticky_kept, sticky_new, sticky_moved, sticky_bad;
 	struct sd_listener *listeners[SD_RUN_MAX_ADDRS]; /* TCP mode */
 	struct sd_link tunnels;                          /* its connections, and requests that changed their protocol */
 	uint32_t ntunnels, idle_tunnels;
@@ -242,15 +259,23 @@ void lb_worker_free(struct lb_worker *w);
 /* Takes the reference. On the worker's thread, or before it runs. */
 void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s);
 /* An index into the snapshot, LB_NONE when no backend may be used, LB_FULL when all that may have no connection left.
- * tried: bits of backends to pass over. The connection is taken (and counted, where there is a limit): give it back with
+ * tried: bits of backends to pass over; want: what the request would rather have. The connection is taken (and counted, where there is a limit): give it back with
  * lb_worker_give_back. */
-int lb_worker_take(struct lb_worker *w, const uint64_t *tried, bool *counted);
+int lb_worker_take(struct lb_worker *w, const uint64_t *tried, const struct lb_affinity *want, bool *counted);
+/* What lb_worker_take would decide by: see sd_balancer_explain. */
+size_t lb_worker_explain(struct lb_worker *w, const uint64_t *tried, const struct lb_affinity *want,
+			 struct sd_balance_candidate *out, size_t room);
+/* A request came, and may one be tried again: the retry budget. */
+void lb_worker_asked(struct lb_worker *w);
+bool lb_worker_may_retry(struct lb_worker *w);
 void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, bool counted);
 /* False when the queue is full. */
 bool lb_worker_enqueue(struct lb_worker *w, struct lb_waiter *waiter);
 void lb_worker_dequeue(struct lb_worker *w, struct lb_waiter *waiter);
 void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p);
 void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why);
+/* Its answer took so long; not ok: it says that the backend failed. */
+void lb_worker_took(struct lb_worker *w, struct lb_peer *p, int64_t took_ns, bool ok);
 
 /* ---- lb_why.c ---- */
 

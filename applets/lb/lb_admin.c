@@ -81,6 +81,7 @@ cJSON *lb_backend_json(const struct lb_backend *b)
 	cJSON_AddStringToObject(o, "state", lb_state_of(b));
 	cJSON_AddStringToObject(o, "why", lb_why_of(b, why));
 	cJSON_AddNumberToObject(o, "weight", b->weight);
+	cJSON_AddBoolToObject(o, "backup", b->backup);
 	cJSON_AddNumberToObject(o, "max_connections", b->max_connections);
 	cJSON_AddNumberToObject(o, "inflight", t.inflight);
 	cJSON_AddNumberToObject(o, "requests", (double)t.requests);
@@ -211,6 +212,14 @@ static const struct {
     {"sdlab_lb_queue_timeouts_total", "Requests that waited too long in the queue",
      offsetof(struct lb_worker, queue_timeouts)},
     {"sdlab_lb_retries_total", "Requests tried again on another backend", offsetof(struct lb_worker, retries)},
+    {"sdlab_lb_retry_budget_exhausted_total", "Requests not tried again because the retry budget was spent",
+     offsetof(struct lb_worker, budget_exhausted)},
+    {"sdlab_lb_sticky_kept_total", "Requests that went where their cookie says", offsetof(struct lb_worker, sticky_kept)},
+    {"sdlab_lb_sticky_new_total", "Answers with the first cookie of a client", offsetof(struct lb_worker, sticky_new)},
+    {"sdlab_lb_sticky_moved_total", "Answers with a new cookie because the old one's backend was not usable",
+     offsetof(struct lb_worker, sticky_moved)},
+    {"sdlab_lb_sticky_bad_total", "Cookies that were forged, cut or made with another secret",
+     offsetof(struct lb_worker, sticky_bad)},
     {"sdlab_lb_stale_connections_total", "Idle connections found closed when used", offsetof(struct lb_worker, stale)},
     {"sdlab_lb_tunnels_total", "Tunnels begun: connections in TCP mode, and upgraded requests",
      offsetof(struct lb_worker, tunnels_total)},
@@ -243,6 +252,8 @@ static void worker_metrics(struct lb *lb, struct sd_metrics *m)
 	}
 	sd_metrics_family(m, "sdlab_lb_queue_length", "gauge", "Requests waiting for a backend now");
 	sd_metrics_add(m, (double)queued, "%s", label);
+	sd_metrics_family(m, "sdlab_lb_panic", "gauge", "1 while fewer backends are usable than the panic threshold");
+	sd_metrics_add(m, lb->tier.panic, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_tunnels", "gauge", "Tunnels open now");
 	sd_metrics_add(m, (double)tunnels, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_tunnels_idle", "gauge", "Of these, in which nothing moved for a minute");

@@ -177,7 +177,8 @@ enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 	char names[LB_UPGRADES];
 	if (upgrades_make(conf, names, e))
 		return SD_EINVAL;
-	return lb_rules_make(conf, (enum lb_mode)sd_conf_int(conf, "mode"), &rules, e);
+	enum sd_err err = lb_affinity_check(conf, e);
+	return err ? err : lb_rules_make(conf, (enum lb_mode)sd_conf_int(conf, "mode"), &rules, e);
 }
 
 /* ---- backends ---- */
@@ -238,6 +239,7 @@ static void take_row(struct lb_backend *b, const struct sd_conf *row)
 	b->weight = (uint32_t)sd_conf_int(row, "weight");
 	b->max_connections = (uint32_t)sd_conf_int(row, "max-connections");
 	b->send_proxy = (uint8_t)sd_conf_int(row, "send-proxy");
+	b->backup = sd_conf_bool(row, "backup");
 }
 
 struct lb_backend *lb_backend_add(struct lb *lb, const struct sd_conf *row, struct sd_error *e)
@@ -337,13 +339,17 @@ static void entries_make(struct lb *lb, struct lb_snapshot *s)
 		if (!b->listed)
 			continue;
 		__atomic_add_fetch(&b->refs, 1, __ATOMIC_RELAXED);
+		bool known = b->resolved.kind != SD_ADDR_NONE, well = sd_health_usable(&b->health);
 		s->entries[s->n++] = (struct lb_entry){
 		    .backend = b,
 		    .addr = b->resolved,
 		    .weight = b->weight,
 		    .max_connections = b->max_connections,
 		    .send_proxy = b->send_proxy,
-		    .usable = sd_health_usable(&b->health) && b->admin == LB_READY && b->resolved.kind != SD_ADDR_NONE,
+		    .usable = well && b->admin == LB_READY && known,
+		    .in_reach = b->admin == LB_READY && known,
+		    .well = well && known,
+		    .backup = b->backup,
 		};
 	}
 }
@@ -358,7 +364,6 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 		return NULL;
 	}
 	s->refs = 1;
-	s->algorithm = (enum sd_balance_algorithm)sd_conf_int(conf, "algorithm");
 	s->retries = (uint32_t)sd_conf_int(conf, "retries");
 	s->retry_buffer = (uint64_t)sd_conf_int(conf, "retry-buffer");
 	s->queue_size = (uint32_t)sd_conf_int(conf, "queue.size");
@@ -377,6 +382,10 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 	s->pool.connect_timeout_ns = sd_conf_int(conf, "connect-timeout");
 	s->pool.answer_timeout_ns = sd_conf_int(conf, "answer-timeout");
 	entries_make(lb, s);
+	if (lb_affinity_make(lb, conf, s, e)) {
+		lb_snapshot_release(s);
+		return NULL;
+	}
 	return s;
 }
 
@@ -386,6 +395,7 @@ void lb_snapshot_release(struct lb_snapshot *s)
 		return;
 	for (size_t i = 0; i < s->n; i++)
 		lb_backend_release(s->entries[i].backend);
+	sd_ring_release(s->balance.ring);
 	free(s->trusted);
 	free(s);
 }

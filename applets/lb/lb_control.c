@@ -188,6 +188,8 @@ enum sd_err lb_reload(void *self, const struct sd_conf *conf, struct sd_error *e
 	if (!err)
 		err = lb_log_open(lb, conf, e);
 	if (!err)
+		err = lb_affinity_key(lb, conf, e);
+	if (!err)
 		err = lb_backends_make(lb, conf, e);
 	struct lb_snapshot *s = err ? NULL : lb_snapshot_make(lb, conf, e);
 	if (!s) {

@@ -30,6 +30,7 @@ struct lb_request {
 	size_t n, cap;
 	struct lb_log_entry *log; /* NULL: no line for this one */
 	int64_t begun_ns, called_ns, queued_ns, waited_ns;
+	struct lb_affinity want;
 	uint32_t tries;
 	uint8_t method;
 	char upgrade[LB_UPGRADE]; /* the protocol it may change to; "": none */
@@ -260,6 +261,7 @@ static void wait_for_one(struct lb_request *r)
 {
 	r->waiter.go = go;
 	r->waiter.give_up = give_up;
+	r->waiter.picky = lb_affinity_pinned(r->w, &r->want, r->tried) >= 0;
 	if (!lb_worker_enqueue(r->w, &r->waiter)) {
 		answer_error(r, LB_QUEUE_FULL);
 		return;
@@ -272,7 +274,7 @@ static void wait_for_one(struct lb_request *r)
 /* Counts against the retries; false when none is left. */
 static bool again(struct lb_request *r, const struct lb_peer *peer)
 {
-	if (!r->replay || r->tries >= r->snap->retries)
+	if (!r->replay || r->tries >= r->snap->retries || !lb_worker_may_retry(r->w))
 		return false;
 	mark_tried(r, peer);
 	r->tries++;
@@ -287,7 +289,7 @@ static void pick_and_call(struct lb_request *r)
 	struct sd_error e = {0};
 	for (;;) {
 		follow_snapshot(r);
-		int i = lb_worker_take(w, r->tried, &r->counted);
+		int i = lb_worker_take(w, r->tried, &r->want, &r->counted);
 		if (i == LB_FULL) {
 			wait_for_one(r);
 			return;
@@ -456,6 +458,8 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	r->complete = x->in_done;
 	r->replay = true;
 	r->begun_ns = sd_loop_now_ns(w->loop);
+	lb_affinity_of(w, head, &x->stream->io->peer, false, &r->want);
+	lb_worker_asked(w);
 	pick_and_call(r);
 }
 
@@ -567,6 +571,7 @@ static void write_change(struct lb_request *r, const struct sd_http_head *head)
 	char *to = sd_stream_reserve(s, sd_proxy_answer_bound(head, &back));
 	if (to)
 		sd_stream_commit(s, sd_proxy_answer_fields(to, head, &back));
+	lb_affinity_answer(r->w, r->x, &r->want, r->peer->backend);
 	sd_http_field_text(r->x, "Connection", "Upgrade");
 	sd_http_field_text(r->x, "Upgrade", r->upgrade);
 	sd_stream_write(s, "\r\n", 2);
@@ -585,6 +590,7 @@ static void change_protocol(struct lb_request *r, struct sd_http_call *c, const 
 		return;
 	}
 	lb_worker_succeeded(w, peer);
+	lb_worker_took(w, peer, sd_loop_now_ns(w->loop) - r->called_ns, true);
 	sd_count(&peer->cell->codes[1], 1);
 	sd_histogram_add(&peer->cell->latency, sd_loop_now_ns(w->loop) - r->begun_ns);
 	note_times(r, c, 101);
@@ -610,6 +616,7 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *he
 	r->replay = false;
 	drop_sent(r);
 	lb_worker_succeeded(r->w, r->peer);
+	lb_worker_took(r->w, r->peer, sd_loop_now_ns(r->w->loop) - r->called_ns, head->status < 500);
 	sd_count(&cell->codes[head->status / 100 % 6], 1);
 	sd_histogram_add(&cell->latency, sd_loop_now_ns(r->w->loop) - r->begun_ns);
 	note_times(r, c, head->status);
@@ -617,6 +624,7 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *he
 	char *to = sd_stream_reserve(x->stream, sd_proxy_answer_bound(head, &back));
 	if (to)
 		sd_stream_commit(x->stream, sd_proxy_answer_fields(to, head, &back));
+	lb_affinity_answer(r->w, x, &r->want, r->peer->backend);
 	if (!sd_http_find(head, SD_HTTP_F_DATE))
 		sd_http_date(x); /* RFC 9110 section 6.6.1 */
 	if (head->framing == SD_HTTP_BODY_LENGTH || head->has_content_length)

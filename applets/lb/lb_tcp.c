@@ -26,6 +26,8 @@ struct tunnel {
 	struct lb_snapshot *snap;
 	int64_t moved_ns; /* when a byte last did */
 	uint64_t before_in, before_out; /* bytes of the backend's connection that were none of this tunnel */
+	struct lb_affinity want;
+	int64_t called_ns;
 	uint32_t tries;
 	bool counted, open, idle;
 	bool held; /* came from the HTTP server, which counts it */
@@ -172,7 +174,7 @@ static void connect_failed(struct tunnel *t, enum sd_err why)
 	struct lb_worker *w = t->w;
 	struct lb_peer *peer = t->peer;
 	lb_worker_failed(w, peer, why);
-	bool more = t->tries < t->snap->retries;
+	bool more = t->tries < t->snap->retries && lb_worker_may_retry(w);
 	if (more) {
 		t->tries++;
 		sd_count(&w->retries, 1);
@@ -192,6 +194,7 @@ static void on_backend_connected(struct sd_stream *s)
 	struct tunnel *t = s->owner;
 	t->open = true;
 	lb_worker_succeeded(t->w, t->peer);
+	lb_worker_took(t->w, t->peer, sd_loop_now_ns(t->w->loop) - t->called_ns, true);
 	sd_stream_deadline(s, SD_NEVER);
 	moved(t);
 	if (t->client->in_len > 0)
@@ -266,7 +269,7 @@ static void pick_and_connect(struct tunnel *t)
 		__atomic_add_fetch(&t->snap->refs, 1, __ATOMIC_RELAXED);
 		memset(t->tried, 0, sizeof(t->tried));
 	}
-	int i = lb_worker_take(w, t->tried, &t->counted);
+	int i = lb_worker_take(w, t->tried, &t->want, &t->counted);
 	if (i == LB_FULL) {
 		t->waiter.go = go;
 		t->waiter.give_up = give_up;
@@ -280,6 +283,7 @@ static void pick_and_connect(struct tunnel *t)
 		return;
 	}
 	t->peer = w->peers[i];
+	t->called_ns = sd_loop_now_ns(w->loop);
 	enum sd_err err = sd_loop_connect(w->loop, &t->peer->pool.addr, &io, &e);
 	if (!err && !(t->backend = sd_stream_new(io, true, KEEP_MAX, &backend_events, t)))
 		err = SD_ENOMEM;
@@ -366,6 +370,8 @@ static void after_proxy(void *arg, struct sd_io *io)
 		return;
 	}
 	enlist(t);
+	lb_worker_asked(w);
+	lb_affinity_of_client(w, &io->peer, &t->want);
 	pick_and_connect(t);
 }
 

@@ -70,8 +70,11 @@ static void targets_set(struct lb_worker *w, const struct lb_snapshot *s)
 		    .id = s->entries[i].backend->id,
 		    .weight = s->entries[i].weight,
 		    .usable = s->entries[i].usable,
+		    .in_reach = s->entries[i].in_reach,
+		    .backup = s->entries[i].backup,
+		    .since_ns = s->entries[i].since_ns,
 		};
-	sd_balancer_set(w->balancer, &(struct sd_balance_conf){.algorithm = s->algorithm}, targets, s->n);
+	sd_balancer_set(w->balancer, &s->balance, targets, s->n);
 }
 
 static void let_go(struct lb_worker *w, struct lb_peer *p)
@@ -146,25 +149,63 @@ static bool take_connection(struct lb_peer *p)
 	return false;
 }
 
-int lb_worker_take(struct lb_worker *w, const uint64_t *tried, bool *counted)
+static struct sd_balance_ask ask_for(struct lb_worker *w, const uint64_t *skip, const struct lb_affinity *want)
+{
+	return (struct sd_balance_ask){
+	    .skip = skip,
+	    .load = load_of,
+	    .arg = w,
+	    .now_ns = sd_loop_now_ns(w->loop),
+	    .key = want->key,
+	    .has_key = want->has_key,
+	};
+}
+
+static int taken(struct lb_peer *p, int i, bool *counted)
+{
+	*counted = p->max_connections > 0;
+	sd_gauge(&p->cell->inflight, 1);
+	sd_count(&p->cell->requests, 1);
+	return i;
+}
+
+int lb_worker_take(struct lb_worker *w, const uint64_t *tried, const struct lb_affinity *want, bool *counted)
 {
 	uint64_t skip[SD_BALANCE_MAX / 64];
-	bool full = false;
+	int pinned = lb_affinity_pinned(w, want, tried);
+	if (pinned >= 0)
+		return take_connection(w->peers[pinned]) ? taken(w->peers[pinned], pinned, counted) : LB_FULL;
 	memcpy(skip, tried, sizeof(skip));
+	struct sd_balance_ask ask = ask_for(w, skip, want);
 	for (;;) {
-		int i = sd_balancer_pick(w->balancer, &(struct sd_balance_ask){.skip = skip, .load = load_of, .arg = w});
+		int i = sd_balancer_pick(w->balancer, &ask);
 		if (i < 0)
-			return full ? LB_FULL : LB_NONE;
-		struct lb_peer *p = w->peers[i];
-		if (take_connection(p)) {
-			*counted = p->max_connections > 0;
-			sd_gauge(&p->cell->inflight, 1);
-			sd_count(&p->cell->requests, 1);
-			return i;
-		}
-		full = true;
+			return ask.stay ? LB_FULL : LB_NONE;
+		if (take_connection(w->peers[i]))
+			return taken(w->peers[i], i, counted);
+		ask.stay = true; /* a backup is no place to wait in */
 		skip[i / 64] |= 1ull << (i % 64);
 	}
+}
+
+size_t lb_worker_explain(struct lb_worker *w, const uint64_t *tried, const struct lb_affinity *want,
+			 struct sd_balance_candidate *out, size_t room)
+{
+	struct sd_balance_ask ask = ask_for(w, tried, want);
+	return sd_balancer_explain(w->balancer, &ask, out, room);
+}
+
+void lb_worker_asked(struct lb_worker *w)
+{
+	sd_budget_asked(&w->budget, sd_loop_now_ns(w->loop));
+}
+
+bool lb_worker_may_retry(struct lb_worker *w)
+{
+	if (sd_budget_take(&w->budget, &w->snap->budget, sd_loop_now_ns(w->loop)))
+		return true;
+	sd_count(&w->budget_exhausted, 1);
+	return false;
 }
 
 static void wake(struct lb_worker *w)
@@ -209,9 +250,16 @@ void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p)
 	p->failed_in_a_row = 0;
 }
 
+void lb_worker_took(struct lb_worker *w, struct lb_peer *p, int64_t took_ns, bool ok)
+{
+	if (p->index != SIZE_MAX)
+		sd_balancer_sample(w->balancer, p->index, took_ns, ok, sd_loop_now_ns(w->loop));
+}
+
 void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why)
 {
 	struct lb_cell *c = p->cell;
+	lb_worker_took(w, p, why == SD_ETIMEOUT ? p->pool.conf.answer_timeout_ns : 0, false);
 	sd_count(why == SD_EREFUSED ? &c->refused
 		 : why == SD_ETIMEOUT ? &c->timeouts
 		 : why == SD_EPROTO   ? &c->garbage
@@ -281,22 +329,29 @@ void lb_worker_dequeue(struct lb_worker *w, struct lb_waiter *waiter)
 
 static void serve_in_order(struct lb_worker *w)
 {
-	for (uint32_t n = w->nqueued; n > 0 && !sd_list_empty(&w->queue); n--) {
+	struct sd_link kept; /* those that wait again go back to the front, with the time they had left */
+	bool stop = false;
+	sd_list_init(&kept);
+	for (uint32_t n = w->nqueued; n > 0 && !stop && !sd_list_empty(&w->queue); n--) {
 		struct lb_waiter *first = sd_container(w->queue.next, struct lb_waiter, link);
 		int64_t until = first->until_ns;
 		lb_worker_dequeue(w, first);
 		first->go(first); /* may end it; or it waits again, as the last */
 		if (sd_list_empty(&w->queue) || sd_container(w->queue.prev, struct lb_waiter, link) != first)
 			continue;
-		/* Nothing is free: back to the front, with the time it had left. */
 		sd_list_del(&first->link);
-		sd_list_push(&w->queue, &first->link);
+		sd_list_add(&kept, &first->link);
 		first->until_ns = until;
-		return;
+		stop = !first->picky;
+	}
+	while (!sd_list_empty(&kept)) {
+		struct sd_link *last = kept.prev;
+		sd_list_del(last);
+		sd_list_push(&w->queue, last);
 	}
 }
 
-/* Lets those who wait try, in order, until one has to wait again. */
+/* Lets those who wait try, in order, until one has to wait again for want of any backend. */
 static void serve_queue(struct lb_worker *w)
 {
 	bool outer = !w->serving;

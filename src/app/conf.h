@@ -73,7 +73,7 @@ const char *sd_conf_origin(const struct sd_conf *conf, const char *path);
 
 /* The whole as YAML (what --print-config prints: every key with its value, the origin as a comment when
  * `origins`) or as JSON. Returns a string the caller frees, NULL when out of memory. The YAML without
- * comments reads back to the same conf. */
+ * comments reads back to the same conf, but for secrets. */
 char *sd_conf_print_yaml(const struct sd_conf *conf, bool origins);
 char *sd_conf_print_json(const struct sd_conf *conf);
 

@@ -13,6 +13,8 @@ struct printer {
 	bool origins;
 };
 
+#define SECRET "***" /* what stands for a value that nobody may read */
+
 static void print_conf(const struct printer *p, const struct sd_conf *conf, int indent, bool in_row);
 
 /* Words and numbers that a reader of YAML would take for something else than text. */
@@ -92,7 +94,7 @@ static void print_scalar(FILE *out, const struct sd_conf_value *v)
 	else if (type->format)
 		fputs(type->format(v, text), out);
 	else
-		print_text(out, v->text);
+		print_text(out, v->opt->secret ? SECRET : v->text);
 }
 
 /* A group that lacks something it requires is one that nobody set. Printed as if it were there, it would be
@@ -206,7 +208,7 @@ static cJSON *json_scalar(const struct sd_conf_value *v)
 	if (!v->has)
 		return cJSON_CreateNull();
 	if (!type->format)
-		return cJSON_CreateString(v->text);
+		return cJSON_CreateString(v->opt->secret ? SECRET : v->text);
 	/* Raw, because a double would round whole numbers beyond 2^53. */
 	return type->bare ? cJSON_CreateRaw(type->format(v, text))
 			  : cJSON_CreateString(type->format(v, text));

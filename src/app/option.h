@@ -45,6 +45,7 @@ struct sd_option {
 	const char *help; /* one line, lower case, no full stop: "where to listen" */
 	bool reload;      /* a reload may change it */
 	bool required; /* must have a value; of a group only when the group is required or any of it is given */
+	bool secret; /* SD_OPT_STRING only: printed as *** */
 	bool hidden; /* works, but is in no help, completion or man page */
 	char letter; /* -p, 0 for none */
 	int64_t min, max;

@@ -41,7 +41,7 @@ struct sd_balance_tier sd_balance_tier(const struct sd_balance_conf *conf, const
 		usable[targets[i].backup] += counts(&targets[i]) && targets[i].usable;
 		of[targets[i].backup] += counts(&targets[i]);
 	}
-	struct sd_balance_tier tier = {.backup = usable[0] == 0 && (usable[1] > 0 || of[0] == 0)};
+	struct sd_balance_tier tier = {.backup = usable[0] == 0 && (usable[1] > 0 || (of[0] == 0 && of[1] > 0))};
 	tier.usable = usable[tier.backup];
 	tier.of = of[tier.backup];
 	tier.panic = tier.of > 0 && (double)tier.usable < conf->panic_threshold * (double)tier.of;
