@@ -34,7 +34,8 @@
 	X(SD_ECANCELED, "canceled")                                                                          \
 	X(SD_EUNSUPPORTED, "not supported")                                                                  \
 	X(SD_EUSAGE, "wrong usage")                                                                          \
-	X(SD_ENOSPC, "no space left on the disk")
+	X(SD_ENOSPC, "no space left on the disk")                                                            \
+	X(SD_ETLS, "TLS failed")
 
 enum sd_err {
 #define X(code, text) code,

@@ -219,6 +219,8 @@ static enum sd_err add_item(struct sd_conf_maker *m, struct sd_conf_value *v, co
 		return err;
 	if (addresses && !sd_conf_address_ok(text))
 		return unexpected_text(m, at, &address, text);
+	if (v->opt->pattern && strcmp(v->opt->pattern, "file") == 0)
+		return push_item(m, v, beside(m, at, text));
 	return push_item(m, v, sd_conf_text(m->mem, text, strlen(text)));
 }
 

@@ -5,6 +5,7 @@
 
 #include "dispatch_int.h"
 #include "run.h"
+#include "run_tls.h"
 #include "world/world.h"
 
 #define MAX_FILE     (1u << 20)
@@ -232,6 +233,8 @@ static int check_config(const struct service *s, const struct sd_conf *conf, con
 			err = s->applet->check_file(d->world, doc, &e);
 		sd_doc_free(doc);
 	}
+	if (err == SD_OK && !s->applet->no_common)
+		err = sd_run_tls_check(d->world, conf, &e);
 	if (err != SD_OK)
 		return sd_dispatch_report(d, who, &e);
 	fprintf(d->out, "%s: ok\n", file ? file : who);

@@ -106,7 +106,7 @@ static void heading(const struct sd_dispatch *d, const char *text)
 
 const char *sd_help_meta(const struct sd_option *opt)
 {
-	bool addresses = opt->type == SD_OPT_LIST && opt->pattern;
+	bool addresses = opt->type == SD_OPT_LIST && opt->pattern && strcmp(opt->pattern, "address") == 0;
 
 	if (opt->meta)
 		return opt->meta;

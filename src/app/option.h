@@ -52,7 +52,7 @@ struct sd_option {
 	const char *choices; /* SD_OPT_ENUM */
 	const char *meta;    /* what the value is called in help; NULL: from the type */
 	const char *cli;     /* name on the command line; NULL: name (tables want the singular) */
-	const char *pattern; /* SD_OPT_LIST only: NULL, or "address": each item is checked as an SD_OPT_ADDRESS */
+	const char *pattern; /* SD_OPT_LIST only: NULL, or each item is taken as SD_OPT_ADDRESS ("address") or SD_OPT_FILE ("file") */
 	bool whole;          /* SD_OPT_LIST only: a text is one item, commas and all (a header line) */
 	const struct sd_option *sub;
 };

@@ -9,6 +9,7 @@
 #include "conf_changes.h"
 #include "core/count.h"
 #include "dispatch.h"
+#include "run_tls.h"
 
 const struct sd_option sd_common_options[] = {
     {"bind", SD_OPT_STRING, "127.0.0.1", "the IP to listen on; 0.0.0.0 for every IPv4 address", .meta = "IP"},
@@ -26,6 +27,7 @@ const struct sd_option sd_common_options[] = {
     {"proxy-from", SD_OPT_LIST, NULL, "addresses or networks that may send one", .meta = "NET"},
     {"drain-timeout", SD_OPT_DURATION, "30s", "how long SIGTERM waits for requests in progress", .reload = true},
     {"log-format", SD_OPT_ENUM, "human", "how events are printed", .choices = "human|json"},
+    {"tls", SD_OPT_GROUP, NULL, "encryption; on when there is a certificate", .sub = sd_run_tls_options, .reload = true},
     {"user", SD_OPT_STRING, NULL, "user to become after listening, when started as root", .meta = "NAME"},
     {0},
 };
@@ -64,7 +66,8 @@ static enum sd_err make_addrs(struct sd_run *run, struct sd_error *e)
 enum sd_err sd_run_listen_http(struct sd_run *run, struct sd_worker *w, struct sd_http_server *srv,
 			       struct sd_error *e)
 {
-	(void)w;
+	w->http = srv;
+	srv->tls = w->tls;
 	for (int i = 0; i < run->naddrs; i++) {
 		enum sd_err err = sd_http_server_listen(srv, &run->addrs[i], run->nworkers > 1, e);
 		if (err)
@@ -84,7 +87,8 @@ void sd_run_say_listening(struct sd_run *run)
 			shown = port;
 		}
 		struct sd_field f[] = {{"address", text, 0}, {"port", NULL, a->port}, {0}};
-		sd_event(run->log, SD_INFO, "listening", f, "Listening on %s", shown);
+		bool secure = run->workers[0].tls && a->kind != SD_ADDR_INPROC;
+		sd_event(run->log, SD_INFO, "listening", f, "Listening on %s%s", shown, secure ? " (TLS)" : "");
 	}
 }
 
@@ -226,6 +230,7 @@ static enum sd_err make_worker(struct sd_run *run, unsigned i, struct sd_error *
 	w->drained_task.fn = on_worker_drained;
 	w->drain_task.fn = on_drain_task;
 	w->stop_task.fn = on_stop_task;
+	w->tls = run_tls_hold(run->tls);
 	w->loop = sd_loop_new(run->spec.world, e);
 	if (!w->loop)
 		return e ? e->code : SD_ENOMEM;
@@ -323,6 +328,8 @@ static enum sd_err start(struct sd_run *run, struct sd_error *e)
 	if (!err)
 		err = make_proxy_from(run, e);
 	if (!err)
+		err = run_tls_new(run, &run->tls, e);
+	if (!err)
 		err = service->create(run, run->conf, &run->self, e);
 	if (!err)
 		err = start_workers(run, e);
@@ -380,6 +387,9 @@ void sd_run_free(struct sd_run *run)
 		run->spec.applet->service->destroy(run->self);
 	for (unsigned i = 0; i < run->nworkers; i++)
 		sd_loop_free(run->workers[i].loop);
+	for (unsigned i = 0; i < run->nworkers; i++)
+		sd_tls_server_release(run->workers[i].tls);
+	run_tls_free(run->tls);
 	sd_conf_free(run->loaded);
 	free(run->proxy_from);
 	free(run->workers);
@@ -414,18 +424,24 @@ static void say_fixed(void *arg, const char *path)
 static enum sd_err try_reload(struct sd_run *run, struct sd_conf **out, struct sd_error *e)
 {
 	const struct sd_applet *applet = run->spec.applet;
+	struct sd_tls_server *tls = NULL;
 	if (!run->spec.load || !applet->service->reload)
 		return sd_fail(e, SD_EUNSUPPORTED, "nothing in %s can be changed by a reload", applet->name);
 	enum sd_err err = run->spec.load->load(run->spec.load, out, e);
 	if (!err && applet->check)
 		err = applet->check(*out, e);
 	if (!err)
+		err = run_tls_make(run->tls, *out, &tls, e);
+	if (!err)
 		err = applet->service->reload(run->self, *out, e);
 	if (err) {
+		sd_tls_server_release(tls);
 		sd_conf_free(*out);
 		*out = NULL;
+		return err;
 	}
-	return err;
+	run_tls_install(run->tls, tls);
+	return SD_OK;
 }
 
 static void say_reloaded(struct sd_run *run, const char *changes)
@@ -486,6 +502,7 @@ void sd_run_metrics(struct sd_run *run, struct sd_metrics *m)
 	sd_metrics_family(m, "sdlab_reloads_total", "counter", "Reloads of the configuration, by result");
 	sd_metrics_add(m, (double)run->reloads, "%s,result=\"ok\"", label);
 	sd_metrics_add(m, (double)run->failed_reloads, "%s,result=\"failed\"", label);
+	run_tls_metrics(run->tls, m);
 	if (run->spec.applet->service->metrics)
 		run->spec.applet->service->metrics(run->self, m);
 }

@@ -30,6 +30,8 @@ struct sd_worker {
 	unsigned index;
 	struct sd_loop *loop;
 	void *state; /* the service's own */
+	struct sd_http_server *http; /* listens on the run's addresses; NULL: another kind of service */
+	struct sd_tls_server *tls;   /* what its new connections speak; NULL: plain */
 	bool drained, started, running;
 	struct sd_task drained_task, drain_task, stop_task;
 };
@@ -96,6 +98,7 @@ struct sd_run {
 	struct sd_worker *workers;
 	struct sd_addr addrs[SD_RUN_MAX_ADDRS];
 	int naddrs;
+	struct sd_run_tls *tls;
 	struct sd_admin *admin;
 	bool listening, draining, stopped;
 	int64_t started_ns;

@@ -6,7 +6,10 @@
  */
 #include "http_client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "tls.h"
 
 enum { HEAD, BODY, IDLE };
 
@@ -67,10 +70,12 @@ static void fail(struct sd_http_call *c, enum sd_err why, const char *text)
 				   : c->got_bytes	  ? SD_HTTP_ANSWERING
 							  : SD_HTTP_SENT;
 	struct sd_stream *s = c->stream;
+	char said[256];
+	snprintf(said, sizeof(said), "%s", text ? text : sd_err_text(why)); /* it may be the stream's */
 	s->owner = NULL;
 	unlink_call(c);
 	sd_stream_close(s);
-	c->caller->failed(c, phase, why, text ? text : sd_err_text(why));
+	c->caller->failed(c, phase, why, said);
 	free(c);
 }
 
@@ -259,7 +264,7 @@ static void on_closed(struct sd_stream *s, enum sd_err why)
 	if (c->state == IDLE)
 		sd_stream_close(leave_stream(c));
 	else
-		fail(c, why, NULL);
+		fail(c, why, sd_stream_why(s, why));
 }
 
 static void on_connected(struct sd_stream *s)
@@ -301,6 +306,10 @@ static struct sd_http_call *connect_new(struct sd_http_pool *p, struct sd_error 
 	struct sd_io *io;
 	if (sd_loop_connect(p->loop, &p->addr, &io, e))
 		return NULL;
+	if (p->tls && !(io = sd_tls_connect(p->tls, io))) {
+		sd_fail(e, SD_ENOMEM, "out of memory");
+		return NULL;
+	}
 	struct sd_http_call *c = calloc(1, sizeof(*c));
 	if (!c) {
 		io->ops->close(io, true);

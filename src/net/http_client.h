@@ -57,6 +57,7 @@ struct sd_http_pool {
 	struct sd_link busy;
 	uint32_t nidle, nbusy;
 	uint64_t connects, reuses, dirty; /* dirty: closed because bytes came that nobody asked for */
+	struct sd_tls_target *tls;        /* new connections speak TLS to it; NULL: plain. The owner's */
 	struct sd_http_head *head;        /* one for all pools of a loop, the owner's */
 };
 

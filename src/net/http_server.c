@@ -18,6 +18,7 @@
 
 #include "core/count.h"
 #include "core/http1_write.h"
+#include "tls.h"
 
 enum { IDLE, HEAD, BODY, WAIT, DISCARD, CLOSING };
 
@@ -713,12 +714,16 @@ static void pause_when_full(struct sd_http_server *srv)
 
 void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io)
 {
+	bool secure = srv->tls && io->peer.kind != SD_ADDR_INPROC;
+	if (secure && !(io = sd_tls_accept(srv->tls, io)))
+		return;
 	struct sd_http_exchange *x = calloc(1, sizeof(*x));
 	if (!x) {
 		io->ops->close(io, true);
 		return;
 	}
 	x->server = srv;
+	x->secure = secure;
 	/* A whole head must fit: it is kept until it is complete. */
 	size_t head = srv->conf.limits.max_head ? srv->conf.limits.max_head : 32 * 1024;
 	x->stream =
@@ -730,7 +735,8 @@ void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io)
 	sd_list_add(&srv->connections, &x->link);
 	sd_count(&srv->stats.accepted, 1);
 	sd_gauge(&srv->stats.active, 1);
-	sd_stream_deadline(x->stream, after(x, srv->conf.idle_timeout_ns));
+	/* A handshake is to be as quick as a head. */
+	sd_stream_deadline(x->stream, after(x, secure ? srv->conf.head_timeout_ns : srv->conf.idle_timeout_ns));
 	pause_when_full(srv);
 }
 

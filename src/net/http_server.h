@@ -57,6 +57,7 @@ struct sd_http_server_stats {
 
 struct sd_http_server {
 	struct sd_loop *loop;
+	struct sd_tls_server *tls; /* new connections but in-process ones speak TLS; NULL: plain. The owner's */
 	struct sd_http_server_conf conf;
 	const struct sd_http_handler *handler;
 	void *arg;
@@ -85,7 +86,7 @@ struct sd_http_exchange {
 	uint32_t seen, nrequests;
 	uint8_t state, method, minor, framing;
 	bool keep_alive, in_done, out_begun, out_done, out_chunked, out_body, out_known;
-	bool expect, paused, in_data, has_length_field;
+	bool expect, paused, in_data, has_length_field, secure; /* secure: it came by TLS */
 	uint16_t refused_status; /* set before gone() when the request's body broke a rule */
 	const char *refused_why;
 	bool defer_continue; /* set in request(): the handler itself says when 100 Continue goes out */

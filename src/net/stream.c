@@ -150,6 +150,12 @@ static void broke(struct sd_stream *s, enum sd_err why)
 	todo(s, TODO_CLOSED);
 }
 
+const char *sd_stream_why(const struct sd_stream *s, enum sd_err why)
+{
+	const char *text = s->io && s->io->ops->why ? s->io->ops->why(s->io) : NULL;
+	return text ? text : sd_err_text(why);
+}
+
 /* ---- writing ---- */
 
 static void maybe_drained(struct sd_stream *s)

@@ -79,6 +79,8 @@ void sd_stream_write(struct sd_stream *s, const void *p, size_t n);
  * takes nothing any more. */
 char *sd_stream_reserve(struct sd_stream *s, size_t n);
 void sd_stream_commit(struct sd_stream *s, size_t n);
+/* Why it broke, in words: for closed(); valid until the stream is closed. */
+const char *sd_stream_why(const struct sd_stream *s, enum sd_err why);
 static inline size_t sd_stream_backlog(const struct sd_stream *s)
 {
 	return s->out_len;

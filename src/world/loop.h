@@ -80,6 +80,8 @@ struct sd_io_ops {
 	/* After sd_loop_connect, when first writable: did it work? */
 	enum sd_err (*connected)(struct sd_io *io);
 	void (*shutdown_write)(struct sd_io *io);
+	/* Why it broke, in words, until it is closed; NULL (or no such function): the code says it all. */
+	const char *(*why)(struct sd_io *io);
 	/* Frees it; `reset` drops what the kernel has not sent (RST). No callback comes afterwards. */
 	void (*close)(struct sd_io *io, bool reset);
 	/* Fills in io->local, where this can be known. NULL: it cannot, or was told from the beginning. */

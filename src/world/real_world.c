@@ -165,6 +165,16 @@ static enum sd_err real_read_file(struct sd_world *w, const char *name, size_t m
 	return err;
 }
 
+static bool real_file_mode(struct sd_world *w, const char *name, unsigned *mode)
+{
+	struct stat st;
+	(void)w;
+	if (stat(name, &st) != 0)
+		return false;
+	*mode = st.st_mode & 07777;
+	return true;
+}
+
 /* Makes it, or finds it there; false: errno says why not. */
 static bool made_dir(const char *path, unsigned mode)
 {
@@ -306,6 +316,7 @@ static const struct sd_world_ops real_ops = {
     .raise_files = real_raise_files,
     .drop_to_user = real_drop_to_user,
     .read_file = real_read_file,
+    .file_mode = real_file_mode,
     .mkdir = real_mkdir,
     .list_dir = real_list_dir,
     .open = real_open,

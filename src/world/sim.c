@@ -449,6 +449,7 @@ static const struct sd_world_ops sim_ops = {
     .raise_files = raise_files,
     .drop_to_user = drop_to_user,
     .read_file = sim_read_file,
+    .file_mode = sim_file_mode,
     .mkdir = sim_mkdir,
     .list_dir = sim_list_dir,
     .open = sim_open,

@@ -325,6 +325,17 @@ int sim_sync_dir(struct sd_world *w, const char *dir)
 	return end_change(n, cut);
 }
 
+/* One user, whose files are private. */
+bool sim_file_mode(struct sd_world *w, const char *name, unsigned *mode)
+{
+	struct sd_file *f;
+	if (sd_file_open(w, name, 0, &f, NULL))
+		return false;
+	sd_file_close(f);
+	*mode = 0600;
+	return true;
+}
+
 enum sd_err sim_read_file(struct sd_world *w, const char *name, size_t max, char **out, size_t *len,
 			  struct sd_error *e)
 {

@@ -131,6 +131,7 @@ int sim_unlink(struct sd_world *w, const char *name);
 int sim_rename(struct sd_world *w, const char *from, const char *to);
 int sim_sync_dir(struct sd_world *w, const char *dir);
 void sim_unmap(struct sd_world *w, const void *p, size_t n);
+bool sim_file_mode(struct sd_world *w, const char *name, unsigned *mode);
 enum sd_err sim_read_file(struct sd_world *w, const char *name, size_t max, char **out, size_t *len,
 			  struct sd_error *e);
 enum sd_err sim_mkdir(struct sd_world *w, const char *name, unsigned mode, struct sd_error *e);

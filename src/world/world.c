@@ -60,6 +60,11 @@ enum sd_err sd_world_read_file(struct sd_world *w, const char *name, size_t max,
 	return w->ops->read_file(w, name, max, out, len, e);
 }
 
+bool sd_world_file_mode(struct sd_world *w, const char *name, unsigned *mode)
+{
+	return w->ops->file_mode(w, name, mode);
+}
+
 enum sd_err sd_world_mkdir(struct sd_world *w, const char *name, unsigned mode, struct sd_error *e)
 {
 	return w->ops->mkdir(w, name, mode, e);

@@ -40,6 +40,8 @@ void sd_world_compute_ns(struct sd_world *w, int64_t ns);
  * standard input. Errors say "cannot open NAME: No such file or directory". */
 enum sd_err sd_world_read_file(struct sd_world *w, const char *name, size_t max, char **out, size_t *len,
 			       struct sd_error *e);
+/* Its permission bits. False when it cannot be looked at. */
+bool sd_world_file_mode(struct sd_world *w, const char *name, unsigned *mode);
 /* Writes a file anew, with mode 0644. */
 enum sd_err sd_world_write_file(struct sd_world *w, const char *name, const char *text, size_t n, struct sd_error *e);
 /* Makes `name` a symbolic link to target; SD_EEXISTS when name is there and is something else. A link that

@@ -32,6 +32,7 @@ struct sd_world_ops {
 	/* files */
 	enum sd_err (*read_file)(struct sd_world *w, const char *name, size_t max, char **out, size_t *len,
 				 struct sd_error *e);
+	bool (*file_mode)(struct sd_world *w, const char *name, unsigned *mode);
 	enum sd_err (*mkdir)(struct sd_world *w, const char *name, unsigned mode, struct sd_error *e);
 	char **(*list_dir)(struct sd_world *w, const char *name);
 	int (*open)(struct sd_world *w, const char *name, unsigned flags, struct sd_file **out); /* 0 or errno, as below */
