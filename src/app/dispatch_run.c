@@ -233,7 +233,7 @@ static int check_config(const struct service *s, const struct sd_conf *conf, con
 			err = s->applet->check_file(d->world, doc, &e);
 		sd_doc_free(doc);
 	}
-	if (err == SD_OK && !s->applet->no_common)
+	if (err == SD_OK && sd_dispatch_common(d, s->applet) == sd_common_options)
 		err = sd_run_tls_check(d->world, conf, &e);
 	if (err != SD_OK)
 		return sd_dispatch_report(d, who, &e);

@@ -248,7 +248,9 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, co
 static int on_ticket_key(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
 			 int encrypt)
 {
-	return tls_ticket_key(tls_io_server(ssl)->keys, tls_io_now_ns(ssl), name, iv, cipher, mac, encrypt);
+	int found = tls_ticket_key(tls_io_server(ssl)->keys, tls_io_now_ns(ssl), name, iv, cipher, mac, encrypt);
+	/* Clients use a ticket of TLS 1.3 once (RFC 8446 section 8.1): each visit must give the next. */
+	return !encrypt && found == 1 && SSL_version(ssl) >= TLS1_3_VERSION ? 2 : found;
 }
 
 /* ---- servers ---- */
