@@ -110,6 +110,8 @@ static const struct sd_option options[] = {
      .reload = true},
     {"access-log-format", SD_OPT_ENUM, "human", "how these lines look", .choices = "human|json|common|combined",
      .reload = true},
+    {"why-header", SD_OPT_ENUM, "trusted", "who may ask with X-Sdlab-Why: 1 which backends were weighed; trusted: "
+     "trusted-proxies and this machine", .choices = "off|trusted", .reload = true},
     {"trace", SD_OPT_BOOL, "true", "pass traceparent (W3C Trace Context) on, or begin one", .reload = true},
     {"forwarded", SD_OPT_ENUM, "x-forwarded", "fields that tell a backend who the client is: X-Forwarded-*, or Forwarded",
      .choices = "x-forwarded|forwarded|both", .reload = true},

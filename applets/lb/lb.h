@@ -100,6 +100,7 @@ struct lb_snapshot {
 	struct lb_log *log; /* NULL: never asked for */
 	int access;         /* enum sd_access_format; -1: no access log */
 	bool trace;         /* traceparent is passed on or begun */
+	bool why;           /* a trusted client may ask for X-Sdlab-Why */
 	char upgrades[LB_UPGRADES]; /* protocols a request may change to, commas between; "any" */
 	enum sd_proxy_style forwarded;
 	size_t ntrusted;
@@ -190,6 +191,14 @@ void lb_add_up(const struct lb_backend *b, struct lb_cell *sum);
 const char *lb_state_of(const struct lb_backend *b);
 const char *lb_why_of(const struct lb_backend *b, char out[LB_WHY]);
 struct cJSON *lb_backend_json(const struct lb_backend *b);
+
+/* ---- lb_explain.c ---- */
+void lb_route_explain(struct sd_admin_call *c);
+/* On a worker: the algorithm and every candidate with its score, before one is picked; the caller frees it. NULL: out of
+ * memory. */
+char *lb_why_candidates(struct lb_worker *w, const struct lb_affinity *want);
+/* Writes X-Sdlab-Why into the head of an answer. */
+void lb_why_field(struct sd_http_exchange *x, const char *candidates, const char *backend, uint32_t retries);
 
 /* ---- lb_page.c ---- */
 void lb_route_status(struct sd_admin_call *c);

@@ -187,6 +187,7 @@ static void route_backends(struct sd_admin_call *c)
 const struct sd_admin_route lb_routes[] = {
     {"backends", "the backends as JSON; POST adds, PATCH and DELETE .../NAME, POST .../NAME/drain or /ready", route_backends,
      .body = true},
+    {"explain", "POST a request: who would get it, and why", lb_route_explain, .body = true},
     {"status", "the same for people, in a browser", lb_route_status},
     {0},
 };

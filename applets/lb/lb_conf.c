@@ -374,6 +374,7 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 	s->log = lb->log;
 	s->access = sd_conf_has(conf, "access-log") ? (int)sd_conf_int(conf, "access-log-format") : -1;
 	s->trace = sd_conf_bool(conf, "trace");
+	s->why = sd_conf_int(conf, "why-header") == 1;
 	s->forwarded = (enum sd_proxy_style)sd_conf_int(conf, "forwarded");
 	upgrades_make(conf, s->upgrades, NULL);
 	s->pool = sd_http_pool_defaults;

@@ -29,6 +29,7 @@ struct lb_request {
 	char *sent;                /* head and body as they go to a backend, while `replay` */
 	size_t n, cap;
 	struct lb_log_entry *log; /* NULL: no line for this one */
+	char *why;                /* the client wants to know: what there was to choose from */
 	int64_t begun_ns, called_ns, queued_ns, waited_ns;
 	struct lb_affinity want;
 	uint32_t tries;
@@ -77,6 +78,7 @@ static void request_free(struct lb_request *r)
 	drop_sent(r);
 	if (r->log)
 		lb_log_end(&w->log, r->log);
+	free(r->why);
 	lb_snapshot_release(r->snap);
 	memcpy(r, &w->free_requests, sizeof(void *));
 	w->free_requests = r;
@@ -434,6 +436,17 @@ static void turn_away(struct sd_http_exchange *x, enum lb_reason reason)
 	sd_http_refuse_as(x, a->status, a->error, a->text);
 }
 
+/* It asks which backends were weighed, and may know. */
+static bool wants_why(const struct lb_request *r, const struct sd_http_head *head)
+{
+	const struct sd_peer *peer = &r->x->stream->io->peer;
+	const struct sd_http_field *f = r->snap->why ? sd_http_find_name(head, "x-sdlab-why") : NULL;
+	if (!f || !sd_slice_eq(f->value, "1"))
+		return false;
+	static const struct sd_cidr here[] = {{.ip = {127}, .bits = 8}, {.ip = {[15] = 1}, .bits = 128, .v6 = true}};
+	return sd_cidr_has(&here[0], peer->ip, peer->v6) || sd_cidr_has(&here[1], peer->ip, peer->v6) || sd_proxy_is_trusted(peer, r->snap->trusted, r->snap->ntrusted);
+}
+
 static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
 {
 	struct lb_worker *w = x->server->arg;
@@ -459,6 +472,8 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	r->replay = true;
 	r->begun_ns = sd_loop_now_ns(w->loop);
 	lb_affinity_of(w, head, &x->stream->io->peer, false, &r->want);
+	if (wants_why(r, head))
+		r->why = lb_why_candidates(w, &r->want);
 	lb_worker_asked(w);
 	pick_and_call(r);
 }
@@ -625,6 +640,8 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *he
 	if (to)
 		sd_stream_commit(x->stream, sd_proxy_answer_fields(to, head, &back));
 	lb_affinity_answer(r->w, x, &r->want, r->peer->backend);
+	if (r->why)
+		lb_why_field(x, r->why, r->peer->backend->name, r->tries);
 	if (!sd_http_find(head, SD_HTTP_F_DATE))
 		sd_http_date(x); /* RFC 9110 section 6.6.1 */
 	if (head->framing == SD_HTTP_BODY_LENGTH || head->has_content_length)

@@ -44,14 +44,15 @@ static void address_of(const char *server, char out[160])
 }
 
 /* The answer, parsed; NULL after it said why there is none. */
-static cJSON *ask(const struct sd_verb_call *call, const char *verb, const char *path)
+static cJSON *ask(const struct sd_verb_call *call, const char *verb, const char *path, const char *sent)
 {
 	char addr[160], line[600], *body = NULL;
 	size_t n;
 	int status = 0;
 	struct sd_error e = {0};
 	address_of(server_of(call), addr);
-	enum sd_err err = sd_http_fetch(call->world, addr, "GET", path, TIMEOUT_NS, &status, &body, &n, &e);
+	enum sd_err err = sd_http_fetch_with(call->world, addr, sent ? "POST" : "GET", path, sent, sent ? strlen(sent) : 0,
+					     TIMEOUT_NS, &status, &body, &n, &e);
 	cJSON *o = err ? NULL : cJSON_Parse(body);
 	free(body);
 	if (o && status == 200)
@@ -135,7 +136,7 @@ static int watch(struct sd_verb_call *call, cJSON *before, int64_t interval_ns)
 	int64_t then = sd_world_mono_ns(call->world);
 	for (;;) {
 		sd_world_sleep_ns(call->world, interval_ns);
-		cJSON *all = ask(call, "status", "/-/backends");
+		cJSON *all = ask(call, "status", "/-/backends", NULL);
 		if (!all) {
 			cJSON_Delete(before);
 			return 1;
@@ -157,7 +158,7 @@ static int run_status(struct sd_verb_call *call)
 {
 	bool json = sd_conf_bool(call->conf, "json");
 	int64_t sample = sd_conf_int(call->conf, "interval"), then = sd_world_mono_ns(call->world);
-	cJSON *first = ask(call, "status", "/-/backends");
+	cJSON *first = ask(call, "status", "/-/backends", NULL);
 	if (!first)
 		return 1;
 	if (sd_conf_bool(call->conf, "watch"))
@@ -169,7 +170,7 @@ static int run_status(struct sd_verb_call *call)
 	}
 	if (sample > 0)
 		sd_world_sleep_ns(call->world, sample);
-	cJSON *all = sample > 0 ? ask(call, "status", "/-/backends") : cJSON_Duplicate(first, true);
+	cJSON *all = sample > 0 ? ask(call, "status", "/-/backends", NULL) : cJSON_Duplicate(first, true);
 	if (all)
 		print_table(call->out, all, sample > 0 ? first : NULL, (double)(sd_world_mono_ns(call->world) - then) / 1e9);
 	cJSON_Delete(first);
@@ -191,7 +192,63 @@ static const struct sd_option status_options[] = {
     {0},
 };
 
+/* ---- explain ---- */
+
+static const struct sd_option explain_options[] = {
+    SERVER,
+    {"header", SD_OPT_LIST, NULL, "a field of the request, such as \"X-User: 7\"", .letter = 'H', .meta = "FIELD", .whole = true},
+    {"client", SD_OPT_STRING, NULL, "address the request would come from", .meta = "IP"},
+    {"json", SD_OPT_BOOL, "false", "print JSON"},
+    {0},
+};
+
+static char *explain_body(const struct sd_verb_call *call)
+{
+	cJSON *o = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(o, "headers");
+	cJSON_AddStringToObject(o, "method", call->nargs > 1 ? call->args[0] : "GET");
+	cJSON_AddStringToObject(o, "target", call->args[call->nargs - 1]);
+	if (sd_conf_has(call->conf, "client"))
+		cJSON_AddStringToObject(o, "client", sd_conf_string(call->conf, "client"));
+	for (size_t i = 0; i < sd_conf_count(call->conf, "header"); i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(sd_conf_list_item(call->conf, "header", i)));
+	char *text = cJSON_PrintUnformatted(o);
+	cJSON_Delete(o);
+	return text;
+}
+
+static void print_explained(FILE *out, const cJSON *o)
+{
+	const cJSON *c;
+	const char *backend = text(o, "backend");
+	fprintf(out, "%s by %s", *backend ? backend : "no backend", text(o, "algorithm"));
+	if (number(o, "threads") > 1)
+		fprintf(out, ", as thread %.0f of %.0f sees it", number(o, "thread") + 1, number(o, "threads"));
+	fprintf(out, "\n\n  %-20s %-10s %6s %6s %10s %10s  %s\n", "BACKEND", "STATE", "WEIGHT", "LOAD", "LATENCY MS", "SCORE", "REASON");
+	cJSON_ArrayForEach(c, cJSON_GetObjectItem(o, "candidates"))
+	{
+		const char *why = text(c, "why");
+		fprintf(out, "%s %-20s %-10s %6.0f %6.0f %10.3g %10.3g  %s%s%s\n",
+			cJSON_IsTrue(cJSON_GetObjectItem(c, "chosen")) ? ">" : " ", text(c, "name"), text(c, "state"),
+			number(c, "weight"), number(c, "load"), number(c, "latency_ms"), number(c, "score"), text(c, "reason"),
+			*why ? ": " : "", why);
+	}
+}
+
+static int run_explain(struct sd_verb_call *call)
+{
+	char *body = explain_body(call);
+	cJSON *o = body ? ask(call, "explain", "/-/explain", body) : NULL;
+	free(body);
+	if (o && sd_conf_bool(call->conf, "json"))
+		print_json(call->out, o);
+	else if (o)
+		print_explained(call->out, o);
+	cJSON_Delete(o);
+	return o ? 0 : 1;
+}
+
 const struct sd_verb lb_verbs[] = {
+    {"explain", "[METHOD] TARGET", "tell which backend a request would get, and why", explain_options, 1, 2, run_explain},
     {"status", NULL, "show the backends of a running balancer", status_options, 0, 0, run_status},
     {0},
 };

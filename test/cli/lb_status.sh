@@ -21,6 +21,20 @@ assert_match "$OUT" '^web-1 +up +0 +- +0 ' 'one look, found by SDLAB_LB_URL'
 run "$SDLAB" lb status --server "$ADMIN" --json
 assert_match "$OUT" '^\[\{"name":"web-1",.*"why":"",.*\}\]$' 'as JSON'
 
+# explain: who would get a request.
+run "$SDLAB" lb explain --server "$ADMIN" GET /x -H 'X: y'
+assert_eq 0 "$STATUS" "lb explain: $ERR"
+assert_match "$OUT" '^web-1 by round-robin$' 'who'
+assert_match "$OUT" '^> web-1 +up +3 +0 ' 'the one chosen'
+assert_match "$OUT" '^  web-2 +down +1 .*connection refused$' 'the other one, with its reason'
+run "$SDLAB" lb explain --server "$ADMIN" /x --json
+assert_match "$OUT" '^\{"algorithm":"round-robin",.*"backend":"web-1",' 'explain as JSON'
+run "$SDLAB" lb explain --server "$ADMIN" GET 'no path'
+assert_eq 1 "$STATUS" 'exit status of a request that is none'
+assert_contains "$ERR" 'such a request is refused with 400' 'a request that is none'
+run "$SDLAB" lb explain --server "$ADMIN"
+assert_eq 2 "$STATUS" 'exit status of explain without a target'
+
 # --watch goes on until there is nobody to ask.
 start watch "$SDLAB" lb status --server "$ADMIN" --watch --interval 20ms --json
 wait_for 'three looks' eval "[ \"\$(log_count watch '[{')\" -ge 3 ]"

@@ -476,6 +476,103 @@ START_TEST(bad_calls)
 }
 END_TEST
 
+/* ---- why this backend? ---- */
+
+#define ASKS_WHY "GET / HTTP/1.1\r\nHost: h\r\nX-Sdlab-Why: 1\r\n\r\n"
+
+START_TEST(explained)
+{
+	t->back[B].options = ", weight: 0";
+	t->nback = 3;
+	start("algorithm: least-connections\n" NO_IDLE);
+	struct peer *c = tell("POST", "/-/explain", "{\"target\": \"/x\", \"headers\": [\"X: y\"]}", 200);
+	cJSON *o = cJSON_Parse(c->body), *list = cJSON_GetObjectItem(o, "candidates");
+	has(o, "algorithm", "least-connections");
+	ck_assert_int_eq(cJSON_GetArraySize(list), 3);
+	has(cJSON_GetArrayItem(list, 1), "why", "its weight is 0");
+	ck_assert(!cJSON_IsTrue(cJSON_GetObjectItem(cJSON_GetArrayItem(list, 1), "chosen")));
+	char *first = strdup(cJSON_GetObjectItem(o, "backend")->valuestring);
+	cJSON_Delete(o);
+	peer_free(c);
+	/* a dry run: asking changes nothing, and the next request goes where it said */
+	for (int i = 0; i < 3; i++)
+		told("POST", "/-/explain", "{}", 200, first);
+	int to = first[0] - 'a';
+	one_request("/", to);
+	struct peer *one = asks(GET), *b = accept_at(to == A ? C : A); /* holds the other: load 1 */
+	peer_request(b);
+	c = tell("POST", "/-/explain", "{}", 200);
+	o = cJSON_Parse(c->body);
+	has(o, "backend", first);
+	list = cJSON_GetObjectItem(o, "candidates");
+	ck_assert_double_eq(number(cJSON_GetArrayItem(list, to == A ? C : A), "load"), 1);
+	cJSON_Delete(o);
+	peer_free(c);
+	answers(b, "x");
+	peer_answer(one, 200);
+	peer_free(one);
+	peer_free(b);
+	free(first);
+	admin("POST", "/-/backends/a/drain", 200);
+	told("POST", "/-/explain", "{}", 200, "\"an operator drained it\"");
+	told("POST", "/-/explain", "{}", 200, "\"backend\":\t\"c\"");
+	admin("POST", "/-/backends/c/drain", 200);
+	told("POST", "/-/explain", "{}", 200, "\"backend\":\tnull");
+	told("POST", "/-/explain", "", 400, "expected POST");
+	told("GET", "/-/explain", "", 405, "expected POST");
+	told("POST", "/-/explain", "{\"client\": \"nobody\"}", 400, "client: expected an IP address");
+	told("POST", "/-/explain", "{\"target\": \"x y\"}", 400, "is refused with 400");
+	told("POST", "/-/explain", "{\"headers\": [\"a: b\\r\\n\\r\\nGET /\"]}", 400, "does not end where it should");
+}
+END_TEST
+
+START_TEST(explained_when_busy)
+{
+	t->nback = 1;
+	t->back[A].options = ", max-connections: 1";
+	start(NO_IDLE);
+	struct peer *c = asks(GET), *b = asked(A);
+	told("POST", "/-/explain", "{}", 200, "all its connections are taken");
+	told("POST", "/-/explain", "{}", 200, "\"backend\":\tnull");
+	answers(b, "x");
+	peer_answer(c, 200);
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
+START_TEST(why_on_request)
+{
+	t->nback = 2;
+	start(NO_IDLE);
+	struct peer *c = asks(ASKS_WHY);
+	serve(A, "x");
+	peer_answer(c, 200);
+	ck_assert_msg(strstr(c->head, "\r\nX-Sdlab-Why: backend=a; retries=0; algorithm=round-robin; candidates=a:") != NULL, "%s",
+		      c->head);
+	peer_free(c);
+	c = asks(GET);
+	serve(B, "x");
+	peer_answer(c, 200);
+	ck_assert_ptr_null(strstr(c->head, "X-Sdlab-Why"));
+	peer_free(c);
+	stop_listening(A);
+	c = asks(ASKS_WHY);
+	serve(B, "x");
+	peer_answer(c, 200);
+	ck_assert_msg(strstr(c->head, "\r\nX-Sdlab-Why: backend=b; retries=1; ") != NULL, "%s", c->head);
+	peer_free(c);
+	t->back[A].port = 1;
+	write_text(NO_IDLE "why-header: off\n");
+	admin("POST", "/-/reload", 200);
+	c = asks(ASKS_WHY);
+	serve(B, "x");
+	peer_answer(c, 200);
+	ck_assert_ptr_null(strstr(c->head, "X-Sdlab-Why"));
+	peer_free(c);
+}
+END_TEST
+
 /* ---- traces ---- */
 
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -548,6 +645,7 @@ int main(void)
 				     file_cannot_be_opened, log_is_replayed)),
 	    make("reload", TESTS(reload_says_what_changed)),
 	    make("runtime", TESTS(backends_come_and_go, weights_change, runtime_changes_end_with_a_reload, bad_calls)),
+	    make("explain", TESTS(explained, explained_when_busy, why_on_request)),
 	    make("traces", TESTS(traces_go_on, traces_turned_off)),
 	};
 	return rig_main_of(cases, sizeof(cases) / sizeof(cases[0]), "lb_ops");

@@ -1,0 +1,252 @@
+/* lb_explain.c - who would get a request, and why: asked by an operator, who gets a dry run, and by a request itself.
+ *
+ *	admin call --message--> worker: what its balancer would do --message--> control loop: the answer
+ */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/admin.h"
+#include "core/text.h"
+#include "lb.h"
+
+#define WHY_MAX 1500 /* bytes of X-Sdlab-Why */
+
+struct explain {
+	struct sd_admin_wait wait;
+	struct sd_task ask, answer;
+	struct lb *lb;
+	struct lb_worker *w;
+	struct sd_http_exchange *x; /* NULL: nobody waits for the answer any more */
+	struct sd_peer peer;
+	struct sd_http_head head; /* points into request */
+	char *request;
+	/* filled in by the worker */
+	struct lb_snapshot *snap;
+	size_t n;
+	int pinned;
+	uint64_t busy[SD_BALANCE_MAX / 64];
+	struct sd_balance_candidate candidates[SD_BALANCE_MAX];
+};
+
+static bool has_bit(const uint64_t *bits, size_t i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+/* Those that a request would pass over because all their connections are taken. */
+static void find_busy(const struct lb_snapshot *s, uint64_t busy[SD_BALANCE_MAX / 64])
+{
+	memset(busy, 0, SD_BALANCE_MAX / 8);
+	for (size_t i = 0; i < s->n; i++) {
+		const struct lb_entry *e = &s->entries[i];
+		if (e->max_connections && __atomic_load_n(&e->backend->conns, __ATOMIC_RELAXED) >= e->max_connections)
+			busy[i / 64] |= 1ull << (i % 64);
+	}
+}
+
+static const char *algorithm_name(const struct lb_snapshot *s)
+{
+	static const char *const names[] = {"round-robin", "least-connections", "random-two-choices", "least-latency", "hash"};
+	return names[s->balance.algorithm];
+}
+
+/* ---- a dry run ---- */
+
+static void explain_free(struct explain *e)
+{
+	lb_snapshot_release(e->snap);
+	free(e->request);
+	free(e);
+}
+
+static cJSON *candidate_json(const struct explain *e, size_t i)
+{
+	const struct lb_backend *b = e->snap->entries[i].backend;
+	const struct sd_balance_candidate *c = &e->candidates[i];
+	bool busy = has_bit(e->busy, i), chosen = e->pinned >= 0 ? (int)i == e->pinned : c->next;
+	char why[LB_WHY];
+	cJSON *o = cJSON_CreateObject();
+	cJSON_AddStringToObject(o, "name", b->name);
+	cJSON_AddStringToObject(o, "state", lb_state_of(b));
+	cJSON_AddStringToObject(o, "why", lb_why_of(b, why));
+	cJSON_AddNumberToObject(o, "weight", e->snap->entries[i].weight);
+	cJSON_AddNumberToObject(o, "share", c->share);
+	cJSON_AddNumberToObject(o, "load", c->load);
+	cJSON_AddNumberToObject(o, "latency_ms", c->latency_ms);
+	cJSON_AddNumberToObject(o, "score", c->score);
+	cJSON_AddBoolToObject(o, "chosen", chosen);
+	cJSON_AddStringToObject(o, "reason",
+				busy	     ? "all its connections are taken (max-connections)"
+				: chosen && e->pinned >= 0 ? "the request's cookie names it (sticky)"
+						     : sd_balance_reason_text(c->reason));
+	return o;
+}
+
+static cJSON *explain_json(const struct explain *e)
+{
+	cJSON *o = cJSON_CreateObject(), *list;
+	const char *backend = NULL;
+	for (size_t i = 0; i < e->n; i++)
+		if (e->pinned >= 0 ? (int)i == e->pinned : e->candidates[i].next)
+			backend = e->snap->entries[i].backend->name;
+	cJSON_AddStringToObject(o, "algorithm", algorithm_name(e->snap));
+	cJSON_AddNumberToObject(o, "thread", e->w->w->index);
+	cJSON_AddNumberToObject(o, "threads", e->lb->nworkers);
+	if (backend)
+		cJSON_AddStringToObject(o, "backend", backend);
+	else
+		cJSON_AddNullToObject(o, "backend");
+	list = cJSON_AddArrayToObject(o, "candidates");
+	for (size_t i = 0; i < e->n; i++)
+		cJSON_AddItemToArray(list, candidate_json(e, i));
+	return o;
+}
+
+/* Back on the control loop. */
+static void on_answer(struct sd_task *t)
+{
+	struct explain *e = sd_container(t, struct explain, answer);
+	if (e->x) {
+		e->x->user = NULL;
+		sd_admin_json(e->x, 200, explain_json(e));
+	}
+	explain_free(e);
+}
+
+/* On the worker's thread. */
+static void on_ask(struct sd_task *t)
+{
+	struct explain *e = sd_container(t, struct explain, ask);
+	struct lb_affinity want;
+	e->snap = e->w->snap;
+	__atomic_add_fetch(&e->snap->refs, 1, __ATOMIC_RELAXED);
+	find_busy(e->snap, e->busy);
+	lb_affinity_of(e->w, &e->head, &e->peer, false, &want);
+	e->pinned = lb_affinity_pinned(e->w, &want, e->busy);
+	e->n = lb_worker_explain(e->w, e->busy, &want, e->candidates, SD_BALANCE_MAX);
+	e->answer.fn = on_answer;
+	sd_loop_post(e->lb->run->spec.control, &e->answer);
+}
+
+static void on_gone(struct sd_admin_wait *wait)
+{
+	sd_container(wait, struct explain, wait)->x = NULL;
+}
+
+static const char *text_of(const cJSON *o, const char *key, const char *other)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+	return cJSON_IsString(v) ? v->valuestring : other;
+}
+
+/* The request as it would come over the wire: so it is held to the same rules. NULL: out of memory. */
+static char *request_text(const cJSON *o, size_t *n)
+{
+	struct sd_text t = {0};
+	const cJSON *h, *headers = cJSON_GetObjectItemCaseSensitive(o, "headers");
+	bool host = false;
+	cJSON_ArrayForEach(h, headers) host |= cJSON_IsString(h) && strncasecmp(h->valuestring, "host:", 5) == 0;
+	sd_text_format(&t, "%s %s HTTP/1.1\r\n%s", text_of(o, "method", "GET"), text_of(o, "target", "/"),
+		       host ? "" : "Host: localhost\r\n");
+	cJSON_ArrayForEach(h, headers) if (cJSON_IsString(h)) sd_text_format(&t, "%s\r\n", h->valuestring);
+	sd_text_format(&t, "\r\n");
+	return sd_text_take(&t, n);
+}
+
+/* NULL: *text says why. */
+static struct explain *explain_new(struct lb *lb, const cJSON *o, char text[256])
+{
+	struct explain *e = calloc(1, sizeof(*e));
+	const char *client = text_of(o, "client", "127.0.0.1");
+	size_t n = 0;
+	snprintf(text, 256, "out of memory");
+	if (e)
+		e->request = request_text(o, &n);
+	if (!e || !e->request) {
+		free(e);
+		return NULL;
+	}
+	e->lb = lb;
+	e->w = lb->workers[0];
+	e->ask.fn = on_ask;
+	e->peer.kind = SD_ADDR_INET;
+	if (!sd_ip_parse(sd_slice_of(client), e->peer.ip, &e->peer.v6)) {
+		snprintf(text, 256, "client: expected an IP address, found \"%.80s\"", client);
+	} else if (sd_http_parse_request(e->request, n, 0, NULL, &e->head) != (ssize_t)n) {
+		snprintf(text, 256, "such a request is refused with %d: %s", e->head.error_status ? e->head.error_status : 400,
+			 e->head.error_reason ? e->head.error_reason : "it does not end where it should");
+	} else {
+		return e;
+	}
+	explain_free(e);
+	return NULL;
+}
+
+void lb_route_explain(struct sd_admin_call *c)
+{
+	struct lb *lb = c->run->self;
+	char text[256];
+	cJSON *o = c->body.n ? cJSON_ParseWithLength(c->body.p, c->body.n) : NULL;
+	if (c->method != SD_HTTP_POST || c->rest.n || !cJSON_IsObject(o)) {
+		cJSON_Delete(o);
+		sd_admin_error(c->x, c->method == SD_HTTP_POST ? 400 : 405,
+			       "expected POST /-/explain with {\"method\": \"GET\", \"target\": \"/path\", \"headers\": [\"X: y\"], "
+			       "\"client\": \"192.0.2.7\"}");
+		return;
+	}
+	struct explain *e = explain_new(lb, o, text);
+	cJSON_Delete(o);
+	if (!e) {
+		sd_admin_error(c->x, 400, text);
+		return;
+	}
+	e->x = c->x;
+	e->wait.gone = on_gone;
+	c->x->user = &e->wait;
+	sd_loop_post(e->w->loop, &e->ask);
+}
+
+/* ---- X-Sdlab-Why ---- */
+
+/* Names become tokens: what a field value cannot hold is '?'. */
+static void put_name(struct sd_text *t, const char *name)
+{
+	for (; *name; name++) {
+		char c = *name > ' ' && *name <= '~' && *name != ';' && *name != ',' ? *name : '?';
+		sd_text_add(t, &c, 1);
+	}
+}
+
+char *lb_why_candidates(struct lb_worker *w, const struct lb_affinity *want)
+{
+	static const uint64_t none[SD_BALANCE_MAX / 64];
+	const struct lb_snapshot *s = w->snap;
+	struct sd_text t = {0};
+	struct sd_balance_candidate *c = calloc(s->n ? s->n : 1, sizeof(*c));
+	size_t n = c ? lb_worker_explain(w, none, want, c, s->n) : 0;
+	sd_text_format(&t, "algorithm=%s; candidates=", algorithm_name(s));
+	for (size_t i = 0; i < n && t.n < WHY_MAX; i++) {
+		sd_text_format(&t, "%s", i ? "," : "");
+		put_name(&t, s->entries[i].backend->name);
+		if (c[i].reason == SD_BALANCE_MAY || c[i].reason == SD_BALANCE_WARMING)
+			sd_text_format(&t, ":%.3g", c[i].score);
+		else
+			sd_text_format(&t, ":no");
+	}
+	free(c);
+	return sd_text_take(&t, NULL);
+}
+
+void lb_why_field(struct sd_http_exchange *x, const char *candidates, const char *backend, uint32_t retries)
+{
+	struct sd_text t = {0};
+	sd_text_format(&t, "backend=");
+	put_name(&t, backend);
+	sd_text_format(&t, "; retries=%u; %s", retries, candidates);
+	char *text = sd_text_take(&t, NULL);
+	if (text)
+		sd_http_field_text(x, "X-Sdlab-Why", text);
+	free(text);
+}
