@@ -257,7 +257,7 @@ struct lb_worker {
 	struct sd_listener *listeners[SD_RUN_MAX_ADDRS]; /* TCP mode */
 	struct sd_link tunnels;                          /* its connections, and requests that changed their protocol */
 	uint32_t ntunnels, idle_tunnels;
-	uint64_t tunnels_total, upgrades, tunnel_timeouts;
+	uint64_t tunnels_total, upgrades, tunnel_timeouts, spliced;
 	bool draining;
 };
 

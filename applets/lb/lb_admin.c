@@ -225,6 +225,7 @@ static const struct {
     {"sdlab_lb_tunnels_total", "Tunnels begun: connections in TCP mode, and upgraded requests",
      offsetof(struct lb_worker, tunnels_total)},
     {"sdlab_lb_upgrades_total", "Requests that changed their protocol", offsetof(struct lb_worker, upgrades)},
+    {"sdlab_lb_spliced_total", "Directions of tunnels that went over to the kernel", offsetof(struct lb_worker, spliced)},
     {"sdlab_lb_tunnel_timeouts_total", "Tunnels ended because nothing moved", offsetof(struct lb_worker, tunnel_timeouts)},
 };
 

@@ -15,6 +15,7 @@
 #include "lb.h"
 
 #define KEEP_MAX (64 * 1024)
+#define SPLICE  (64 * 1024) /* after so many bytes one way the kernel passes the rest on by itself */
 #define IDLE_NS  60000000000 /* a tunnel in which nothing moved for so long is counted as idle */
 
 struct tunnel {
@@ -24,6 +25,8 @@ struct tunnel {
 	struct sd_stream *client, *backend;
 	struct lb_peer *peer;
 	struct lb_snapshot *snap;
+	const struct sd_stream *one_way; /* who spoke last */
+	uint64_t in_a_row;               /* and how many bytes, without the other saying anything */
 	int64_t moved_ns; /* when a byte last did */
 	uint64_t before_in, before_out; /* bytes of the backend's connection that were none of this tunnel */
 	struct lb_affinity want;
@@ -108,6 +111,20 @@ static void end_when_sent(struct tunnel *t)
 		end(t, false);
 }
 
+/* A large flow needs nobody to look at it. */
+static void maybe_splice(struct tunnel *t, struct sd_stream *s, struct sd_stream *to, size_t n)
+{
+	t->in_a_row = t->one_way == s ? t->in_a_row + n : n;
+	t->one_way = s;
+	if (t->in_a_row > SPLICE && !to->out_len && sd_stream_splice(s, to))
+		sd_count(&t->w->spliced, 1);
+}
+
+static void on_spliced(struct sd_stream *s)
+{
+	moved(s->owner);
+}
+
 static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 {
 	struct tunnel *t = s->owner;
@@ -120,7 +137,9 @@ static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 		sd_stream_shutdown_write(to);
 		if (to->got_eof && !to->in_len)
 			end_when_sent(t);
+		return n;
 	}
+	maybe_splice(t, s, to, n);
 	return n;
 }
 
@@ -227,6 +246,7 @@ static const struct sd_stream_events client_events = {
     .drained = on_drained,
     .timeout = on_timeout,
     .closed = on_client_closed,
+    .spliced = on_spliced,
 };
 
 static const struct sd_stream_events backend_events = {
@@ -236,6 +256,7 @@ static const struct sd_stream_events backend_events = {
     .drained = on_drained,
     .timeout = on_backend_timeout,
     .closed = on_backend_closed,
+    .spliced = on_spliced,
 };
 
 static void go(struct lb_waiter *self)

@@ -7,6 +7,7 @@
 
 #define DIRECT_WRITE  4096 /* from this size on bytes are sent without gathering them first */
 #define FINISH_DISCARD (1024 * 1024)
+#define SPLICE_BYTES   (256 * 1024)
 
 enum { TODO_FLUSH = 1, TODO_RESUME = 2, TODO_CLOSED = 4, TODO_FREE = 8, TODO_DRAINED = 16 };
 
@@ -111,11 +112,22 @@ void sd_stream_hand_over(struct sd_stream *s, const struct sd_stream_events *eve
 	s->in_limit = in_limit;
 }
 
+static void stop_splice(struct sd_stream *s)
+{
+	s->splice_to->splice_from = NULL;
+	s->splice_to = NULL;
+	s->in_pipe = 0;
+}
+
 static void close_io(struct sd_stream *s, bool reset)
 {
 	if (s->closing)
 		return;
 	s->closing = s->dead = true;
+	if (s->splice_to)
+		stop_splice(s);
+	if (s->splice_from)
+		stop_splice(s->splice_from);
 	sd_loop_timer_cancel(s->loop, &s->timer);
 	s->io->ops->close(s->io, reset);
 	s->io = NULL;
@@ -202,16 +214,63 @@ static size_t send_now(struct sd_stream *s, const char *p, size_t n)
 	return (size_t)put - of_out;
 }
 
+/* ---- splicing ---- */
+
+static bool waits_in_pipe(const struct sd_stream *to)
+{
+	return to->splice_from && to->splice_from->in_pipe > 0;
+}
+
+/* Nothing is read while bytes are in the pipe or in front of it. */
+static bool may_splice(const struct sd_stream *s)
+{
+	return s->in_pipe == 0 && s->splice_to->out_len == 0;
+}
+
+/* What is in the pipe goes on, as far as the other side takes it; then s reads again. */
+static void push_pipe(struct sd_stream *s)
+{
+	struct sd_stream *to = s->splice_to;
+	while (s->in_pipe > 0) {
+		ssize_t put = s->io->ops->splice_out(s->io, to->io, s->in_pipe);
+		if (put == -SD_EAGAIN)
+			break;
+		if (put <= 0) {
+			s->in_pipe = 0;
+			want(s, false, s->want_write);
+			cannot_write(to, put ? (enum sd_err)-put : SD_ERESET);
+			return;
+		}
+		s->in_pipe -= (uint32_t)put;
+		to->bytes_out += (uint64_t)put;
+	}
+	if (!s->dead && !s->got_eof)
+		want(s, may_splice(s) && !to->write_err, s->want_write);
+}
+
+bool sd_stream_splice(struct sd_stream *s, struct sd_stream *to)
+{
+	bool can = s->io && to->io && s->io->ops->splice_in && to->io->ops == s->io->ops;
+	if (!can || s->dead || to->dead || s->in_len || s->splice_to || to->splice_from)
+		return false;
+	s->splice_to = to;
+	to->splice_from = s;
+	want(s, may_splice(s) && !s->got_eof, s->want_write);
+	return true;
+}
+
 static void flush(struct sd_stream *s)
 {
 	if (s->dead || s->connecting)
 		return;
 	if (s->out_len > 0)
 		send_now(s, NULL, 0);
+	if (s->splice_from && s->out_len == 0)
+		push_pipe(s->splice_from);
 	if (s->dead)
 		return;
-	want(s, s->want_read, s->out_len > 0);
-	if (s->shut_pending && s->out_len == 0) {
+	want(s, s->want_read, s->out_len > 0 || waits_in_pipe(s));
+	if (s->shut_pending && s->out_len == 0 && !waits_in_pipe(s)) {
 		s->shut_pending = false;
 		s->io->ops->shutdown_write(s->io);
 		s->close_pending |= s->events == &finish_events && s->got_eof;
@@ -330,8 +389,39 @@ static void got_bytes(struct sd_stream *s, const char *p, size_t n)
 		want(s, false, s->want_write);
 }
 
+/* False: it cannot be done after all, and the bytes are to be read. */
+static bool splice_readable(struct sd_stream *s)
+{
+	struct sd_stream *to = s->splice_to;
+	if (!may_splice(s) || to->write_err) {
+		want(s, false, s->want_write);
+		return true;
+	}
+	ssize_t n = s->io->ops->splice_in(s->io, SPLICE_BYTES);
+	if (n == -SD_EUNSUPPORTED) {
+		stop_splice(s);
+		return false;
+	}
+	if (n > 0) {
+		s->bytes_in += (uint64_t)n;
+		s->in_pipe = (uint32_t)n;
+		push_pipe(s);
+		if (s->in_pipe)
+			want(to, to->want_read, true);
+		if (s->events->spliced && !s->dead)
+			s->events->spliced(s);
+	} else if (n == 0) {
+		at_eof(s);
+	} else if (n != -SD_EAGAIN) {
+		broke(s, (enum sd_err)-n);
+	}
+	return true;
+}
+
 static void on_readable(struct sd_stream *s)
 {
+	if (s->splice_to && s->in_len == 0 && !s->write_err && splice_readable(s))
+		return;
 	/* Never keep more than the limit and one read. */
 	char *buf = sd_loop_scratch(s->loop);
 	ssize_t n = s->io->ops->read(s->io, buf, SD_LOOP_SCRATCH);
@@ -385,7 +475,7 @@ static void resume(struct sd_stream *s)
 {
 	if (s->in_len > 0)
 		hand_kept(s);
-	if (!s->dead && !s->got_eof && !s->connecting && s->in_len < s->in_limit)
+	if (!s->dead && !s->got_eof && !s->connecting && s->in_len < s->in_limit && (!s->splice_to || may_splice(s)))
 		want(s, true, s->want_write);
 }
 

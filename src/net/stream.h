@@ -33,6 +33,7 @@ struct sd_stream_events {
 	void (*drained)(struct sd_stream *s);
 	void (*timeout)(struct sd_stream *s);
 	void (*closed)(struct sd_stream *s, enum sd_err why);
+	void (*spliced)(struct sd_stream *s); /* bytes went from here to another stream; NULL: nobody asks */
 };
 
 struct sd_stream {
@@ -49,6 +50,8 @@ struct sd_stream {
 	bool connecting, got_eof, want_read, want_write, above_high, dead, closing, shut_pending,
 	    close_pending;
 	uint32_t high, low;
+	uint32_t in_pipe;                    /* bytes read and on their way to splice_to */
+	struct sd_stream *splice_to, *splice_from;
 	struct sd_task task;
 	struct sd_timer timer;
 	int64_t deadline_ns;
@@ -96,6 +99,11 @@ void sd_stream_shutdown_write(struct sd_stream *s);
 
 /* Hands over again what data() left, and reads on. */
 void sd_stream_resume(struct sd_stream *s);
+
+/* What is read from now on goes to this other stream without data(), by the kernel alone where it can; whoever still writes
+ * to it goes in front of what comes later. Until one of the two is closed. False: these cannot, and nothing changed;
+ * also data() comes again later if it turns out so. Both must be open, and nothing may be kept in s. */
+bool sd_stream_splice(struct sd_stream *s, struct sd_stream *to);
 
 /* timeout() is called once when this time has passed. Moving it later costs nothing. SD_NEVER: none. */
 void sd_stream_deadline(struct sd_stream *s, int64_t at_ns);

@@ -84,6 +84,11 @@ struct sd_io_ops {
 	const char *(*why)(struct sd_io *io);
 	/* Frees it; `reset` drops what the kernel has not sent (RST). No callback comes afterwards. */
 	void (*close)(struct sd_io *io, bool reset);
+	/* From one socket to another without a copy through this program: into a pipe of this io, and out of it to another.
+	 * As read and writev; what was taken in stays in the pipe until it is out. -SD_EUNSUPPORTED: not with these, or
+	 * there is no pipe to be had; nothing moved. NULL: never. */
+	ssize_t (*splice_in)(struct sd_io *io, size_t n);
+	ssize_t (*splice_out)(struct sd_io *io, struct sd_io *to, size_t n);
 	/* Fills in io->local, where this can be known. NULL: it cannot, or was told from the beginning. */
 	void (*local)(struct sd_io *io);
 };

@@ -1,6 +1,7 @@
 /* real_io.c - sockets of the kernel's as struct sd_io. */
 #include <errno.h>
 #include <event2/event_struct.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 struct real_io {
 	struct sd_io io;
 	int fd;
+	int pipe[2]; /* holds bytes on their way to another io; 0: none */
+	uint32_t in_pipe;
 	uint8_t wanted;
 	struct event *write_ev; /* made when a write first had to wait */
 	struct event read_ev;
@@ -92,6 +95,81 @@ static void io_shutdown_write(struct sd_io *io)
 	shutdown(real_of(io)->fd, SHUT_WR);
 }
 
+/* ---- splicing: an io has a pipe only while bytes are in it, so that few are enough for many ---- */
+
+#define PIPE_BYTES (256 * 1024)
+
+static void drop_pipe(struct real_io *r)
+{
+	if (!r->pipe[0])
+		return;
+	close(r->pipe[0]);
+	close(r->pipe[1]);
+	r->pipe[0] = r->pipe[1] = 0;
+}
+
+static bool take_pipe(struct real_io *r)
+{
+	struct real_loop *l = real_loop(r->io.loop);
+	if (r->pipe[0])
+		return true;
+	if (l->spare_pipe[0]) {
+		memcpy(r->pipe, l->spare_pipe, sizeof(r->pipe));
+		l->spare_pipe[0] = l->spare_pipe[1] = 0;
+		return true;
+	}
+	if (pipe2(r->pipe, O_NONBLOCK | O_CLOEXEC) < 0) {
+		r->pipe[0] = r->pipe[1] = 0;
+		return false;
+	}
+	fcntl(r->pipe[1], F_SETPIPE_SZ, PIPE_BYTES); /* or as large as it is */
+	return true;
+}
+
+/* It is empty again. */
+static void leave_pipe(struct real_io *r)
+{
+	struct real_loop *l = real_loop(r->io.loop);
+	if (l->spare_pipe[0]) {
+		drop_pipe(r);
+		return;
+	}
+	memcpy(l->spare_pipe, r->pipe, sizeof(r->pipe));
+	r->pipe[0] = r->pipe[1] = 0;
+}
+
+static ssize_t io_splice_in(struct sd_io *io, size_t n)
+{
+	struct real_io *r = real_of(io);
+	if (!take_pipe(r))
+		return -(ssize_t)SD_EUNSUPPORTED;
+	ssize_t got = splice(r->fd, NULL, r->pipe[1], NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	int err = errno;
+	if (got > 0)
+		r->in_pipe += (uint32_t)got;
+	else if (r->in_pipe == 0)
+		leave_pipe(r);
+	if (got >= 0)
+		return got;
+	return err == EINVAL || err == ENOSYS ? -(ssize_t)SD_EUNSUPPORTED : -(ssize_t)real_err(err);
+}
+
+static const struct sd_io_ops real_io_ops;
+
+static ssize_t io_splice_out(struct sd_io *io, struct sd_io *to, size_t n)
+{
+	struct real_io *r = real_of(io);
+	if (to->ops != &real_io_ops)
+		return -(ssize_t)SD_EUNSUPPORTED;
+	ssize_t put = splice(r->pipe[0], NULL, real_of(to)->fd, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	if (put < 0)
+		return -(ssize_t)real_err(errno);
+	r->in_pipe -= (uint32_t)put;
+	if (r->in_pipe == 0)
+		leave_pipe(r);
+	return put;
+}
+
 static void io_close(struct sd_io *io, bool reset)
 {
 	struct real_io *r = real_of(io);
@@ -104,6 +182,7 @@ static void io_close(struct sd_io *io, bool reset)
 		setsockopt(r->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	}
 	close(r->fd);
+	drop_pipe(r);
 	free(r);
 	real_fd_freed(l);
 }
@@ -127,6 +206,8 @@ static const struct sd_io_ops real_io_ops = {
     .connected = io_connected,
     .shutdown_write = io_shutdown_write,
     .close = io_close,
+    .splice_in = io_splice_in,
+    .splice_out = io_splice_out,
     .local = io_local,
 };
 

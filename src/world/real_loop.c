@@ -161,6 +161,10 @@ static void real_loop_free(struct sd_loop *l)
 		real_helpers_forget(w->resolver, l); /* a look-up that takes long must not come back to it */
 	pthread_mutex_unlock(&w->lock);
 	loop_leave(l);
+	if (r->spare_pipe[0]) {
+		close(r->spare_pipe[0]);
+		close(r->spare_pipe[1]);
+	}
 	if (r->timer_event)
 		event_free(r->timer_event);
 	if (r->wake_event)

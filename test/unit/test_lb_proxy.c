@@ -635,6 +635,86 @@ START_TEST(tunnel_back_pressure)
 }
 END_TEST
 
+/* Bytes of a large flow, each at its place, that a slow reader takes in uneven pieces. */
+static void large_flow(struct peer *from, struct peer *to, size_t total)
+{
+	static unsigned char chunk[100000];
+	size_t put = 0, got = 0;
+	while (got < total) {
+		size_t n = total - put < sizeof(chunk) ? total - put : sizeof(chunk);
+		for (size_t i = 0; i < n; i++)
+			chunk[i] = (unsigned char)((put + i) * 7 >> 3);
+		ssize_t took = n ? peer_send_some(from, chunk, n) : 0;
+		ck_assert_int_ge(took, 0);
+		put += (size_t)took;
+		if (took == 0 || put == total)
+			peer_need(to, 1);
+		size_t wrong = 0;
+		for (size_t i = 0; i < to->n; i++)
+			wrong += (unsigned char)to->in[i] != (unsigned char)((got + i) * 7 >> 3);
+		ck_assert_msg(wrong == 0, "%zu bytes are not what they should be after byte %zu", wrong, got);
+		got += to->n;
+		to->n = 0;
+	}
+}
+
+/* Large flows go over to the kernel; order, half-close and what is said the other way stay as they are. */
+START_TEST(spliced)
+{
+	struct peer *c, *b;
+	start("mode: tcp\n");
+	c = client();
+	b = accept_at(A);
+	both_ways(c, b);
+	is_metric("sdlab_lb_spliced_total", "", 0);
+	large_flow(c, b, 8 << 20);
+	wait_metric("sdlab_lb_spliced_total", "", 1);
+	both_ways(c, b);
+	large_flow(b, c, 8 << 20);
+	wait_metric("sdlab_lb_spliced_total", "", 2);
+	both_ways(c, b);
+	peer_shut(c);
+	peer_ends(b);
+	large_flow(b, c, 1 << 20);
+	peer_shut(b);
+	peer_ends(c);
+	wait_metric("sdlab_lb_tunnels", "", 0);
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
+/* One side breaks while bytes are on their way in the kernel. */
+START_TEST(spliced_and_cut)
+{
+	static char chunk[100000];
+	struct peer *c, *b;
+	t->nback = 1;
+	start("mode: tcp\n");
+	for (int round = 0; round < 8; round++) {
+		c = client();
+		b = accept_at(A);
+		struct peer *from = round & 1 ? c : b, *to = round & 1 ? b : c;
+		/* until nothing more is taken: sockets and pipe are full */
+		for (struct pollfd w = {.fd = from->fd, .events = POLLOUT}; poll(&w, 1, 50) == 1;)
+			ck_assert_int_ge(peer_send_some(from, chunk, sizeof(chunk)), 0);
+		peer_reset(round & 2 ? from : to);
+		peer_is_closed(round & 2 ? to : from);
+		peer_free(b);
+		peer_free(c);
+		wait_metric("sdlab_lb_tunnels", "", 0);
+	}
+	ck_assert(metric("sdlab_lb_spliced_total", "") >= 8);
+	/* what is said afterwards on others is nothing of theirs */
+	c = client();
+	b = accept_at(A);
+	large_flow(c, b, 1 << 20);
+	large_flow(b, c, 1 << 20);
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
 START_TEST(tunnel_idle_too_long)
 {
 	struct peer *c, *b;
@@ -753,7 +833,7 @@ int main(void)
 	tcase_add_loop_test(out, checks_speak_for_nobody, 0, 2);
 	tcase_add_loop_test(out, forwarded, 0, 3);
 	TCase *tunnels = make("tunnels", TESTS(websocket, bytes_behind_the_heads, refused_by_the_backend, none_allowed,
-					       connect_stays_refused, tunnel_back_pressure, tunnel_idle_too_long,
+					       connect_stays_refused, tunnel_back_pressure, spliced, spliced_and_cut, tunnel_idle_too_long,
 					       tunnel_over_reloads, tunnel_is_drained, tunnel_drained_too_long,
 					       tunnels_count));
 	tcase_add_loop_test(tunnels, not_an_upgrade, 0, sizeof(not_upgraded) / sizeof(not_upgraded[0]));
