@@ -13,6 +13,10 @@ static const struct sd_option backend_options[] = {
     {"max-connections", SD_OPT_INT, "0", "requests at a time, the rest wait; 0 for no limit", .max = 1000000},
     {"send-proxy", SD_OPT_ENUM, "off", "PROXY header that its connections begin with; each is used for one request",
      .choices = "off|v1|v2"},
+    {"tls", SD_OPT_BOOL, "false", "speak TLS to it, in health checks too"},
+    {"tls-ca", SD_OPT_FILE, NULL, "PEM file with the CAs to trust; else those of the system"},
+    {"tls-name", SD_OPT_STRING, NULL, "name to ask for and to find in its certificate; else its host", .meta = "NAME"},
+    {"tls-verify", SD_OPT_BOOL, "true", "whether its certificate is checked"},
     {"backup", SD_OPT_BOOL, "false", "used only while no other backend is usable"},
     {0},
 };
@@ -161,6 +165,7 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	*self = lb;
 	lb->run = run;
+	sd_run_watch_init(&lb->tls_watch, run, "backend");
 	lb->conf = conf;
 	lb->mode = (enum lb_mode)sd_conf_int(conf, "mode");
 	lb->nworkers = (unsigned)sd_conf_int(conf, "threads");

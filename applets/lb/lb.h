@@ -13,6 +13,7 @@
 #define LB_H
 
 #include "app/run.h"
+#include "app/run_tls.h"
 #include "core/health.h"
 #include "core/proxy_head.h"
 #include "core/proxy_status.h"
@@ -46,6 +47,19 @@ _Static_assert(sizeof(struct lb_cell) % 64 == 0, "cells of two threads share a c
 
 enum lb_admin_state { LB_READY, LB_DRAINED };
 
+/* How a backend is reached by TLS; never changed once made. */
+struct lb_tls {
+	uint32_t refs; /* atomic */
+	struct sd_tls_client *client;
+	char name[SD_TLS_NAME]; /* asked for and checked */
+};
+
+/* The same for one who connects, with the session of the last time. */
+struct lb_tls_use {
+	struct lb_tls *tls; /* NULL: plain */
+	struct sd_tls_target *target;
+};
+
 struct lb_backend {
 	uint64_t id;
 	uint32_t refs; /* atomic: snapshots and peers that name it */
@@ -65,6 +79,7 @@ struct lb_backend {
 	char check_error[96]; /* why the last failed check failed */
 	uint32_t weight, max_connections;
 	uint8_t send_proxy; /* the version of the PROXY header its connections begin with; 0: none */
+	struct lb_tls *tls, *tls_next; /* NULL: plain; what a reload is about to put in its place */
 	bool listed; /* in the configuration in force */
 	bool backup, was_usable;
 	int64_t since_ns; /* it last became usable; SD_BALANCE_LONG_AGO: it was from the start */
@@ -76,6 +91,7 @@ struct lb_entry {
 	struct sd_addr addr;
 	uint32_t weight, max_connections;
 	uint8_t send_proxy;
+	struct lb_tls *tls;
 	bool usable;
 	bool in_reach; /* in panic it is used, whatever its health */
 	bool well;     /* may go on with the sessions it has, also while it is drained */
@@ -127,6 +143,7 @@ struct lb {
 	struct lb_log *log;
 	struct sd_link backends;
 	uint64_t next_id;
+	struct sd_run_watch tls_watch; /* of connections to backends */
 	struct sd_http_head check_head; /* answers to checks are parsed here */
 	unsigned nworkers;
 	struct lb_worker *workers[LB_MAX_THREADS];
@@ -177,6 +194,20 @@ void lb_runtime_remove(struct lb_backend *b, struct sd_admin_call *c);
  * frees it. */
 char *lb_runtime_state(const struct lb *lb);
 
+/* ---- lb_tls.c ---- */
+enum sd_err lb_tls_check_row(const struct sd_conf *row, struct sd_error *e);
+/* Makes b->tls_next from the row. */
+enum sd_err lb_tls_prepare(struct lb_backend *b, const struct sd_conf *row, struct sd_error *e);
+void lb_tls_commit(struct lb_backend *b);
+/* What the backend has now, with a reference of its own. */
+struct lb_tls *lb_tls_of(const struct lb_backend *b);
+void lb_tls_release(struct lb_tls *t);
+/* Changes to what is in force now; false when it is what it was. */
+bool lb_tls_follow(struct lb_tls_use *use, struct lb_tls *now);
+void lb_tls_end(struct lb_tls_use *use);
+/* Out of memory: nothing may be sent rather than in the open. */
+bool lb_tls_lacks(const struct lb_tls_use *use);
+
 /* ---- lb_check.c ---- */
 void lb_check_begin(struct lb_backend *b);
 void lb_check_end(struct lb_backend *b);
@@ -212,6 +243,7 @@ extern const struct sd_verb lb_verbs[];
 struct lb_peer {
 	struct lb_backend *backend;
 	struct lb_cell *cell;
+	struct lb_tls_use tls; /* pool.tls is its target */
 	struct sd_http_pool pool;
 	struct sd_link link; /* in worker->peers or worker->leaving */
 	uint32_t failed_in_a_row, max_connections;

@@ -311,6 +311,7 @@ void lb_metrics(void *self, struct sd_metrics *m)
 {
 	struct lb *lb = self;
 	worker_metrics(lb, m);
+	sd_run_watch_metrics(&lb->tls_watch, m);
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)
 		backend_metrics(sd_container(k, struct lb_backend, link), m);
 }

@@ -20,6 +20,7 @@ struct lb_check {
 	struct sd_http_pool pool;  /* http checks; keeps nothing idle */
 	struct sd_http_call *call; /* in progress */
 	struct sd_stream *stream;  /* tcp checks: in progress */
+	struct lb_tls_use tls;
 	struct lookup *lookup;      /* in progress; freed when it ends */
 };
 
@@ -93,6 +94,7 @@ static void check_http(struct lb_check *c)
 	conf.max_idle = 0;
 	conf.connect_timeout_ns = conf.answer_timeout_ns = r->timeout_ns;
 	sd_http_pool_init(&c->pool, c->b->lb->run->spec.control, &c->b->resolved, &conf, &c->b->lb->check_head);
+	c->pool.tls = c->tls.target;
 	c->call = sd_http_call_start(&c->pool, SD_HTTP_GET, true, &check_caller, c, NULL);
 	if (!c->call) {
 		result(c, false);
@@ -163,7 +165,7 @@ static void check_tcp(struct lb_check *c)
 {
 	struct sd_loop *l = c->b->lb->run->spec.control;
 	struct sd_io *io;
-	if (sd_loop_connect(l, &c->b->resolved, &io, NULL) == SD_OK)
+	if (sd_loop_connect(l, &c->b->resolved, &io, NULL) == SD_OK && (!c->tls.target || (io = sd_tls_connect(c->tls.target, io))))
 		c->stream = sd_stream_new(io, true, 4096, &tcp_events, c);
 	if (!c->stream) {
 		result(c, false);
@@ -174,6 +176,11 @@ static void check_tcp(struct lb_check *c)
 
 static void check(struct lb_check *c)
 {
+	lb_tls_follow(&c->tls, c->b->tls);
+	if (lb_tls_lacks(&c->tls)) {
+		result(c, false);
+		return;
+	}
 	switch (c->b->lb->rules.type) {
 	case LB_CHECK_HTTP:
 		check_http(c);
@@ -312,5 +319,6 @@ void lb_check_end(struct lb_backend *b)
 		sd_stream_close(c->stream);
 	if (c->lookup)
 		c->lookup->c = NULL;
+	lb_tls_end(&c->tls);
 	free(c);
 }

@@ -99,7 +99,7 @@ enum sd_err lb_row_check(const struct sd_conf *row, struct sd_error *e)
 	if (addr.port == 0 && (addr.kind == SD_ADDR_INET || addr.kind == SD_ADDR_NAME))
 		return sd_fail(e, SD_EINVAL, "%s: address: expected a port from 1 to 65535",
 			       sd_conf_origin(row, "address"));
-	return SD_OK;
+	return lb_tls_check_row(row, e);
 }
 
 static enum sd_err check_row(const struct sd_conf *conf, size_t i, struct sd_error *e)
@@ -230,6 +230,8 @@ void lb_backend_release(struct lb_backend *b)
 	free(b->name);
 	free(b->address);
 	free(b->cells);
+	lb_tls_release(b->tls);
+	lb_tls_release(b->tls_next);
 	free(b);
 }
 
@@ -250,8 +252,10 @@ struct lb_backend *lb_backend_add(struct lb *lb, const struct sd_conf *row, stru
 	struct lb_backend *b = find(lb, name, address);
 	if (!b)
 		b = make(lb, name, address, e);
-	if (b)
-		take_row(b, row);
+	if (!b || lb_tls_prepare(b, row, e))
+		return NULL;
+	take_row(b, row);
+	lb_tls_commit(b);
 	lb_labels(lb);
 	return b;
 }
@@ -273,8 +277,12 @@ enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct s
 		const struct sd_conf *row = sd_conf_row(conf, "backends", i);
 		const char *address = sd_conf_string(row, "address");
 		lb_row_name(row, name);
-		if (!find(lb, name, address) && !make(lb, name, address, e))
+		struct lb_backend *b = find(lb, name, address);
+		if (!b && !(b = make(lb, name, address, e)))
 			return e ? e->code : SD_ENOMEM;
+		enum sd_err err = lb_tls_prepare(b, row, e);
+		if (err)
+			return err;
 	}
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)
 		sd_container(k, struct lb_backend, link)->listed = false;
@@ -282,6 +290,7 @@ enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct s
 		const struct sd_conf *row = sd_conf_row(conf, "backends", i);
 		struct lb_backend *b = find(lb, lb_row_name(row, name), sd_conf_string(row, "address"));
 		take_row(b, row);
+		lb_tls_commit(b);
 		/* the order of the file is the order of the rotation */
 		sd_list_del(&b->link);
 		sd_list_add(&lb->backends, &b->link);
@@ -346,6 +355,7 @@ static void entries_make(struct lb *lb, struct lb_snapshot *s)
 		    .weight = b->weight,
 		    .max_connections = b->max_connections,
 		    .send_proxy = b->send_proxy,
+		    .tls = lb_tls_of(b),
 		    .usable = well && b->admin == LB_READY && known,
 		    .in_reach = b->admin == LB_READY && known,
 		    .well = well && known,
@@ -394,8 +404,10 @@ void lb_snapshot_release(struct lb_snapshot *s)
 {
 	if (!s || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
-	for (size_t i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++) {
 		lb_backend_release(s->entries[i].backend);
+		lb_tls_release(s->entries[i].tls);
+	}
 	sd_ring_release(s->balance.ring);
 	free(s->trusted);
 	free(s);

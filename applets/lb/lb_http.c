@@ -387,7 +387,7 @@ static bool write_head(struct lb_request *r, const struct sd_http_head *head)
 	char traceparent[SD_TRACEPARENT];
 	struct sd_proxy_hop hop = {
 	    .client = &r->x->stream->io->peer,
-	    .proto = {"http", 4},
+	    .proto = sd_slice_of(r->x->secure ? "https" : "http"),
 	    .via = {"sdlab", 5},
 	    .host = {"localhost", 9},
 	};

@@ -306,6 +306,8 @@ static void pick_and_connect(struct tunnel *t)
 	t->peer = w->peers[i];
 	t->called_ns = sd_loop_now_ns(w->loop);
 	enum sd_err err = sd_loop_connect(w->loop, &t->peer->pool.addr, &io, &e);
+	if (!err && t->peer->pool.tls && !(io = sd_tls_connect(t->peer->pool.tls, io)))
+		err = SD_ENOMEM;
 	if (!err && !(t->backend = sd_stream_new(io, true, KEEP_MAX, &backend_events, t)))
 		err = SD_ENOMEM;
 	if (err == SD_ENOFILES || err == SD_ENOMEM)

@@ -23,6 +23,7 @@ static void peer_free(struct lb_peer *p)
 {
 	sd_list_del(&p->link);
 	sd_http_pool_free(&p->pool);
+	lb_tls_end(&p->tls);
 	lb_backend_release(p->backend);
 	free(p);
 }
@@ -51,10 +52,14 @@ static void peer_update(struct lb_peer *p, const struct lb_entry *entry, const s
 		p->pool.conf.max_idle = 0; /* a connection speaks for one client */
 		sd_http_pool_close_idle(&p->pool);
 	}
-	if (!sd_addr_equal(&p->pool.addr, &entry->addr)) {
+	bool other_tls = lb_tls_follow(&p->tls, entry->tls);
+	p->pool.tls = p->tls.target;
+	if (other_tls || !sd_addr_equal(&p->pool.addr, &entry->addr)) {
 		p->pool.addr = entry->addr;
 		sd_http_pool_close_idle(&p->pool);
 	}
+	if (lb_tls_lacks(&p->tls))
+		p->pool.addr.kind = SD_ADDR_NONE;
 	/* One that is not used needs no idle connections: they would only hold its port open. */
 	if (!entry->usable)
 		sd_http_pool_close_idle(&p->pool);

@@ -32,6 +32,10 @@
 	     .meta = "LINE", .whole = true},                                                                 \
 	    {"keep-alive", SD_OPT_BOOL, "true", "use connections again"},                                    \
 	    {"unix", SD_OPT_STRING, NULL, "connect to this UNIX socket", .meta = "PATH"},                    \
+    {"insecure", SD_OPT_BOOL, "false", "https: whoever answers is believed"},                         \
+    {"ca", SD_OPT_FILE, NULL, "https: PEM file with the CAs to trust; else those of the system"},     \
+    {"cert", SD_OPT_FILE, NULL, "https: PEM file with a certificate of our own"},                     \
+    {"key", SD_OPT_FILE, NULL, "https: its private key; else in the file of the certificate"},        \
 	    {"timeout", SD_OPT_DURATION, "10s", "for an answer, from when the request left"},                \
 	    {"warmup", SD_OPT_DURATION, "0s", "time at the start that is not counted"},                      \
 	    {"quiet", SD_OPT_BOOL, "false", "no progress line", .letter = 'q'}

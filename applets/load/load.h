@@ -24,6 +24,7 @@
 #ifndef LOAD_H
 #define LOAD_H
 
+#include "net/tls.h"
 #include "app/applet.h"
 #include "core/list.h"
 #include "core/rng.h"
@@ -73,6 +74,8 @@ struct load_due {
 struct load_plan {
 	char *url;
 	struct sd_addr addr; /* resolved */
+	struct sd_tls_client *tls; /* NULL: plain */
+	char tls_name[SD_TLS_NAME]; /* host of the URL */
 	struct load_request *requests;
 	size_t nrequests;
 	uint64_t total_weight;

@@ -395,7 +395,9 @@ static enum sd_err make_plan(struct load_as *as, struct load_plan *plan, struct 
 	struct sd_conf_sources from = {.argc = (int)as->nargs, .argv = (const char *const *)as->args};
 	err = sd_conf_make(load_run_options, NULL, &from, &conf, NULL, NULL, e);
 	if (err == SD_OK)
-		err = load_plan_make(as->call->world, conf, as->url, plan, e);
+		err = strncasecmp(as->url, "https://", 8) == 0
+			  ? sd_fail(e, SD_EUNSUPPORTED, "TLS is not in this manner; expected http://, or sdlab load %.100s", as->url)
+			  : load_plan_make(as->call->world, conf, as->url, plan, e);
 	sd_conf_free(conf);
 	if (err == SD_OK && as->m->adjust)
 		as->m->adjust(as, plan);

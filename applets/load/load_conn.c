@@ -139,6 +139,8 @@ static enum load_error error_of(enum sd_err why)
 		return LOAD_RESET;
 	case SD_ETIMEOUT:
 		return LOAD_TIMEOUT;
+	case SD_ETLS:
+		return LOAD_TLS;
 	case SD_ENOFILES:
 	case SD_EUNREACHABLE:
 		return LOAD_PORTS;
@@ -381,6 +383,8 @@ static void conn_open(struct load_conn *c)
 	struct sd_error e = {0};
 	c->connect_ns = sd_loop_now_ns(w->loop);
 	enum sd_err err = sd_loop_connect(w->loop, &w->plan->addr, &io, &e);
+	if (!err && w->tls && !(io = sd_tls_connect(w->tls, io)))
+		err = SD_ENOMEM;
 	if (!err && !(c->stream = sd_stream_new(io, true, IN_LIMIT, &conn_events, c)))
 		err = SD_ENOMEM;
 	if (err) {
@@ -408,6 +412,8 @@ static void on_retry(struct sd_timer *t)
 enum sd_err load_conns_make(struct load_worker *w)
 {
 	w->conns = calloc(w->nconns, sizeof(*w->conns));
+	if (w->plan->tls && !(w->tls = sd_tls_target_new(w->plan->tls, w->plan->tls_name)))
+		return SD_ENOMEM;
 	for (unsigned i = 0; w->conns && i < w->nconns; i++) {
 		struct load_conn *c = &w->conns[i];
 		c->w = w;
@@ -436,6 +442,8 @@ void load_conns_free(struct load_worker *w)
 		free(c->line);
 		free(c->slots);
 	}
+	sd_tls_target_free(w->tls);
+	w->tls = NULL;
 	free(w->conns);
 	w->conns = NULL;
 }

@@ -33,6 +33,7 @@ struct load_conn {
 struct load_worker {
 	const struct load_plan *plan;
 	struct sd_loop *loop;
+	struct sd_tls_target *tls; /* NULL: plain */
 	struct sd_world *world;
 	struct load_conn *conns;
 	unsigned nconns;

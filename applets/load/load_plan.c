@@ -14,6 +14,7 @@
 struct target {
 	struct sd_slice host; /* with port, as in the URL */
 	struct sd_slice path; /* with query; "/" when there is none */
+	bool secure;          /* https */
 };
 
 static enum sd_err split_url(const char *url, struct target *t, struct sd_error *e)
@@ -21,14 +22,14 @@ static enum sd_err split_url(const char *url, struct target *t, struct sd_error 
 	static const struct {
 		const char *scheme, *why;
 	} later[] = {
-	    {"https://", "TLS is not in yet"},
 	    {"resp://", "RESP is not in yet"},
 	    {"amqp://", "AMQP is not in yet"},
 	};
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
 		if (strncasecmp(url, later[i].scheme, strlen(later[i].scheme)) == 0)
 			return sd_fail(e, SD_EUNSUPPORTED, "%s: %s; expected http://HOST[:PORT]/PATH", url, later[i].why);
-	const char *host = strncasecmp(url, "http://", 7) == 0 ? url + 7 : url;
+	t->secure = strncasecmp(url, "https://", 8) == 0;
+	const char *host = t->secure ? url + 8 : strncasecmp(url, "http://", 7) == 0 ? url + 7 : url;
 	size_t n = strcspn(host, "/?#");
 	if (n == 0 || strstr(host, "://"))
 		return sd_fail(e, SD_EUSAGE, "expected http://HOST[:PORT]/PATH, found \"%.100s\"", url);
@@ -67,9 +68,10 @@ static enum sd_err look_up(struct sd_world *w, struct sd_addr *addr, struct sd_e
 	return SD_OK;
 }
 
-static enum sd_err find_target(struct sd_world *w, const struct sd_conf *conf, struct sd_slice host, struct sd_addr *out,
+static enum sd_err find_target(struct sd_world *w, const struct sd_conf *conf, const struct target *t, struct sd_addr *out,
 			       struct sd_error *e)
 {
+	struct sd_slice host = t->host;
 	char text[300];
 	const char *path = sd_conf_string(conf, "unix");
 	const char *bracket = memchr(host.p, ']', host.n), *colon = memrchr(host.p, ':', host.n);
@@ -77,11 +79,35 @@ static enum sd_err find_target(struct sd_world *w, const struct sd_conf *conf, s
 	if (path)
 		snprintf(text, sizeof(text), "unix:%.250s", path);
 	else
-		snprintf(text, sizeof(text), "%.*s%s", (int)(host.n < 280 ? host.n : 280), host.p, has_port ? "" : ":80");
+		snprintf(text, sizeof(text), "%.*s%s", (int)(host.n < 280 ? host.n : 280), host.p, has_port ? "" : t->secure ? ":443" : ":80");
 	enum sd_err err = sd_addr_parse(text, "127.0.0.1", out, e);
 	if (!err && out->kind == SD_ADDR_NAME)
 		err = look_up(w, out, e);
 	return err;
+}
+
+/* ---- TLS ---- */
+
+/* The host of a URL without its port and brackets: what the certificate is to be for. */
+static enum sd_err make_tls(struct sd_world *w, const struct sd_conf *conf, struct sd_slice host, struct load_plan *p,
+			    struct sd_error *e)
+{
+	static const char *const alpn[] = {"http/1.1", NULL};
+	bool bracket = host.n && *host.p == '[';
+	const char *colon = memrchr(host.p, ':', host.n), *close = memchr(host.p, ']', host.n);
+	size_t n = bracket && close ? (size_t)(close - host.p) - 1 : colon ? (size_t)(colon - host.p) : host.n;
+	struct sd_tls_client_conf c = {
+	    .ca = sd_conf_string(conf, "ca"),
+	    .cert = sd_conf_string(conf, "cert"),
+	    .key = sd_conf_string(conf, "key"),
+	    .insecure = sd_conf_bool(conf, "insecure"),
+	    .alpn = alpn,
+	};
+	if (n >= sizeof(p->tls_name))
+		return sd_fail(e, SD_EUSAGE, "the host name of the URL is too long");
+	memcpy(p->tls_name, host.p + bracket, n);
+	p->tls = sd_tls_client_new(w, &c, e);
+	return p->tls ? SD_OK : e ? e->code : SD_ENOMEM;
 }
 
 /* ---- requests ---- */
@@ -334,13 +360,15 @@ static enum sd_err check_text(const struct sd_conf *conf, struct sd_slice path, 
 enum sd_err load_plan_begin(struct sd_world *w, const struct sd_conf *conf, const char *url, unsigned conns,
 			    struct load_plan *plan, struct load_builder *b, struct sd_error *e)
 {
-	struct target t = {{"", 0}, {"/", 1}};
+	struct target t = {{"", 0}, {"/", 1}, false};
 	memset(plan, 0, sizeof(*plan));
 	enum sd_err err = split_url(url, &t, e);
 	if (!err)
 		err = read_target(conf, conns, plan, e);
 	if (!err)
-		err = find_target(w, conf, t.host, &plan->addr, e);
+		err = find_target(w, conf, &t, &plan->addr, e);
+	if (!err && t.secure)
+		err = make_tls(w, conf, t.host, plan, e);
 	*b = (struct load_builder){.conf = conf, .plan = plan, .host = t.host, .path = t.path, .max = MAX_REQUESTS};
 	if (!err && !(plan->url = strdup(url)))
 		err = sd_fail(e, SD_ENOMEM, "out of memory");
@@ -379,6 +407,7 @@ void load_plan_free(struct load_plan *p)
 	free(p->requests);
 	free(p->schedule);
 	free(p->log);
+	sd_tls_client_release(p->tls);
 	free(p->url);
 	memset(p, 0, sizeof(*p));
 }

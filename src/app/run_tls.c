@@ -27,18 +27,18 @@ const struct sd_option sd_run_tls_options[] = {
 
 /* ---- failures: counted all, told some ---- */
 
-static bool may_tell(struct sd_run_watch *w, int64_t second)
+static bool may_tell(struct sd_run_watch *w, enum sd_tls_reason why, int64_t second)
 {
-	if (__atomic_exchange_n(&w->second, second, __ATOMIC_RELAXED) != second)
-		__atomic_store_n(&w->lines, 0, __ATOMIC_RELAXED);
-	return __atomic_add_fetch(&w->lines, 1, __ATOMIC_RELAXED) <= LINES_A_SECOND;
+	if (__atomic_exchange_n(&w->second[why], second, __ATOMIC_RELAXED) != second)
+		__atomic_store_n(&w->lines[why], 0, __ATOMIC_RELAXED);
+	return __atomic_add_fetch(&w->lines[why], 1, __ATOMIC_RELAXED) <= LINES_A_SECOND;
 }
 
 static void on_failure(void *arg, const struct sd_peer *peer, enum sd_tls_reason why, const char *text)
 {
 	struct sd_run_watch *w = arg;
 	char from[46];
-	if (!may_tell(w, sd_world_mono_ns(w->run->spec.world) / 1000000000))
+	if (!may_tell(w, why, sd_world_mono_ns(w->run->spec.world) / 1000000000))
 		return;
 	sd_peer_format(peer, from);
 	struct sd_field f[] = {{w->side, from, 0}, {"reason", sd_tls_reason_text(why), 0}, {0}};

@@ -15,8 +15,8 @@ struct sd_run_watch {
 	struct sd_tls_watch tls;
 	struct sd_run *run;
 	const char *side; /* "client" or "backend" */
-	int64_t second;   /* atomic, as the next */
-	uint32_t lines;
+	int64_t second[SD_TLS_REASONS]; /* atomic, as the next: so that one reason does not hide another */
+	uint32_t lines[SD_TLS_REASONS];
 };
 void sd_run_watch_init(struct sd_run_watch *watch, struct sd_run *run, const char *side);
 void sd_run_watch_metrics(struct sd_run_watch *watch, struct sd_metrics *m);
