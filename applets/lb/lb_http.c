@@ -471,7 +471,7 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	r->complete = x->in_done;
 	r->replay = true;
 	r->begun_ns = sd_loop_now_ns(w->loop);
-	lb_affinity_of(w, head, &x->stream->io->peer, false, &r->want);
+	lb_affinity_of(w, head, &x->stream->io->peer, x->secure, &r->want);
 	if (wants_why(r, head))
 		r->why = lb_why_candidates(w, &r->want);
 	lb_worker_asked(w);

@@ -74,6 +74,14 @@ run "$SDLAB" load "https://127.0.0.1:$front/" --ca "$certs/ca.pem" "${reader[@]}
 assert_eq 0 "$STATUS" 'load'
 assert_contains "$OUT" '200 answered, 0 failed' 'load'
 
+run "$SDLAB" lb --mode tcp --backend :1 --tls-cert "$certs/cert.pem" --tls-key "$certs/key.pem" --check-config
+assert_contains "$ERR" 'tls: expected mode: http' 'TLS in TCP mode'
+
+# ---- TCP mode: TLS passes through ----
+start_lb through --mode tcp --backend "127.0.0.1:$web"
+assert_eq 'Response from Server-A' "$(ask "$PORT" /)" 'TLS through lb'
+stop through
+
 start_lb strict --health-interval 50ms --health-fall 1 \
   --backend "address=127.0.0.1:$web,tls=true,tls-ca=$certs/ca.pem,tls-name=wrong.test"
 wait_line strict 'TLS: certificate is not for wrong.test (CN=lb.test)'
