@@ -9,7 +9,7 @@ backend='' front=''
 # shellcheck disable=SC2317 # called by the trap
 end() {
   for pid in $front $backend; do
-    kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
+    if kill "$pid" 2>/dev/null; then wait "$pid" 2>/dev/null || true; fi
   done
   rm -rf "$dir"
 }
