@@ -17,7 +17,7 @@ trap end EXIT
 
 # port LOG: where a service listens, once it says so
 port() {
-  until grep -q 'Listening on' "$1"; do sleep 0.1; done
+  until grep -qs 'Listening on' "$1"; do sleep 0.1; done
   sed -n 's/.*Listening on .*:\([0-9]*\).*/\1/p' "$1"
 }
 
