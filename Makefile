@@ -92,6 +92,7 @@ bench: deps ## cost beside what else is installed (HAProxy, nginx; wrk, ab, ...)
 	$(Q)test/bench/run.sh $(BIN)
 	$(Q)test/bench/load.sh $(BIN)
 	$(Q)test/bench/sim.sh
+	$(Q)test/bench/ring.sh
 	$(Q)test/bench/wal.sh $(BIN)
 
 # SEEDS=n for so many of each scenario, from SEED_FROM on; SEED=k for one; ONLY=name for scenarios with this in their name.
