@@ -116,7 +116,8 @@ struct sd_sim_disk {
 	uint64_t capacity;          /* bytes of all files; 0: no limit */
 	int64_t sync_ns, sync_tail_ns;
 	uint32_t short_write_ppm, flip_read_ppm; /* of reads and writes in a million */
-	bool stale;                 /* blocks that never reached a longer file may read as old bytes, not zeros */
+	bool stale;                 /* blocks that never reached a longer file may read as old bytes, not zeros: also as
+				     * those that stood there before the file was cut */
 };
 struct sd_sim_disk *sd_sim_disk(struct sd_world *node);
 /* Changes one bit of a file, on the disk and in memory; false when it is not there or shorter. */

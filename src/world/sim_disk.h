@@ -26,7 +26,8 @@ struct sim_inode {
 	bool folder;
 	uint32_t cut_life, lock_life;
 	unsigned char *data, *disk;
-	uint64_t size, disk_size, cap; /* cap of both, in whole sectors; beyond their size they are zero */
+	unsigned char *cut; /* what was cut off lies there yet, for a disk that is stale; NULL: nothing was */
+	uint64_t size, disk_size, cap; /* cap of all, in whole sectors; beyond their size data and disk are zero */
 	struct sim_dirty *dirty;
 	size_t ndirty, dirty_cap;
 	uint8_t *is_dirty; /* a byte a sector */

@@ -37,6 +37,7 @@ void sim_inode_unref(struct sim_inode *i)
 	free(i->is_dirty);
 	free(i->data);
 	free(i->disk);
+	free(i->cut);
 	free(i);
 }
 
@@ -56,6 +57,8 @@ static void reserve(struct sim_inode *i, uint64_t size)
 	uint64_t cap = (size + size / 2 + 8 * SIM_SECTOR) / SIM_SECTOR * SIM_SECTOR;
 	i->data = grown(i->data, i->cap, cap);
 	i->disk = grown(i->disk, i->cap, cap);
+	if (i->cut)
+		i->cut = grown(i->cut, i->cap, cap);
 	i->is_dirty = grown(i->is_dirty, i->cap / SIM_SECTOR, cap / SIM_SECTOR);
 	i->cap = cap;
 }
@@ -123,8 +126,12 @@ static void put_on_disk(struct sim_inode *i, const struct sim_dirty *d)
 
 static void set_disk_size(struct sim_inode *i, uint64_t size)
 {
-	if (size < i->disk_size)
+	if (size < i->disk_size) {
+		if (!i->cut)
+			i->cut = grown(NULL, 0, i->cap);
+		memcpy(i->cut + size, i->disk + size, i->disk_size - size);
 		memset(i->disk + size, 0, i->disk_size - size);
+	}
 	i->disk_size = size;
 }
 
@@ -148,8 +155,14 @@ void sim_inode_lose(struct sd_sim *s, struct sim_inode *i)
 
 /* ---- a power cut ---- */
 
-static void stale_bytes(struct sd_sim *s, unsigned char *to)
+/* Somebody else's, or the file's own from before it was cut. */
+static void stale_bytes(struct sd_sim *s, const struct sim_inode *i, uint64_t sector)
 {
+	unsigned char *to = i->disk + sector * SIM_SECTOR;
+	if (i->cut && sim_below(s, 4)) {
+		memcpy(to, i->cut + sector * SIM_SECTOR, SIM_SECTOR);
+		return;
+	}
 	for (unsigned k = 0; k < SIM_SECTOR; k += 8) {
 		uint64_t r = sd_rng_next(&s->rng);
 		memcpy(to + k, &r, 8);
@@ -166,7 +179,7 @@ static void cut_sector(struct sim_node *n, struct sim_inode *i, const struct sim
 	else if (fate == 2 && d->between)
 		memcpy(to, d->between, SIM_SECTOR);
 	else if (d->sector * SIM_SECTOR >= i->disk_size && n->disk.stale && sim_below(s, 4) == 0)
-		stale_bytes(s, to);
+		stale_bytes(s, i, d->sector);
 }
 
 static uint64_t cut_size(struct sd_sim *s, const struct sim_inode *i)
@@ -193,7 +206,9 @@ void sim_inode_cut(struct sim_node *n, struct sim_inode *i)
 	clean(i);
 	if (!i->cap)
 		return;
+	i->disk_size = i->size > i->disk_size ? i->size : i->disk_size;
+	set_disk_size(i, size);
 	memset(i->disk + size, 0, i->cap - size);
-	i->size = i->disk_size = size;
+	i->size = size;
 	memcpy(i->data, i->disk, i->cap);
 }

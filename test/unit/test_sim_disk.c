@@ -199,6 +199,41 @@ START_TEST(a_longer_file_may_be_short_or_have_holes)
 }
 END_TEST
 
+START_TEST(what_was_cut_off_may_come_back_where_the_file_grows_again)
+{
+	unsigned old = 0;
+	char back[4096], text[4096];
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		begin(seed);
+		memset(text, 'o', sizeof(text));
+		settled("a", text, sizeof(text));
+		struct sd_file *f = opened("a", SD_FILE_WRITE);
+		ck_assert_int_eq(sd_file_truncate(f, 1000, NULL), SD_OK);
+		ck_assert_int_eq(sd_file_sync(f, NULL), SD_OK);
+		memset(text, 'n', sizeof(text));
+		put(f, text, 2000, 1000);
+		sd_sim_disk(w)->stale = seed % 4 > 0;
+		sd_sim_power_cut(w);
+		sd_file_close(f);
+		sd_sim_boot(w);
+		size_t n = get("a", back, sizeof(back));
+		ck_assert_uint_ge(n, 1000);
+		for (size_t i = 0; i < n; i++)
+			ck_assert_msg(i >= 1000 || back[i] == 'o', "seed %d: %zu", (int)seed, i);
+		/* The sector in which the file ended is not a new one. */
+		for (size_t i = 1000; i < 1024 && i < n; i++)
+			ck_assert_int_ne(back[i], 'o');
+		unsigned came = 0;
+		for (size_t i = 1024; i < n; i++)
+			came += back[i] == 'o';
+		ck_assert(!came || sd_sim_disk(w)->stale);
+		old += came;
+		end();
+	}
+	ck_assert_uint_gt(old, 0);
+}
+END_TEST
+
 START_TEST(names_stay_once_their_folder_was_synced)
 {
 	unsigned gone = 0, there = 0;
@@ -483,6 +518,7 @@ int main(void)
 	tcase_add_test(t, what_was_not_synced_is_kept_dropped_or_torn);
 	tcase_add_test(t, a_sector_written_twice_may_be_as_it_was_in_between);
 	tcase_add_test(t, a_longer_file_may_be_short_or_have_holes);
+	tcase_add_test(t, what_was_cut_off_may_come_back_where_the_file_grows_again);
 	tcase_add_test(t, names_stay_once_their_folder_was_synced);
 	tcase_add_test(t, a_rename_is_whole);
 	tcase_add_test(t, a_folder_that_is_lost_takes_its_files_along);
