@@ -214,8 +214,9 @@ static enum sd_err go_on(struct sd_wal *l, struct wal_end *end, struct sd_error 
 	l->next_seq = end->next_seq;
 	l->marked = end->marked;
 	/* Bytes that were cut could come back when the file grows over them and the power goes; in another segment, with another
-	 * salt, they are nothing. */
-	l->sealed = end->torn.bytes > 0;
+	 * salt, they are nothing. A file that ends with its last record may have been cut by an earlier opening, which did not
+	 * come as far as to make that segment. */
+	l->sealed = end->torn.bytes > 0 || end->size == end->off;
 	return mend(l, end, e);
 }
 
