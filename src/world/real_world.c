@@ -218,6 +218,15 @@ static int not_dots(const struct dirent *d)
 	return strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
 }
 
+/* All names or none: whoever finds some of its files missing would take them for lost. */
+static char **forget_names(char **names)
+{
+	for (char **at = names; at && *at; at++)
+		free(*at);
+	free(names);
+	return NULL;
+}
+
 static char **real_list_dir(struct sd_world *w, const char *name)
 {
 	(void)w;
@@ -226,13 +235,14 @@ static char **real_list_dir(struct sd_world *w, const char *name)
 	if (n < 0)
 		return NULL;
 	char **names = calloc((size_t)n + 1, sizeof(*names));
-	for (int i = 0, k = 0; i < n; i++) {
-		if (names && (names[k] = strdup(found[i]->d_name)))
+	int k = 0;
+	for (int i = 0; i < n; i++) {
+		if (names && k == i && (names[k] = strdup(found[i]->d_name)))
 			k++;
 		free(found[i]);
 	}
 	free(found);
-	return names;
+	return k == n ? names : forget_names(names);
 }
 
 bool real_write_all(int fd, const char *text, size_t n)

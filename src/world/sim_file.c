@@ -397,5 +397,10 @@ char **sim_list_dir(struct sd_world *w, const char *name)
 	for (struct sim_name *at = n->names; list && at; at = at->next)
 		if (sim_in_folder(at->path, path) && (list[k] = strdup(at->path + (path[0] ? strlen(path) + 1 : 0))))
 			k++;
-	return list;
+	if (k == count)
+		return list;
+	while (k > 0)
+		free(list[--k]);
+	free(list);
+	return NULL;
 }

@@ -53,7 +53,7 @@ enum sd_err sd_world_mkdir(struct sd_world *w, const char *name, unsigned mode, 
 /* Makes a folder that only this user may enter (0700); refuses one that is there and somebody else could use. */
 enum sd_err sd_world_private_dir(struct sd_world *w, const char *name, struct sd_error *e);
 enum sd_err sd_world_unlink(struct sd_world *w, const char *name);
-/* The names in a folder, sorted, NULL-terminated; free each and the array. NULL: cannot be read. */
+/* The names in a folder, sorted, NULL-terminated; free each and the array. NULL: cannot be read; never a part. */
 char **sd_world_list_dir(struct sd_world *w, const char *name);
 /* Writes all bytes to descriptor 1 or 2; false when it cannot. */
 bool sd_world_print(struct sd_world *w, int fd, const char *text, size_t n);
