@@ -33,7 +33,9 @@ static void schedule(struct sd_wal *l)
 {
 	if (l->conf.loop)
 		sd_loop_defer(l->conf.loop, &l->turn);
-	else if (!l->in_turn)
+	else if (l->in_turn)
+		l->again = true;
+	else
 		turn(l);
 }
 
@@ -171,6 +173,8 @@ static enum sd_err may_append(struct sd_wal *l, size_t n)
 		return SD_ECANCELED;
 	if (n > l->conf.record_bytes)
 		return SD_ETOOBIG;
+	if (l->next_seq == UINT64_MAX)
+		return SD_ERANGE;
 	if (l->queued && l->queued + n + WAL_FRAG > l->conf.queue_bytes) {
 		l->starved = true;
 		schedule(l);
@@ -472,9 +476,10 @@ static void turn(struct sd_wal *l)
 		return;
 	}
 	l->in_turn = true;
-	do
+	do {
+		l->again = false;
 		settle_waits(l);
-	while (kick(l));
+	} while (kick(l) || l->again);
 	l->in_turn = false;
 	if (l->closing && !l->flying && (l->failure.code || !l->first))
 		finish_close(l);

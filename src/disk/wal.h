@@ -80,7 +80,7 @@ enum sd_err sd_wal_open(struct sd_world *w, const struct sd_wal_conf *conf, stru
 /* ---- writing ---- */
 
 /* Copies the pieces into a record. SD_EAGAIN: too much waits to be written, drained will be called. SD_ETOOBIG: larger than
- * record_bytes. SD_ECANCELED: being closed. Or the error that made the log read-only. seq may be NULL. It stays in memory
+ * record_bytes. SD_ERANGE: there is no number after it. SD_ECANCELED: being closed. Or the error that made the log read-only. seq may be NULL. It stays in memory
  * until somebody asks to sync, a batch is full, or, with SD_WAL_INTERVAL, the interval passed. */
 enum sd_err sd_wal_append(struct sd_wal *l, uint8_t type, const struct iovec *iov, int niov, uint64_t *seq);
 

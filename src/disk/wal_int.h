@@ -120,6 +120,7 @@ struct sd_wal {
 	struct sd_timer timer, gather;
 	bool flying;          /* the job runs */
 	bool in_turn;         /* turn is on the stack */
+	bool again;           /* something was asked for meanwhile; without a loop */
 	bool starved;         /* append said SD_EAGAIN */
 	bool sync_due;        /* the interval passed */
 	bool timed, gathering, gathered; /* the timers are set; gather_ns passed */

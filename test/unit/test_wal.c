@@ -15,23 +15,30 @@ void *__libc_malloc(size_t n);
 void *__libc_realloc(void *p, size_t n);
 void *__libc_calloc(size_t n, size_t m);
 static uint64_t allocations;
+static uint64_t fail_in; /* the allocation that fails, from now; 0: none. Only while there is one thread */
+
+static bool out_of_memory(void)
+{
+	__atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
+	bool now = fail_in && --fail_in == 0;
+	if (now)
+		errno = ENOMEM;
+	return now;
+}
 
 void *malloc(size_t n)
 {
-	__atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
-	return __libc_malloc(n);
+	return out_of_memory() ? NULL : __libc_malloc(n);
 }
 
 void *realloc(void *p, size_t n)
 {
-	__atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
-	return __libc_realloc(p, n);
+	return out_of_memory() ? NULL : __libc_realloc(p, n);
 }
 
 void *calloc(size_t n, size_t m)
 {
-	__atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
-	return __libc_calloc(n, m);
+	return out_of_memory() ? NULL : __libc_calloc(n, m);
 }
 #endif
 
@@ -538,6 +545,110 @@ START_TEST(no_allocation)
 }
 END_TEST
 
+/* Memory runs out anywhere while it opens: it is refused or whole, never a log that lacks its newest segments. */
+START_TEST(out_of_memory_at_open)
+{
+#ifdef COUNTED
+	struct sd_wal_conf conf = {.dir = dir, .name = "log", .segment_bytes = 4096};
+	unsigned refused = 0, opened = 0;
+	open_with(conf);
+	many(600);
+	sync_now();
+	close_log();
+	for (uint64_t n = 1;; n++) {
+		struct sd_error e = {0};
+		fail_in = n;
+		enum sd_err err = sd_wal_open(world, &conf, &wal, &found, &e);
+		bool all = fail_in > 0;
+		fail_in = 0;
+		refused += err != SD_OK;
+		opened += err == SD_OK;
+		ck_assert(err != SD_OK || found.next_seq == 601);
+		if (err)
+			wal = NULL;
+		sd_wal_free(wal);
+		wal = NULL;
+		if (all)
+			break;
+	}
+	ck_assert_uint_gt(refused, 5);
+	ck_assert_uint_gt(opened, 0);
+	open_with(conf);
+	has(1, 600);
+	close_log();
+#endif
+}
+END_TEST
+
+/* The last numbers there are. */
+START_TEST(numbers_end)
+{
+	open_with((struct sd_wal_conf){.first_seq = UINT64_MAX - 2});
+	many(2);
+	ck_assert_int_eq(put("one too many", NULL), SD_ERANGE);
+	sync_now();
+	has(UINT64_MAX - 2, UINT64_MAX - 1);
+	close_log();
+	open_with((struct sd_wal_conf){0});
+	ck_assert_str_eq(found.text, "");
+	ck_assert_uint_eq(found.next_seq, UINT64_MAX);
+	ck_assert_int_eq(put("one too many", NULL), SD_ERANGE);
+	close_log();
+}
+END_TEST
+
+/* Without a loop a callback may ask for more, and hears of it. */
+static struct sd_wal_wait second;
+
+static void ask_again(struct sd_wal_wait *wait, enum sd_err err)
+{
+	(void)wait;
+	ck_assert_int_eq(err, SD_OK);
+	second.done = on_synced;
+	sd_wal_sync(wal, &second);
+}
+
+START_TEST(callback_asks_again)
+{
+	struct sd_wal_wait wait = {.done = ask_again};
+	open_with((struct sd_wal_conf){0});
+	many(3);
+	sync_now();
+	sd_wal_drop(wal, 2, &wait);
+	ck_assert_ptr_null(second.done);
+	close_log();
+}
+END_TEST
+
+/* A segment that was cut takes no more records, though the power went before the next one was made. */
+START_TEST(cut_segment_stays_closed)
+{
+	char path[200], byte = 'X';
+	struct sd_wal_stats st;
+	open_with((struct sd_wal_conf){0});
+	many(3);
+	sync_now();
+	sd_wal_free(wal);
+	snprintf(path, sizeof(path), "%s/log-00000001.log", dir);
+	int fd = open(path, O_RDWR);
+	ck_assert_int_eq(pwrite(fd, &byte, 1, 1024 + 32 + 24), 1);
+	close(fd);
+	for (unsigned i = 0; i < 3; i++) {
+		open_with((struct sd_wal_conf){0});
+		ck_assert_int_eq(found.torn_bytes > 0, i == 0);
+		ck_assert_uint_eq(found.next_seq, 2);
+		close_log();
+	}
+	open_with((struct sd_wal_conf){0});
+	many(1);
+	sync_now();
+	sd_wal_stats(wal, &st);
+	ck_assert_uint_eq(st.segments, 2);
+	has(1, 2);
+	close_log();
+}
+END_TEST
+
 /* A reader on another thread while records are written. */
 static void *read_all(void *arg)
 {
@@ -589,6 +700,10 @@ int main(void)
 	tcase_add_test(t, closes_with_a_loop);
 	tcase_add_test(t, queue_is_bounded);
 	tcase_add_test(t, no_allocation);
+	tcase_add_test(t, out_of_memory_at_open);
+	tcase_add_test(t, numbers_end);
+	tcase_add_test(t, callback_asks_again);
+	tcase_add_test(t, cut_segment_stays_closed);
 	tcase_add_test(t, reader_on_another_thread);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
