@@ -90,21 +90,28 @@ static int missing_verb(const struct sd_dispatch *d, const struct sd_applet *app
 	return SD_EXIT_USAGE;
 }
 
-static int unknown_verb(const struct sd_dispatch *d, const struct sd_applet *applet, const char *word)
+const char *sd_dispatch_near_verb(const struct sd_applet *applet, const char *word)
 {
-	char who[SD_WHO_MAX];
 	struct sd_suggest s;
 
-	snprintf(who, sizeof who, "sdlab %s", applet->name);
 	sd_suggest_init(&s, word);
 	for (const struct sd_verb *v = applet->verbs; v && v->name; v++)
 		if (*v->name && !v->hidden)
 			sd_suggest_offer(&s, v->name);
 	if (applet->service)
 		sd_suggest_offer(&s, "serve");
+	return s.best;
+}
+
+int sd_dispatch_unknown_verb(const struct sd_dispatch *d, const struct sd_applet *applet, const char *word)
+{
+	char who[SD_WHO_MAX];
+	const char *near = sd_dispatch_near_verb(applet, word);
+
+	snprintf(who, sizeof who, "sdlab %s", applet->name);
 	return sd_dispatch_fail(
 	    d, who, SD_EXIT_USAGE, "no verb called \"%s\"%s%s%s (sdlab %s --help shows all)", word,
-	    s.best ? "; did you mean " : "", s.best ? s.best : "", s.best ? "?" : "", applet->name);
+	    near ? "; did you mean " : "", near ? near : "", near ? "?" : "", applet->name);
 }
 
 static bool is_help(const char *arg)
@@ -124,7 +131,7 @@ static int run_client(struct sd_dispatch *d, const struct sd_applet *applet, int
 		return missing_verb(d, applet);
 	const struct sd_verb *verb = sd_verb_find(applet, argv[0], true);
 	return verb ? sd_dispatch_verb(d, applet, verb, argc - 1, argv + 1)
-		    : unknown_verb(d, applet, argv[0]);
+		    : sd_dispatch_unknown_verb(d, applet, argv[0]);
 }
 
 static int run_applet(struct sd_dispatch *d, const struct sd_applet *applet, int argc,
@@ -146,7 +153,7 @@ static int run_applet(struct sd_dispatch *d, const struct sd_applet *applet, int
 	}
 	if (!applet->service && plain)
 		return sd_dispatch_verb(d, applet, plain, argc, argv);
-	return word ? unknown_verb(d, applet, word) : missing_verb(d, applet);
+	return word ? sd_dispatch_unknown_verb(d, applet, word) : missing_verb(d, applet);
 }
 
 static int run_alias(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_alias *alias,
@@ -157,7 +164,7 @@ static int run_alias(struct sd_dispatch *d, const struct sd_applet *applet, cons
 	if (strcmp(alias->verb, "*") == 0)
 		return run_client(d, applet, argc, argv);
 	const struct sd_verb *verb = sd_verb_find(applet, alias->verb, false);
-	return verb ? sd_dispatch_verb(d, applet, verb, argc, argv) : unknown_verb(d, applet, alias->verb);
+	return verb ? sd_dispatch_verb(d, applet, verb, argc, argv) : sd_dispatch_unknown_verb(d, applet, alias->verb);
 }
 
 /* Runs the applet as the other program; false: nobody knows it. */

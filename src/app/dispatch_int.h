@@ -35,6 +35,10 @@ int sd_dispatch_report(const struct sd_dispatch *d, const char *who, const struc
 /* The applet of a name, or a message and NULL. */
 const struct sd_applet *sd_dispatch_find(const struct sd_dispatch *d, const char *name);
 
+/* The verb that the word is nearly, or NULL; says that there is none of that name, and returns 2. */
+const char *sd_dispatch_near_verb(const struct sd_applet *applet, const char *word);
+int sd_dispatch_unknown_verb(const struct sd_dispatch *d, const struct sd_applet *applet, const char *word);
+
 /* dispatch_run.c: a service; a verb. argv is what follows the names. */
 int sd_dispatch_service(struct sd_dispatch *d, const struct sd_applet *applet, int argc,
 			const char *const *argv);

@@ -301,6 +301,12 @@ static int wrong_count(const struct sd_dispatch *d, const char *who, const struc
 				verb->usage && *verb->usage ? verb->usage : "no arguments", found, who);
 }
 
+/* sdlab load sweeep URL: one word too many, of which the first is nearly a verb. */
+static bool misspelt(const struct sd_applet *applet, const struct sd_verb *verb, const char *const *operands, int n)
+{
+	return !*verb->name && n > 1 && sd_dispatch_near_verb(applet, operands[0]);
+}
+
 static int call_verb(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_verb *verb,
 		     const struct line *line, const char *who)
 {
@@ -321,7 +327,8 @@ static int call_verb(struct sd_dispatch *d, const struct sd_applet *applet, cons
 		return sd_dispatch_report(d, who, &e);
 	int status;
 	if (n < verb->min_args || (verb->max_args >= 0 && n > verb->max_args)) {
-		status = wrong_count(d, who, verb, n);
+		status = misspelt(applet, verb, operands, n) ? sd_dispatch_unknown_verb(d, applet, operands[0])
+								: wrong_count(d, who, verb, n);
 	} else {
 		struct sd_verb_call call = {d->world, applet, conf, operands, n, d->environ, d->out, d->err};
 		status = verb->run(&call);

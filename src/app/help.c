@@ -428,6 +428,23 @@ void sd_help_overview(const struct sd_dispatch *d)
 	sd_list_table(d);
 }
 
+/* The flags of another program are known to the manner alone. */
+static int help_manner(const struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_manner *manner)
+{
+	static const char *const args[] = {"--help"};
+	struct sd_verb_call call = {d->world, applet, NULL, args, 1, d->environ, d->out, d->err};
+
+	return manner->run(&call);
+}
+
+static bool is_own_word(const char *word)
+{
+	for (const struct sd_builtin *b = sd_builtins; b->name; b++)
+		if (!b->hidden && strcmp(b->name, word) == 0)
+			return true;
+	return false;
+}
+
 int sd_dispatch_help(struct sd_dispatch *d, int argc, const char *const *argv)
 {
 	const struct sd_alias *alias = NULL;
@@ -438,7 +455,14 @@ int sd_dispatch_help(struct sd_dispatch *d, int argc, const char *const *argv)
 		sd_help_overview(d);
 		return 0;
 	}
-	if (!sd_manner_find_in(d->applets, argv[0], &applet) && !(applet = sd_dispatch_find(d, argv[0])))
+	const struct sd_manner *manner = sd_manner_find_in(d->applets, argv[0], &applet);
+	if (manner)
+		return help_manner(d, applet, manner);
+	if (is_own_word(argv[0])) {
+		sd_help_overview(d);
+		return 0;
+	}
+	if (!(applet = sd_dispatch_find(d, argv[0])))
 		return SD_EXIT_UNKNOWN;
 	sd_applet_find_in(d->applets, argv[0], &alias);
 	const char *name = argc > 1                                                ? argv[1]

@@ -61,6 +61,13 @@ assert_contains "$ERR" 'nosuchthing' 'message about an unknown applet'
 run "$SDLAB" bakend
 assert_eq 127 "$STATUS" 'exit status of a misspelt applet'
 assert_match "$ERR" 'did you mean.*backend' 'message about a misspelt applet'
+run "$SDLAB" help ab
+assert_match "$OUT" '^usage: ab ' 'help about another program'
+for word in list install help version completion; do
+  run "$SDLAB" help "$word"
+  assert_eq 0 "$STATUS" "help $word"
+  assert_match "$OUT" "^ +sdlab $word" "help $word"
+done
 run "$SDLAB" help nosuchthing
 assert_eq 127 "$STATUS" 'exit status of help about an unknown applet'
 ln -s "$SDLAB" "$TMP/farm/nosuchthing"
