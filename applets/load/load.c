@@ -7,24 +7,28 @@
 #include "load_as.h"
 #include "load_compare.h"
 #include "load_curve.h"
+#include "world/machine.h"
 
 #define OPTION_CONNS {"conns", SD_OPT_INT, "10", "connections", .letter = 'c', .min = 1, .max = 100000}
 
-#define OPTIONS_OF_AMOUNT                                                                                    \
+#define OPTIONS_OF_AMOUNT(text)                                                                              \
 	{"requests", SD_OPT_INT, "0", "requests in all; 0: until the duration is over", .letter = 'n',       \
 	 .max = INT64_MAX},                                                                                  \
-	    {"duration", SD_OPT_DURATION, "0s", "how long; 10s when there is no --requests", .letter = 'd'}, \
-	    {"rate", SD_OPT_RATE, NULL, "requests a second, on schedule (open loop); without it each "       \
-				 "connection asks again when it was answered (closed loop)",                 \
-	     .letter = 'r'},                                                                                 \
-	    {"arrivals", SD_OPT_ENUM, "constant", "how requests of an open loop are spaced",                 \
-	     .choices = "constant|poisson"},                                                                 \
-	    {"method", SD_OPT_STRING, NULL, "GET, or POST with a body", .letter = 'm', .meta = "METHOD"},    \
+	    {"duration", SD_OPT_DURATION, "0s", text, .letter = 'd'}
+
+#define OPTION_ARRIVALS                                                                                      \
+	{"arrivals", SD_OPT_ENUM, "constant", "how requests of an open loop are spaced",                     \
+	 .choices = "constant|poisson"}
+
+#define OPTIONS_OF_REQUEST                                                                                   \
+	{"method", SD_OPT_STRING, NULL, "GET, or POST with a body", .letter = 'm', .meta = "METHOD"},        \
 	    {"body", SD_OPT_STRING, NULL, "what to send, or @FILE; {{seq}} and {{rand}} become ten digits",  \
 	     .letter = 'b'},                                                                                 \
 	    {"requests-file", SD_OPT_FILE, NULL, "lines of WEIGHT METHOD /PATH [BODY], picked at random"},   \
-	    {"pipeline", SD_OPT_INT, "1", "requests on their way on a connection", .min = 1, .max = 1024},   \
 	    {"seed", SD_OPT_INT, "0", "of chance; 0 takes it from the system", .max = INT64_MAX}
+
+#define OPTION_PIPELINE                                                                                      \
+	{"pipeline", SD_OPT_INT, "1", "requests on their way on a connection", .min = 1, .max = 1024}
 
 #define OPTIONS_OF_TARGET                                                                                    \
 	{"threads", SD_OPT_INT, "1", "generator threads", .letter = 't', .min = 1, .max = LOAD_MAX_THREADS}, \
@@ -56,7 +60,17 @@
 	    {"html", SD_OPT_STRING, NULL, "write a page with plots", .meta = "FILE"}
 
 const struct sd_option load_run_options[] = {
-    OPTION_CONNS, OPTIONS_OF_AMOUNT, OPTIONS_OF_TARGET, OPTIONS_OF_REPORT, {0},
+    OPTION_CONNS,
+    OPTIONS_OF_AMOUNT("how long; 10s when there is no --requests"),
+    {"rate", SD_OPT_RATE, NULL,
+     "requests a second, on schedule (open loop); without it each connection asks again when it was answered (closed loop)",
+     .letter = 'r'},
+    OPTION_ARRIVALS,
+    OPTIONS_OF_REQUEST,
+    OPTION_PIPELINE,
+    OPTIONS_OF_TARGET,
+    OPTIONS_OF_REPORT,
+    {0},
 };
 
 static const struct sd_option replay_options[] = {
@@ -68,8 +82,10 @@ static const struct sd_option replay_options[] = {
 };
 
 static const struct sd_option sweep_options[] = {
-    {"conns", SD_OPT_LIST, "1,10,50,100", "numbers of connections to try", .letter = 'c', .meta = "N"},
-    OPTIONS_OF_AMOUNT,
+    {"conns", SD_OPT_LIST, "1,10,50,100", "numbers of connections to try, rising", .letter = 'c', .meta = "N"},
+    OPTIONS_OF_AMOUNT("how long each; 3s when there is no --requests"),
+    OPTIONS_OF_REQUEST,
+    OPTION_PIPELINE,
     OPTIONS_OF_TARGET,
     OPTIONS_OF_CURVE,
     {0},
@@ -80,7 +96,9 @@ static const struct sd_option ramp_options[] = {
     {"to", SD_OPT_RATE, "10000/s", "the last"},
     {"points", SD_OPT_INT, "8", "how many rates, spaced evenly in ratio", .min = 2, .max = LOAD_MAX_POINTS},
     OPTION_CONNS,
-    OPTIONS_OF_AMOUNT,
+    OPTIONS_OF_AMOUNT("how long each; 3s when there is no --requests"),
+    OPTION_ARRIVALS,
+    OPTIONS_OF_REQUEST,
     OPTIONS_OF_TARGET,
     OPTIONS_OF_CURVE,
     {0},
@@ -152,6 +170,21 @@ enum sd_err load_put_file(struct sd_verb_call *call, const char *file, const cha
 	return SD_OK;
 }
 
+enum sd_err load_can_put(struct sd_verb_call *call, const char *option, struct sd_error *e)
+{
+	const char *file = sd_conf_string(call->conf, option);
+	const char *slash = file ? strrchr(file, '/') : NULL;
+	unsigned mode;
+	if (!file || strcmp(file, "-") == 0 || sd_world_file_mode(call->world, file, &mode))
+		return SD_OK;
+	char *dir = slash ? strndup(file, slash == file ? 1 : (size_t)(slash - file)) : strdup(".");
+	enum sd_err err = dir ? sd_machine_can_write(call->world, dir, e) : sd_fail(e, SD_ENOMEM, "out of memory");
+	free(dir);
+	if (err)
+		sd_wrap(e, "--%s", option);
+	return err;
+}
+
 static enum sd_err write_export(struct sd_verb_call *call, size_t i, const struct load_plan *plan,
 				const struct load_result *r, struct sd_error *e)
 {
@@ -214,6 +247,14 @@ static enum sd_err check_rules(const struct sd_conf *conf, struct sd_error *e)
 	return SD_OK;
 }
 
+static enum sd_err check_files(struct sd_verb_call *call, struct sd_error *e)
+{
+	enum sd_err err = SD_OK;
+	for (size_t i = 0; i < NEXPORTS && !err; i++)
+		err = load_can_put(call, exports[i].option, e);
+	return err;
+}
+
 static enum sd_err plan_load(struct sd_verb_call *call, struct load_plan *plan, struct sd_error *e)
 {
 	return load_plan_make(call->world, call->conf, call->args[0], plan, e);
@@ -231,7 +272,7 @@ static int run_one(struct sd_verb_call *call, const char *verb,
 	struct load_plan plan;
 	struct load_result *r;
 	sd_world_raise_files(call->world);
-	if (check_rules(call->conf, &e) || make(call, &plan, &e))
+	if (check_rules(call->conf, &e) || check_files(call, &e) || make(call, &plan, &e))
 		return load_fail(call, verb, &e);
 	plan.tally = sd_conf_bool(call->conf, "tally");
 	int status = load_run_shown(call, &plan, &r, &e) ? load_fail(call, verb, &e) : report(call, &plan, r);

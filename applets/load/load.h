@@ -216,9 +216,11 @@ const struct sd_hdr *load_latency(const struct load_result *r);
 /* ---- load_plan.c ---- */
 enum sd_err load_plan_make(struct sd_world *w, const struct sd_conf *conf, const char *url, struct load_plan *out,
 			   struct sd_error *e);
-/* The same with another number of connections than --conns, which is not looked at. */
+/* A closed loop without pipelining, with another number of connections than --conns, which is not looked at. */
 enum sd_err load_plan_make_sized(struct sd_world *w, const struct sd_conf *conf, const char *url, unsigned conns,
 				 struct load_plan *out, struct sd_error *e);
+/* --pipeline, of the verbs that have it. */
+enum sd_err load_plan_pipeline(const struct sd_conf *conf, struct load_plan *p, struct sd_error *e);
 void load_plan_free(struct load_plan *p);
 
 /* Building a plan by hand: a target without a request, then requests. */

@@ -35,6 +35,8 @@ static void print_curve(FILE *out, const struct load_curve *c)
 		put_bar(out, (double)p->p99_ns / p99);
 		fputs(p->limited ? "| generator-limited\n" : "|\n", out);
 	}
+	if (c->interrupted)
+		fputs("interrupted: partial result\n", out);
 	fputs("\nin flight: answers/s times mean service time, which by Little's law is the number of requests at the "
 	      "server.\n",
 	      out);
@@ -82,22 +84,30 @@ static void set_rate(struct load_plan *plan, double x)
 	plan->rate = x;
 }
 
+static enum sd_err read_arrivals(const struct sd_conf *conf, struct load_plan *plan, struct sd_error *e)
+{
+	(void)e;
+	plan->poisson = sd_conf_int(conf, "arrivals") == 1;
+	return SD_OK;
+}
+
 struct kind {
 	const char *verb, *x_name;
+	enum sd_err (*read)(const struct sd_conf *conf, struct load_plan *plan, struct sd_error *e); /* what it alone has */
 	void (*set)(struct load_plan *plan, double x);
 	size_t (*knee)(const struct load_point *pts, size_t n);
-	const char *bends, *straight; /* what is said; the first with the x of the knee */
+	const char *unit, *bends, *straight; /* what is said: the x of the knee with its unit, and what it means */
 };
 
 static const struct kind sweep = {
-    "sweep", "connections", set_conns, find_knee,
-    "knee (inflection point): %.0f connections; beyond it more of them wait, and hardly more is done\n",
+    "sweep", "connections", load_plan_pipeline, set_conns, find_knee,
+    " connections", "; beyond it more of them wait, and hardly more is done\n",
     "no knee: throughput still grew with the last step\n",
 };
 
 static const struct kind ramp = {
-    "ramp", "asked/s", set_rate, find_break,
-    "knee (inflection point): %.0f/s is the first rate that was not met or whose p99 grew fivefold\n",
+    "ramp", "asked/s", read_arrivals, set_rate, find_break,
+    "/s", " is the first rate that was not met or whose p99 grew fivefold\n",
     "no knee: every rate was met\n",
 };
 
@@ -117,6 +127,14 @@ static void take_point(struct load_point *pt, const struct load_result *r)
 	pt->limited = r->limited != NULL;
 }
 
+static bool nothing_answered(const struct load_curve *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->points[i].answers > 0)
+			return false;
+	return true;
+}
+
 /* Runs the plan at each x that the points have; c->n is how many were run. */
 static enum sd_err run_points(struct sd_verb_call *call, const struct kind *k, struct load_plan *plan,
 			      struct load_curve *c, struct sd_error *e)
@@ -133,7 +151,7 @@ static enum sd_err run_points(struct sd_verb_call *call, const struct kind *k, s
 		c->interrupted = r->interrupted;
 		load_result_free(r);
 	}
-	c->knee = k->knee(c->points, c->n);
+	c->knee = nothing_answered(c) ? c->n : k->knee(c->points, c->n);
 	return SD_OK;
 }
 
@@ -155,6 +173,18 @@ static enum sd_err write_curve(struct sd_verb_call *call, const char *option,
 	return err;
 }
 
+/* Of points without an answer, and of one alone, nobody can say where they bend. */
+static void print_knee(FILE *out, const struct kind *k, const struct load_curve *c)
+{
+	if (nothing_answered(c))
+		fputs("no knee: nothing was answered\n", out);
+	else if (c->knee < c->n)
+		fprintf(out, "knee (inflection point): %.0f%s%s", c->points[c->knee].x,
+			c->points[c->knee].x == 1 && k == &sweep ? " connection" : k->unit, k->bends);
+	else
+		fputs(c->n > 1 ? k->straight : "no knee: it takes two points at least\n", out);
+}
+
 static bool is_stdout(const struct sd_conf *conf, const char *option)
 {
 	const char *file = sd_conf_string(conf, option);
@@ -165,10 +195,7 @@ static enum sd_err tell(struct sd_verb_call *call, const struct kind *k, const s
 {
 	if (!is_stdout(call->conf, "json") && !is_stdout(call->conf, "html")) {
 		print_curve(call->out, c);
-		if (c->knee < c->n)
-			fprintf(call->out, k->bends, c->points[c->knee].x);
-		else
-			fputs(k->straight, call->out);
+		print_knee(call->out, k, c);
 		fflush(call->out);
 	}
 	if (write_curve(call, "json", load_export_curve, c, e))
@@ -185,15 +212,16 @@ static int run_curve(struct sd_verb_call *call, const struct kind *k, struct loa
 	c->x_name = k->x_name;
 	c->url = call->args[0];
 	sd_world_raise_files(call->world);
-	if (load_plan_make_sized(call->world, call->conf, c->url, most_conns, &plan, &e))
+	if (load_can_put(call, "json", &e) || load_can_put(call, "html", &e) ||
+	    load_plan_make_sized(call->world, call->conf, c->url, most_conns, &plan, &e))
 		return load_fail(call, k->verb, &e);
 	if (!sd_conf_is_set(call->conf, "duration") && !sd_conf_is_set(call->conf, "requests"))
 		plan.duration_ns = 3000000000;
 	c->started_wall_ns = sd_world_wall_ns(call->world);
-	if (!run_points(call, k, &plan, c, &e))
+	if (!k->read(call->conf, &plan, &e) && !run_points(call, k, &plan, c, &e))
 		tell(call, k, c, &e);
 	load_plan_free(&plan);
-	return e.code ? load_fail(call, k->verb, &e) : c->interrupted ? 1 : 0;
+	return e.code ? load_fail(call, k->verb, &e) : c->interrupted || nothing_answered(c) ? 1 : 0;
 }
 
 int load_sweep(struct sd_verb_call *call)
@@ -210,6 +238,9 @@ int load_sweep(struct sd_verb_call *call)
 				text);
 		else
 			c.points[i].x = (double)conns;
+		if (!e.code && i && c.points[i].x <= c.points[i - 1].x)
+			sd_fail(&e, SD_EUSAGE, "--conns: expected rising numbers such as 1,10,50, found %.0f after %.0f",
+				c.points[i].x, c.points[i - 1].x);
 		most = !e.code && conns > most ? conns : most;
 	}
 	return e.code ? load_fail(call, sweep.verb, &e) : run_curve(call, &sweep, &c, (unsigned)most);

@@ -42,6 +42,8 @@ int load_fail(const struct sd_verb_call *call, const char *verb, const struct sd
 /* Runs a plan with the progress line of a terminal. */
 enum sd_err load_run_shown(struct sd_verb_call *call, const struct load_plan *plan, struct load_result **r,
 			   struct sd_error *e);
+/* Before anything is sent: can a new file be made where the option wants it? */
+enum sd_err load_can_put(struct sd_verb_call *call, const char *option, struct sd_error *e);
 /* Writes to the file that an option names; "-" is standard output. */
 enum sd_err load_put_file(struct sd_verb_call *call, const char *file, const char *text, size_t n, struct sd_error *e);
 

@@ -81,7 +81,11 @@ static enum sd_err find_target(struct sd_world *w, const struct sd_conf *conf, c
 	else
 		snprintf(text, sizeof(text), "%.*s%s", (int)(host.n < 280 ? host.n : 280), host.p, has_port ? "" : t->secure ? ":443" : ":80");
 	enum sd_err err = sd_addr_parse(text, "127.0.0.1", out, e);
-	if (!err && out->kind == SD_ADDR_NAME)
+	if (err) {
+		sd_wrap(e, path ? "--unix" : "URL");
+		return e->code = SD_EUSAGE;
+	}
+	if (out->kind == SD_ADDR_NAME)
 		err = look_up(w, out, e);
 	return err;
 }
@@ -330,18 +334,20 @@ static enum sd_err read_target(const struct sd_conf *conf, unsigned conns, struc
 	return SD_OK;
 }
 
-static enum sd_err read_amount(const struct sd_conf *conf, struct load_plan *p, struct sd_error *e)
+static void read_amount(const struct sd_conf *conf, struct load_plan *p)
 {
-	p->pipeline = (unsigned)sd_conf_int(conf, "pipeline");
-	p->poisson = sd_conf_int(conf, "arrivals") == 1;
 	p->max_requests = (uint64_t)sd_conf_int(conf, "requests");
 	p->duration_ns = sd_conf_int(conf, "duration");
-	p->rate = sd_conf_number(conf, "rate");
 	p->seed = (uint64_t)sd_conf_int(conf, "seed");
 	if (!p->max_requests && !p->duration_ns)
 		p->duration_ns = 10000000000;
 	if (p->max_requests && p->threads > p->max_requests)
 		p->threads = (unsigned)p->max_requests;
+}
+
+enum sd_err load_plan_pipeline(const struct sd_conf *conf, struct load_plan *p, struct sd_error *e)
+{
+	p->pipeline = (unsigned)sd_conf_int(conf, "pipeline");
 	if (p->pipeline > 1 && (!p->keep_alive || p->rate > 0))
 		return sd_fail(e, SD_EUSAGE, "--pipeline: only with --keep-alive and without --rate");
 	return SD_OK;
@@ -382,9 +388,9 @@ enum sd_err load_plan_make_sized(struct sd_world *w, const struct sd_conf *conf,
 	const char *file = sd_conf_string(conf, "requests-file");
 	enum sd_err err = load_plan_begin(w, conf, url, conns, out, &b, e);
 	if (!err)
-		err = read_amount(conf, out, e);
-	if (!err)
 		err = check_text(conf, b.path, e);
+	if (!err)
+		read_amount(conf, out);
 	if (!err)
 		err = file ? add_file(w, &b, file, e) : add_single(w, &b, e);
 	if (err)
@@ -395,7 +401,15 @@ enum sd_err load_plan_make_sized(struct sd_world *w, const struct sd_conf *conf,
 enum sd_err load_plan_make(struct sd_world *w, const struct sd_conf *conf, const char *url, struct load_plan *out,
 			   struct sd_error *e)
 {
-	return load_plan_make_sized(w, conf, url, (unsigned)sd_conf_int(conf, "conns"), out, e);
+	enum sd_err err = load_plan_make_sized(w, conf, url, (unsigned)sd_conf_int(conf, "conns"), out, e);
+	if (err)
+		return err;
+	out->rate = sd_conf_number(conf, "rate");
+	out->poisson = sd_conf_int(conf, "arrivals") == 1;
+	err = load_plan_pipeline(conf, out, e);
+	if (err)
+		load_plan_free(out);
+	return err;
 }
 
 void load_plan_free(struct load_plan *p)

@@ -207,14 +207,29 @@ static bool out_of_patience(const struct load_worker *w, enum load_error why)
 	return p == LOAD_STOPS_AT_ONE || (p == LOAD_NEEDS_ONE && why == LOAD_REFUSED && w->answers == 0);
 }
 
+/* A connection of an open loop that cannot be made fails the request that is due. Those that are not due yet may find the
+ * server well again; and what is due as a whole stays what the schedule says. */
+static bool take_due(struct load_worker *w, struct load_slot *slot, int64_t now_ns)
+{
+	if (quota_used(w) || next_due(w) > now_ns || (w->end_ns && next_due(w) >= w->end_ns))
+		return false;
+	*slot = (struct load_slot){.due_ns = next_due(w)};
+	w->begun++;
+	advance(w);
+	return true;
+}
+
 void load_failed(struct load_worker *w, const struct load_slot *slot, enum load_error why, int64_t now_ns)
 {
-	bool counts = slot ? load_counts(w, slot) : now_ns >= w->count_from_ns;
+	struct load_slot due;
 	if (w->done)
 		return;
-	/* In a replay it fails the request that is due. Those that are not due yet may find the server well again. */
-	if (!slot && w->plan->schedule && (quota_used(w) || next_due(w) > now_ns))
-		return;
+	if (!slot && w->open) {
+		if (!take_due(w, &due, now_ns))
+			return;
+		slot = &due;
+	}
+	bool counts = slot ? load_counts(w, slot) : now_ns >= w->count_from_ns;
 	sd_count(&w->errors, 1);
 	if (slot)
 		w->ended++;

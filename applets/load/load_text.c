@@ -388,6 +388,8 @@ static void put_distribution(const struct report *p)
 static void put_meaning(const struct report *p)
 {
 	const struct load_result *r = p->r;
+	if (r->answers == 0)
+		return;
 	if (!r->response) {
 		fputs("\nClosed loop: each connection waits for its answer before it asks again, so a\n"
 		      "slow server is asked less. Latency at saturation is not what users see; for\n"

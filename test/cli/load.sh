@@ -50,6 +50,18 @@ assert_lacks "$out" 'knee (' 'JSON of a ramp'
 out=$("$SDLAB" load ramp "$url/" --from 100/s --to 400/s --points 2 -d 200ms) || fail 'ramp'
 assert_match "$out" 'knee' 'ramp'
 
+# Nobody listens: no knee is made up, what was due is what failed, and the status is 1.
+gone=http://127.0.0.1:$(free_port)
+for verb in 'sweep -c 1,2 -n 10' 'ramp --from 100/s --to 200/s --points 2 -d 100ms'; do
+  # shellcheck disable=SC2086 # words
+  run "$SDLAB" load $verb -q "$gone"
+  assert_eq 1 "$STATUS" "$verb where nobody listens"
+  assert_match "$OUT" '^no knee: nothing was answered$' "$verb where nobody listens"
+done
+assert_match "$OUT" '^ +100 +0\.0 +[0-9.]+ +[0-9.]+ +10 ' 'requests of a ramp that failed'
+run "$SDLAB" load "$gone" -n 1 -q
+assert_lacks "$OUT" 'Latency at saturation' 'advice where nobody listens'
+
 # Who answered?
 out=$("$SDLAB" load "$url/" -n 300 -c 3 -t 2 --tally --json tally.json) || fail '--tally'
 assert_match "$out" '^  Response from Server-A +300 +100.00%$' 'tally'
@@ -130,6 +142,13 @@ refused 2 'speed' load replay bad.json "$url" --speed fast
 refused 2 'rate' load replay bad.json "$url" --rate 100/s
 refused 2 'conns: expected numbers' load sweep "$url" --conns 1,many
 refused 2 'conns: expected 1 to 50' load sweep "$url" --conns "$(seq -s, 51)"
+refused 2 'conns: expected rising numbers' load sweep "$url" --conns 4,1
+refused 2 'unknown option --rate' load sweep "$url" --rate 100/s
+refused 2 'unknown option --rate' load ramp "$url" --rate 100/s
+refused 2 'URL: expected a port' load http://127.0.0.1:99999/
+refused 2 'did you mean sweep' load sweeep "$url"
+refused 1 'json: cannot write in ./none: No such file' load "$url" -n 1 --json ./none/a.json
+refused 1 'html: cannot write in ./none: No such file' load sweep "$url" -n 1 --html ./none/a.html
 refused 2 'from' load ramp "$url" --from 100/s --to 100/s
 refused 1 'nothing.txt' load "$url" --requests-file nothing.txt
 stop a
