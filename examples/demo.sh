@@ -4,8 +4,13 @@
 # On a terminal it stays up until Ctrl-C; elsewhere it ends with 0 when no request failed, else 1.
 set -u
 
-sdlab=${1:-sdlab}
 here=$(dirname "$0")
+sdlab=${1:-}
+if [ -z "$sdlab" ]; then
+  sdlab=sdlab
+  [ ! -x "$here/../build/plain/sdlab" ] || sdlab=$here/../build/plain/sdlab
+fi
+command -v "$sdlab" >/dev/null || { echo "demo: cannot find $sdlab; run make first" >&2; exit 1; }
 requests=${DEMO_REQUESTS:-3000}
 rate=${DEMO_RATE:-2000} # a second
 url=http://127.0.0.1:8080

@@ -2,7 +2,12 @@
 # A log by hand: append lines, kill the writer with -9, look at what is there, damage it, save what is left.
 #   examples/wal.sh [path/to/sdlab]
 set -eu
-sdlab=${1:-sdlab}
+sdlab=${1:-}
+if [ -z "$sdlab" ]; then
+  sdlab=sdlab
+  [ ! -x "$(dirname "$0")/../build/plain/sdlab" ] || sdlab=$(dirname "$0")/../build/plain/sdlab
+fi
+command -v "$sdlab" >/dev/null || { echo "wal.sh: cannot find $sdlab; run make first" >&2; exit 1; }
 dir=$(mktemp -d "${TMPDIR:-/tmp}/sdlab-wal.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 

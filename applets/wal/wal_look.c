@@ -153,7 +153,7 @@ int wal_check(struct sd_verb_call *call)
 		return 1;
 	fprintf(call->out, "ok: %s: ", call->args[0]);
 	if (f->first_seq == f->next_seq)
-		fprintf(call->out, "no records yet; the next is %" PRIu64, f->next_seq);
+		fprintf(call->out, "no records yet, the next is %" PRIu64 ",", f->next_seq);
 	else
 		fprintf(call->out, "records %" PRIu64 " to %" PRIu64, f->first_seq, f->next_seq - 1);
 	fprintf(call->out, " in %u segment%s", f->segments, f->segments == 1 ? "" : "s");
@@ -172,6 +172,12 @@ int wal_salvage(struct sd_verb_call *call)
 	    .walk = {.path = call->args[0], .trouble = check_trouble, .arg = call->out}, .to = call->args[1]};
 	if (sd_wal_salvage(call->world, &s, &e))
 		return wal_fail(call, "salvage", &e);
-	fprintf(call->out, "%" PRIu64 " records are in %s; %" PRIu64 " between them are missing\n", s.records, s.to, s.missing);
+	if (s.records == 0)
+		fprintf(call->out, "no record could be read; %s is empty\n", s.to);
+	else
+		fprintf(call->out,
+			"%" PRIu64 " records, %" PRIu64 " to %" PRIu64 ", are in %s; missing: %" PRIu64 " before them, %" PRIu64
+			" between them\n",
+			s.records, s.first, s.first + s.records + s.missing - 1, s.to, s.before, s.missing);
 	return 0;
 }

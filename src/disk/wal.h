@@ -172,7 +172,8 @@ enum sd_err sd_wal_walk(struct sd_world *w, struct sd_wal_walk *walk, struct sd_
 struct sd_wal_salvage {
 	struct sd_wal_walk walk; /* path: from where */
 	const char *to;
-	uint64_t records, missing;
+	uint64_t records, missing; /* copied; not there between two that were */
+	uint64_t first, before;    /* the first that was copied; those before it that the log had */
 };
 enum sd_err sd_wal_salvage(struct sd_world *w, struct sd_wal_salvage *s, struct sd_error *e);
 

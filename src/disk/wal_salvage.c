@@ -39,6 +39,7 @@ static enum sd_err copy_record(struct copy *c, const struct sd_wal_record *r, co
 	}
 	struct iovec iov = {(void *)(uintptr_t)r->data, r->n};
 	err = sd_wal_append(c->log, r->type, &iov, 1, NULL);
+	c->s->first = !err && c->s->records == 0 ? r->seq : c->s->first;
 	c->s->records += !err;
 	const struct sd_error *why = sd_wal_failure(c->log);
 	return err ? sd_fail(e, err, "%s", why ? why->text : sd_err_text(err)) : SD_OK;
@@ -92,7 +93,7 @@ enum sd_err sd_wal_salvage(struct sd_world *world, struct sd_wal_salvage *s, str
 {
 	struct copy c = {.world = world, .s = s, .trouble = s->walk.trouble, .arg = s->walk.arg};
 	struct sd_wal_walk *walk = &s->walk;
-	s->records = s->missing = 0;
+	s->records = s->missing = s->first = s->before = 0;
 	enum sd_err err = must_be_new(world, s->to, e);
 	if (err)
 		return err;
@@ -102,6 +103,8 @@ enum sd_err sd_wal_salvage(struct sd_world *world, struct sd_wal_salvage *s, str
 	walk->arg = &c;
 	err = sd_wal_walk(world, walk, e);
 	walk->arg = c.arg;
+	if (s->records && s->first > walk->found.first_seq)
+		s->before = s->first - walk->found.first_seq;
 	if (!err)
 		return finish(&c, e);
 	sd_wal_free(c.log);

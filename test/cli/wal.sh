@@ -72,13 +72,14 @@ assert_match "$OUT" '^2  .*  two$' 'dump goes on behind damage'
 sum=$(cat bad/*.log | cksum)
 run "$SDLAB" wal salvage bad saved
 assert_eq 0 "$STATUS" "salvage ($ERR)"
-assert_match "$OUT" '^5 records are in saved; 0 between them are missing$' 'salvage'
+assert_match "$OUT" '^5 records, 2 to 6, are in saved; missing: 1 before them, 0 between them$' 'salvage'
 assert_eq "$sum" "$(cat bad/*.log | cksum)" 'the damaged log after salvage'
 run "$SDLAB" wal check saved
 assert_eq 'ok: saved: records 2 to 6 in 1 segment' "$OUT" 'the new log'
 cp -r log gap
 flip gap/log-00000001.log 1055
-"$SDLAB" wal salvage gap filled >/dev/null || fail 'salvage with a gap'
+run "$SDLAB" wal salvage gap filled
+assert_match "$OUT" '^5 records, 1 to 6, are in filled; missing: 0 before them, 1 between them$' 'salvage with a gap'
 run "$SDLAB" wal check filled
 assert_match "$OUT" '^ok: filled: records 1 to 6 in 2 segments, with 1 gap that salvage left$' 'a gap'
 append filled <<<more
@@ -99,11 +100,19 @@ assert_match "$OUT" '^damage: header/log-00000001.log: has a bad copy of its hea
 run "$SDLAB" wal check whole
 assert_eq 'ok: whole: records 1 to 6 in 1 segment' "$OUT" 'one header is enough for salvage'
 
-# The example does what it says.
+printf 'only\n' | "$SDLAB" wal append single >/dev/null 2>&1
+flip single/log-00000001.log 1050
+run "$SDLAB" wal salvage single none
+assert_match "$OUT" '^no record could be read; none is empty$' 'salvage of nothing'
+
+# The example does what it says, and says when there is no sdlab.
+run "$ROOT/examples/wal.sh" "$TMP/none/sdlab"
+assert_eq 1 "$STATUS" 'examples/wal.sh without sdlab'
+assert_match "$ERR" 'run make first$' 'examples/wal.sh without sdlab'
 run "$ROOT/examples/wal.sh" "$SDLAB"
 assert_eq 0 "$STATUS" "examples/wal.sh ($ERR)"
 assert_match "$OUT" '^damage: ' 'examples/wal.sh'
-assert_match "$OUT" 'records are in .*/saved' 'examples/wal.sh'
+assert_match "$OUT" 'are in .*/saved; missing: 1 before them' 'examples/wal.sh'
 
 # ---- bad input: one line, and 1 or 2 ----
 refused() { # STATUS PATTERN ARGUMENT...
