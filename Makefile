@@ -97,6 +97,9 @@ bench: deps ## cost beside what else is installed (HAProxy, nginx; wrk, ab, ...)
 
 # SEEDS=n for so many of each scenario, from SEED_FROM on; SEED=k for one; ONLY=name for scenarios with this in their name.
 sim: deps ## seeded simulations (SEEDS=200, SEED=k for one, ONLY=name)
+	$(Q)for n in 'SEEDS=$(SEEDS)' 'SEED=$(SEED)' 'SEED_FROM=$(SEED_FROM)'; do \
+		case $$n in *=*[!0-9]*|SEEDS=0|SEED=0) \
+			echo "make sim: expected a number from 1, found $$n" >&2; exit 2;; esac; done
 	$(Q)$(MAKE) --no-print-directory all test-bins
 	$(Q)SEEDS=$(or $(SEEDS),200) SEED_FROM=$(SEED_FROM) SEED=$(SEED) ONLY=$(ONLY) TEST_TIMEOUT=$(or $(TEST_TIMEOUT),3600) \
 		test/run.sh --only sim $(BIN)
