@@ -44,7 +44,7 @@ nginx_static() {
   } >>"$file"
 }
 
-# nginx_proxy FILE DIR PORT BACKENDPORT...
+# nginx_proxy FILE DIR PORT BACKENDPORT...; NGINX_HOST is what it sends as Host, else what the client sent.
 nginx_proxy() {
   local file=$1 dir=$2 listen=$3 port
   shift 3
@@ -63,7 +63,7 @@ nginx_proxy() {
       proxy_pass http://pool;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
-      proxy_set_header Host \$http_host;
+      proxy_set_header Host ${NGINX_HOST:-\$http_host};
       proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for;
       proxy_next_upstream error timeout;
     }

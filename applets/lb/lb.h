@@ -330,6 +330,8 @@ enum lb_reason {
 	LB_NO_ROOM,
 	LB_BACKEND_REFUSED,
 	LB_FORWARD_PROXY,
+	LB_LAST_HOP,
+	LB_NO_TRACE,
 	LB_NO_MEMORY,
 };
 struct lb_answer {

@@ -475,7 +475,10 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	if (wants_why(r, head))
 		r->why = lb_why_candidates(w, &r->want);
 	lb_worker_asked(w);
-	pick_and_call(r);
+	if (sd_proxy_is_last_hop(head))
+		answer_error(r, head->method == SD_HTTP_TRACE ? LB_NO_TRACE : LB_LAST_HOP);
+	else
+		pick_and_call(r);
 }
 
 static void on_body(struct sd_http_exchange *x, const char *p, size_t n)

@@ -13,5 +13,8 @@ const struct lb_answer lb_answers[] = {
     [LB_BACKEND_REFUSED] = {502, SD_PROXY_CONNECTION_REFUSED, "the backend refused the connection"},
     [LB_FORWARD_PROXY] = {405, SD_PROXY_HTTP_REQUEST_DENIED,
 			  "this is not a forward proxy, so CONNECT (RFC 9110 9.3.6) is not for it"},
+    [LB_LAST_HOP] = {200, SD_PROXY_OK, "Max-Forwards is 0, so it goes no further (RFC 9110 7.6.2)"},
+    [LB_NO_TRACE] = {501, SD_PROXY_HTTP_REQUEST_DENIED,
+		     "Max-Forwards is 0 (RFC 9110 7.6.2), and TRACE is not answered here"},
     [LB_NO_MEMORY] = {503, SD_PROXY_INTERNAL_ERROR, "out of memory"},
 };

@@ -306,6 +306,44 @@ static char *put_via(char *o, int minor, const struct sd_proxy_hop *hop)
 	return PUT_TEXT(o, "\r\n");
 }
 
+/* A Max-Forwards that is a number, in a request whose method it counts for. */
+static bool counts_hops(const struct sd_http_head *head, const struct sd_http_field *f)
+{
+	if (f->id != SD_HTTP_F_MAX_FORWARDS || (head->method != SD_HTTP_OPTIONS && head->method != SD_HTTP_TRACE))
+		return false;
+	for (size_t i = 0; i < f->value.n; i++)
+		if (f->value.p[i] < '0' || f->value.p[i] > '9')
+			return false;
+	return f->value.n > 0;
+}
+
+static bool is_zero(struct sd_slice number)
+{
+	while (number.n && number.p[number.n - 1] == '0')
+		number.n--;
+	return number.n == 0;
+}
+
+bool sd_proxy_is_last_hop(const struct sd_http_head *head)
+{
+	for (size_t i = 0; i < head->nfields; i++)
+		if (counts_hops(head, &head->fields[i]) && is_zero(head->fields[i].value))
+			return true;
+	return false;
+}
+
+/* One less, in as many digits, so that no number is too large. */
+static char *put_hops_left(char *o, struct sd_slice number)
+{
+	o = PUT_TEXT(o, "Max-Forwards: ");
+	o = put_slice(o, number);
+	char *digit = o - 1;
+	for (; *digit == '0'; digit--)
+		*digit = '9';
+	--*digit;
+	return PUT_TEXT(o, "\r\n");
+}
+
 size_t sd_proxy_request_head(char *out, const struct sd_http_head *head, const struct sd_proxy_hop *hop)
 {
 	bool has_proto = false, has_host = false;
@@ -337,7 +375,8 @@ size_t sd_proxy_request_head(char *out, const struct sd_http_head *head, const s
 			     f->id == SD_HTTP_F_FORWARDED;
 		if ((claim && !hop->trusted) || is_old_trace(f, hop) || sd_http_hop_by_hop(head, f))
 			continue;
-		o = put_field(o, f);
+		bool counted = counts_hops(head, f) && !is_zero(f->value);
+		o = counted ? put_hops_left(o, f->value) : put_field(o, f);
 	}
 	if (hop->style != SD_PROXY_FORWARDED)
 		o = put_x_forwarded(o, head, hop, has_proto, has_host);

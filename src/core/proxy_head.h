@@ -4,7 +4,7 @@
  * absolute-form target; Via added (7.6.3); X-Forwarded-For, -Proto and -Host set, or Forwarded (RFC 7239), or both. What
  * an untrusted client says of itself in any of them is dropped; a trusted proxy's X-Forwarded-For and Forwarded are
  * continued and its other fields are kept. One that brings X-Forwarded-For and no Forwarded has its chain told in Forwarded
- * (RFC 7239 section 7.4). Expect is passed on, so that the backend decides; of an Upgrade only what `upgrade` says.
+ * (RFC 7239 section 7.4). Max-Forwards is counted down where it counts (RFC 9110 section 7.6.2). Expect is passed on, so that the backend decides; of an Upgrade only what `upgrade` says.
  */
 #ifndef SD_CORE_PROXY_HEAD_H
 #define SD_CORE_PROXY_HEAD_H
@@ -34,6 +34,9 @@ struct sd_peer sd_proxy_client(const struct sd_http_head *head, const struct sd_
 			       size_t n);
 /* One on this machine, by a path or name that it was given, or in one of these networks. */
 bool sd_proxy_is_trusted(const struct sd_peer *peer, const struct sd_cidr *trusted, size_t n);
+
+/* It must not be passed on: OPTIONS or TRACE with Max-Forwards: 0 (RFC 9110 section 7.6.2). */
+bool sd_proxy_is_last_hop(const struct sd_http_head *head);
 
 /* No fewer bytes than the next function writes. */
 size_t sd_proxy_request_bound(const struct sd_http_head *head, const struct sd_proxy_hop *hop);

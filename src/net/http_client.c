@@ -14,6 +14,7 @@
 enum { HEAD, BODY, IDLE };
 
 #define SECOND_NS 1000000000ll
+#define MAX_INTERIMS 100 /* 1xx before an answer; without end they would fill the client's buffer */
 #define IN_LIMIT  (64 * 1024)
 
 const struct sd_http_pool_conf sd_http_pool_defaults = {
@@ -139,6 +140,10 @@ static size_t take_head(struct sd_http_call *c, const char *p, size_t n)
 	}
 	c->seen = 0;
 	if (head->status >= 100 && head->status < 200 && head->status != 101) {
+		if (c->interims++ == MAX_INTERIMS) {
+			fail(c, SD_EPROTO, "more than 100 interim answers (1xx)");
+			return 0;
+		}
 		if (c->caller->interim)
 			c->caller->interim(c, head);
 		return (size_t)took;
@@ -344,6 +349,7 @@ struct sd_http_call *sd_http_call_start(struct sd_http_pool *p, enum sd_http_met
 	c->state = HEAD;
 	c->method = (uint8_t)method;
 	c->seen = 0;
+	c->interims = 0;
 	c->sent = c->paused = c->got_bytes = c->keep_alive = false;
 	return c;
 }

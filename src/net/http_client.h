@@ -71,7 +71,7 @@ struct sd_http_call {
 	uint64_t left;
 	int64_t connected_ns; /* when its connection, made for it, was there; 0: at once, or it was idle */
 	uint32_t seen;
-	uint8_t state, method, framing;
+	uint8_t state, method, framing, interims;
 	bool reused, keep_alive, sent, paused, got_bytes, in_data;
 };
 

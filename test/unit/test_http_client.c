@@ -434,6 +434,30 @@ START_TEST(answers_byte_by_byte)
 }
 END_TEST
 
+/* 100 interim answers are let pass, on each call anew; one more is an error. */
+START_TEST(interims_without_end)
+{
+	go();
+	struct peer *s = NULL;
+	for (int i = 0; i < 3; i++) {
+		struct heard *h = ask(i);
+		if (s)
+			peer_request(s);
+		else
+			s = asked();
+		for (int n = 0; n < 100 + (i == 2); n++)
+			peer_say(s, "HTTP/1.1 103 Early Hints\r\n\r\n");
+		peer_say(s, ANSWER);
+		if (i < 2)
+			ended(h, 200, "hi");
+		else
+			failed(h, SD_HTTP_ANSWERING, SD_EPROTO);
+		ck_assert_int_eq(SEEN(&f->rig, h->interims), 100);
+	}
+	peer_free(s);
+}
+END_TEST
+
 START_TEST(answer_until_the_end)
 {
 	go();
@@ -867,7 +891,7 @@ int main(void)
 	TCase *pool = make("pool", TESTS(connections_are_used_again, used_again_at_once, no_more_idle_than_allowed,
 					 idle_for_too_long, server_closes_an_idle_connection, bytes_that_nobody_asked_for,
 					 stale_connection, not_kept));
-	TCase *answers = make("answers", TESTS(answers_byte_by_byte, answer_until_the_end, answer_until_a_reset,
+	TCase *answers = make("answers", TESTS(answers_byte_by_byte, interims_without_end, answer_until_the_end, answer_until_a_reset,
 					       answers_without_a_body));
 	TCase *failures =
 	    make("failures", TESTS(never_answers, refused, connecting_takes_too_long, refused_at_once));

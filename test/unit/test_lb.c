@@ -92,6 +92,23 @@ START_TEST(absolute_form)
 }
 END_TEST
 
+START_TEST(last_hop)
+{
+	start("");
+	struct peer *c = asks("OPTIONS / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(peer_answer(c, 200), "Max-Forwards is 0"));
+	peer_say(c, "TRACE / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n");
+	peer_answer(c, 501);
+	peer_say(c, "OPTIONS / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 1\r\n\r\n");
+	struct peer *b = asked(A); /* the first that it hears of any */
+	ck_assert(peer_has(b, "Max-Forwards: 0"));
+	answers(b, "here");
+	ck_assert_str_eq(peer_answer(c, 200), "here");
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
 START_TEST(takes_turns)
 {
 	t->nback = 3;
@@ -1766,7 +1783,7 @@ int main(void)
 					       connections_are_kept));
 	TCase *bodies =
 	    make("bodies", TESTS(chunked_is_framed_anew, chunked_answer_to_http_1_0, answers_without_a_body,
-				 answer_until_the_end, interim_answers, body_refused_by_the_backend,
+				 answer_until_the_end, last_hop, interim_answers, body_refused_by_the_backend,
 				 answered_before_the_body_was_sent, answered_before_a_small_body_was_sent));
 	TCase *failing = make("failing", TESTS(refused, refused_without_retries, all_refused, half_an_answer_until_the_end,
 					       never_answers, never_reads, connecting_takes_too_long,

@@ -47,6 +47,30 @@ START_TEST(plain)
 }
 END_TEST
 
+/* Counted down for the methods that it is for (RFC 9110 section 7.6.2), as a number of any length. */
+START_TEST(max_forwards)
+{
+	static const struct {
+		const char *method, *value, *passed;
+	} rows[] = {
+	    {"OPTIONS", "1", "0"},    {"TRACE", "10", "09"},  {"OPTIONS", "1000", "0999"}, {"GET", "0", "0"},
+	    {"GET", "7", "7"},	      {"OPTIONS", "-1", "-1"}, {"OPTIONS", "", ""},	    {"OPTIONS", "1a", "1a"},
+	    {"OPTIONS", "0", NULL},   {"TRACE", "000", NULL}, {"OPTIONS", "100000000000000000000", "099999999999999999999"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char request[128], want[64];
+		snprintf(request, sizeof(request), "%s / HTTP/1.1\r\nHost: h\r\nMax-Forwards: %s\r\n\r\n", rows[i].method,
+			 rows[i].value);
+		struct sd_proxy_hop hop = hop_of(&inet, false);
+		char *got = rewritten(request, &hop);
+		ck_assert_msg(sd_proxy_is_last_hop(&head) == !rows[i].passed, "row %zu", i);
+		snprintf(want, sizeof(want), "\r\nMax-Forwards: %s\r\n", rows[i].passed ? rows[i].passed : "");
+		ck_assert_msg(!rows[i].passed || strstr(got, want), "row %zu: %s", i, got);
+		free(got);
+	}
+}
+END_TEST
+
 START_TEST(traces)
 {
 	static const char field[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -332,6 +356,7 @@ int main(void)
 	tcase_add_test(t, plain);
 	tcase_add_test(t, old_clients);
 	tcase_add_test(t, traces);
+	tcase_add_test(t, max_forwards);
 	tcase_add_test(t, forms_of_target);
 	tcase_add_test(t, hop_by_hop);
 	tcase_add_test(t, nominated_in_vain);
