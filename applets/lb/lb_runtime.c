@@ -14,7 +14,7 @@
 /* Answers give keys with '_', files with '-': both are understood. */
 static void normalise(cJSON *o)
 {
-	for (cJSON *v = o->child; v; v = v->next)
+	for (cJSON *v = o ? o->child : NULL; v; v = v->next)
 		for (char *k = v->string; *k; k++)
 			*k = *k == '_' ? '-' : *k;
 }

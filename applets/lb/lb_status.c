@@ -91,8 +91,9 @@ static const char *text(const cJSON *o, const char *key)
 
 static const cJSON *same(const cJSON *all, const cJSON *b)
 {
-	const cJSON *v;
-	cJSON_ArrayForEach(v, all) if (strcmp(text(v, "name"), text(b, "name")) == 0) return v;
+	for (const cJSON *v = all ? all->child : NULL; v; v = v->next)
+		if (strcmp(text(v, "name"), text(b, "name")) == 0)
+			return v;
 	return NULL;
 }
 
@@ -116,10 +117,10 @@ static void print_row(FILE *out, const cJSON *b, const cJSON *before, double sec
 
 static void print_table(FILE *out, const cJSON *all, const cJSON *before, double seconds)
 {
-	const cJSON *b;
 	fprintf(out, "%-20s %-10s %8s %9s %10s %8s %8s %8s %6s  %s\n", "BACKEND", "STATE", "INFLIGHT", "REQ/S", "REQUESTS", "ERRORS",
 		"P50 MS", "P99 MS", "WEIGHT", "WHY");
-	cJSON_ArrayForEach(b, all) print_row(out, b, before, seconds);
+	for (const cJSON *b = all ? all->child : NULL; b; b = b->next)
+		print_row(out, b, before, seconds);
 }
 
 static void print_json(FILE *out, const cJSON *all)

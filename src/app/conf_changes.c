@@ -29,7 +29,7 @@ static void add(struct report *r, const char *text)
 static const char *value_text(const cJSON *v, char out[VALUE])
 {
 	char *json = !v || cJSON_IsNull(v) || cJSON_IsString(v) ? NULL : cJSON_PrintUnformatted(v);
-	snprintf(out, VALUE, "%s", cJSON_IsString(v) ? v->valuestring : json ? json : "none");
+	snprintf(out, VALUE, "%s", v && cJSON_IsString(v) ? v->valuestring : json ? json : "none");
 	free(json);
 	return out;
 }

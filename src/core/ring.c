@@ -137,7 +137,7 @@ static int compare_places(const void *a, const void *b)
 /* Two nodes with one name would stand at the same points. By hash: it is what their places are made from. */
 static enum sd_err check_names(const struct sd_ring_node *nodes, size_t n, uint64_t seed)
 {
-	uint64_t names[SD_RING_MAX_NODES];
+	uint64_t names[SD_RING_MAX_NODES] = {0};
 	for (size_t i = 0; i < n; i++)
 		names[i] = hash_name(&nodes[i], seed);
 	qsort(names, n, sizeof(names[0]), compare_places);

@@ -13,7 +13,7 @@
 enum sd_err sd_http_fetch(struct sd_world *w, const char *addr, const char *method, const char *path, int64_t timeout_ns,
 			  int *status, char **body, size_t *n, struct sd_error *e);
 /* The same with a body. */
-enum sd_err sd_http_fetch_with(struct sd_world *w, const char *addr, const char *method, const char *path, const char *body,
-			       size_t body_n, int64_t timeout_ns, int *status, char **answer, size_t *n, struct sd_error *e);
+enum sd_err sd_http_fetch_with(struct sd_world *w, const char *addr, const char *method, const char *path, const char *sent,
+			       size_t sent_n, int64_t timeout_ns, int *status, char **body, size_t *n, struct sd_error *e);
 
 #endif

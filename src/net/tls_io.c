@@ -180,12 +180,12 @@ int tls_on_verify(int good, X509_STORE_CTX *store)
 	struct tls_io *t = SSL_get_app_data(ssl);
 	X509 *cert = X509_STORE_CTX_get_current_cert(store);
 	if (good)
-		return good;
+		return 1;
 	char subject[140];
 	tls_subject(cert ? cert : X509_STORE_CTX_get0_cert(store), subject, sizeof(subject));
 	free(t->refused);
 	t->refused = strdup(subject);
-	return good;
+	return 0;
 }
 
 const char *tls_io_refused(SSL *ssl)

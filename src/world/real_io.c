@@ -189,7 +189,7 @@ static void io_close(struct sd_io *io, bool reset)
 
 static void io_local(struct sd_io *io)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = {0};
 	struct sd_addr addr;
 	socklen_t n = sizeof(ss);
 	if (getsockname(real_of(io)->fd, (struct sockaddr *)&ss, &n) < 0)
