@@ -60,7 +60,7 @@ static enum sd_err open_folder(struct sd_world *w, const char *dir, struct folde
 static enum sd_err write_key(struct sd_world *w, const char *name, const char *text, struct sd_error *e)
 {
 	struct sd_file *f;
-	struct iovec v = {(char *)(uintptr_t)text, text ? strlen(text) : 0};
+	struct iovec v = {(char *)(uintptr_t)text, strlen(text)};
 	enum sd_err err = sd_file_open(w, name, SD_FILE_WRITE | SD_FILE_CREATE | SD_FILE_NEW, &f, e);
 	if (err)
 		return err;
@@ -95,6 +95,8 @@ static enum sd_err write_all(struct sd_verb_call *call, const struct folder *f, 
 {
 	struct sd_tls_pair ca = {0}, own = {0};
 	enum sd_err err = make_pairs(call, &ca, &own, e);
+	if (!err && (!own.key || !own.cert || !ca.cert))
+		err = sd_fail(e, SD_ENOMEM, "out of memory");
 	if (!err)
 		err = write_key(call->world, f->path[KEY], own.key, e);
 	if (!err)
