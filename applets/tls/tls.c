@@ -91,18 +91,25 @@ static enum sd_err make_pairs(struct sd_verb_call *call, struct sd_tls_pair *ca,
 	return err;
 }
 
+static enum sd_err write_pairs(struct sd_verb_call *call, const struct folder *f, const struct sd_tls_pair *ca,
+			       const struct sd_tls_pair *own, struct sd_error *e)
+{
+	if (!own->key || !own->cert || !ca->cert)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	enum sd_err err = write_key(call->world, f->path[KEY], own->key, e);
+	if (!err)
+		err = sd_world_write_file(call->world, f->path[CERT], own->cert, strlen(own->cert), e);
+	if (!err)
+		err = sd_world_write_file(call->world, f->path[CA], ca->cert, strlen(ca->cert), e);
+	return err;
+}
+
 static enum sd_err write_all(struct sd_verb_call *call, const struct folder *f, struct sd_error *e)
 {
 	struct sd_tls_pair ca = {0}, own = {0};
 	enum sd_err err = make_pairs(call, &ca, &own, e);
-	if (!err && (!own.key || !own.cert || !ca.cert))
-		err = sd_fail(e, SD_ENOMEM, "out of memory");
 	if (!err)
-		err = write_key(call->world, f->path[KEY], own.key, e);
-	if (!err)
-		err = sd_world_write_file(call->world, f->path[CERT], own.cert, strlen(own.cert), e);
-	if (!err)
-		err = sd_world_write_file(call->world, f->path[CA], ca.cert, strlen(ca.cert), e);
+		err = write_pairs(call, f, &ca, &own, e);
 	/* The key of the CA goes: nobody can sign anything else that people were told to trust. */
 	sd_tls_pair_free(&ca);
 	sd_tls_pair_free(&own);
