@@ -38,35 +38,7 @@ static enum sd_err split_url(const char *url, struct target *t, struct sd_error 
 	return SD_OK;
 }
 
-/* ---- names: waited for, before anything is measured ---- */
-
-struct lookup {
-	struct sd_resolve r;
-	struct sd_loop *loop;
-};
-
-static void on_resolved(struct sd_resolve *r)
-{
-	sd_loop_stop(sd_container(r, struct lookup, r)->loop);
-}
-
-static enum sd_err look_up(struct sd_world *w, struct sd_addr *addr, struct sd_error *e)
-{
-	struct lookup l = {.loop = sd_loop_new(w, e)};
-	if (!l.loop)
-		return e->code;
-	l.r.done = on_resolved;
-	l.r.port = addr->port;
-	snprintf(l.r.host, sizeof(l.r.host), "%s", addr->name);
-	bool started = sd_resolve_start(l.loop, &l.r);
-	if (started)
-		sd_loop_run(l.loop);
-	sd_loop_free(l.loop);
-	if (!started || l.r.nfound == 0)
-		return sd_fail(e, SD_ENOTFOUND, "%s", started ? l.r.err : "cannot start a thread");
-	*addr = l.r.found[0];
-	return SD_OK;
-}
+/* ---- the target; its name is waited for, before anything is measured ---- */
 
 static enum sd_err find_target(struct sd_world *w, const struct sd_conf *conf, const struct target *t, struct sd_addr *out,
 			       struct sd_error *e)
@@ -86,7 +58,7 @@ static enum sd_err find_target(struct sd_world *w, const struct sd_conf *conf, c
 		return e->code = SD_EUSAGE;
 	}
 	if (out->kind == SD_ADDR_NAME)
-		err = look_up(w, out, e);
+		err = sd_resolve_wait(w, out, e);
 	return err;
 }
 

@@ -115,36 +115,6 @@ static void forget(struct visit *v)
 	v->chain = NULL;
 }
 
-/* ---- names ---- */
-
-struct lookup {
-	struct sd_resolve r;
-	struct sd_loop *loop;
-};
-
-static void on_resolved(struct sd_resolve *r)
-{
-	sd_loop_stop(sd_container(r, struct lookup, r)->loop);
-}
-
-static enum sd_err look_up(struct sd_world *w, struct sd_addr *addr, struct sd_error *e)
-{
-	struct lookup l = {.loop = sd_loop_new(w, e)};
-	if (!l.loop)
-		return e->code;
-	l.r.done = on_resolved;
-	l.r.port = addr->port;
-	snprintf(l.r.host, sizeof(l.r.host), "%s", addr->name);
-	bool started = sd_resolve_start(l.loop, &l.r);
-	if (started)
-		sd_loop_run(l.loop);
-	sd_loop_free(l.loop);
-	if (!started || l.r.nfound == 0)
-		return sd_fail(e, SD_ENOTFOUND, "%s", started ? l.r.err : "cannot start a thread");
-	*addr = l.r.found[0];
-	return SD_OK;
-}
-
 /* ---- what is printed ---- */
 
 static void print_visit(struct sd_verb_call *call, const struct visit *v)
@@ -220,7 +190,7 @@ static int show_address(struct sd_verb_call *call, const char *where)
 	if (!err)
 		sd_addr_format_host(&addr, host);
 	if (!err && addr.kind == SD_ADDR_NAME)
-		err = look_up(call->world, &addr, &e);
+		err = sd_resolve_wait(call->world, &addr, &e);
 	if (!err)
 		status = show_server(call, &addr, asked ? asked : host, &e);
 	if (e.text[0])

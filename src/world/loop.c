@@ -1,7 +1,9 @@
 /* loop.c - what the loops of both worlds share: timers in a heap, deferred tasks, buffers. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/list.h"
 #include "world_int.h"
 
 struct sd_loop *sd_loop_new(struct sd_world *w, struct sd_error *e)
@@ -209,4 +211,32 @@ bool sd_helpers_submit(struct sd_helpers *h, struct sd_loop *l, struct sd_work *
 bool sd_resolve_start(struct sd_loop *l, struct sd_resolve *r)
 {
 	return l->world->ops->resolve(l, r);
+}
+
+struct lookup {
+	struct sd_resolve r;
+	struct sd_loop *loop;
+};
+
+static void on_resolved(struct sd_resolve *r)
+{
+	sd_loop_stop(sd_container(r, struct lookup, r)->loop);
+}
+
+enum sd_err sd_resolve_wait(struct sd_world *w, struct sd_addr *addr, struct sd_error *e)
+{
+	struct lookup l = {.loop = sd_loop_new(w, e)};
+	if (!l.loop)
+		return e ? e->code : SD_ENOMEM;
+	l.r.done = on_resolved;
+	l.r.port = addr->port;
+	snprintf(l.r.host, sizeof(l.r.host), "%s", addr->name);
+	bool started = sd_resolve_start(l.loop, &l.r);
+	if (started)
+		sd_loop_run(l.loop);
+	sd_loop_free(l.loop);
+	if (!started || l.r.nfound == 0)
+		return sd_fail(e, SD_ENOTFOUND, "%s", started ? l.r.err : "cannot start a thread");
+	*addr = l.r.found[0];
+	return SD_OK;
 }

@@ -158,6 +158,8 @@ struct sd_resolve {
 	void (*dropped)(struct sd_resolve *r); /* as in struct sd_work */
 };
 bool sd_resolve_start(struct sd_loop *l, struct sd_resolve *r);
+/* Looks addr's name up, waits for it, and puts the first address found in its place. SD_ENOTFOUND. */
+enum sd_err sd_resolve_wait(struct sd_world *w, struct sd_addr *addr, struct sd_error *e);
 
 /* ---- child processes ---- */
 struct sd_process;
