@@ -94,11 +94,21 @@ static X509 *sign(const struct sd_tls_wish *wish, EVP_PKEY *key, X509 *issuer, E
 	return NULL;
 }
 
+char *tls_text(const char *p, size_t n)
+{
+	char *text = malloc(n + 1);
+	if (!text)
+		return NULL;
+	memcpy(text, p, n);
+	text[n] = '\0';
+	return text;
+}
+
 static char *take_text(BIO *b)
 {
 	char *p;
 	long n = BIO_get_mem_data(b, &p);
-	return n > 0 ? strndup(p, (size_t)n) : NULL;
+	return n > 0 ? tls_text(p, (size_t)n) : NULL;
 }
 
 static bool write_pair(X509 *cert, EVP_PKEY *key, struct sd_tls_pair *out)

@@ -57,6 +57,8 @@ const char *tls_io_refused(SSL *ssl);
 enum sd_tls_reason tls_explain(SSL *ssl, bool ended, char out[SD_TLS_TEXT]);
 /* "CN=a.test", or the first of its names, or the whole subject. */
 void tls_subject(X509 *cert, char *out, size_t n);
+/* A copy that ends in a NUL, of bytes that need not (a memory BIO's), which strndup could read beyond. NULL: out of memory. */
+char *tls_text(const char *p, size_t n);
 /* The text of OpenSSL's first error, for lines about files. */
 const char *tls_first_error(char out[SD_TLS_TEXT]);
 

@@ -666,7 +666,7 @@ char *sd_tls_peer_chain(struct sd_io *io)
 		PEM_write_bio_X509(b, sk_X509_value(chain, i));
 	long n = BIO_get_mem_data(b, &p);
 	if (n > 0)
-		text = strndup(p, (size_t)n);
+		text = tls_text(p, (size_t)n);
 	BIO_free(b);
 	return text;
 }
