@@ -191,12 +191,21 @@ test_function() { # NAME FUNCTION ARGUMENT
   test_one "$1" bash -c "$2 \"\$1\"" - "$3"
 }
 
-if wanted lint; then
+# Once is enough for what reads sources and symbols, unless it was asked for.
+case $build:$only in
+*address*: | *undefined*: | *thread*:) linted= ;;
+*) linted=1 ;;
+esac
+if [ -n "$linted" ] && wanted lint; then
   test_one lint test/lint.sh --quick
   test_one symbols test/symbols.sh "$build"
 fi
 if wanted unit; then run_programs unit test_; fi
-if wanted sim; then run_programs sim sim_; fi
+# A simulation has one thread: under the thread sanitizer it would only be slow.
+case $build:$only in
+*thread*:) ;;
+*) if wanted sim; then run_programs sim sim_; fi ;;
+esac
 if wanted examples; then
   for file in examples/*.yaml; do
     [ ! -e "$file" ] || test_function "$file" check_example "$file"
