@@ -177,7 +177,7 @@ class Origin(threading.Thread):
         super().__init__(daemon=True)
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.listener.getsockname()[1]
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()  # told whenever bytes came
         self.conns = []
         self.requests = []
         self.bad = []
@@ -210,6 +210,7 @@ class Origin(threading.Thread):
             self.close(c)
             return
         c.buf += data
+        self.lock.notify_all()
         try:
             while c.pos < len(c.buf) and not c.closed:
                 self.step(c)
@@ -253,11 +254,8 @@ class Origin(threading.Thread):
 
     def wait_begun(self, end):
         """Until a part of a request is here; some proxies send nothing before they have it all."""
-        while time.monotonic() < end:
-            with self.lock:
-                if any(c.pos < len(c.buf) for c in self.conns):
-                    return
-            time.sleep(0.005)
+        with self.lock:
+            self.lock.wait_for(lambda: any(c.pos < len(c.buf) for c in self.conns), end - time.monotonic())
 
     def harvest(self):
         """What came since the last time: requests, violations, and beginnings of requests (open or given up)."""

@@ -86,7 +86,7 @@ static struct fetched fetch(const char *method, const char *path, int64_t timeou
 	return f;
 }
 
-static void gets(const char *answer, int status, const char *body)
+static void answers(const char *answer, int status, const char *body)
 {
 	answer_with(answer);
 	struct fetched f = fetch("GET", "/", 10 * SECOND);
@@ -106,32 +106,32 @@ static void fails(struct fetched f, enum sd_err err, const char *message)
 
 START_TEST(bodies)
 {
-	gets("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello");
-	gets("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "");
-	gets("HTTP/1.1 204 No Content\r\n\r\n", 204, "");
-	gets("HTTP/1.1 200 OK\r\n\r\nuntil the end", 200, "until the end");
-	gets("HTTP/1.0 200 OK\r\n\r\n", 200, "");
-	gets("HTTP/1.1 503 Busy\r\nContent-Length: 3\r\n\r\nno\n", 503, "no\n");
-	gets("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\nx", 404,
+	answers("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello");
+	answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "");
+	answers("HTTP/1.1 204 No Content\r\n\r\n", 204, "");
+	answers("HTTP/1.1 200 OK\r\n\r\nuntil the end", 200, "until the end");
+	answers("HTTP/1.0 200 OK\r\n\r\n", 200, "");
+	answers("HTTP/1.1 503 Busy\r\nContent-Length: 3\r\n\r\nno\n", 503, "no\n");
+	answers("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\nx", 404,
 	     "x");
 	t->stays = true;
-	gets("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello");
+	answers("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello");
 }
 END_TEST
 
 START_TEST(chunks)
 {
 	t->stays = true;
-	gets("HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+	answers("HTTP/1.1 200 OK\r\nTransfer-Encoding: "
 	     "chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nT: x\r\n\r\n",
 	     200, "abc0123456789");
-	gets("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, "");
+	answers("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, "");
 }
 END_TEST
 
 START_TEST(requests)
 {
-	gets("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "");
+	answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "");
 	ck_assert_str_eq(
 	    t->request,
 	    "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
