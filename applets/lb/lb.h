@@ -28,6 +28,9 @@
 #define LB_UPGRADES    256 /* bytes of all their names */
 #define LB_UPGRADE     32  /* bytes of one */
 #define LB_WHY         200
+#define LB_MAX_POOLS   64
+#define LB_DEFAULT_POOL "default"
+#define LB_NO_POOL     UINT32_MAX
 
 struct lb;
 struct lb_worker;
@@ -44,6 +47,19 @@ struct lb_cell {
 	uint64_t spare; /* so that no two threads write to one cache line */
 };
 _Static_assert(sizeof(struct lb_cell) % 64 == 0, "cells of two threads share a cache line");
+
+enum lb_mode { LB_HTTP, LB_TCP };
+enum lb_check_type { LB_CHECK_AUTO, LB_CHECK_HTTP, LB_CHECK_TCP, LB_CHECK_NONE };
+
+/* How health is found out. */
+struct lb_rules {
+	struct sd_health_rules health;
+	enum lb_check_type type;
+	int64_t interval_ns, timeout_ns;
+	double jitter;
+	char path[256], host[128];
+	int status_low, status_high;
+};
 
 enum lb_admin_state { LB_READY, LB_DRAINED };
 
@@ -73,6 +89,8 @@ struct lb_backend {
 	struct lb *lb;
 	struct sd_link link; /* in lb->backends */
 	struct sd_health health;
+	struct lb_rules rules; /* of its pool */
+	char pool[LB_POOL];
 	enum lb_admin_state admin;
 	struct sd_addr resolved; /* kind SD_ADDR_NONE: not yet */
 	struct lb_check *check;
@@ -100,19 +118,24 @@ struct lb_entry {
 	uint64_t sticky_id;
 };
 
-enum lb_mode { LB_HTTP, LB_TCP };
-enum lb_check_type { LB_CHECK_AUTO, LB_CHECK_HTTP, LB_CHECK_TCP, LB_CHECK_NONE };
+/* Backends that stand in for each other; one of them takes the request. */
+struct lb_pool {
+	char name[LB_POOL];
+	size_t first, n; /* its part of the snapshot's entries */
+	struct sd_balance_conf balance;
+	struct sd_balance_tier tier;
+	struct lb_affinity_rules affinity;
+	struct sd_http_pool_conf http;
+	uint32_t retries;
+};
 
 /* Everything a worker needs to know; never changed once made. */
 struct lb_snapshot {
 	uint32_t refs; /* atomic */
-	struct sd_balance_conf balance;
 	struct sd_budget_rules budget; /* of one worker */
-	struct lb_affinity_rules affinity;
-	uint32_t retries, queue_size, eject_failures;
+	uint32_t queue_size, eject_failures;
 	uint64_t retry_buffer;
 	int64_t queue_timeout_ns, retry_after_s, tunnel_timeout_ns;
-	struct sd_http_pool_conf pool;
 	struct lb_log *log; /* NULL: never asked for */
 	int access;         /* enum sd_access_format; -1: no access log */
 	bool trace;         /* traceparent is passed on or begun */
@@ -121,17 +144,10 @@ struct lb_snapshot {
 	enum sd_proxy_style forwarded;
 	size_t ntrusted;
 	struct sd_cidr *trusted;
+	size_t npools;
+	struct lb_pool *pools; /* in the order of the configuration, of which alone it depends */
 	size_t n;
-	struct lb_entry entries[];
-};
-
-struct lb_rules {
-	struct sd_health_rules health;
-	enum lb_check_type type;
-	int64_t interval_ns, timeout_ns;
-	double jitter, max_ejected;
-	char path[256], host[128];
-	int status_low, status_high;
+	struct lb_entry entries[]; /* pool by pool */
 };
 
 struct lb {
@@ -150,14 +166,29 @@ struct lb {
 	struct sd_timer tick; /* ends ejections */
 	struct sd_siphash_key sticky_key;
 	bool sticky_made;              /* here: it is in no configuration */
-	struct sd_ring *ring;          /* the last one made */
-	struct sd_balance_tier tier;   /* as it was last told */
+	double max_ejected;            /* share of a pool */
 	bool stopping;
 };
 
+/* ---- lb_options.c ---- */
+extern const struct sd_option lb_options[];
+
+/* ---- lb_pool.c ---- */
+enum sd_err lb_pools_check(const struct sd_conf *conf, struct sd_error *e);
+/* The names of a configuration's pools, the default one first when it is there; their number. */
+size_t lb_pool_names(const struct sd_conf *conf, char names[LB_MAX_POOLS][LB_POOL]);
+/* Where what is set for a pool is read. */
+struct lb_scope lb_pool_scope(const struct sd_conf *conf, const char *name);
+/* Fills s->pools, and what entries know by them; the entries are there already. */
+enum sd_err lb_pools_make(struct lb *lb, const struct sd_conf *conf, struct lb_snapshot *s, struct sd_error *e);
+/* LB_NO_POOL: there is none of that name. */
+uint32_t lb_pool_find(const struct lb_snapshot *s, const char *name);
+/* The same pool in a later snapshot. */
+uint32_t lb_pool_follow(const struct lb_snapshot *was, uint32_t pool, const struct lb_snapshot *is);
+
 /* ---- lb_conf.c ---- */
 enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e);
-enum sd_err lb_rules_make(const struct sd_conf *conf, enum lb_mode mode, struct lb_rules *out, struct sd_error *e);
+enum sd_err lb_rules_make(const struct lb_scope *scope, enum lb_mode mode, struct lb_rules *out, struct sd_error *e);
 /* Finds or makes the backends a configuration names, and marks exactly those as listed. */
 enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e);
 /* One row, of a configuration or of a person at run time: is what it says possible? */
@@ -227,7 +258,7 @@ struct cJSON *lb_backend_json(const struct lb_backend *b);
 void lb_route_explain(struct sd_admin_call *c);
 /* On a worker: the algorithm and every candidate with its score, before one is picked; the caller frees it. NULL: out of
  * memory. */
-char *lb_why_candidates(struct lb_worker *w, const struct lb_affinity *want);
+char *lb_why_candidates(struct lb_worker *w, uint32_t pool, const struct lb_affinity *want);
 /* Writes X-Sdlab-Why into the head of an answer. */
 void lb_why_field(struct sd_http_exchange *x, const char *candidates, const char *backend, uint32_t retries);
 
@@ -239,6 +270,16 @@ extern const struct sd_verb lb_verbs[];
 
 /* ---- lb_worker.c ---- */
 
+/* A pool as one worker sees it. */
+struct lb_view {
+	char name[LB_POOL];
+	struct lb_worker *w;
+	struct sd_balancer *balancer;
+	size_t first; /* of its entries */
+	struct sd_link queue; /* lb_waiter */
+	bool kept;
+};
+
 /* A backend as one worker sees it. */
 struct lb_peer {
 	struct lb_backend *backend;
@@ -249,6 +290,7 @@ struct lb_peer {
 	uint32_t failed_in_a_row, max_connections;
 	uint8_t send_proxy;
 	size_t index; /* in the snapshot; SIZE_MAX: no longer in it */
+	uint32_t in_pool;
 };
 
 /* Something that waits for a backend: an HTTP request or a TCP connection. */
@@ -268,11 +310,10 @@ struct lb_worker {
 	struct sd_http_server server;
 	struct sd_http_head answer_head;
 	struct lb_snapshot *snap;
-	struct sd_balancer *balancer;
+	struct lb_view **views; /* one a pool of the snapshot */
 	struct lb_peer **peers; /* by index in the snapshot */
 	struct sd_link leaving; /* peers out of the snapshot with calls in progress */
-	struct sd_link queue;   /* lb_waiter */
-	uint32_t nqueued;
+	uint32_t nqueued;       /* in the queues of all views */
 	struct sd_timer queue_timer;
 	struct sd_task wake; /* another worker freed a connection */
 	bool wake_posted;    /* atomic */
@@ -299,19 +340,19 @@ struct lb_worker *lb_worker_new(struct lb *lb, struct sd_worker *w, struct sd_er
 void lb_worker_free(struct lb_worker *w);
 /* Takes the reference. On the worker's thread, or before it runs. */
 void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s);
-/* An index into the snapshot, LB_NONE when no backend may be used, LB_FULL when all that may have no connection left.
- * tried: bits of backends to pass over; want: what the request would rather have. The connection is taken (and counted, where there is a limit): give it back with
+/* An index into the snapshot, LB_NONE when no backend of the pool may be used, LB_FULL when all that may have no connection
+ * left. tried: bits of backends to pass over, counted from the pool's first; want: what the request would rather have. The connection is taken (and counted, where there is a limit): give it back with
  * lb_worker_give_back. */
-int lb_worker_take(struct lb_worker *w, const uint64_t *tried, const struct lb_affinity *want, bool *counted);
+int lb_worker_take(struct lb_worker *w, uint32_t pool, const uint64_t *tried, const struct lb_affinity *want, bool *counted);
 /* What lb_worker_take would decide by: see sd_balancer_explain. */
-size_t lb_worker_explain(struct lb_worker *w, const uint64_t *tried, const struct lb_affinity *want,
+size_t lb_worker_explain(struct lb_worker *w, uint32_t pool, const uint64_t *tried, const struct lb_affinity *want,
 			 struct sd_balance_candidate *out, size_t room);
 /* A request came, and may one be tried again: the retry budget. */
 void lb_worker_asked(struct lb_worker *w);
 bool lb_worker_may_retry(struct lb_worker *w);
 void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, bool counted);
-/* False when the queue is full. */
-bool lb_worker_enqueue(struct lb_worker *w, struct lb_waiter *waiter);
+/* False when the queues are full. */
+bool lb_worker_enqueue(struct lb_worker *w, uint32_t pool, struct lb_waiter *waiter);
 void lb_worker_dequeue(struct lb_worker *w, struct lb_waiter *waiter);
 void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p);
 void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why);

@@ -78,6 +78,7 @@ cJSON *lb_backend_json(const struct lb_backend *b)
 	lb_add_up(b, &t);
 	cJSON_AddStringToObject(o, "name", b->name);
 	cJSON_AddStringToObject(o, "address", b->address);
+	cJSON_AddStringToObject(o, "pool", b->pool);
 	cJSON_AddStringToObject(o, "state", lb_state_of(b));
 	cJSON_AddStringToObject(o, "why", lb_why_of(b, why));
 	cJSON_AddNumberToObject(o, "weight", b->weight);
@@ -255,7 +256,9 @@ static void worker_metrics(struct lb *lb, struct sd_metrics *m)
 	sd_metrics_family(m, "sdlab_lb_queue_length", "gauge", "Requests waiting for a backend now");
 	sd_metrics_add(m, (double)queued, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_panic", "gauge", "1 while fewer backends are usable than the panic threshold");
-	sd_metrics_add(m, lb->tier.panic, "%s", label);
+	for (size_t i = 0; i < lb->now->npools; i++)
+		if (lb->now->pools[i].n)
+			sd_metrics_add(m, lb->now->pools[i].tier.panic, "%s,pool=\"%s\"", label, lb->now->pools[i].name);
 	sd_metrics_family(m, "sdlab_lb_tunnels", "gauge", "Tunnels open now");
 	sd_metrics_add(m, (double)tunnels, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_tunnels_idle", "gauge", "Of these, in which nothing moved for a minute");
@@ -288,7 +291,7 @@ static void backend_metrics(const struct lb_backend *b, struct sd_metrics *m)
 	struct lb_cell t;
 	char label[400], service[160], name[128];
 	lb_add_up(b, &t);
-	snprintf(label, sizeof(label), "%s,backend=\"%s\"", sd_run_label(b->lb->run, service, sizeof(service)),
+	snprintf(label, sizeof(label), "%s,pool=\"%s\",backend=\"%s\"", sd_run_label(b->lb->run, service, sizeof(service)), b->pool,
 		 sd_metrics_label(b->name, name, sizeof(name)));
 	sd_metrics_family(m, "sdlab_lb_backend_up", "gauge", "1 when the backend gets requests");
 	sd_metrics_add(m, strcmp(lb_state_of(b), "up") == 0, "%s", label);

@@ -26,7 +26,7 @@ struct lb_check {
 
 static void schedule(struct lb_check *c)
 {
-	const struct lb_rules *r = &c->b->lb->rules;
+	const struct lb_rules *r = &c->b->rules;
 	struct sd_loop *l = c->b->lb->run->spec.control;
 	double factor = 1.0 + r->jitter * (2.0 * sd_rng_unit(&c->rng) - 1.0);
 	sd_loop_timer_set(l, &c->timer, sd_loop_now_ns(l) + (int64_t)((double)r->interval_ns * factor));
@@ -36,7 +36,7 @@ static void result(struct lb_check *c, bool passed)
 {
 	struct lb_backend *b = c->b;
 	struct lb *lb = b->lb;
-	lb_health_changed(b, sd_health_checked(&b->health, &lb->rules.health, passed,
+	lb_health_changed(b, sd_health_checked(&b->health, &b->rules.health, passed,
 					       sd_loop_now_ns(lb->run->spec.control)));
 	schedule(c);
 }
@@ -46,7 +46,7 @@ static void result(struct lb_check *c, bool passed)
 static void on_head(struct sd_http_call *call, const struct sd_http_head *head)
 {
 	struct lb_check *c = call->user;
-	const struct lb_rules *r = &c->b->lb->rules;
+	const struct lb_rules *r = &c->b->rules;
 	/* The status is the answer; the body is not waited for. */
 	bool passed = head->status >= r->status_low && head->status <= r->status_high;
 	if (!passed)
@@ -88,7 +88,7 @@ static const struct sd_http_caller check_caller = {
 
 static void check_http(struct lb_check *c)
 {
-	const struct lb_rules *r = &c->b->lb->rules;
+	const struct lb_rules *r = &c->b->rules;
 	char request[640], host[SD_ADDR_TEXT], header[SD_PP_WRITE_MAX];
 	struct sd_http_pool_conf conf = sd_http_pool_defaults;
 	conf.max_idle = 0;
@@ -171,7 +171,7 @@ static void check_tcp(struct lb_check *c)
 		result(c, false);
 		return;
 	}
-	sd_stream_deadline(c->stream, sd_loop_now_ns(l) + c->b->lb->rules.timeout_ns);
+	sd_stream_deadline(c->stream, sd_loop_now_ns(l) + c->b->rules.timeout_ns);
 }
 
 static void check(struct lb_check *c)
@@ -181,7 +181,7 @@ static void check(struct lb_check *c)
 		result(c, false);
 		return;
 	}
-	switch (c->b->lb->rules.type) {
+	switch (c->b->rules.type) {
 	case LB_CHECK_HTTP:
 		check_http(c);
 		break;
@@ -280,7 +280,7 @@ void lb_check_begin(struct lb_backend *b)
 {
 	struct lb *lb = b->lb;
 	struct sd_loop *l = lb->run->spec.control;
-	if (lb->rules.type == LB_CHECK_NONE && b->addr.kind != SD_ADDR_NAME) {
+	if (b->rules.type == LB_CHECK_NONE && b->addr.kind != SD_ADDR_NAME) {
 		lb_check_end(b);
 		unchecked(b);
 		return;
@@ -295,12 +295,12 @@ void lb_check_begin(struct lb_backend *b)
 		b->check->b = b;
 		b->check->timer.fn = on_timer;
 		/* The first soon, but not all at once. */
-		int64_t spread = lb->rules.interval_ns < 1000000000 ? lb->rules.interval_ns : 1000000000;
+		int64_t spread = b->rules.interval_ns < 1000000000 ? b->rules.interval_ns : 1000000000;
 		int64_t first = b->addr.kind == SD_ADDR_NAME ? 0 : (int64_t)(sd_rng_unit(&b->check->rng) * (double)spread);
 		sd_loop_timer_set(l, &b->check->timer, sd_loop_now_ns(l) + first);
 	} else if (!busy(b->check)) {
 		/* The interval may be another one now. */
-		int64_t soonest = sd_loop_now_ns(l) + lb->rules.interval_ns;
+		int64_t soonest = sd_loop_now_ns(l) + b->rules.interval_ns;
 		if (b->check->timer.due_ns > soonest)
 			sd_loop_timer_set(l, &b->check->timer, soonest);
 	}

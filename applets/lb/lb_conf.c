@@ -32,35 +32,53 @@ static bool fits_a_request(const char *s)
 	return true;
 }
 
-enum sd_err lb_rules_make(const struct sd_conf *conf, enum lb_mode mode, struct lb_rules *out, struct sd_error *e)
+static enum sd_err check_times(const struct lb_scope *scope, const struct lb_rules *r, struct sd_error *e)
 {
-	const char *path = sd_conf_string(conf, "health.path"), *host = sd_conf_string(conf, "health.host");
-	*out = (struct lb_rules){
-	    .health = {.fall = (uint32_t)sd_conf_int(conf, "health.fall"),
-		       .rise = (uint32_t)sd_conf_int(conf, "health.rise"),
-		       .failures = (uint32_t)sd_conf_int(conf, "eject.failures"),
-		       .eject_ns = sd_conf_int(conf, "eject.time")},
-	    .type = (enum lb_check_type)sd_conf_int(conf, "health.type"),
-	    .interval_ns = sd_conf_int(conf, "health.interval"),
-	    .timeout_ns = sd_conf_int(conf, "health.timeout"),
-	    .jitter = sd_conf_number(conf, "health.jitter"),
-	    .max_ejected = sd_conf_number(conf, "eject.max"),
-	};
-	if (out->type == LB_CHECK_AUTO)
-		out->type = mode == LB_HTTP ? LB_CHECK_HTTP : LB_CHECK_TCP;
-	if (out->interval_ns < 1000000 || out->timeout_ns < 1000000)
-		return sd_fail(e, SD_EINVAL, "%s: health interval and timeout: expected at least 1ms",
-			       sd_conf_origin(conf, out->interval_ns < 1000000 ? "health.interval" : "health.timeout"));
+	const char *short_one = r->interval_ns < 1000000 ? "health.interval" : "health.timeout";
+	if (r->interval_ns >= 1000000 && r->timeout_ns >= 1000000)
+		return SD_OK;
+	return sd_fail(e, SD_EINVAL, "%s: health interval and timeout: expected at least 1ms",
+		       sd_conf_origin(lb_from(scope, short_one), short_one));
+}
+
+/* What an HTTP check says. */
+static enum sd_err check_asks(const struct lb_scope *scope, struct lb_rules *out, struct sd_error *e)
+{
+	const struct sd_conf *pc = lb_from(scope, "health.path"), *hc = lb_from(scope, "health.host");
+	const char *path = sd_conf_string(pc, "health.path"), *host = sd_conf_string(hc, "health.host");
 	if (path[0] != '/' || strlen(path) >= sizeof(out->path) || !fits_a_request(path))
 		return sd_fail(e, SD_EINVAL, "%s: health path: expected a path such as /health, found \"%.100s\"",
-			       sd_conf_origin(conf, "health.path"), path);
+			       sd_conf_origin(pc, "health.path"), path);
 	if (host && (!*host || strlen(host) >= sizeof(out->host) || !fits_a_request(host)))
 		return sd_fail(e, SD_EINVAL, "%s: health host: expected a host name, found \"%.100s\"",
-			       sd_conf_origin(conf, "health.host"), host);
+			       sd_conf_origin(hc, "health.host"), host);
 	snprintf(out->path, sizeof(out->path), "%s", path);
 	snprintf(out->host, sizeof(out->host), "%s", host ? host : "");
-	enum sd_err err = parse_status(sd_conf_string(conf, "health.status"), out, e);
-	return err ? sd_wrap(e, "%s: health status", sd_conf_origin(conf, "health.status")) : SD_OK;
+	return SD_OK;
+}
+
+enum sd_err lb_rules_make(const struct lb_scope *scope, enum lb_mode mode, struct lb_rules *out, struct sd_error *e)
+{
+	*out = (struct lb_rules){
+	    .health = {.fall = (uint32_t)sd_conf_int(lb_from(scope, "health.fall"), "health.fall"),
+		       .rise = (uint32_t)sd_conf_int(lb_from(scope, "health.rise"), "health.rise"),
+		       .failures = (uint32_t)sd_conf_int(scope->conf, "eject.failures"),
+		       .eject_ns = sd_conf_int(scope->conf, "eject.time")},
+	    .type = (enum lb_check_type)sd_conf_int(lb_from(scope, "health.type"), "health.type"),
+	    .interval_ns = sd_conf_int(lb_from(scope, "health.interval"), "health.interval"),
+	    .timeout_ns = sd_conf_int(lb_from(scope, "health.timeout"), "health.timeout"),
+	    .jitter = sd_conf_number(lb_from(scope, "health.jitter"), "health.jitter"),
+	};
+	const struct sd_conf *status = lb_from(scope, "health.status");
+	if (out->type == LB_CHECK_AUTO)
+		out->type = mode == LB_HTTP ? LB_CHECK_HTTP : LB_CHECK_TCP;
+	enum sd_err err = check_times(scope, out, e);
+	if (!err)
+		err = check_asks(scope, out, e);
+	if (err)
+		return err;
+	err = parse_status(sd_conf_string(status, "health.status"), out, e);
+	return err ? sd_wrap(e, "%s: health status", sd_conf_origin(status, "health.status")) : SD_OK;
 }
 
 /* ---- checks across options ---- */
@@ -151,7 +169,6 @@ static enum sd_err upgrades_make(const struct sd_conf *conf, char out[LB_UPGRADE
 
 enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 {
-	struct lb_rules rules;
 	size_t n = sd_conf_count(conf, "backends");
 	if (sd_conf_int(conf, "mode") == LB_TCP && sd_conf_count(conf, "tls.cert"))
 		return sd_fail(e, SD_EINVAL, "%s: tls: expected mode: http; in TCP mode TLS goes through to the backends",
@@ -180,8 +197,7 @@ enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 	char names[LB_UPGRADES];
 	if (upgrades_make(conf, names, e))
 		return SD_EINVAL;
-	enum sd_err err = lb_affinity_check(conf, e);
-	return err ? err : lb_rules_make(conf, (enum lb_mode)sd_conf_int(conf, "mode"), &rules, e);
+	return lb_pools_check(conf, e);
 }
 
 /* ---- backends ---- */
@@ -245,6 +261,14 @@ static void take_row(struct lb_backend *b, const struct sd_conf *row)
 	b->max_connections = (uint32_t)sd_conf_int(row, "max-connections");
 	b->send_proxy = (uint8_t)sd_conf_int(row, "send-proxy");
 	b->backup = sd_conf_bool(row, "backup");
+	snprintf(b->pool, sizeof(b->pool), "%s", sd_conf_string(row, "pool"));
+}
+
+/* How health is found out in its pool. */
+static void take_rules(struct lb_backend *b, const struct sd_conf *conf)
+{
+	struct lb_scope scope = lb_pool_scope(conf, b->pool);
+	lb_rules_make(&scope, b->lb->mode, &b->rules, NULL); /* checked before */
 }
 
 struct lb_backend *lb_backend_add(struct lb *lb, const struct sd_conf *row, struct sd_error *e)
@@ -258,6 +282,7 @@ struct lb_backend *lb_backend_add(struct lb *lb, const struct sd_conf *row, stru
 	if (!b || lb_tls_prepare(b, row, e))
 		return NULL;
 	take_row(b, row);
+	take_rules(b, lb->conf);
 	lb_tls_commit(b);
 	lb_labels(lb);
 	return b;
@@ -293,6 +318,7 @@ enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct s
 		const struct sd_conf *row = sd_conf_row(conf, "backends", i);
 		struct lb_backend *b = find(lb, lb_row_name(row, name), sd_conf_string(row, "address"));
 		take_row(b, row);
+		take_rules(b, conf);
 		lb_tls_commit(b);
 		/* the order of the file is the order of the rotation */
 		sd_list_del(&b->link);
@@ -344,11 +370,11 @@ static bool trusted_make(struct lb_snapshot *s, const struct sd_conf *conf)
 	return s->trusted != NULL;
 }
 
-static void entries_make(struct lb *lb, struct lb_snapshot *s)
+static void entries_make(struct lb *lb, struct lb_snapshot *s, const char *pool)
 {
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next) {
 		struct lb_backend *b = sd_container(k, struct lb_backend, link);
-		if (!b->listed)
+		if (!b->listed || strcmp(b->pool, pool) != 0)
 			continue;
 		__atomic_add_fetch(&b->refs, 1, __ATOMIC_RELAXED);
 		bool known = b->resolved.kind != SD_ADDR_NONE, well = sd_health_usable(&b->health);
@@ -367,6 +393,21 @@ static void entries_make(struct lb *lb, struct lb_snapshot *s)
 	}
 }
 
+static bool pools_begin(struct lb *lb, const struct sd_conf *conf, struct lb_snapshot *s)
+{
+	char names[LB_MAX_POOLS][LB_POOL];
+	size_t n = lb_pool_names(conf, names);
+	s->pools = calloc(n, sizeof(*s->pools));
+	for (; s->pools && s->npools < n; s->npools++) {
+		struct lb_pool *p = &s->pools[s->npools];
+		memcpy(p->name, names[s->npools], LB_POOL);
+		p->first = s->n;
+		entries_make(lb, s, p->name);
+		p->n = s->n - p->first;
+	}
+	return s->pools != NULL;
+}
+
 struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
 {
 	size_t n = lb_backends_listed(lb);
@@ -377,7 +418,6 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 		return NULL;
 	}
 	s->refs = 1;
-	s->retries = (uint32_t)sd_conf_int(conf, "retries");
 	s->retry_buffer = (uint64_t)sd_conf_int(conf, "retry-buffer");
 	s->queue_size = (uint32_t)sd_conf_int(conf, "queue.size");
 	s->queue_timeout_ns = sd_conf_int(conf, "queue.timeout");
@@ -390,13 +430,12 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 	s->why = sd_conf_int(conf, "why-header") == 1;
 	s->forwarded = (enum sd_proxy_style)sd_conf_int(conf, "forwarded");
 	upgrades_make(conf, s->upgrades, NULL);
-	s->pool = sd_http_pool_defaults;
-	s->pool.max_idle = (uint32_t)sd_conf_int(conf, "keep-idle");
-	s->pool.idle_timeout_ns = sd_conf_int(conf, "keep-idle-time");
-	s->pool.connect_timeout_ns = sd_conf_int(conf, "connect-timeout");
-	s->pool.answer_timeout_ns = sd_conf_int(conf, "answer-timeout");
-	entries_make(lb, s);
-	if (lb_affinity_make(lb, conf, s, e)) {
+	s->budget = (struct sd_budget_rules){
+	    .share = sd_conf_number(conf, "retry-budget"),
+	    .min_per_second = (double)sd_conf_int(conf, "retry-budget-min") / lb->nworkers,
+	};
+	enum sd_err err = pools_begin(lb, conf, s) ? lb_pools_make(lb, conf, s, e) : sd_fail(e, SD_ENOMEM, "out of memory");
+	if (err) {
 		lb_snapshot_release(s);
 		return NULL;
 	}
@@ -411,7 +450,9 @@ void lb_snapshot_release(struct lb_snapshot *s)
 		lb_backend_release(s->entries[i].backend);
 		lb_tls_release(s->entries[i].tls);
 	}
-	sd_ring_release(s->balance.ring);
+	for (size_t i = 0; i < s->npools; i++)
+		sd_ring_release(s->pools[i].balance.ring);
+	free(s->pools);
 	free(s->trusted);
 	free(s);
 }

@@ -61,7 +61,7 @@ static void say_change(struct lb_backend *b, enum sd_health_change change)
 	switch (change) {
 	case SD_HEALTH_WENT_DOWN:
 		sd_event(log, SD_WARN, "check_failed", f, "Backend %s failed health check (%u consecutive failures)",
-			 b->label, lb->rules.health.fall);
+			 b->label, b->rules.health.fall);
 		sd_event(log, SD_WARN, "backend_removed", f, "Removed %s from pool", b->label);
 		break;
 	case SD_HEALTH_CAME_UP:
@@ -71,8 +71,8 @@ static void say_change(struct lb_backend *b, enum sd_health_change change)
 		break;
 	case SD_HEALTH_EJECTED:
 		sd_event(log, SD_WARN, "backend_ejected", f, "Ejected %s for %s (%u failed requests in a row)", b->label,
-			 sd_format_duration(lb->rules.health.eject_ns * b->health.ejections, text),
-			 lb->rules.health.failures);
+			 sd_format_duration(b->rules.health.eject_ns * b->health.ejections, text),
+			 b->rules.health.failures);
 		break;
 	case SD_HEALTH_RETURNED:
 		sd_event(log, SD_INFO, "backend_returned", f, "Returned %s to pool", b->label);
@@ -113,16 +113,18 @@ void lb_tick(struct sd_timer *t)
 	set_tick(lb);
 }
 
-/* May one more be left out? */
-static bool may_eject(const struct lb *lb)
+/* May one more of the pool be left out? */
+static bool may_eject(const struct lb *lb, const char *pool)
 {
 	unsigned listed = 0, out = 0;
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next) {
 		const struct lb_backend *b = sd_container(k, struct lb_backend, link);
-		listed += b->listed;
-		out += b->listed && b->health.ejected_until_ns != 0;
+		if (!b->listed || strcmp(b->pool, pool) != 0)
+			continue;
+		listed++;
+		out += b->health.ejected_until_ns != 0;
 	}
-	return (double)(out + 1) <= lb->rules.max_ejected * (double)listed;
+	return (double)(out + 1) <= lb->max_ejected * (double)listed;
 }
 
 struct failures {
@@ -136,9 +138,9 @@ static void on_failures(struct sd_task *t)
 	struct failures *m = sd_container(t, struct failures, task);
 	struct lb_backend *b = m->b;
 	struct lb *lb = b->lb;
-	if (b->listed && !lb->stopping && may_eject(lb)) {
+	if (b->listed && !lb->stopping && may_eject(lb, b->pool)) {
 		int64_t now = sd_loop_now_ns(lb->run->spec.control);
-		lb_health_changed(b, sd_health_failed(&b->health, &lb->rules.health, m->n, now));
+		lb_health_changed(b, sd_health_failed(&b->health, &b->rules.health, m->n, now));
 		set_tick(lb);
 	}
 	lb_backend_release(b);
@@ -183,8 +185,9 @@ enum sd_err lb_reload(void *self, const struct sd_conf *conf, struct sd_error *e
 {
 	struct lb *lb = self;
 	struct lb_rules rules;
+	struct lb_scope all = {conf, NULL};
 	char *runtime = lb_runtime_state(lb);
-	enum sd_err err = lb_rules_make(conf, lb->mode, &rules, e);
+	enum sd_err err = lb_rules_make(&all, lb->mode, &rules, e);
 	if (!err)
 		err = lb_log_open(lb, conf, e);
 	if (!err)
@@ -202,6 +205,7 @@ enum sd_err lb_reload(void *self, const struct sd_conf *conf, struct sd_error *e
 	say_overridden(lb, runtime);
 	free(runtime);
 	lb->rules = rules;
+	lb->max_ejected = sd_conf_number(conf, "eject.max");
 	lb->conf = conf;
 	lb_log_commit(lb);
 	install(lb, s);

@@ -24,6 +24,7 @@ struct explain {
 	char *request;
 	/* filled in by the worker */
 	struct lb_snapshot *snap;
+	uint32_t pool;
 	size_t n;
 	int pinned;
 	uint64_t busy[SD_BALANCE_MAX / 64];
@@ -36,20 +37,20 @@ static bool has_bit(const uint64_t *bits, size_t i)
 }
 
 /* Those that a request would pass over because all their connections are taken. */
-static void find_busy(const struct lb_snapshot *s, uint64_t busy[SD_BALANCE_MAX / 64])
+static void find_busy(const struct lb_snapshot *s, const struct lb_pool *pool, uint64_t busy[SD_BALANCE_MAX / 64])
 {
 	memset(busy, 0, SD_BALANCE_MAX / 8);
-	for (size_t i = 0; i < s->n; i++) {
-		const struct lb_entry *e = &s->entries[i];
+	for (size_t i = 0; i < pool->n; i++) {
+		const struct lb_entry *e = &s->entries[pool->first + i];
 		if (e->max_connections && __atomic_load_n(&e->backend->conns, __ATOMIC_RELAXED) >= e->max_connections)
 			busy[i / 64] |= 1ull << (i % 64);
 	}
 }
 
-static const char *algorithm_name(const struct lb_snapshot *s)
+static const char *algorithm_name(const struct lb_pool *pool)
 {
 	static const char *const names[] = {"round-robin", "least-connections", "random-two-choices", "least-latency", "hash"};
-	return names[s->balance.algorithm];
+	return names[pool->balance.algorithm];
 }
 
 /* ---- a dry run ---- */
@@ -61,9 +62,14 @@ static void explain_free(struct explain *e)
 	free(e);
 }
 
+static const struct lb_entry *entry_of(const struct explain *e, size_t i)
+{
+	return &e->snap->entries[e->snap->pools[e->pool].first + i];
+}
+
 static cJSON *candidate_json(const struct explain *e, size_t i)
 {
-	const struct lb_backend *b = e->snap->entries[i].backend;
+	const struct lb_backend *b = entry_of(e, i)->backend;
 	const struct sd_balance_candidate *c = &e->candidates[i];
 	bool busy = has_bit(e->busy, i), chosen = e->pinned >= 0 ? (int)i == e->pinned : c->next;
 	char why[LB_WHY];
@@ -71,7 +77,7 @@ static cJSON *candidate_json(const struct explain *e, size_t i)
 	cJSON_AddStringToObject(o, "name", b->name);
 	cJSON_AddStringToObject(o, "state", lb_state_of(b));
 	cJSON_AddStringToObject(o, "why", lb_why_of(b, why));
-	cJSON_AddNumberToObject(o, "weight", e->snap->entries[i].weight);
+	cJSON_AddNumberToObject(o, "weight", entry_of(e, i)->weight);
 	cJSON_AddNumberToObject(o, "share", c->share);
 	cJSON_AddNumberToObject(o, "load", c->load);
 	cJSON_AddNumberToObject(o, "latency_ms", c->latency_ms);
@@ -90,8 +96,9 @@ static cJSON *explain_json(const struct explain *e)
 	const char *backend = NULL;
 	for (size_t i = 0; i < e->n; i++)
 		if (e->pinned >= 0 ? (int)i == e->pinned : e->candidates[i].next)
-			backend = e->snap->entries[i].backend->name;
-	cJSON_AddStringToObject(o, "algorithm", algorithm_name(e->snap));
+			backend = entry_of(e, i)->backend->name;
+	cJSON_AddStringToObject(o, "pool", e->snap->pools[e->pool].name);
+	cJSON_AddStringToObject(o, "algorithm", algorithm_name(&e->snap->pools[e->pool]));
 	cJSON_AddNumberToObject(o, "thread", e->w->w->index);
 	cJSON_AddNumberToObject(o, "threads", e->lb->nworkers);
 	if (backend)
@@ -122,10 +129,10 @@ static void on_ask(struct sd_task *t)
 	struct lb_affinity want;
 	e->snap = e->w->snap;
 	__atomic_add_fetch(&e->snap->refs, 1, __ATOMIC_RELAXED);
-	find_busy(e->snap, e->busy);
-	lb_affinity_of(e->w, &e->head, &e->peer, false, &want);
-	e->pinned = lb_affinity_pinned(e->w, &want, e->busy);
-	e->n = lb_worker_explain(e->w, e->busy, &want, e->candidates, SD_BALANCE_MAX);
+	find_busy(e->snap, &e->snap->pools[e->pool], e->busy);
+	lb_affinity_of(e->w, e->pool, &e->head, &e->peer, false, &want);
+	e->pinned = lb_affinity_pinned(e->snap, e->pool, &want, e->busy);
+	e->n = lb_worker_explain(e->w, e->pool, e->busy, &want, e->candidates, SD_BALANCE_MAX);
 	e->answer.fn = on_answer;
 	sd_loop_post(e->lb->run->spec.control, &e->answer);
 }
@@ -219,17 +226,18 @@ static void put_name(struct sd_text *t, const char *name)
 	}
 }
 
-char *lb_why_candidates(struct lb_worker *w, const struct lb_affinity *want)
+char *lb_why_candidates(struct lb_worker *w, uint32_t pool, const struct lb_affinity *want)
 {
 	static const uint64_t none[SD_BALANCE_MAX / 64];
-	const struct lb_snapshot *s = w->snap;
+	const struct lb_pool *p = &w->snap->pools[pool];
+	const struct lb_entry *entries = &w->snap->entries[p->first];
 	struct sd_text t = {0};
-	struct sd_balance_candidate *c = calloc(s->n ? s->n : 1, sizeof(*c));
-	size_t n = c ? lb_worker_explain(w, none, want, c, s->n) : 0;
-	sd_text_format(&t, "algorithm=%s; candidates=", algorithm_name(s));
+	struct sd_balance_candidate *c = calloc(p->n ? p->n : 1, sizeof(*c));
+	size_t n = c ? lb_worker_explain(w, pool, none, want, c, p->n) : 0;
+	sd_text_format(&t, "pool=%s; algorithm=%s; candidates=", p->name, algorithm_name(p));
 	for (size_t i = 0; i < n && t.n < WHY_MAX; i++) {
 		sd_text_format(&t, "%s", i ? "," : "");
-		put_name(&t, s->entries[i].backend->name);
+		put_name(&t, entries[i].backend->name);
 		if (c[i].reason == SD_BALANCE_MAY || c[i].reason == SD_BALANCE_WARMING)
 			sd_text_format(&t, ":%.3g", c[i].score);
 		else

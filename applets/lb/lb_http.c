@@ -25,14 +25,14 @@ struct lb_request {
 	struct sd_http_exchange *x;
 	struct sd_http_call *call; /* CALLING and ANSWERING */
 	struct lb_peer *peer;      /* with call */
-	struct lb_snapshot *snap;  /* what `tried` counts in */
+	struct lb_snapshot *snap;  /* what `pool` and `tried` count in */
 	char *sent;                /* head and body as they go to a backend, while `replay` */
 	size_t n, cap;
 	struct lb_log_entry *log; /* NULL: no line for this one */
 	char *why;                /* the client wants to know: what there was to choose from */
 	int64_t begun_ns, called_ns, queued_ns, waited_ns;
 	struct lb_affinity want;
-	uint32_t tries;
+	uint32_t tries, pool;
 	uint8_t method;
 	char upgrade[LB_UPGRADE]; /* the protocol it may change to; "": none */
 	bool replay, idempotent, complete, chunked, answering, counted, refreshed;
@@ -57,7 +57,6 @@ static struct lb_request *request_new(struct lb_worker *w, struct sd_http_exchan
 	r->w = w;
 	r->x = x;
 	r->snap = w->snap;
-	memset(r->tried, 0, (w->snap->n + 63) / 64 * 8);
 	__atomic_add_fetch(&r->snap->refs, 1, __ATOMIC_RELAXED);
 	return r;
 }
@@ -218,22 +217,31 @@ static bool call(struct lb_request *r, struct lb_peer *peer, bool fresh, struct 
 	return true;
 }
 
+static void none_tried(struct lb_request *r)
+{
+	if (r->pool != LB_NO_POOL)
+		memset(r->tried, 0, (r->snap->pools[r->pool].n + 63) / 64 * 8);
+}
+
 /* Indices in `tried` are those of the request's own snapshot: when another one came meanwhile it begins anew. */
 static void follow_snapshot(struct lb_request *r)
 {
 	if (r->snap == r->w->snap)
 		return;
+	r->pool = lb_pool_follow(r->snap, r->pool, r->w->snap);
 	lb_snapshot_release(r->snap);
 	r->snap = r->w->snap;
 	__atomic_add_fetch(&r->snap->refs, 1, __ATOMIC_RELAXED);
-	memset(r->tried, 0, (r->snap->n + 63) / 64 * 8);
+	none_tried(r);
 }
 
 static void mark_tried(struct lb_request *r, const struct lb_peer *peer)
 {
 	follow_snapshot(r);
-	if (peer->index != SIZE_MAX)
-		r->tried[peer->index / 64] |= 1ull << (peer->index % 64);
+	if (peer->index == SIZE_MAX || peer->in_pool != r->pool)
+		return;
+	size_t i = peer->index - r->snap->pools[r->pool].first;
+	r->tried[i / 64] |= 1ull << (i % 64);
 }
 
 /* It waited in the queue until now. */
@@ -263,8 +271,8 @@ static void wait_for_one(struct lb_request *r)
 {
 	r->waiter.go = go;
 	r->waiter.give_up = give_up;
-	r->waiter.picky = lb_affinity_pinned(r->w, &r->want, r->tried) >= 0;
-	if (!lb_worker_enqueue(r->w, &r->waiter)) {
+	r->waiter.picky = lb_affinity_pinned(r->snap, r->pool, &r->want, r->tried) >= 0;
+	if (!lb_worker_enqueue(r->w, r->pool, &r->waiter)) {
 		answer_error(r, LB_QUEUE_FULL);
 		return;
 	}
@@ -276,7 +284,8 @@ static void wait_for_one(struct lb_request *r)
 /* Counts against the retries; false when none is left. */
 static bool again(struct lb_request *r, const struct lb_peer *peer)
 {
-	if (!r->replay || r->tries >= r->snap->retries || !lb_worker_may_retry(r->w))
+	uint32_t most = r->pool == LB_NO_POOL ? 0 : r->snap->pools[r->pool].retries;
+	if (!r->replay || r->tries >= most || !lb_worker_may_retry(r->w))
 		return false;
 	mark_tried(r, peer);
 	r->tries++;
@@ -291,7 +300,7 @@ static void pick_and_call(struct lb_request *r)
 	struct sd_error e = {0};
 	for (;;) {
 		follow_snapshot(r);
-		int i = lb_worker_take(w, r->tried, &r->want, &r->counted);
+		int i = lb_worker_take(w, r->pool, r->tried, &r->want, &r->counted);
 		if (i == LB_FULL) {
 			wait_for_one(r);
 			return;
@@ -471,9 +480,10 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	r->complete = x->in_done;
 	r->replay = true;
 	r->begun_ns = sd_loop_now_ns(w->loop);
-	lb_affinity_of(w, head, &x->stream->io->peer, x->secure, &r->want);
+	none_tried(r);
+	lb_affinity_of(w, r->pool, head, &x->stream->io->peer, x->secure, &r->want);
 	if (wants_why(r, head))
-		r->why = lb_why_candidates(w, &r->want);
+		r->why = lb_why_candidates(w, r->pool, &r->want);
 	lb_worker_asked(w);
 	if (sd_proxy_is_last_hop(head))
 		answer_error(r, head->method == SD_HTTP_TRACE ? LB_NO_TRACE : LB_LAST_HOP);
@@ -581,6 +591,12 @@ static void note_times(struct lb_request *r, const struct sd_http_call *c, int s
 	r->log->line.status = status;
 }
 
+/* The request's pool as the worker sees it now. */
+static uint32_t affinity_pool(const struct lb_request *r)
+{
+	return r->snap == r->w->snap ? r->pool : lb_pool_follow(r->snap, r->pool, r->w->snap);
+}
+
 /* The head of 101 as the client gets it. */
 static void write_change(struct lb_request *r, const struct sd_http_head *head)
 {
@@ -589,7 +605,7 @@ static void write_change(struct lb_request *r, const struct sd_http_head *head)
 	char *to = sd_stream_reserve(s, sd_proxy_answer_bound(head, &back));
 	if (to)
 		sd_stream_commit(s, sd_proxy_answer_fields(to, head, &back));
-	lb_affinity_answer(r->w, r->x, &r->want, r->peer->backend);
+	lb_affinity_answer(r->w, affinity_pool(r), r->x, &r->want, r->peer->backend);
 	sd_http_field_text(r->x, "Connection", "Upgrade");
 	sd_http_field_text(r->x, "Upgrade", r->upgrade);
 	sd_stream_write(s, "\r\n", 2);
@@ -642,7 +658,7 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *he
 	char *to = sd_stream_reserve(x->stream, sd_proxy_answer_bound(head, &back));
 	if (to)
 		sd_stream_commit(x->stream, sd_proxy_answer_fields(to, head, &back));
-	lb_affinity_answer(r->w, x, &r->want, r->peer->backend);
+	lb_affinity_answer(r->w, affinity_pool(r), x, &r->want, r->peer->backend);
 	if (r->why)
 		lb_why_field(x, r->why, r->peer->backend->name, r->tries);
 	if (!sd_http_find(head, SD_HTTP_F_DATE))

@@ -30,6 +30,7 @@ struct tunnel {
 	int64_t moved_ns; /* when a byte last did */
 	uint64_t before_in, before_out; /* bytes of the backend's connection that were none of this tunnel */
 	struct lb_affinity want;
+	uint32_t pool; /* in snap */
 	int64_t called_ns;
 	uint32_t tries;
 	bool counted, open, idle;
@@ -188,18 +189,25 @@ static void on_client_closed(struct sd_stream *s, enum sd_err why)
 
 /* ---- reaching a backend ---- */
 
+static uint32_t retries_of(const struct tunnel *t)
+{
+	return t->pool == LB_NO_POOL ? 0 : t->snap->pools[t->pool].retries;
+}
+
 static void connect_failed(struct tunnel *t, enum sd_err why)
 {
 	struct lb_worker *w = t->w;
 	struct lb_peer *peer = t->peer;
 	lb_worker_failed(w, peer, why);
-	bool more = t->tries < t->snap->retries && lb_worker_may_retry(w);
+	bool more = t->tries < retries_of(t) && lb_worker_may_retry(w);
 	if (more) {
 		t->tries++;
 		sd_count(&w->retries, 1);
 		sd_count(&peer->cell->retried, 1);
-		if (t->snap == w->snap && peer->index != SIZE_MAX)
-			t->tried[peer->index / 64] |= 1ull << (peer->index % 64);
+		if (t->snap == w->snap && peer->index != SIZE_MAX && peer->in_pool == t->pool) {
+			size_t i = peer->index - t->snap->pools[t->pool].first;
+			t->tried[i / 64] |= 1ull << (i % 64);
+		}
 	}
 	give_back(t);
 	if (more)
@@ -285,16 +293,17 @@ static void pick_and_connect(struct tunnel *t)
 	struct sd_error e = {0};
 	struct sd_io *io;
 	if (t->snap != w->snap) {
+		t->pool = lb_pool_follow(t->snap, t->pool, w->snap);
 		lb_snapshot_release(t->snap);
 		t->snap = w->snap;
 		__atomic_add_fetch(&t->snap->refs, 1, __ATOMIC_RELAXED);
 		memset(t->tried, 0, sizeof(t->tried));
 	}
-	int i = lb_worker_take(w, t->tried, &t->want, &t->counted);
+	int i = lb_worker_take(w, t->pool, t->tried, &t->want, &t->counted);
 	if (i == LB_FULL) {
 		t->waiter.go = go;
 		t->waiter.give_up = give_up;
-		if (!lb_worker_enqueue(w, &t->waiter))
+		if (!lb_worker_enqueue(w, t->pool, &t->waiter))
 			end(t, true);
 		return;
 	}
@@ -316,7 +325,7 @@ static void pick_and_connect(struct tunnel *t)
 		connect_failed(t, err);
 	if (err)
 		return;
-	sd_stream_deadline(t->backend, sd_loop_now_ns(w->loop) + t->snap->pool.connect_timeout_ns);
+	sd_stream_deadline(t->backend, sd_loop_now_ns(w->loop) + t->peer->pool.conf.connect_timeout_ns);
 	send_proxy(t);
 }
 
@@ -394,7 +403,7 @@ static void after_proxy(void *arg, struct sd_io *io)
 	}
 	enlist(t);
 	lb_worker_asked(w);
-	lb_affinity_of_client(w, &io->peer, &t->want);
+	lb_affinity_of_client(w, t->pool, &io->peer, &t->want);
 	pick_and_connect(t);
 }
 

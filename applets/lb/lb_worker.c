@@ -1,4 +1,5 @@
 /* lb_worker.c - one worker's view: peers, who is picked, who waits. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,9 +43,12 @@ static struct lb_peer *peer_of(struct lb_worker *w, const struct lb_backend *b)
 	return NULL;
 }
 
-static void peer_update(struct lb_peer *p, const struct lb_entry *entry, const struct sd_http_pool_conf *conf, size_t i)
+static void peer_update(struct lb_peer *p, const struct lb_snapshot *s, uint32_t pool, size_t i)
 {
+	const struct lb_entry *entry = &s->entries[i];
+	const struct sd_http_pool_conf *conf = &s->pools[pool].http;
 	p->index = i;
+	p->in_pool = pool;
 	p->max_connections = entry->max_connections;
 	p->pool.conf = *conf;
 	p->send_proxy = entry->send_proxy;
@@ -67,19 +71,97 @@ static void peer_update(struct lb_peer *p, const struct lb_entry *entry, const s
 
 /* ---- snapshots ---- */
 
-static void targets_set(struct lb_worker *w, const struct lb_snapshot *s)
+static void targets_set(struct lb_view *v, const struct lb_snapshot *s, const struct lb_pool *pool)
 {
 	struct sd_balance_target targets[SD_BALANCE_MAX];
-	for (size_t i = 0; i < s->n; i++)
+	const struct lb_entry *entries = &s->entries[pool->first];
+	for (size_t i = 0; i < pool->n; i++)
 		targets[i] = (struct sd_balance_target){
-		    .id = s->entries[i].backend->id,
-		    .weight = s->entries[i].weight,
-		    .usable = s->entries[i].usable,
-		    .in_reach = s->entries[i].in_reach,
-		    .backup = s->entries[i].backup,
-		    .since_ns = s->entries[i].since_ns,
+		    .id = entries[i].backend->id,
+		    .weight = entries[i].weight,
+		    .usable = entries[i].usable,
+		    .in_reach = entries[i].in_reach,
+		    .backup = entries[i].backup,
+		    .since_ns = entries[i].since_ns,
 		};
-	sd_balancer_set(w->balancer, &s->balance, targets, s->n);
+	v->first = pool->first;
+	sd_balancer_set(v->balancer, &pool->balance, targets, pool->n);
+}
+
+/* ---- pools ---- */
+
+static struct lb_view *view_new(struct lb_worker *w, const char *name)
+{
+	struct lb_view *v = calloc(1, sizeof(*v));
+	if (v)
+		v->balancer = sd_balancer_new(sd_rng_next(&w->rng));
+	if (!v || !v->balancer) {
+		free(v);
+		return NULL;
+	}
+	v->w = w;
+	snprintf(v->name, sizeof(v->name), "%s", name);
+	sd_list_init(&v->queue);
+	return v;
+}
+
+static void view_free(struct lb_view *v)
+{
+	sd_balancer_free(v->balancer);
+	free(v);
+}
+
+static struct lb_view *view_of(const struct lb_worker *w, const char *name)
+{
+	for (size_t i = 0; w->snap && i < w->snap->npools; i++)
+		if (strcmp(w->views[i]->name, name) == 0)
+			return w->views[i];
+	return NULL;
+}
+
+/* Those that are there already keep their rotation and what they know of latencies. NULL: out of memory. */
+static struct lb_view **views_make(struct lb_worker *w, const struct lb_snapshot *s)
+{
+	struct lb_view **views = calloc(s->npools, sizeof(*views));
+	for (size_t i = 0; views && i < s->npools; i++) {
+		views[i] = view_of(w, s->pools[i].name);
+		if (views[i] || (views[i] = view_new(w, s->pools[i].name)))
+			continue;
+		for (size_t k = 0; k < i; k++)
+			if (!view_of(w, views[k]->name))
+				view_free(views[k]);
+		free(views);
+		return NULL;
+	}
+	return views;
+}
+
+/* Those who wait for a pool that is gone find out. */
+static void views_end(struct lb_view **views, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct lb_view *v = views[i];
+		while (!v->kept && !sd_list_empty(&v->queue)) {
+			struct lb_waiter *first = sd_container(v->queue.next, struct lb_waiter, link);
+			lb_worker_dequeue(v->w, first);
+			first->go(first);
+		}
+		if (!v->kept)
+			view_free(v);
+	}
+	free(views);
+}
+
+static void views_set(struct lb_worker *w, struct lb_view **views, size_t nold, struct lb_view **old)
+{
+	for (size_t i = 0; i < nold; i++)
+		old[i]->kept = false;
+	w->views = views;
+	for (size_t i = 0; i < w->snap->npools; i++) {
+		views[i]->kept = true;
+		targets_set(views[i], w->snap, &w->snap->pools[i]);
+	}
+	views_end(old, nold);
 }
 
 static void let_go(struct lb_worker *w, struct lb_peer *p)
@@ -96,28 +178,42 @@ static void let_go(struct lb_worker *w, struct lb_peer *p)
 
 static void serve_queue(struct lb_worker *w);
 
-void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s)
+/* NULL: out of memory; peers made for nothing go with the worker. */
+static struct lb_peer **peers_make(struct lb_worker *w, const struct lb_snapshot *s)
 {
 	struct lb_peer **peers = calloc(s->n ? s->n : 1, sizeof(*peers));
-	bool ok = peers != NULL;
-	for (size_t i = 0; ok && i < s->n; i++) {
+	for (size_t i = 0; peers && i < s->n; i++) {
 		peers[i] = peer_of(w, s->entries[i].backend);
-		if (!peers[i] && (peers[i] = peer_new(w, &s->entries[i], &s->pool)))
-			sd_list_add(&w->leaving, &peers[i]->link); /* until this has worked */
-		ok = peers[i] != NULL;
+		if (peers[i])
+			continue;
+		peers[i] = peer_new(w, &s->entries[i], &s->pools[0].http);
+		if (!peers[i]) {
+			free(peers);
+			return NULL;
+		}
+		sd_list_add(&w->leaving, &peers[i]->link); /* until this has worked */
 	}
-	if (!ok) {
-		/* the old one stays; peers made for nothing go with the worker */
+	return peers;
+}
+
+void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s)
+{
+	struct lb_peer **peers = peers_make(w, s);
+	struct lb_view **views = peers ? views_make(w, s) : NULL, **old = w->views;
+	size_t nold = w->snap ? w->snap->npools : 0;
+	if (!views) {
+		/* the old one stays */
 		free(peers);
 		lb_snapshot_release(s);
 		return;
 	}
 	for (size_t i = 0; w->snap && i < w->snap->n; i++)
 		w->peers[i]->index = SIZE_MAX;
-	for (size_t i = 0; i < s->n; i++) {
-		peer_update(peers[i], &s->entries[i], &s->pool, i);
-		sd_list_del(&peers[i]->link);
-	}
+	for (uint32_t p = 0; p < s->npools; p++)
+		for (size_t i = s->pools[p].first; i < s->pools[p].first + s->pools[p].n; i++) {
+			peer_update(peers[i], s, p, i);
+			sd_list_del(&peers[i]->link);
+		}
 	for (size_t i = 0; w->snap && i < w->snap->n; i++)
 		if (w->peers[i]->index == SIZE_MAX)
 			let_go(w, w->peers[i]);
@@ -126,7 +222,7 @@ void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s)
 	w->peers = peers;
 	w->snap = s;
 	w->log.log = s->log;
-	targets_set(w, s);
+	views_set(w, views, nold, old);
 	serve_queue(w);
 }
 
@@ -134,8 +230,8 @@ void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s)
 
 static uint32_t load_of(void *arg, size_t i)
 {
-	const struct lb_worker *w = arg;
-	const struct lb_backend *b = w->snap->entries[i].backend;
+	const struct lb_view *v = arg;
+	const struct lb_backend *b = v->w->snap->entries[v->first + i].backend;
 	uint32_t sum = 0;
 	for (unsigned k = 0; k < b->nthreads; k++)
 		sum += sd_gauge_read(&b->cells[k].inflight);
@@ -154,50 +250,54 @@ static bool take_connection(struct lb_peer *p)
 	return false;
 }
 
-static struct sd_balance_ask ask_for(struct lb_worker *w, const uint64_t *skip, const struct lb_affinity *want)
+static struct sd_balance_ask ask_for(struct lb_view *v, const uint64_t *skip, const struct lb_affinity *want)
 {
 	return (struct sd_balance_ask){
 	    .skip = skip,
 	    .load = load_of,
-	    .arg = w,
-	    .now_ns = sd_loop_now_ns(w->loop),
+	    .arg = v,
+	    .now_ns = sd_loop_now_ns(v->w->loop),
 	    .key = want->key,
 	    .has_key = want->has_key,
 	};
 }
 
-static int taken(struct lb_peer *p, int i, bool *counted)
+static int taken(const struct lb_peer *p, bool *counted)
 {
 	*counted = p->max_connections > 0;
 	sd_gauge(&p->cell->inflight, 1);
 	sd_count(&p->cell->requests, 1);
-	return i;
+	return (int)p->index;
 }
 
-int lb_worker_take(struct lb_worker *w, const uint64_t *tried, const struct lb_affinity *want, bool *counted)
+int lb_worker_take(struct lb_worker *w, uint32_t pool, const uint64_t *tried, const struct lb_affinity *want, bool *counted)
 {
 	uint64_t skip[SD_BALANCE_MAX / 64];
-	int pinned = lb_affinity_pinned(w, want, tried);
+	if (pool == LB_NO_POOL)
+		return LB_NONE;
+	struct lb_view *v = w->views[pool];
+	struct lb_peer **peers = w->peers + v->first;
+	int pinned = lb_affinity_pinned(w->snap, pool, want, tried);
 	if (pinned >= 0)
-		return take_connection(w->peers[pinned]) ? taken(w->peers[pinned], pinned, counted) : LB_FULL;
+		return take_connection(peers[pinned]) ? taken(peers[pinned], counted) : LB_FULL;
 	memcpy(skip, tried, sizeof(skip));
-	struct sd_balance_ask ask = ask_for(w, skip, want);
+	struct sd_balance_ask ask = ask_for(v, skip, want);
 	for (;;) {
-		int i = sd_balancer_pick(w->balancer, &ask);
+		int i = sd_balancer_pick(v->balancer, &ask);
 		if (i < 0)
 			return ask.stay ? LB_FULL : LB_NONE;
-		if (take_connection(w->peers[i]))
-			return taken(w->peers[i], i, counted);
+		if (take_connection(peers[i]))
+			return taken(peers[i], counted);
 		ask.stay = true; /* a backup is no place to wait in */
 		skip[i / 64] |= 1ull << (i % 64);
 	}
 }
 
-size_t lb_worker_explain(struct lb_worker *w, const uint64_t *tried, const struct lb_affinity *want,
+size_t lb_worker_explain(struct lb_worker *w, uint32_t pool, const uint64_t *tried, const struct lb_affinity *want,
 			 struct sd_balance_candidate *out, size_t room)
 {
-	struct sd_balance_ask ask = ask_for(w, tried, want);
-	return sd_balancer_explain(w->balancer, &ask, out, room);
+	struct sd_balance_ask ask = ask_for(w->views[pool], tried, want);
+	return sd_balancer_explain(w->views[pool]->balancer, &ask, out, room);
 }
 
 void lb_worker_asked(struct lb_worker *w)
@@ -257,8 +357,10 @@ void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p)
 
 void lb_worker_took(struct lb_worker *w, struct lb_peer *p, int64_t took_ns, bool ok)
 {
-	if (p->index != SIZE_MAX)
-		sd_balancer_sample(w->balancer, p->index, took_ns, ok, sd_loop_now_ns(w->loop));
+	if (p->index == SIZE_MAX)
+		return;
+	struct lb_view *v = w->views[p->in_pool];
+	sd_balancer_sample(v->balancer, p->index - v->first, took_ns, ok, sd_loop_now_ns(w->loop));
 }
 
 void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why)
@@ -282,27 +384,38 @@ void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why)
 static void queue_timer_set(struct lb_worker *w)
 {
 	int64_t next = SD_NEVER;
-	if (!sd_list_empty(&w->queue))
-		next = sd_container(w->queue.next, struct lb_waiter, link)->until_ns;
+	for (size_t i = 0; i < w->snap->npools; i++) {
+		const struct sd_link *queue = &w->views[i]->queue;
+		if (sd_list_empty(queue))
+			continue;
+		int64_t until = sd_container(queue->next, struct lb_waiter, link)->until_ns;
+		next = until < next ? until : next;
+	}
 	sd_loop_timer_set(w->loop, &w->queue_timer, next);
 }
 
-static void on_queue_timer(struct sd_timer *t)
+static void give_up_late(struct lb_worker *w, struct sd_link *queue, int64_t now)
 {
-	struct lb_worker *w = sd_container(t, struct lb_worker, queue_timer);
-	int64_t now = sd_loop_now_ns(w->loop);
-	while (!sd_list_empty(&w->queue)) {
-		struct lb_waiter *first = sd_container(w->queue.next, struct lb_waiter, link);
+	while (!sd_list_empty(queue)) {
+		struct lb_waiter *first = sd_container(queue->next, struct lb_waiter, link);
 		if (first->until_ns > now)
 			break;
 		lb_worker_dequeue(w, first);
 		sd_count(&w->queue_timeouts, 1);
 		first->give_up(first, true);
 	}
+}
+
+static void on_queue_timer(struct sd_timer *t)
+{
+	struct lb_worker *w = sd_container(t, struct lb_worker, queue_timer);
+	int64_t now = sd_loop_now_ns(w->loop);
+	for (size_t i = 0; i < w->snap->npools; i++)
+		give_up_late(w, &w->views[i]->queue, now);
 	queue_timer_set(w);
 }
 
-bool lb_worker_enqueue(struct lb_worker *w, struct lb_waiter *waiter)
+bool lb_worker_enqueue(struct lb_worker *w, uint32_t pool, struct lb_waiter *waiter)
 {
 	if (w->nqueued >= w->snap->queue_size) {
 		sd_count(&w->queue_full, 1);
@@ -310,7 +423,7 @@ bool lb_worker_enqueue(struct lb_worker *w, struct lb_waiter *waiter)
 	}
 	waiter->until_ns = sd_loop_now_ns(w->loop) + w->snap->queue_timeout_ns;
 	waiter->waiting = true;
-	sd_list_add(&w->queue, &waiter->link);
+	sd_list_add(&w->views[pool]->queue, &waiter->link);
 	sd_gauge(&w->nqueued, 1);
 	if (!w->queue_timer.slot)
 		queue_timer_set(w);
@@ -332,17 +445,17 @@ void lb_worker_dequeue(struct lb_worker *w, struct lb_waiter *waiter)
 		set_hungry(w, false);
 }
 
-static void serve_in_order(struct lb_worker *w)
+static void serve_in_order(struct lb_worker *w, struct sd_link *queue)
 {
 	struct sd_link kept; /* those that wait again go back to the front, with the time they had left */
 	bool stop = false;
 	sd_list_init(&kept);
-	for (uint32_t n = w->nqueued; n > 0 && !stop && !sd_list_empty(&w->queue); n--) {
-		struct lb_waiter *first = sd_container(w->queue.next, struct lb_waiter, link);
+	for (uint32_t n = w->nqueued; n > 0 && !stop && !sd_list_empty(queue); n--) {
+		struct lb_waiter *first = sd_container(queue->next, struct lb_waiter, link);
 		int64_t until = first->until_ns;
 		lb_worker_dequeue(w, first);
 		first->go(first); /* may end it; or it waits again, as the last */
-		if (sd_list_empty(&w->queue) || sd_container(w->queue.prev, struct lb_waiter, link) != first)
+		if (sd_list_empty(queue) || sd_container(queue->prev, struct lb_waiter, link) != first)
 			continue;
 		sd_list_del(&first->link);
 		sd_list_add(&kept, &first->link);
@@ -352,16 +465,17 @@ static void serve_in_order(struct lb_worker *w)
 	while (!sd_list_empty(&kept)) {
 		struct sd_link *last = kept.prev;
 		sd_list_del(last);
-		sd_list_push(&w->queue, last);
+		sd_list_push(queue, last);
 	}
 }
 
-/* Lets those who wait try, in order, until one has to wait again for want of any backend. */
+/* Lets those who wait try, in order, until one has to wait again for want of any backend of its pool. */
 static void serve_queue(struct lb_worker *w)
 {
 	bool outer = !w->serving;
 	w->serving = true;
-	serve_in_order(w);
+	for (size_t i = 0; i < w->snap->npools; i++)
+		serve_in_order(w, &w->views[i]->queue);
 	if (!outer)
 		return;
 	w->serving = false;
@@ -383,10 +497,7 @@ struct lb_worker *lb_worker_new(struct lb *lb, struct sd_worker *sw, struct sd_e
 	struct sd_http_server_conf conf;
 	uint64_t seed;
 	sd_world_random(lb->run->spec.world, &seed, sizeof(seed));
-	if (w)
-		w->balancer = sd_balancer_new(seed);
-	if (!w || !w->balancer) {
-		free(w);
+	if (!w) {
 		sd_fail(e, SD_ENOMEM, "out of memory");
 		return NULL;
 	}
@@ -396,7 +507,6 @@ struct lb_worker *lb_worker_new(struct lb *lb, struct sd_worker *sw, struct sd_e
 	w->wake.fn = on_wake;
 	w->queue_timer.fn = on_queue_timer;
 	sd_list_init(&w->leaving);
-	sd_list_init(&w->queue);
 	sd_list_init(&w->tunnels);
 	sd_run_http_conf(lb->run, &conf);
 	sd_http_server_init(&w->server, sw->loop, &conf, &lb_http_handler, w);
@@ -408,13 +518,16 @@ struct lb_worker *lb_worker_new(struct lb *lb, struct sd_worker *sw, struct sd_e
 
 void lb_worker_free(struct lb_worker *w)
 {
+	size_t npools = w->snap ? w->snap->npools : 0;
 	for (size_t i = 0; w->snap && i < w->snap->n; i++)
 		peer_free(w->peers[i]);
 	while (!sd_list_empty(&w->leaving))
 		peer_free(sd_container(w->leaving.next, struct lb_peer, link));
 	lb_http_free(w);
 	lb_snapshot_release(w->snap);
-	sd_balancer_free(w->balancer);
+	for (size_t i = 0; i < npools; i++)
+		view_free(w->views[i]);
+	free(w->views);
 	free(w->peers);
 	free(w);
 }

@@ -28,7 +28,7 @@ assert_match "$OUT" '^web-1 by round-robin$' 'who'
 assert_match "$OUT" '^> web-1 +up +3 +0 ' 'the one chosen'
 assert_match "$OUT" '^  web-2 +down +1 .*connection refused$' 'the other one, with its reason'
 run "$SDLAB" lb explain --server "$ADMIN" /x --json
-assert_match "$OUT" '^\{"algorithm":"round-robin",.*"backend":"web-1",' 'explain as JSON'
+assert_match "$OUT" '^\{"pool":"default","algorithm":"round-robin",.*"backend":"web-1",' 'explain as JSON'
 run "$SDLAB" lb explain --server "$ADMIN" GET 'no path'
 assert_eq 1 "$STATUS" 'exit status of a request that is none'
 assert_contains "$ERR" 'such a request is refused with 400' 'a request that is none'

@@ -548,7 +548,7 @@ START_TEST(why_on_request)
 	struct peer *c = asks(ASKS_WHY);
 	serve(A, "x");
 	peer_answer(c, 200);
-	ck_assert_msg(strstr(c->head, "\r\nX-Sdlab-Why: backend=a; retries=0; algorithm=round-robin; candidates=a:") != NULL, "%s",
+	ck_assert_msg(strstr(c->head, "\r\nX-Sdlab-Why: backend=a; retries=0; pool=default; algorithm=round-robin; candidates=a:") != NULL, "%s",
 		      c->head);
 	peer_free(c);
 	c = asks(GET);
