@@ -23,6 +23,8 @@ static enum sd_err err_of(int err)
 		return SD_ENOSPC;
 	case ENOMEM:
 		return SD_ENOMEM;
+	case EAGAIN:
+		return SD_EAGAIN;
 	case EMFILE:
 	case ENFILE:
 		return SD_ENOFILES;
@@ -35,7 +37,7 @@ static enum sd_err err_of(int err)
 	}
 }
 
-static enum sd_err result(int err, struct sd_error *e, const char *what, const char *name)
+enum sd_err file_result(int err, struct sd_error *e, const char *what, const char *name)
 {
 	return err ? sd_fail(e, err_of(err), "cannot %s %s: %s", what, name, strerror(err)) : SD_OK;
 }
@@ -47,7 +49,7 @@ enum sd_err sd_file_open(struct sd_world *w, const char *name, unsigned flags, s
 	int err = copy ? w->ops->open(w, name, flags, out) : ENOMEM;
 	if (err) {
 		free(copy);
-		return result(err, e, "open", name);
+		return file_result(err, e, "open", name);
 	}
 	(*out)->name = copy;
 	return SD_OK;
@@ -74,7 +76,7 @@ enum sd_err sd_file_read(struct sd_file *f, void *buf, size_t n, uint64_t off, s
 		if (r == -EINTR)
 			continue;
 		if (r < 0)
-			return result((int)-r, e, "read", f->name);
+			return file_result((int)-r, e, "read", f->name);
 		if (r == 0)
 			break;
 		*got += (size_t)r;
@@ -102,10 +104,10 @@ enum sd_err sd_file_write(struct sd_file *f, struct iovec *iov, int niov, uint64
 		if (put == -EINTR)
 			continue;
 		if (put < 0)
-			return result((int)-put, e, "write", f->name);
+			return file_result((int)-put, e, "write", f->name);
 		int done = advance(iov, niov, (size_t)put);
 		if (put == 0 && done == 0)
-			return result(EIO, e, "write", f->name);
+			return file_result(EIO, e, "write", f->name);
 		iov += done;
 		niov -= done;
 		off += (uint64_t)put;
@@ -115,22 +117,22 @@ enum sd_err sd_file_write(struct sd_file *f, struct iovec *iov, int niov, uint64
 
 enum sd_err sd_file_sync(struct sd_file *f, struct sd_error *e)
 {
-	return result(f->ops->sync(f), e, "sync", f->name);
+	return file_result(f->ops->sync(f), e, "sync", f->name);
 }
 
 enum sd_err sd_file_size(struct sd_file *f, uint64_t *size, struct sd_error *e)
 {
-	return result(f->ops->size(f, size), e, "look at", f->name);
+	return file_result(f->ops->size(f, size), e, "look at", f->name);
 }
 
 enum sd_err sd_file_truncate(struct sd_file *f, uint64_t size, struct sd_error *e)
 {
-	return result(f->ops->truncate(f, size), e, "cut", f->name);
+	return file_result(f->ops->truncate(f, size), e, "cut", f->name);
 }
 
 enum sd_err sd_file_allocate(struct sd_file *f, uint64_t size, struct sd_error *e)
 {
-	return result(f->ops->allocate(f, size), e, "make room for", f->name);
+	return file_result(f->ops->allocate(f, size), e, "make room for", f->name);
 }
 
 enum sd_err sd_file_lock(struct sd_file *f, struct sd_error *e)
@@ -138,13 +140,13 @@ enum sd_err sd_file_lock(struct sd_file *f, struct sd_error *e)
 	int err = f->ops->lock(f);
 	if (err == EWOULDBLOCK)
 		return sd_fail(e, SD_EINUSE, "%s is in use by another process", f->name);
-	return result(err, e, "lock", f->name);
+	return file_result(err, e, "lock", f->name);
 }
 
 const void *sd_file_map(struct sd_file *f, size_t n, struct sd_error *e)
 {
 	const void *p = NULL;
-	return result(f->ops->map(f, n, &p), e, "map", f->name) == SD_OK ? p : NULL;
+	return file_result(f->ops->map(f, n, &p), e, "map", f->name) == SD_OK ? p : NULL;
 }
 
 void sd_file_unmap(struct sd_world *w, const void *p, size_t n)
@@ -155,12 +157,12 @@ void sd_file_unmap(struct sd_world *w, const void *p, size_t n)
 
 enum sd_err sd_dir_sync(struct sd_world *w, const char *dir, struct sd_error *e)
 {
-	return result(w->ops->sync_dir(w, dir), e, "sync", dir);
+	return file_result(w->ops->sync_dir(w, dir), e, "sync", dir);
 }
 
 enum sd_err sd_world_rename(struct sd_world *w, const char *from, const char *to, struct sd_error *e)
 {
-	return result(w->ops->rename(w, from, to), e, "rename", from);
+	return file_result(w->ops->rename(w, from, to), e, "rename", from);
 }
 
 enum sd_err sd_world_unlink(struct sd_world *w, const char *name)

@@ -32,6 +32,15 @@ static ssize_t file_read(struct sd_file *f, void *buf, size_t n, uint64_t off)
 	return got < 0 ? -errno : got;
 }
 
+static ssize_t file_read_now(struct sd_file *f, void *buf, size_t n, uint64_t off)
+{
+	struct iovec v = {buf, n};
+	ssize_t got = preadv2(fd_of(f), &v, 1, (off_t)off, RWF_NOWAIT);
+	if (got >= 0)
+		return got;
+	return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? -EAGAIN : -errno;
+}
+
 static ssize_t file_write(struct sd_file *f, const struct iovec *iov, int niov, uint64_t off)
 {
 	ssize_t put = pwritev(fd_of(f), iov, niov, (off_t)off);
@@ -78,6 +87,7 @@ static int file_map(struct sd_file *f, size_t n, const void **out)
 static const struct sd_file_ops file_ops = {
     .close = file_close,
     .read = file_read,
+    .read_now = file_read_now,
     .write = file_write,
     .sync = file_sync,
     .size = file_size,
@@ -91,6 +101,17 @@ static int open_flags(unsigned flags)
 {
 	return (flags & SD_FILE_WRITE ? O_RDWR : O_RDONLY) | (flags & SD_FILE_CREATE ? O_CREAT : 0) |
 	       (flags & SD_FILE_NEW ? O_EXCL : 0) | (flags & SD_FILE_TRUNCATE ? O_TRUNC : 0) | O_CLOEXEC;
+}
+
+int real_file_of(int fd, struct sd_file **out)
+{
+	struct real_file *f = calloc(1, sizeof(*f));
+	if (!f)
+		return ENOMEM;
+	f->file.ops = &file_ops;
+	f->fd = fd;
+	*out = &f->file;
+	return 0;
 }
 
 int real_open(struct sd_world *w, const char *name, unsigned flags, struct sd_file **out)

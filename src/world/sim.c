@@ -456,5 +456,6 @@ static const struct sd_world_ops sim_ops = {
     .unlink = sim_unlink,
     .rename = sim_rename,
     .sync_dir = sim_sync_dir,
+    .dir_open = sim_dir_open,
     .unmap = sim_unmap,
 };

@@ -3,6 +3,7 @@
  *	sim_inode.c   what is in files: what a reader sees, and what a power cut leaves
  *	sim_names.c   folders and names, in the same two states; power cuts as a whole
  *	sim_file.c    the calls on files
+ *	sim_dir.c     names below a folder
  *
  * A file has two contents: `data`, what a reader sees, and `disk`, what is there after a power cut whatever happens. Between
  * them stands the list of dirty sectors, with a version from between now and then where a sector was written twice.
@@ -25,6 +26,7 @@ struct sim_inode {
 	unsigned refs;
 	bool folder;
 	uint32_t cut_life, lock_life;
+	int64_t changed_ns; /* universe time of the last write */
 	unsigned char *data, *disk;
 	unsigned char *cut; /* what was cut off lies there yet, for a disk that is stale; NULL: nothing was */
 	uint64_t size, disk_size, cap; /* cap of all, in whole sectors; beyond their size data and disk are zero */
@@ -66,5 +68,9 @@ bool sim_in_folder(const char *path, const char *folder);
 /* path is this file from now on (NULL: nothing); gone is no more (NULL: none). */
 void sim_name_change(struct sim_node *n, const char *path, struct sim_inode *inode, const char *gone);
 void sim_names_sync(struct sim_node *n, const char *folder);
+
+/* ---- sim_dir.c ---- */
+/* Would the kernel go to the disk for this? */
+bool sim_later(struct sim_node *n);
 
 #endif

@@ -89,6 +89,11 @@ static ssize_t fail_write(struct sim_file *f, const struct iovec *iov, int niov,
 	return -err;
 }
 
+static ssize_t file_read_now(struct sd_file *file, void *buf, size_t n, uint64_t off)
+{
+	return sim_later(file_of(file)->node) ? -EAGAIN : file_read(file, buf, n, off);
+}
+
 static ssize_t file_write(struct sd_file *file, const struct iovec *iov, int niov, uint64_t off)
 {
 	struct sim_file *f = file_of(file);
@@ -211,6 +216,7 @@ void sim_unmap(struct sd_world *w, const void *p, size_t n)
 static const struct sd_file_ops file_ops = {
     .close = file_close,
     .read = file_read,
+    .read_now = file_read_now,
     .write = file_write,
     .sync = file_sync,
     .size = file_size,

@@ -97,6 +97,7 @@ static void dirty_range(struct sd_sim *s, struct sim_inode *i, uint64_t from, ui
 void sim_inode_write(struct sd_sim *s, struct sim_inode *i, const struct iovec *iov, int niov, uint64_t off, uint64_t n)
 {
 	uint64_t end = off + n;
+	i->changed_ns = s->now_ns + s->slept_ns;
 	reserve(i, end);
 	dirty_range(s, i, off, end);
 	for (int k = 0; k < niov && off < end; k++) {
@@ -111,6 +112,7 @@ void sim_inode_write(struct sd_sim *s, struct sim_inode *i, const struct iovec *
 
 void sim_inode_resize(struct sd_sim *s, struct sim_inode *i, uint64_t size)
 {
+	i->changed_ns = s->now_ns + s->slept_ns;
 	reserve(i, size);
 	if (size < i->size) {
 		dirty_range(s, i, size, i->size);

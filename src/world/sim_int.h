@@ -125,11 +125,12 @@ void sim_net_revive(struct sim_loop *l);
 void sim_net_down(struct sim_node *n, bool silent);
 void sim_net_free(struct sd_sim *s);
 
-/* ---- sim_names.c, sim_file.c ---- */
+/* ---- sim_names.c, sim_file.c, sim_dir.c ---- */
 int sim_open(struct sd_world *w, const char *name, unsigned flags, struct sd_file **out);
 int sim_unlink(struct sd_world *w, const char *name);
 int sim_rename(struct sd_world *w, const char *from, const char *to);
 int sim_sync_dir(struct sd_world *w, const char *dir);
+int sim_dir_open(struct sd_world *w, const char *name, unsigned flags, struct sd_dir **out);
 void sim_unmap(struct sd_world *w, const void *p, size_t n);
 bool sim_file_mode(struct sd_world *w, const char *name, unsigned *mode);
 enum sd_err sim_read_file(struct sd_world *w, const char *name, size_t max, char **out, size_t *len,

@@ -1,7 +1,7 @@
 /* world_int.h - the seam between the one interface and its two makers. Private to src/world.
  *
- *	world.h, loop.h, file.h     what the rest of the program sees
- *	world.c, loop.c, file.c     what both worlds share, and the calls through the tables below
+ *	world.h, loop.h, file.h, dir.h   what the rest of the program sees
+ *	world.c, loop.c, file.c, dir.c   what both worlds share, and the calls through the tables below
  *	real_*.c                    the kernel's world, on libevent
  *	sim*.c                      the simulated one
  *
@@ -10,7 +10,7 @@
 #ifndef SD_WORLD_WORLD_INT_H
 #define SD_WORLD_WORLD_INT_H
 
-#include "file.h"
+#include "dir.h"
 #include "loop.h"
 
 struct sd_world_ops {
@@ -40,6 +40,7 @@ struct sd_world_ops {
 	int (*rename)(struct sd_world *w, const char *from, const char *to);
 	int (*sync_dir)(struct sd_world *w, const char *dir);
 	void (*unmap)(struct sd_world *w, const void *p, size_t n);
+	int (*dir_open)(struct sd_world *w, const char *name, unsigned flags, struct sd_dir **out);
 };
 
 struct sd_world {
@@ -50,6 +51,7 @@ struct sd_world {
 struct sd_file_ops {
 	void (*close)(struct sd_file *f);
 	ssize_t (*read)(struct sd_file *f, void *buf, size_t n, uint64_t off); /* bytes or -errno */
+	ssize_t (*read_now)(struct sd_file *f, void *buf, size_t n, uint64_t off); /* the same, or -EAGAIN */
 	ssize_t (*write)(struct sd_file *f, const struct iovec *iov, int niov, uint64_t off);
 	int (*sync)(struct sd_file *f);
 	int (*size)(struct sd_file *f, uint64_t *size);
@@ -63,6 +65,20 @@ struct sd_file {
 	const struct sd_file_ops *ops;
 	char *name;
 };
+
+struct sd_dir_ops {
+	void (*close)(struct sd_dir *d);
+	/* 0 or errno; *out stays NULL for what is no regular file. The name is known to be below. */
+	int (*find)(struct sd_dir *d, const char *name, bool now, struct sd_file **out, struct sd_file_info *info);
+};
+
+struct sd_dir {
+	const struct sd_dir_ops *ops;
+	char *name;
+};
+
+/* What a person is told of an errno about a file. */
+enum sd_err file_result(int err, struct sd_error *e, const char *what, const char *name);
 
 struct sd_loop_ops {
 	void (*free)(struct sd_loop *l);
