@@ -119,6 +119,13 @@ static void destroy(void *self)
 	free(lb);
 }
 
+/* In TCP mode nobody here knows what is spoken. */
+static const char *const *alpn(const struct sd_conf *conf)
+{
+	static const char *const http[] = {"http/1.1", NULL};
+	return sd_conf_int(conf, "mode") == LB_TCP ? NULL : http;
+}
+
 static const struct sd_service service = {
     .create = create,
     .start = start,
@@ -130,6 +137,7 @@ static const struct sd_service service = {
     .metrics = lb_metrics,
     .ready = lb_ready,
     .routes = lb_routes,
+    .alpn = alpn,
 };
 
 static const struct sd_alias aliases[] = {{"loadbalancer", NULL}, {0}};

@@ -16,8 +16,10 @@
 #include "app/run_tls.h"
 #include "core/health.h"
 #include "core/proxy_head.h"
+#include "core/proxy_protocol.h"
 #include "core/proxy_status.h"
 #include "core/rng.h"
+#include "core/tls_hello.h"
 #include "lb_log.h"
 #include "lb_affinity.h"
 #include "net/http_client.h"
@@ -238,6 +240,11 @@ bool lb_tls_follow(struct lb_tls_use *use, struct lb_tls *now);
 void lb_tls_end(struct lb_tls_use *use);
 /* Out of memory: nothing may be sent rather than in the open. */
 bool lb_tls_lacks(const struct lb_tls_use *use);
+
+/* ---- lb_proxy.c ---- */
+/* The PROXY header of a connection that speaks for this client; returns its length. hello: what the client said of TLS that
+ * goes through; NULL: nothing. */
+size_t lb_proxy_write(char out[SD_PP_WRITE_MAX], int version, struct sd_io *client, const struct sd_tls_hello *hello);
 
 /* ---- lb_check.c ---- */
 void lb_check_begin(struct lb_backend *b);

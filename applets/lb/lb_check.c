@@ -10,6 +10,7 @@
 #include "core/proxy_protocol.h"
 #include "core/rng.h"
 #include "lb.h"
+#include "net/connect.h"
 
 struct lookup;
 
@@ -95,7 +96,8 @@ static void check_http(struct lb_check *c)
 	conf.connect_timeout_ns = conf.answer_timeout_ns = r->timeout_ns;
 	sd_http_pool_init(&c->pool, c->b->lb->run->spec.control, &c->b->resolved, &conf, &c->b->lb->check_head);
 	c->pool.tls = c->tls.target;
-	c->call = sd_http_call_start(&c->pool, SD_HTTP_GET, true, &check_caller, c, NULL);
+	struct sd_slice first = {header, c->b->send_proxy ? sd_pp_write_local(header, c->b->send_proxy) : 0};
+	c->call = sd_http_call_start_with(&c->pool, SD_HTTP_GET, first, &check_caller, c, NULL);
 	if (!c->call) {
 		result(c, false);
 		return;
@@ -107,8 +109,6 @@ static void check_http(struct lb_check *c)
 	int n = snprintf(request, sizeof(request),
 			 "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sdlab-health\r\nConnection: close\r\n\r\n", r->path,
 			 r->host[0] ? r->host : host);
-	if (c->b->send_proxy)
-		sd_http_call_write(c->call, header, sd_pp_write_local(header, c->b->send_proxy));
 	sd_http_call_write(c->call, request, (size_t)n);
 	sd_http_call_sent(c->call);
 }
@@ -125,11 +125,7 @@ static void tcp_over(struct sd_stream *s, bool passed)
 
 static void on_tcp_connected(struct sd_stream *s)
 {
-	const struct lb_check *c = s->owner;
-	char header[SD_PP_WRITE_MAX];
-	if (c->b->send_proxy)
-		sd_stream_write(s, header, sd_pp_write_local(header, c->b->send_proxy));
-	tcp_over(s, true);
+	tcp_over(s, true); /* what the header is to say is still sent */
 }
 
 static size_t on_tcp_data(struct sd_stream *s, const char *p, size_t n)
@@ -164,10 +160,14 @@ static const struct sd_stream_events tcp_events = {
 static void check_tcp(struct lb_check *c)
 {
 	struct sd_loop *l = c->b->lb->run->spec.control;
-	struct sd_io *io;
-	if (sd_loop_connect(l, &c->b->resolved, &io, NULL) == SD_OK && (!c->tls.target || (io = sd_tls_connect(c->tls.target, io))))
-		c->stream = sd_stream_new(io, true, 4096, &tcp_events, c);
-	if (!c->stream) {
+	char header[SD_PP_WRITE_MAX];
+	struct sd_connect how = {
+	    .addr = &c->b->resolved,
+	    .tls = c->tls.target,
+	    .first = {header, c->b->send_proxy ? sd_pp_write_local(header, c->b->send_proxy) : 0},
+	    .in_limit = 4096,
+	};
+	if (sd_stream_connect(l, &how, &tcp_events, c, &c->stream, NULL)) {
 		result(c, false);
 		return;
 	}

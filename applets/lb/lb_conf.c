@@ -170,9 +170,6 @@ static enum sd_err upgrades_make(const struct sd_conf *conf, char out[LB_UPGRADE
 enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 {
 	size_t n = sd_conf_count(conf, "backends");
-	if (sd_conf_int(conf, "mode") == LB_TCP && sd_conf_count(conf, "tls.cert"))
-		return sd_fail(e, SD_EINVAL, "%s: tls: expected mode: http; in TCP mode TLS goes through to the backends",
-			       sd_conf_origin(conf, "tls.cert"));
 	if (n == 0)
 		return sd_fail(e, sd_conf_is_set(conf, "backends") ? SD_EINVAL : SD_EUSAGE,
 			       "%s%sno backends: expected at least one, such as --backend 127.0.0.1:8081 or, in the file, "

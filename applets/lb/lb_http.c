@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "core/http1_write.h"
-#include "core/proxy_protocol.h"
 #include "lb.h"
 
 struct lb_request {
@@ -189,23 +188,21 @@ static void log_backend(struct lb_request *r, const struct lb_backend *b)
 	log->line.backend = sd_slice_of(log->backend);
 }
 
-/* In front of all that goes over the connection, which is not used again for another client. */
-static void send_proxy(struct lb_request *r, const struct lb_peer *peer)
+/* On a connection that begins with a PROXY header, and is not used again for another client. */
+static struct sd_http_call *start_with_proxy(struct lb_request *r, struct lb_peer *peer, struct sd_error *e)
 {
 	char header[SD_PP_WRITE_MAX];
-	struct sd_io *io = r->x->stream->io;
-	struct sd_peer to = sd_io_local(io);
-	sd_http_call_write(r->call, header, sd_pp_write(header, peer->send_proxy, &io->peer, &to));
+	struct sd_slice first = {header, lb_proxy_write(header, peer->send_proxy, r->x->stream->io, NULL)};
+	return sd_http_call_start_with(&peer->pool, (enum sd_http_method)r->method, first, &caller, r, e);
 }
 
 static bool call(struct lb_request *r, struct lb_peer *peer, bool fresh, struct sd_error *e)
 {
-	r->call = sd_http_call_start(&peer->pool, (enum sd_http_method)r->method, fresh, &caller, r, e);
+	r->call = peer->send_proxy ? start_with_proxy(r, peer, e)
+				   : sd_http_call_start(&peer->pool, (enum sd_http_method)r->method, fresh, &caller, r, e);
 	if (!r->call)
 		return false;
 	r->called_ns = sd_loop_now_ns(r->w->loop);
-	if (peer->send_proxy)
-		send_proxy(r, peer);
 	sd_http_call_write(r->call, r->sent, r->n);
 	if (r->complete)
 		sd_http_call_sent(r->call);

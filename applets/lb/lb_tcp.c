@@ -1,18 +1,18 @@
 /* lb_tcp.c - tunnels: bytes both ways, each end shut when its peer shuts it. Connections in TCP mode, and requests in HTTP
  * mode that changed their protocol, which begin as OPEN.
  *
- *	accept --> PICK --backend--> CONNECTING --> OPEN --both ends shut, or one broke, or idle too long--> over
- *	            |  ^                 |
- *	            v  +---- another ----+ failed: nothing was sent yet, so any connection may be tried elsewhere
- *	          QUEUED
+ *	accept --> SHAKING --> PICK --backend--> CONNECTING --> OPEN --both ends shut, or one broke, or idle too long--> over
+ *	           (TLS)        |  ^                 |
+ *	                        v  +---- another ----+ failed: nothing was sent yet, so any connection may be tried elsewhere
+ *	                      QUEUED
  *
- * What the client sends meanwhile waits in its stream.
+ * What the client sends meanwhile waits in its stream. A client of TLS gets no backend before its handshake is over.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/proxy_protocol.h"
 #include "lb.h"
+#include "net/connect.h"
 
 #define KEEP_MAX (64 * 1024)
 #define SPLICE  (64 * 1024) /* after so many bytes one way the kernel passes the rest on by itself */
@@ -40,6 +40,7 @@ struct tunnel {
 
 static const struct sd_stream_events client_events, backend_events;
 static void pick_and_connect(struct tunnel *t);
+static void begin(struct tunnel *t);
 
 static void give_back(struct tunnel *t)
 {
@@ -172,6 +173,10 @@ static void on_timeout(struct sd_stream *s)
 {
 	struct tunnel *t = s->owner;
 	int64_t ns = t->snap->tunnel_timeout_ns;
+	if (s->connecting) {
+		end(t, true); /* its handshake took too long */
+		return;
+	}
 	if (!ns || sd_loop_now_ns(t->w->loop) - t->moved_ns < ns) {
 		set_idle(t, true);
 		sd_stream_deadline(s, ns ? t->moved_ns + ns : SD_NEVER);
@@ -179,6 +184,11 @@ static void on_timeout(struct sd_stream *s)
 	}
 	sd_count(&t->w->tunnel_timeouts, 1);
 	end(t, true);
+}
+
+static void on_client_shaken(struct sd_stream *s)
+{
+	begin(s->owner);
 }
 
 static void on_client_closed(struct sd_stream *s, enum sd_err why)
@@ -249,6 +259,7 @@ static void on_backend_timeout(struct sd_stream *s)
 }
 
 static const struct sd_stream_events client_events = {
+    .connected = on_client_shaken,
     .data = on_data,
     .eof = on_eof,
     .drained = on_drained,
@@ -278,27 +289,34 @@ static void give_up(struct lb_waiter *self, bool timeout)
 	end(sd_container(self, struct tunnel, waiter), true);
 }
 
-/* Waits in the stream until it is connected, in front of all that the client says. */
-static void send_proxy(struct tunnel *t)
+static enum sd_err connect_to(struct tunnel *t, struct sd_error *e)
 {
 	char header[SD_PP_WRITE_MAX];
-	struct sd_peer to = sd_io_local(t->client->io);
-	if (t->peer->send_proxy)
-		sd_stream_write(t->backend, header, sd_pp_write(header, t->peer->send_proxy, &t->client->io->peer, &to));
+	struct lb_peer *peer = t->peer;
+	struct sd_connect how = {.addr = &peer->pool.addr, .tls = peer->pool.tls, .in_limit = KEEP_MAX};
+	if (peer->send_proxy)
+		how.first = (struct sd_slice){header, lb_proxy_write(header, peer->send_proxy, t->client->io, NULL)};
+	return sd_stream_connect(t->w->loop, &how, &backend_events, t, &t->backend, e);
+}
+
+/* Indices in `tried` and the pool are those of the tunnel's own snapshot. */
+static void follow_snapshot(struct tunnel *t)
+{
+	struct lb_worker *w = t->w;
+	if (t->snap == w->snap)
+		return;
+	t->pool = lb_pool_follow(t->snap, t->pool, w->snap);
+	lb_snapshot_release(t->snap);
+	t->snap = w->snap;
+	__atomic_add_fetch(&t->snap->refs, 1, __ATOMIC_RELAXED);
+	memset(t->tried, 0, sizeof(t->tried));
 }
 
 static void pick_and_connect(struct tunnel *t)
 {
 	struct lb_worker *w = t->w;
 	struct sd_error e = {0};
-	struct sd_io *io;
-	if (t->snap != w->snap) {
-		t->pool = lb_pool_follow(t->snap, t->pool, w->snap);
-		lb_snapshot_release(t->snap);
-		t->snap = w->snap;
-		__atomic_add_fetch(&t->snap->refs, 1, __ATOMIC_RELAXED);
-		memset(t->tried, 0, sizeof(t->tried));
-	}
+	follow_snapshot(t);
 	int i = lb_worker_take(w, t->pool, t->tried, &t->want, &t->counted);
 	if (i == LB_FULL) {
 		t->waiter.go = go;
@@ -314,11 +332,7 @@ static void pick_and_connect(struct tunnel *t)
 	}
 	t->peer = w->peers[i];
 	t->called_ns = sd_loop_now_ns(w->loop);
-	enum sd_err err = sd_loop_connect(w->loop, &t->peer->pool.addr, &io, &e);
-	if (!err && t->peer->pool.tls && !(io = sd_tls_connect(t->peer->pool.tls, io)))
-		err = SD_ENOMEM;
-	if (!err && !(t->backend = sd_stream_new(io, true, KEEP_MAX, &backend_events, t)))
-		err = SD_ENOMEM;
+	enum sd_err err = connect_to(t, &e);
 	if (err == SD_ENOFILES || err == SD_ENOMEM)
 		end(t, true); /* our lack, not the backend's fault */
 	else if (err)
@@ -326,7 +340,6 @@ static void pick_and_connect(struct tunnel *t)
 	if (err)
 		return;
 	sd_stream_deadline(t->backend, sd_loop_now_ns(w->loop) + t->peer->pool.conf.connect_timeout_ns);
-	send_proxy(t);
 }
 
 /* ---- beginnings ---- */
@@ -387,24 +400,45 @@ void lb_tunnel_begin(struct lb_worker *w, struct sd_http_exchange *x, struct sd_
 		sd_stream_shutdown_write(backend);
 }
 
+static void begin(struct tunnel *t)
+{
+	struct lb_worker *w = t->w;
+	sd_stream_deadline(t->client, SD_NEVER);
+	lb_worker_asked(w);
+	follow_snapshot(t);
+	lb_affinity_of_client(w, t->pool, &t->client->io->peer, &t->want);
+	pick_and_connect(t);
+}
+
+/* A handshake is to be as quick as a head. */
+static void set_head_deadline(struct tunnel *t)
+{
+	int64_t ns = t->w->server.conf.head_timeout_ns;
+	sd_stream_deadline(t->client, ns ? sd_loop_now_ns(t->w->loop) + ns : SD_NEVER);
+}
+
 /* Its PROXY header was read, where there is one. */
 static void after_proxy(void *arg, struct sd_io *io)
 {
 	struct lb_worker *w = arg;
+	bool secure = w->w->tls && io->peer.kind != SD_ADDR_INPROC;
+	if (secure && !(io = sd_tls_accept(w->w->tls, io)))
+		return;
 	struct tunnel *t = tunnel_new(w);
 	if (!t) {
 		io->ops->close(io, true);
 		return;
 	}
-	t->client = sd_stream_new(io, false, KEEP_MAX, &client_events, t);
+	t->client = sd_stream_new(io, secure, KEEP_MAX, &client_events, t);
 	if (!t->client) {
 		free(t);
 		return;
 	}
 	enlist(t);
-	lb_worker_asked(w);
-	lb_affinity_of_client(w, t->pool, &io->peer, &t->want);
-	pick_and_connect(t);
+	if (secure)
+		set_head_deadline(t);
+	else
+		begin(t);
 }
 
 static void on_accepted(void *arg, struct sd_io *io)

@@ -31,9 +31,6 @@ enum sd_err lb_tls_check_row(const struct sd_conf *row, struct sd_error *e)
 	for (size_t i = 0; i < 3 && !tls; i++)
 		if (sd_conf_is_set(row, needs[i]))
 			return sd_fail(e, SD_EINVAL, "%s: %s: expected tls: true beside it", sd_conf_origin(row, needs[i]), needs[i]);
-	if (tls && sd_conf_int(row, "send-proxy"))
-		return sd_fail(e, SD_EINVAL, "%s: send-proxy: expected off for a backend with tls: true",
-			       sd_conf_origin(row, "send-proxy"));
 	if (name && (!*name || strlen(name) >= SD_TLS_NAME))
 		return sd_fail(e, SD_EINVAL, "%s: tls-name: expected a host name", sd_conf_origin(row, "tls-name"));
 	return SD_OK;

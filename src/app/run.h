@@ -72,6 +72,9 @@ struct sd_service {
 	/* What the process does instead of running one instance: for a stack. NULL: it runs one. The exit status. */
 	int (*process)(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_conf *conf);
 	const struct sd_admin_route *routes;
+	/* What is agreed on by ALPN with those who speak TLS to it, most wanted first, ended by NULL; NULL: ALPN is not
+	 * answered. No such function: http/1.1. */
+	const char *const *(*alpn)(const struct sd_conf *conf);
 };
 
 struct sd_run_spec {

@@ -121,7 +121,6 @@ static enum sd_err make(struct sd_world *w, const struct sd_conf *conf, struct s
 		c->client_ca = sd_conf_string(conf, "tls.client-ca");
 		c->ask = (enum sd_tls_ask)sd_conf_int(conf, "tls.client-cert");
 		c->only_13 = sd_conf_int(conf, "tls.min-version") == 1;
-		c->alpn = alpn;
 		*out = sd_tls_server_new(w, c, e);
 		if (!*out)
 			err = sd_wrap(e, "tls");
@@ -148,6 +147,8 @@ enum sd_err run_tls_make(struct sd_run_tls *t, const struct sd_conf *conf, struc
 	    .warn = on_warning,
 	    .warn_arg = t,
 	};
+	const struct sd_service *service = t->run->spec.applet->service;
+	c.alpn = service->alpn ? service->alpn(conf) : alpn;
 	return make(t->run->spec.world, conf, &c, out, e);
 }
 

@@ -11,6 +11,9 @@ enum { HEAD2 = 16, SHORTEST = 15 /* "PROXY UNKNOWN" CRLF; no v2 is shorter */ };
 enum { LOCAL = 0x20, PROXY = 0x21 };
 enum { UNSPEC = 0x00, TCP4 = 0x11, TCP6 = 0x21, UNIX = 0x31 };
 enum { TLV_ALPN = 1, TLV_AUTHORITY = 2, TLV_CRC32C = 3, TLV_NOOP = 4, TLV_UNIQUE_ID = 5, TLV_SSL = 0x20, TLV_NETNS = 0x30 };
+/* So that the longest header, with its addresses and checksum, fits into SD_PP_WRITE_MAX. */
+enum { TLV_WRITE_MAX = 255, SSL_WRITE_MAX = 448 };
+_Static_assert(HEAD2 + 36 + 2 * (3 + TLV_WRITE_MAX) + SSL_WRITE_MAX + 7 <= SD_PP_WRITE_MAX, "a header may not fit");
 enum { SSL_VERSION = 0x21, SSL_CN, SSL_CIPHER, SSL_SIGNATURE, SSL_KEY };
 
 static ssize_t bad(struct sd_pp_header *h, const char *why)
@@ -382,7 +385,44 @@ static size_t write_v1(char *out, const struct sd_peer *from, const struct sd_pe
 	return (size_t)n;
 }
 
-static size_t write_v2(char *out, uint8_t command, uint8_t family, const struct sd_peer *from, const struct sd_peer *to)
+static size_t put_tlv(char *out, uint8_t type, struct sd_slice value)
+{
+	if (value.n == 0 || value.n > TLV_WRITE_MAX)
+		return 0;
+	out[0] = (char)type;
+	put16(out + 1, (uint16_t)value.n);
+	memcpy(out + 3, value.p, value.n);
+	return 3 + value.n;
+}
+
+static size_t put_ssl(char *out, const struct sd_pp_ssl *ssl)
+{
+	const struct sd_slice sub[] = {ssl->version, ssl->name, ssl->cipher, ssl->signature, ssl->key};
+	size_t n = 8;
+	if (!ssl->there)
+		return 0;
+	out[0] = TLV_SSL;
+	out[3] = (char)ssl->client;
+	put32(out + 4, ssl->verify);
+	for (uint8_t i = 0; i < 5; i++)
+		if (n + 3 + sub[i].n <= SSL_WRITE_MAX)
+			n += put_tlv(out + n, (uint8_t)(SSL_VERSION + i), sub[i]);
+	put16(out + 1, (uint16_t)(n - 3));
+	return n;
+}
+
+static size_t put_extra(char *out, const struct sd_pp_extra *extra)
+{
+	size_t n = 0;
+	if (!extra)
+		return 0;
+	n += put_tlv(out + n, TLV_ALPN, extra->alpn);
+	n += put_tlv(out + n, TLV_AUTHORITY, extra->authority);
+	return n + put_ssl(out + n, &extra->ssl);
+}
+
+static size_t write_v2(char *out, uint8_t command, uint8_t family, const struct sd_peer *from, const struct sd_peer *to,
+		       const struct sd_pp_extra *extra)
 {
 	size_t ip = family == TCP4 ? 4 : 16, n = HEAD2;
 	memcpy(out, signature, sizeof(signature));
@@ -396,6 +436,7 @@ static size_t write_v2(char *out, uint8_t command, uint8_t family, const struct 
 		put16(out + n + 2, to->port);
 		n += 4;
 	}
+	n += put_extra(out + n, extra);
 	put16(out + 14, (uint16_t)(n + 7 - HEAD2));
 	out[n] = TLV_CRC32C;
 	put16(out + n + 1, 4);
@@ -413,14 +454,20 @@ static size_t write_unknown(char *out)
 
 size_t sd_pp_write(char out[SD_PP_WRITE_MAX], int version, const struct sd_peer *from, const struct sd_peer *to)
 {
+	return sd_pp_write_with(out, version, from, to, NULL);
+}
+
+size_t sd_pp_write_with(char out[SD_PP_WRITE_MAX], int version, const struct sd_peer *from, const struct sd_peer *to,
+			const struct sd_pp_extra *extra)
+{
 	struct sd_peer f = *from, t = *to;
 	bool known = make_pair(&f, &t);
 	if (version == 1)
 		return known ? write_v1(out, &f, &t) : write_unknown(out);
-	return write_v2(out, PROXY, !known ? UNSPEC : f.v6 ? TCP6 : TCP4, &f, &t);
+	return write_v2(out, PROXY, !known ? UNSPEC : f.v6 ? TCP6 : TCP4, &f, &t, extra);
 }
 
 size_t sd_pp_write_local(char out[SD_PP_WRITE_MAX], int version)
 {
-	return version == 1 ? write_unknown(out) : write_v2(out, LOCAL, UNSPEC, NULL, NULL);
+	return version == 1 ? write_unknown(out) : write_v2(out, LOCAL, UNSPEC, NULL, NULL, NULL);
 }

@@ -20,7 +20,7 @@
 
 #define SD_PP_MAX        4096 /* bytes of a header that is taken */
 #define SD_PP_MAX_V1     107
-#define SD_PP_WRITE_MAX  128  /* bytes of a header that is written */
+#define SD_PP_WRITE_MAX  1024 /* bytes of a header that is written */
 #define SD_PP_INCOMPLETE (-2)
 #define SD_PP_BAD        (-1)
 
@@ -55,6 +55,13 @@ size_t sd_pp_need(const void *bytes, size_t n);
 /* Writes a header that speaks for a client; returns its length. An IPv4 address beside an IPv6 one is written mapped;
  * where `from` is no IP, UNKNOWN (v1) or UNSPEC (v2) says that there is none. v2 ends with a CRC32C. */
 size_t sd_pp_write(char out[SD_PP_WRITE_MAX], int version, const struct sd_peer *from, const struct sd_peer *to);
+/* The same, and in v2 what is known of the client's connection; what is empty, or longer than 255 bytes, is left out. */
+struct sd_pp_extra {
+	struct sd_slice alpn, authority; /* the protocol that was agreed on, the name that was asked for (SNI) */
+	struct sd_pp_ssl ssl;
+};
+size_t sd_pp_write_with(char out[SD_PP_WRITE_MAX], int version, const struct sd_peer *from, const struct sd_peer *to,
+			const struct sd_pp_extra *extra);
 /* One that speaks for nobody: LOCAL, or UNKNOWN in v1. For health checks. */
 size_t sd_pp_write_local(char out[SD_PP_WRITE_MAX], int version);
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tls.h"
+#include "connect.h"
 
 enum { HEAD, BODY, IDLE };
 
@@ -306,27 +306,19 @@ static struct sd_http_call *reuse(struct sd_http_pool *p)
 	return c;
 }
 
-static struct sd_http_call *connect_new(struct sd_http_pool *p, struct sd_error *e)
+static struct sd_http_call *connect_new(struct sd_http_pool *p, struct sd_slice first, struct sd_error *e)
 {
-	struct sd_io *io;
-	if (sd_loop_connect(p->loop, &p->addr, &io, e))
-		return NULL;
-	if (p->tls && !(io = sd_tls_connect(p->tls, io))) {
-		sd_fail(e, SD_ENOMEM, "out of memory");
-		return NULL;
-	}
-	struct sd_http_call *c = calloc(1, sizeof(*c));
-	if (!c) {
-		io->ops->close(io, true);
-		sd_fail(e, SD_ENOMEM, "out of memory");
-		return NULL;
-	}
 	/* A whole head must fit: it is kept until it is complete. */
 	size_t head = p->conf.limits.max_head;
-	c->stream = sd_stream_new(io, true, head > IN_LIMIT ? (uint32_t)head : IN_LIMIT, &client_stream_events, c);
-	if (!c->stream) {
-		free(c);
+	struct sd_connect how = {
+	    .addr = &p->addr, .tls = p->tls, .first = first, .in_limit = head > IN_LIMIT ? (uint32_t)head : IN_LIMIT};
+	struct sd_http_call *c = calloc(1, sizeof(*c));
+	if (!c) {
 		sd_fail(e, SD_ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (sd_stream_connect(p->loop, &how, &client_stream_events, c, &c->stream, e)) {
+		free(c);
 		return NULL;
 	}
 	c->pool = p;
@@ -338,10 +330,9 @@ static struct sd_http_call *connect_new(struct sd_http_pool *p, struct sd_error 
 	return c;
 }
 
-struct sd_http_call *sd_http_call_start(struct sd_http_pool *p, enum sd_http_method method, bool fresh,
-					const struct sd_http_caller *caller, void *user, struct sd_error *e)
+static struct sd_http_call *begin(struct sd_http_call *c, enum sd_http_method method, const struct sd_http_caller *caller,
+				  void *user)
 {
-	struct sd_http_call *c = !fresh && p->nidle ? reuse(p) : connect_new(p, e);
 	if (!c)
 		return NULL;
 	c->caller = caller;
@@ -352,6 +343,19 @@ struct sd_http_call *sd_http_call_start(struct sd_http_pool *p, enum sd_http_met
 	c->interims = 0;
 	c->sent = c->paused = c->got_bytes = c->keep_alive = false;
 	return c;
+}
+
+struct sd_http_call *sd_http_call_start(struct sd_http_pool *p, enum sd_http_method method, bool fresh,
+					const struct sd_http_caller *caller, void *user, struct sd_error *e)
+{
+	struct sd_http_call *c = !fresh && p->nidle ? reuse(p) : connect_new(p, (struct sd_slice){0}, e);
+	return begin(c, method, caller, user);
+}
+
+struct sd_http_call *sd_http_call_start_with(struct sd_http_pool *p, enum sd_http_method method, struct sd_slice first,
+					     const struct sd_http_caller *caller, void *user, struct sd_error *e)
+{
+	return begin(connect_new(p, first, e), method, caller, user);
 }
 
 void sd_http_call_write(struct sd_http_call *c, const void *p, size_t n)

@@ -87,6 +87,9 @@ void sd_http_pool_free(struct sd_http_pool *p);
  * descriptors, refused at once); nothing else is called then. */
 struct sd_http_call *sd_http_call_start(struct sd_http_pool *p, enum sd_http_method method, bool fresh,
 					const struct sd_http_caller *caller, void *user, struct sd_error *e);
+/* The same on a new connection that begins with these bytes, in the open before TLS: a PROXY header. */
+struct sd_http_call *sd_http_call_start_with(struct sd_http_pool *p, enum sd_http_method method, struct sd_slice first,
+					     const struct sd_http_caller *caller, void *user, struct sd_error *e);
 void sd_http_call_write(struct sd_http_call *c, const void *p, size_t n);
 /* The request is complete: the time for the answer begins, and the connection may be used again after it. */
 void sd_http_call_sent(struct sd_http_call *c);

@@ -12,7 +12,7 @@ struct front {
 	uint8_t wanted;
 	bool sends, closed;
 	uint16_t off, n; /* of bytes */
-	char bytes[SD_IO_FRONT_MAX];
+	char bytes[];
 };
 
 static struct front *front_of(struct sd_io *io)
@@ -132,7 +132,7 @@ static const struct sd_io_ops front_ops = {
 
 static struct sd_io *make(struct sd_io *below, const void *p, size_t n, bool sends)
 {
-	struct front *f = n <= SD_IO_FRONT_MAX ? calloc(1, sizeof(*f)) : NULL;
+	struct front *f = n <= SD_IO_FRONT_MAX ? calloc(1, sizeof(*f) + n) : NULL;
 	if (!f) {
 		below->ops->close(below, true);
 		return NULL;

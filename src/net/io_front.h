@@ -8,7 +8,7 @@
 
 #include "world/loop.h"
 
-#define SD_IO_FRONT_MAX 128
+#define SD_IO_FRONT_MAX 1024
 
 /* The first n bytes that are read are these; n is at most SD_IO_FRONT_MAX. */
 struct sd_io *sd_io_read_first(struct sd_io *io, const void *p, size_t n);

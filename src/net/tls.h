@@ -117,7 +117,9 @@ struct sd_tls_info {
 	char alpn[32], sni[SD_TLS_NAME];
 	bool resumed;
 	/* of the peer's certificate; empty when it sent none */
+	bool has_cert;
 	char subject[SD_TLS_TEXT];
+	char common_name[SD_TLS_TEXT]; /* as it stands in the subject; "" when there is none */
 	char fingerprint[65]; /* SHA-256, hexadecimal */
 };
 /* False when io is not TLS, or its handshake is not over. */

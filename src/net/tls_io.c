@@ -478,6 +478,11 @@ static const char *tls_why(struct sd_io *io)
 	return t->text[0] ? t->text : NULL;
 }
 
+static void tls_local(struct sd_io *io)
+{
+	io->local = sd_io_local(of(io)->lower);
+}
+
 static const struct sd_io_ops tls_io_ops = {
     .read = tls_read,
     .writev = tls_writev,
@@ -486,6 +491,7 @@ static const struct sd_io_ops tls_io_ops = {
     .shutdown_write = tls_shutdown_write,
     .close = tls_close,
     .why = tls_why,
+    .local = tls_local,
 };
 
 /* ---- the lower io's calls ---- */
@@ -612,11 +618,21 @@ bool sd_tls_is(const struct sd_io *io)
 	return io->ops == &tls_io_ops;
 }
 
+/* A name with a NUL inside would be taken for another one: there is none then. */
+static void put_common_name(X509 *cert, char *out, size_t n)
+{
+	int len = X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, out, (int)n);
+	if (len < 0 || strlen(out) != (size_t)len)
+		out[0] = '\0';
+}
+
 static void describe_peer(X509 *cert, struct sd_tls_info *out)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
+	out->has_cert = true;
 	tls_subject(cert, out->subject, sizeof(out->subject));
+	put_common_name(cert, out->common_name, sizeof(out->common_name));
 	if (!X509_digest(cert, EVP_sha256(), digest, &n))
 		return;
 	for (unsigned i = 0; i < n && i < 32; i++) {

@@ -74,8 +74,28 @@ run "$SDLAB" load "https://127.0.0.1:$front/" --ca "$certs/ca.pem" "${reader[@]}
 assert_eq 0 "$STATUS" 'load'
 assert_contains "$OUT" '200 answered, 0 failed' 'load'
 
-run "$SDLAB" lb --mode tcp --backend :1 --tls-cert "$certs/cert.pem" --tls-key "$certs/key.pem" --check-config
-assert_contains "$ERR" 'tls: expected mode: http' 'TLS in TCP mode'
+# ---- TCP mode: TLS ends here, before a plain backend and before one of TLS ----
+start_backend plain P
+plain=$PORT
+for behind in "127.0.0.1:$plain" "address=127.0.0.1:$web,tls=true,tls-ca=$certs/ca.pem,tls-name=lb.test"; do
+  start_lb off --mode tcp --tls-cert "$certs/cert.pem" --tls-key "$certs/key.pem" --backend "$behind"
+  assert_match "$(ask "$PORT" / --http1.1 --no-alpn)" 'Response from Server-[AP]' 'TLS taken off'
+  assert_eq 1048576 "$(ask "$PORT" /bytes/1MiB --no-alpn | wc -c)" 'bytes, TLS taken off'
+  assert_contains "$(s_client "$PORT" -alpn h2)" 'No ALPN negotiated' 'ALPN in TCP mode'
+  # It waits for the end, which the backend says first: close_notify.
+  answer=$(printf 'GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n' |
+    timeout 10 openssl s_client -quiet -connect "127.0.0.1:$PORT" -CAfile "$certs/ca.pem" 2>"$TMP/s_client.err")
+  assert_eq 0 "$?" 'exit status of s_client'
+  assert_contains "$answer" 'Response from Server-' 's_client, TLS taken off'
+  assert_lacks "$(cat "$TMP/s_client.err")" 'unexpected eof' 'the end, TLS taken off'
+  run curl -sS --max-time 5 "http://127.0.0.1:$PORT/"
+  [ "$STATUS" -ne 0 ] || fail 'plain HTTP was answered where TLS is taken off'
+  run "$SDLAB" load "https://127.0.0.1:$PORT/" --ca "$certs/ca.pem" --conns 4 --requests 200 --quiet
+  assert_contains "$OUT" '200 answered, 0 failed' 'load, TLS taken off'
+  assert_eq 0 "$(metric "$ADMIN" sdlab_tls_truncated_total)" 'connections that were cut'
+  stop off
+done
+stop plain
 
 # ---- TCP mode: TLS passes through ----
 start_lb through --mode tcp --backend "127.0.0.1:$web"

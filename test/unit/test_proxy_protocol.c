@@ -406,6 +406,38 @@ START_TEST(written_v2)
 }
 END_TEST
 
+/* What is known of TLS, read back; what is too long is left out, and the longest of all fits. */
+START_TEST(written_extra)
+{
+	static char long_text[300];
+	char *out = malloc(SD_PP_WRITE_MAX); /* its own size, so that a byte too many is seen */
+	struct sd_peer a = peer("10.0.0.1", 1234), b = peer("2001:db8::2", 80);
+	struct sd_pp_extra x = {.alpn = sd_slice_of("h2"),
+				.authority = sd_slice_of("api.test"),
+				.ssl = {.there = true, .client = 5, .verify = 0x01020304, .version = sd_slice_of("TLSv1.3")}};
+	size_t n = sd_pp_write_with(out, 2, &a, &a, &x);
+	ck_assert_int_eq(parse(out, n), (ssize_t)n);
+	is_slice(h.alpn, "h2");
+	is_slice(h.authority, "api.test");
+	ck_assert(h.checked && h.ssl.there && h.ssl.client == 5 && h.ssl.verify == 0x01020304);
+	is_slice(h.ssl.version, "TLSv1.3");
+	ck_assert(!h.ssl.name.p && !h.ssl.cipher.p);
+	ck_assert_uint_eq(n, 16 + 12 + 5 + 11 + 8 + 10 + 7);
+	memset(long_text, 'x', sizeof(long_text));
+	for (size_t len = 250; len < 260; len++) {
+		struct sd_slice s = {long_text, len};
+		x = (struct sd_pp_extra){s, s, {.there = true, .version = s, .name = s, .cipher = s, .signature = s, .key = s}};
+		n = sd_pp_write_with(out, 2, &a, &b, &x);
+		ck_assert_int_eq(parse(out, n), (ssize_t)n);
+		ck_assert_uint_eq(h.authority.n, len > 255 ? 0 : len);
+		ck_assert_uint_eq(h.alpn.n, h.authority.n);
+	}
+	ck_assert_uint_eq(sd_pp_write_with(out, 1, &a, &a, &x), sd_pp_write(out, 1, &a, &a));
+	ck_assert_uint_eq(sd_pp_write_with(out, 2, &a, &a, NULL), sd_pp_write(out, 2, &a, &a));
+	free(out);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("proxy_protocol");
@@ -413,6 +445,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, v1);
 	tcase_add_test(t, v1_refused);
+	tcase_add_test(t, written_extra);
 	tcase_add_test(t, foreign);
 	tcase_add_test(t, v2);
 	tcase_add_test(t, v2_families);
