@@ -123,10 +123,12 @@ run_programs() { # FOLDER PREFIX
   done
 }
 
+# Scripts that say `# plain build only` add nothing but time under a sanitizer, unless they were asked for.
 run_scripts() { # FOLDER
   local script
   for script in test/"$1"/*.sh; do
     [ -e "$script" ] || continue
+    [ -n "$linted" ] || ! grep -q '^# plain build only' "$script" || continue
     test_one "$1/$(basename "$script" .sh)" "$script" "$bin"
   done
 }
@@ -196,7 +198,7 @@ test_function() { # NAME FUNCTION ARGUMENT
   test_one "$1" bash -c "$2 \"\$1\"" - "$3"
 }
 
-# Once is enough for what reads sources and symbols, unless it was asked for.
+# Once is enough for what reads sources and symbols, unless it was asked for. `linted`: not in this run when empty.
 case $build:$only in
 *address*: | *undefined*: | *thread*:) linted= ;;
 *) linted=1 ;;

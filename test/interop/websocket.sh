@@ -80,7 +80,7 @@ assert_eq 11 "$(metric "$ADMIN" sdlab_reloads_total 'result="ok"')" 'reloads'
 assert_eq 50 "$(metric "$ADMIN" sdlab_lb_tunnels)" 'tunnels after the reloads'
 echo stop >&5
 wait_exit hold
-assert_contains "$(cat hold.log)" '50 open, 0 closed, 0 failed, echoes' 'the fifty sockets'
+assert_contains "$(cat hold.log)" '50 open, 0 closed, 0 failed, 50 echo' 'the fifty sockets'
 wait_for 'the tunnels to end' metric_is "$ADMIN" sdlab_lb_tunnels 0
 stop lb
 stop a

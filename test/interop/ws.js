@@ -1,20 +1,23 @@
 // WebSockets by npm's ws, through whatever is at URL.
 //
-//   node ws.js server                 prints its port; echoes every message; "close CODE" closes with that code
+//   node ws.js server                 prints its port; echoes every message; "close CODE" closes with that code; any other
+//                                     request is answered with 200
 //   node ws.js check URL              echo, large frames, pings, close codes; prints a line for each
 //   node ws.js hold URL N             N sockets that echo over and over until a line comes on standard input; then prints
-//                                     how many were closed or failed before, and how many echoes came
+//                                     how many are open, were closed or failed, and hear one more echo
 //
 // The module is looked for in $NPM_MODULES.
 'use strict'
 const path = require('path')
 const crypto = require('crypto')
+const http = require('http')
 const WebSocket = require(path.resolve(process.env.NPM_MODULES || 'build/npm/node_modules', 'ws'))
 
 function server() {
-  const wss = new WebSocket.Server({ host: '127.0.0.1', port: 0, maxPayload: 64 << 20 }, () => {
-    console.log('port ' + wss.address().port)
-  })
+  const web = http.createServer((req, res) => res.end('ws.js\n'))
+  web.keepAliveTimeout = 0
+  const wss = new WebSocket.Server({ server: web, maxPayload: 64 << 20 })
+  web.listen(0, '127.0.0.1', () => console.log('port ' + web.address().port))
   wss.on('connection', (ws) => {
     ws.on('message', (data, binary) => {
       const text = binary ? '' : data.toString()
@@ -57,23 +60,27 @@ async function check(url) {
 }
 
 async function hold(url, n) {
-  let closed = 0, failed = 0, echoes = 0, ending = false
+  let closed = 0, failed = 0, heard = 0, ending = false
   const sockets = await Promise.all(Array.from({ length: n }, () => open(url)))
+  const report = () => {
+    const still = sockets.filter((ws) => ws.readyState === WebSocket.OPEN).length
+    console.log(`${still} open, ${closed} closed, ${failed} failed, ${heard} echo`)
+    process.exit(0)
+  }
   for (const ws of sockets) {
-    ws.on('close', () => { closed += !ending })
-    ws.on('error', () => { failed += !ending })
-    ws.on('message', () => {
-      echoes++
-      if (!ending) setTimeout(() => ws.send('again'), 5)
+    ws.on('close', () => { closed++; if (ending) report() })
+    ws.on('error', () => { failed++ })
+    ws.on('message', (data) => {
+      if (data.toString() === 'last' && ++heard === n) report()
+      if (!ending) setTimeout(() => ws.readyState === WebSocket.OPEN && ws.send(ending ? 'last' : 'again'), 5)
+      else if (data.toString() !== 'last') ws.send('last')
     })
     ws.send('first')
   }
   console.log('holding ' + n)
-  process.stdin.once('data', async () => {
+  process.stdin.once('data', () => {
     ending = true
-    const still = sockets.filter((ws) => ws.readyState === WebSocket.OPEN).length
-    console.log(`${still} open, ${closed} closed, ${failed} failed, ${echoes >= n ? 'echoes' : 'no echoes'}`)
-    process.exit(0)
+    if (closed) report()
   })
 }
 
