@@ -127,3 +127,50 @@ ssize_t sd_http_path_normalise(struct sd_slice path, char *out, size_t room, con
 		*why = w.why;
 	return w.why ? -1 : (ssize_t)w.n;
 }
+
+/* Is this a segment that a file or folder may be called by? What begins with a dot is not for everybody. */
+static bool names_file(const char *s, size_t n, bool last)
+{
+	if (n == 0)
+		return last;
+	return s[0] != '.' || (n == 11 && memcmp(s, ".well-known", 11) == 0);
+}
+
+/* Decodes; returns the length, or -1 for what no name may hold. */
+static ssize_t decode(struct sd_slice path, char *out)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < path.n; i++) {
+		char c = path.p[i];
+		if (c == '%') {
+			int high = path.n - i >= 3 ? hex(path.p[i + 1]) : -1;
+			int low = path.n - i >= 3 ? hex(path.p[i + 2]) : -1;
+			c = high < 0 || low < 0 ? '\0' : (char)(high * 16 + low);
+			if (c == '/')
+				return -1;
+			i += 2;
+		}
+		if (c == '\0')
+			return -1;
+		out[n++] = c;
+	}
+	out[n] = '\0';
+	return (ssize_t)n;
+}
+
+ssize_t sd_http_path_file(struct sd_slice path, char *out, size_t room)
+{
+	if (path.n > 0 && path.p[0] == '/')
+		path = (struct sd_slice){path.p + 1, path.n - 1};
+	if (path.n >= room)
+		return -1;
+	ssize_t n = decode(path, out);
+	for (ssize_t from = 0; from <= n;) {
+		const char *slash = memchr(out + from, '/', (size_t)(n - from));
+		ssize_t to = slash ? slash - out : n;
+		if (!names_file(out + from, (size_t)(to - from), !slash))
+			return -1;
+		from = to + 1;
+	}
+	return n;
+}

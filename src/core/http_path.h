@@ -24,4 +24,9 @@
  * path may hold as they are: controls, space, '#', '?', 0x80 and above; and when room is too small. */
 ssize_t sd_http_path_normalise(struct sd_slice path, char *out, size_t room, const char **why);
 
+/* The name, relative to a folder, of the file that a path in normal form asks for: "a/b.html" for "/a/b.html", "a/" for
+ * "/a/", "" for "" and "/". Terminated; returns its length. -1 when it can name none: an empty segment before the last, an
+ * encoded '/' or NUL, a name that begins with '.' (but ".well-known"), a bad percent sign; and when room is too small. */
+ssize_t sd_http_path_file(struct sd_slice path, char *out, size_t room);
+
 #endif

@@ -35,6 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		no_dot_segment(once, (size_t)n);
 		HOLDS(sd_http_path_normalise((struct sd_slice){once, (size_t)n}, twice, (size_t)n, NULL) == n);
 		HOLDS(memcmp(once, twice, (size_t)n) == 0);
+		ssize_t f = sd_http_path_file((struct sd_slice){once, (size_t)n}, twice, size);
+		HOLDS(f < n && (f <= 0 || (twice[0] != '/' && !strstr(twice, "//") && !strstr(twice, "/../"))));
 		memcpy(twice, data, size);
 		HOLDS(sd_http_path_normalise((struct sd_slice){twice, size}, twice, size, NULL) == n);
 		HOLDS(memcmp(once, twice, (size_t)n) == 0);

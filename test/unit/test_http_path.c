@@ -181,6 +181,59 @@ START_TEST(idempotent)
 }
 END_TEST
 
+START_TEST(files)
+{
+	static const struct {
+		const char *path, *name; /* name NULL: none */
+	} t[] = {
+	    {"/", ""},
+	    {"", ""},
+	    {"/a", "a"},
+	    {"/a/b.html", "a/b.html"},
+	    {"/a/", "a/"},
+	    {"a/b", "a/b"},
+	    {"/caf%C3%A9%20x", "caf\xc3\xa9 x"},
+	    {"/a%25", "a%"},
+	    {"/a%2525", "a%25"},
+	    {"/.well-known/acme", ".well-known/acme"},
+	    {"/a..b", "a..b"},
+	    {"//", NULL},
+	    {"//a", NULL},
+	    {"/a//b", NULL},
+	    {"/a//", NULL},
+	    {"/a%2Fb", NULL},
+	    {"/a%2fb", NULL},
+	    {"/%2F", NULL},
+	    {"/a%00", NULL},
+	    {"/%", NULL},
+	    {"/%4", NULL},
+	    {"/%4g", NULL},
+	    {"/.git/config", NULL},
+	    {"/a/.htaccess", NULL},
+	    {"/.", NULL},
+	    {"/..", NULL},
+	    {"/a/../b", NULL},
+	    {"/%2e%2e/b", NULL},
+	    {"/%2Egit", NULL},
+	    {"/.well-knownx", NULL},
+	    {"/.well-know", NULL},
+	};
+	struct guard in = guard_new(256);
+	for (size_t i = 0; i < COUNT(t); i++) {
+		char out[64] = "";
+		size_t n = strlen(t[i].path);
+		ssize_t got = sd_http_path_file((struct sd_slice){guard_put(&in, t[i].path, n), n}, out, sizeof out);
+		ck_assert_msg(got == (t[i].name ? (ssize_t)strlen(t[i].name) : -1), "%s: %zd %s", t[i].path, got, out);
+		ck_assert_msg(got < 0 || strcmp(out, t[i].name) == 0, "%s: %s", t[i].path, out);
+	}
+	char small[4];
+	ck_assert_int_eq(sd_http_path_file(sd_slice_of("/abc"), small, 4), 3);
+	ck_assert_int_eq(sd_http_path_file(sd_slice_of("/abcd"), small, 4), -1);
+	ck_assert_int_eq(sd_http_path_file(sd_slice_of("/"), small, 0), -1);
+	guard_free(&in);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("http_path");
@@ -190,6 +243,7 @@ int main(void)
 	tcase_add_test(t, nul_and_reasons);
 	tcase_add_test(t, exact_room);
 	tcase_add_test(t, idempotent);
+	tcase_add_test(t, files);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

@@ -1,0 +1,111 @@
+/* http_files_send.c - the body: pieces of a file, as fast as the client takes them. */
+#include <stdlib.h>
+
+#include "http_files_int.h"
+
+static void finish(struct sd_file_answer *a)
+{
+	files_over(a, false);
+	sd_http_finish(a->x);
+}
+
+/* The head is out and promised more than there is. */
+static void cut(struct sd_file_answer *a)
+{
+	files_over(a, true);
+	sd_http_abort(a->x);
+}
+
+static void wrote(struct sd_file_answer *a, const char *p, size_t n)
+{
+	sd_http_write(a->x, p, n);
+	a->at += n;
+	a->left -= n;
+}
+
+/* Goes to the next part, in multipart with its head; false when there is none. */
+static bool next_part(struct sd_file_answer *a)
+{
+	char text[FILES_PART_HEAD];
+	if (a->part == a->ranges.n) {
+		if (a->multipart)
+			sd_http_write(a->x, text, files_parts_end(a, text));
+		return false;
+	}
+	if (a->multipart)
+		sd_http_write(a->x, text, files_part_head(a, a->part, text));
+	const struct sd_http_range *r = &a->ranges.range[a->part++];
+	a->at = r->first;
+	a->left = r->last - r->first + 1;
+	return true;
+}
+
+static size_t piece_size(const struct sd_file_answer *a)
+{
+	return a->left < FILES_PIECE ? (size_t)a->left : FILES_PIECE;
+}
+
+static void read_run(struct sd_work *work)
+{
+	struct sd_file_answer *a = sd_container(work, struct sd_file_answer, work);
+	if (sd_file_read(a->found.file, a->piece, piece_size(a), a->at, &a->piece_n, NULL))
+		a->piece_n = 0;
+}
+
+/* False when x is gone. */
+static bool read_later(struct sd_file_answer *a)
+{
+	if (!a->piece)
+		a->piece = malloc(FILES_PIECE);
+	if (a->piece && files_submit(a, read_run))
+		return true;
+	cut(a);
+	return false;
+}
+
+/* One piece, if it is in memory. */
+static enum sd_err send_piece(struct sd_file_answer *a)
+{
+	_Static_assert(FILES_PIECE <= SD_LOOP_SCRATCH, "a piece is read into the loop's buffer");
+	char *buf = sd_loop_scratch(a->x->server->loop);
+	size_t got;
+	enum sd_err err = sd_file_read_now(a->found.file, buf, piece_size(a), a->at, &got, NULL);
+	if (err)
+		return err;
+	if (got == 0)
+		return SD_EEOF;
+	wrote(a, buf, got);
+	return SD_OK;
+}
+
+bool files_send(struct sd_file_answer *a)
+{
+	if (a->x->method == SD_HTTP_HEAD) {
+		finish(a);
+		return false;
+	}
+	while (!sd_http_backlog(a->x)) {
+		if (a->left == 0 && !next_part(a)) {
+			finish(a);
+			return false;
+		}
+		enum sd_err err = send_piece(a);
+		if (err == SD_EAGAIN)
+			return read_later(a);
+		if (err) {
+			cut(a);
+			return false;
+		}
+	}
+	return true; /* goes on when drained */
+}
+
+bool files_piece_read(struct sd_file_answer *a)
+{
+	if (a->piece_n == 0) {
+		cut(a);
+		return false;
+	}
+	wrote(a, a->piece, a->piece_n);
+	return files_send(a);
+}
