@@ -191,7 +191,7 @@ uint32_t lb_pool_follow(const struct lb_snapshot *was, uint32_t pool, const stru
 /* ---- lb_conf.c ---- */
 enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e);
 enum sd_err lb_rules_make(const struct lb_scope *scope, enum lb_mode mode, struct lb_rules *out, struct sd_error *e);
-/* Finds or makes the backends a configuration names, and marks exactly those as listed. */
+/* Finds or makes the backends a configuration names, and marks exactly those as listed. On failure nothing changed. */
 enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e);
 /* One row, of a configuration or of a person at run time: is what it says possible? */
 enum sd_err lb_row_check(const struct sd_conf *row, struct sd_error *e);
@@ -229,9 +229,10 @@ char *lb_runtime_state(const struct lb *lb);
 
 /* ---- lb_tls.c ---- */
 enum sd_err lb_tls_check_row(const struct sd_conf *row, struct sd_error *e);
-/* Makes b->tls_next from the row. */
+/* Makes b->tls_next from the row; what it has, when neither the row nor the files say anything new. Then one of the two. */
 enum sd_err lb_tls_prepare(struct lb_backend *b, const struct sd_conf *row, struct sd_error *e);
 void lb_tls_commit(struct lb_backend *b);
+void lb_tls_cancel(struct lb_backend *b);
 /* What the backend has now, with a reference of its own. */
 struct lb_tls *lb_tls_of(const struct lb_backend *b);
 void lb_tls_release(struct lb_tls *t);

@@ -268,6 +268,20 @@ static void take_rules(struct lb_backend *b, const struct sd_conf *conf)
 	lb_rules_make(&scope, b->lb->mode, &b->rules, NULL); /* checked before */
 }
 
+/* What was prepared for nothing goes: the TLS that was to be, and backends that were made and never listed. */
+static void undo(struct lb *lb)
+{
+	for (struct sd_link *k = lb->backends.next, *next; k != &lb->backends; k = next) {
+		struct lb_backend *b = sd_container(k, struct lb_backend, link);
+		next = k->next;
+		lb_tls_cancel(b);
+		if (b->listed)
+			continue;
+		sd_list_del(&b->link);
+		lb_backend_release(b);
+	}
+}
+
 struct lb_backend *lb_backend_add(struct lb *lb, const struct sd_conf *row, struct sd_error *e)
 {
 	char name[SD_ADDR_TEXT];
@@ -276,8 +290,10 @@ struct lb_backend *lb_backend_add(struct lb *lb, const struct sd_conf *row, stru
 	struct lb_backend *b = find(lb, name, address);
 	if (!b)
 		b = make(lb, name, address, e);
-	if (!b || lb_tls_prepare(b, row, e))
+	if (!b || lb_tls_prepare(b, row, e)) {
+		undo(lb);
 		return NULL;
+	}
 	take_row(b, row);
 	take_rules(b, lb->conf);
 	lb_tls_commit(b);
@@ -293,21 +309,28 @@ size_t lb_backends_listed(const struct lb *lb)
 	return n;
 }
 
+static enum sd_err prepare(struct lb *lb, const struct sd_conf *row, struct sd_error *e)
+{
+	char name[SD_ADDR_TEXT];
+	const char *address = sd_conf_string(row, "address");
+	lb_row_name(row, name);
+	struct lb_backend *b = find(lb, name, address);
+	if (!b && !(b = make(lb, name, address, e)))
+		return e ? e->code : SD_ENOMEM;
+	return lb_tls_prepare(b, row, e);
+}
+
 enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
 {
 	size_t n = sd_conf_count(conf, "backends");
 	char name[SD_ADDR_TEXT];
 	/* First all that can fail, so that a refused configuration changes nothing. */
 	for (size_t i = 0; i < n; i++) {
-		const struct sd_conf *row = sd_conf_row(conf, "backends", i);
-		const char *address = sd_conf_string(row, "address");
-		lb_row_name(row, name);
-		struct lb_backend *b = find(lb, name, address);
-		if (!b && !(b = make(lb, name, address, e)))
-			return e ? e->code : SD_ENOMEM;
-		enum sd_err err = lb_tls_prepare(b, row, e);
-		if (err)
+		enum sd_err err = prepare(lb, sd_conf_row(conf, "backends", i), e);
+		if (err) {
+			undo(lb);
 			return err;
+		}
 	}
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next)
 		sd_container(k, struct lb_backend, link)->listed = false;

@@ -197,8 +197,9 @@ enum sd_err lb_reload(void *self, const struct sd_conf *conf, struct sd_error *e
 	struct lb_snapshot *s = err ? NULL : lb_snapshot_make(lb, conf, e);
 	if (!s) {
 		lb_log_cancel(lb);
-		/* out of memory: back to the configuration in force; new backends are forgotten */
-		lb_backends_make(lb, lb->conf, NULL);
+		/* out of memory: back to the configuration in force. A configuration that was refused changed nothing. */
+		if (!err)
+			lb_backends_make(lb, lb->conf, NULL);
 		free(runtime);
 		return err ? err : SD_ENOMEM;
 	}

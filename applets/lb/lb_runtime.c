@@ -95,7 +95,7 @@ static void add(struct lb *lb, struct sd_admin_call *c, const struct sd_conf *ro
 	}
 	b = lb_backend_add(lb, row, &e);
 	if (!b) {
-		sd_admin_error(c->x, 503, e.text);
+		sd_admin_error(c->x, e.code == SD_ENOMEM ? 503 : 400, e.text);
 		return;
 	}
 	say(b, is_new ? "runtime_added" : "runtime_changed", is_new ? "Added" : "Changed");

@@ -1,6 +1,7 @@
 /* lb_tls.c - TLS to backends: what their rows say, and what workers and checks connect with.
  *
- * A reload reads the files anew. All that can fail is made first (tls_next), so that a refused one changes nothing.
+ * A reload reads the files anew. All that can fail is made first (tls_next), so that a refused one changes nothing. Where
+ * the files hold what they did, what there is stays, and with it idle connections and sessions.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,8 +56,7 @@ enum sd_err lb_tls_prepare(struct lb_backend *b, const struct sd_conf *row, stru
 	    .alpn = lb->mode == LB_HTTP ? alpn : NULL,
 	    .watch = &lb->tls_watch.tls,
 	};
-	lb_tls_release(b->tls_next);
-	b->tls_next = NULL;
+	lb_tls_cancel(b);
 	if (!sd_conf_bool(row, "tls"))
 		return SD_OK;
 	struct lb_tls *t = calloc(1, sizeof(*t));
@@ -70,7 +70,17 @@ enum sd_err lb_tls_prepare(struct lb_backend *b, const struct sd_conf *row, stru
 		return sd_wrap(e, "%s: tls", sd_conf_origin(row, "tls"));
 	}
 	b->tls_next = t;
+	if (b->tls && strcmp(b->tls->name, t->name) == 0 && sd_tls_client_same(b->tls->client, t->client)) {
+		lb_tls_release(t);
+		b->tls_next = hold(b->tls);
+	}
 	return SD_OK;
+}
+
+void lb_tls_cancel(struct lb_backend *b)
+{
+	lb_tls_release(b->tls_next);
+	b->tls_next = NULL;
 }
 
 void lb_tls_commit(struct lb_backend *b)

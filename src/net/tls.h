@@ -94,6 +94,8 @@ struct sd_tls_client_conf {
 struct sd_tls_client *sd_tls_client_new(struct sd_world *w, const struct sd_tls_client_conf *conf, struct sd_error *e);
 struct sd_tls_client *sd_tls_client_hold(struct sd_tls_client *c);
 void sd_tls_client_release(struct sd_tls_client *c);
+/* Were they made of the same wishes, and of files that held the same? */
+bool sd_tls_client_same(const struct sd_tls_client *a, const struct sd_tls_client *b);
 
 /* name: a host name, or an IP as text; it is asked for (SNI) and checked. NULL: out of memory. */
 struct sd_tls_target *sd_tls_target_new(struct sd_tls_client *c, const char *name);

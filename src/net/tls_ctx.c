@@ -22,7 +22,19 @@ struct loader {
 	struct sd_world *w;
 	sd_tls_warn *warn;
 	void *warn_arg;
+	unsigned char *sum; /* what is read is added to it; NULL: nobody compares */
 };
+
+/* The digest of the last one and this. */
+static void add_to_sum(const struct loader *l, const void *p, size_t n)
+{
+	unsigned char both[2 * SHA256_DIGEST_LENGTH];
+	if (!l->sum)
+		return;
+	memcpy(both, l->sum, SHA256_DIGEST_LENGTH);
+	SHA256(p, n, both + SHA256_DIGEST_LENGTH);
+	SHA256(both, sizeof(both), l->sum);
+}
 
 static void warn(const struct loader *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void warn(const struct loader *l, const char *fmt, ...)
@@ -42,6 +54,7 @@ static BIO *open_pem(const struct loader *l, const char *file, char **text, stru
 	size_t n;
 	if (sd_world_read_file(l->w, file, MAX_PEM, text, &n, e))
 		return NULL;
+	add_to_sum(l, *text, n);
 	BIO *b = BIO_new_mem_buf(*text, (int)n);
 	if (!b)
 		sd_fail(e, SD_ENOMEM, "out of memory");
@@ -313,7 +326,7 @@ static enum sd_err server_fill(const struct loader *l, struct sd_tls_server *s, 
 
 struct sd_tls_server *sd_tls_server_new(struct sd_world *w, const struct sd_tls_server_conf *conf, struct sd_error *e)
 {
-	struct loader l = {w, conf->warn, conf->warn_arg};
+	struct loader l = {w, conf->warn, conf->warn_arg, NULL};
 	struct sd_tls_server *s = calloc(1, sizeof(*s));
 	if (s) {
 		s->refs = 1;
@@ -358,15 +371,21 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 	struct sd_tls_target *t = tls_io_target(ssl);
 	if (!t || t->gone)
 		return 0;
+	/* A copy: OpenSSL spoils its own when the connection ends without close_notify, as many servers end them. */
+	SSL_SESSION *copy = SSL_SESSION_dup(session);
+	if (!copy)
+		return 0;
 	SSL_SESSION_free(t->session);
-	t->session = session;
-	return 1; /* ours now */
+	t->session = copy;
+	return 0;
 }
 
 static enum sd_err client_fill(const struct loader *l, struct sd_tls_client *c, const struct sd_tls_client_conf *conf,
 			       struct sd_error *e)
 {
 	enum sd_err err = SD_OK;
+	const bool wishes[] = {conf->insecure, conf->only_13, conf->ca, conf->cert, conf->alpn};
+	add_to_sum(l, wishes, sizeof(wishes));
 	if (conf->insecure)
 		SSL_CTX_set_verify(c->ctx, SSL_VERIFY_NONE, NULL);
 	else
@@ -378,6 +397,8 @@ static enum sd_err client_fill(const struct loader *l, struct sd_tls_client *c, 
 	if (!err && conf->alpn) {
 		size_t n;
 		unsigned char *wire = alpn_wire(conf->alpn, &n);
+		if (wire)
+			add_to_sum(l, wire, n);
 		if (!wire || SSL_CTX_set_alpn_protos(c->ctx, wire, (unsigned)n) != 0)
 			err = sd_fail(e, SD_ENOMEM, "out of memory");
 		free(wire);
@@ -389,8 +410,8 @@ static enum sd_err client_fill(const struct loader *l, struct sd_tls_client *c, 
 
 struct sd_tls_client *sd_tls_client_new(struct sd_world *w, const struct sd_tls_client_conf *conf, struct sd_error *e)
 {
-	struct loader l = {w, conf->warn, conf->warn_arg};
 	struct sd_tls_client *c = calloc(1, sizeof(*c));
+	struct loader l = {w, conf->warn, conf->warn_arg, c ? c->sum : NULL};
 	if (c) {
 		c->refs = 1;
 		c->bio = tls_bio_method();
@@ -419,6 +440,11 @@ void sd_tls_client_release(struct sd_tls_client *c)
 	SSL_CTX_free(c->ctx);
 	BIO_meth_free(c->bio);
 	free(c);
+}
+
+bool sd_tls_client_same(const struct sd_tls_client *a, const struct sd_tls_client *b)
+{
+	return a->watch == b->watch && memcmp(a->sum, b->sum, sizeof(a->sum)) == 0;
 }
 
 struct sd_tls_target *sd_tls_target_new(struct sd_tls_client *c, const char *name)

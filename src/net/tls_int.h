@@ -23,6 +23,7 @@ struct sd_tls_client {
 	BIO_METHOD *bio;
 	struct sd_tls_watch *watch;
 	bool insecure;
+	unsigned char sum[32]; /* of all that it was made of */
 };
 
 struct sd_tls_target {

@@ -491,9 +491,161 @@ START_TEST(in_the_wrong_order)
 }
 END_TEST
 
+/* ---- reloads ---- */
+
+static const char HI[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+/* One request over a connection that is new to the backend, which then cuts it without close_notify, as many do. Was its
+ * session taken up again? */
+static void asked_anew(const char *extra_head, bool resumed)
+{
+	struct peer *c = asks(GET), *b = accept_at(A);
+	SSL *s = secure_backend(b);
+	ck_assert_msg(SSL_session_reused(s) == resumed, "%s: the session was %staken up again", extra_head, resumed ? "not " : "");
+	hears(s, "GET /x HTTP/1.1\r\n", 17);
+	says(s, HI, sizeof(HI) - 1);
+	peer_answer(c, 200);
+	over(s, b);
+	peer_free(c);
+}
+
+static void append(const char *to, const char *from)
+{
+	char text[8192];
+	int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_APPEND | O_CLOEXEC);
+	ssize_t n = read(in, text, sizeof(text));
+	ck_assert(n > 0 && write(out, text, (size_t)n) == n);
+	close(in);
+	close(out);
+}
+
+/* Idle connections and sessions stay as long as the row and the file say what they said; another CA is another trust. */
+START_TEST(sessions_over_reloads)
+{
+	char rest[4096];
+	size_t n;
+	t->nback = 1;
+	t->back[A].options = pki.options;
+	start("");
+	asked_anew("first", false);
+	asked_anew("second", true);
+	/* one that stays idle over a reload */
+	struct peer *c = asks(GET), *b = accept_at(A);
+	SSL *s = secure_backend(b);
+	hears(s, "GET /x HTTP/1.1\r\n", 17);
+	SSL_read_ex(s, rest, sizeof(rest), &n);
+	says(s, HI, sizeof(HI) - 1);
+	peer_answer(c, 200);
+	admin("POST", "/-/reload", 200);
+	peer_say(c, GET);
+	hears(s, "GET /x HTTP/1.1\r\n", 17);
+	says(s, HI, sizeof(HI) - 1);
+	peer_answer(c, 200);
+	over(s, b);
+	peer_free(c);
+	admin("POST", "/-/reload", 200);
+	asked_anew("after a reload", true);
+	append(pki.ca, pki.other_ca);
+	admin("POST", "/-/reload", 200);
+	asked_anew("another CA", false);
+	/* the same bytes under other rules */
+	char options[320];
+	snprintf(options, sizeof(options), "%s, tls-verify: false", pki.options);
+	t->back[A].options = options;
+	write_text("");
+	admin("POST", "/-/reload", 200);
+	asked_anew("not verified any more", false);
+	admin("POST", "/-/reload", 200);
+	asked_anew("not verified, as before", true);
+}
+END_TEST
+
+static const char *backends(void)
+{
+	static char text[16384];
+	struct peer *c = admin_call("GET", "/-/backends", 200);
+	snprintf(text, sizeof(text), "%s", c->body);
+	peer_free(c);
+	return text;
+}
+
+/* A CA file that cannot be read any more: the reload is refused, and nothing is left of it. */
+START_TEST(refused_reload)
+{
+	char gone[128];
+	snprintf(gone, sizeof(gone), "%s.gone", pki.ca);
+	t->nback = 1;
+	t->back[A].options = pki.options;
+	start("");
+	asked_anew("first", false);
+	ck_assert_int_eq(rename(pki.ca, gone), 0);
+	/* B is new and needs nothing; A is what fails, and C comes behind it */
+	struct back was = t->back[A];
+	t->back[A] = t->back[B];
+	t->back[B] = was;
+	t->nback = 3;
+	write_text("");
+	for (int i = 0; i < 2; i++) {
+		struct peer *c = admin_call("POST", "/-/reload", 400);
+		ck_assert_msg(strstr(c->body, pki.ca) && strstr(c->body, "tls"), "%s", c->body);
+		peer_free(c);
+	}
+	char port[16];
+	snprintf(port, sizeof(port), ":%u\"", t->back[A].port);
+	ck_assert_msg(!strstr(backends(), port), "%s", backends());
+	t->back[B] = t->back[A];
+	t->back[A] = was;
+	/* it goes on as it was, with its sessions */
+	asked_anew("after a reload that was refused", true);
+	ck_assert_int_eq(rename(gone, pki.ca), 0);
+	t->nback = 1;
+	write_text("");
+	admin("POST", "/-/reload", 200);
+	ck_assert_msg(!has_said((void *)(uintptr_t)"no longer in the configuration"), "what was never taken is said to be gone");
+	asked_anew("after a reload that was taken", true);
+}
+END_TEST
+
+/* What was set at run time stays over a reload that is refused. */
+START_TEST(refused_reload_and_runtime)
+{
+	char body[256], text[512];
+	t->nback = 1;
+	start("");
+	for (int bad = 1; bad >= 0; bad--) {
+		int n = snprintf(body, sizeof(body), "{\"name\": \"%s\", \"address\": \"127.0.0.1:%u\"%s}", bad ? "bad" : "new",
+				 t->back[C].port, bad ? ", \"tls\": true, \"tls-ca\": \"/nowhere\"" : "");
+		struct peer *c = peer_connect(sd_admin_addr(t->run->admin)->port);
+		snprintf(text, sizeof(text), "POST /-/backends HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", n, body);
+		peer_say(c, text);
+		peer_answer(c, bad ? 400 : 201);
+		peer_free(c);
+	}
+	t->back[B].options = ", tls: true, tls-ca: /nowhere";
+	t->nback = 2;
+	write_text("");
+	admin("POST", "/-/reload", 400);
+	ck_assert_msg(strstr(backends(), "\"new\"") && !strstr(backends(), "\"b\""), "%s", backends());
+	for (int i = 0; i < 2; i++) {
+		struct peer *c = asks(GET), *b = accept_at(i ? C : A);
+		peer_free(b);
+		peer_free(c);
+	}
+	t->nback = 1;
+	write_text("");
+	admin("POST", "/-/reload", 200);
+	wait_said("new");
+	ck_assert(!has_said((void *)(uintptr_t)"Backend  is no longer"));
+}
+END_TEST
+
 int main(void)
 {
-	TCase *tcp = tcase_create("tcp"), *proxy = tcase_create("proxy");
+	TCase *tcp = tcase_create("tcp"), *proxy = tcase_create("proxy"), *reload = tcase_create("reload");
+	tcase_add_checked_fixture(reload, setup_tls, teardown_tls);
+	tcase_add_test(reload, sessions_over_reloads);
+	tcase_add_test(reload, refused_reload);
+	tcase_add_test(reload, refused_reload_and_runtime);
 	tcase_add_checked_fixture(tcp, setup_tls, teardown_tls);
 	tcase_add_checked_fixture(proxy, setup_tls, teardown_tls);
 	tcase_add_loop_test(tcp, taken_off, 0, 2);
@@ -507,6 +659,6 @@ int main(void)
 	tcase_add_loop_test(proxy, all_that_is_known, 0, 2);
 	tcase_add_loop_test(proxy, what_is_not_known, 1, 3);
 	tcase_add_loop_test(proxy, in_the_wrong_order, 0, 2);
-	TCase *cases[] = {tcp, proxy};
-	return rig_main_of(cases, 2, "lb_tls");
+	TCase *cases[] = {tcp, proxy, reload};
+	return rig_main_of(cases, 3, "lb_tls");
 }
