@@ -53,6 +53,7 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 	lb->nworkers = (unsigned)sd_conf_int(conf, "threads");
 	lb->tick.fn = lb_tick;
 	sd_list_init(&lb->backends);
+	sd_list_init(&lb->route_counts);
 	struct lb_scope all = {conf, NULL};
 	enum sd_err err = lb_rules_make(&all, lb->mode, &lb->rules, e);
 	lb->max_ejected = sd_conf_number(conf, "eject.max");
@@ -60,6 +61,8 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 		err = lb_affinity_key(lb, conf, e);
 	if (!err)
 		err = lb_backends_make(lb, conf, e);
+	if (!err)
+		err = lb_routes_make(lb, conf, &lb->routes, e);
 	if (err)
 		return err;
 	if (lb_log_open(lb, conf, e))
@@ -116,6 +119,8 @@ static void destroy(void *self)
 		lb_backend_release(b);
 	}
 	lb_snapshot_release(lb->now);
+	lb_routes_release(lb->routes);
+	lb_routes_forget(lb);
 	free(lb);
 }
 

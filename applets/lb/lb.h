@@ -22,6 +22,7 @@
 #include "core/tls_hello.h"
 #include "lb_log.h"
 #include "lb_affinity.h"
+#include "lb_route.h"
 #include "net/http_client.h"
 #include "sdlab/balance.h"
 
@@ -33,6 +34,7 @@
 #define LB_MAX_POOLS   64
 #define LB_DEFAULT_POOL "default"
 #define LB_NO_POOL     UINT32_MAX
+#define LB_SCRATCH     (20 * 1024) /* a head has at most 16 KiB, what a rule puts in it 1 */
 
 struct lb;
 struct lb_worker;
@@ -146,6 +148,7 @@ struct lb_snapshot {
 	enum sd_proxy_style forwarded;
 	size_t ntrusted;
 	struct sd_cidr *trusted;
+	struct lb_routes *routes; /* NULL: none */
 	size_t npools;
 	struct lb_pool *pools; /* in the order of the configuration, of which alone it depends */
 	size_t n;
@@ -159,6 +162,8 @@ struct lb {
 	struct lb_rules rules;
 	struct lb_snapshot *now;
 	struct lb_log *log;
+	struct lb_routes *routes; /* of the configuration in force; NULL: none */
+	struct sd_link route_counts;
 	struct sd_link backends;
 	uint64_t next_id;
 	struct sd_run_watch tls_watch; /* of connections to backends */
@@ -329,7 +334,8 @@ struct lb_worker {
 	bool serving;        /* the queue is being served */
 	void *free_requests; /* lb_http.c */
 	struct lb_log_side log;
-	struct sd_rng rng; /* ids of traces */
+	struct sd_rng rng; /* ids of traces, splits */
+	char path[LB_SCRATCH], target[LB_SCRATCH]; /* of lb_route.c, for one request at a time */
 	struct sd_histogram queued;
 	struct sd_budget budget;
 	/* counters */
@@ -382,6 +388,8 @@ enum lb_reason {
 	LB_LAST_HOP,
 	LB_NO_TRACE,
 	LB_NO_MEMORY,
+	LB_NO_ROUTE,
+	LB_TOO_LARGE,
 };
 struct lb_answer {
 	int status;

@@ -194,7 +194,8 @@ enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 	char names[LB_UPGRADES];
 	if (upgrades_make(conf, names, e))
 		return SD_EINVAL;
-	return lb_pools_check(conf, e);
+	enum sd_err err = lb_pools_check(conf, e);
+	return err ? err : lb_routes_check(conf, e);
 }
 
 /* ---- backends ---- */
@@ -445,6 +446,7 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 	s->tunnel_timeout_ns = sd_conf_int(conf, "tunnel-timeout");
 	s->retry_after_s = (sd_conf_int(conf, "health.interval") + 999999999) / 1000000000;
 	s->log = lb->log;
+	s->routes = lb_routes_hold(lb->routes);
 	s->access = sd_conf_has(conf, "access-log") ? (int)sd_conf_int(conf, "access-log-format") : -1;
 	s->trace = sd_conf_bool(conf, "trace");
 	s->why = sd_conf_int(conf, "why-header") == 1;
@@ -472,6 +474,7 @@ void lb_snapshot_release(struct lb_snapshot *s)
 	}
 	for (size_t i = 0; i < s->npools; i++)
 		sd_ring_release(s->pools[i].balance.ring);
+	lb_routes_release(s->routes);
 	free(s->pools);
 	free(s->trusted);
 	free(s);

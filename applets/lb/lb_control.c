@@ -194,8 +194,14 @@ enum sd_err lb_reload(void *self, const struct sd_conf *conf, struct sd_error *e
 		err = lb_affinity_key(lb, conf, e);
 	if (!err)
 		err = lb_backends_make(lb, conf, e);
+	struct lb_routes *before = lb->routes, *after = NULL;
+	if (!err)
+		err = lb_routes_make(lb, conf, &after, e);
+	lb->routes = after;
 	struct lb_snapshot *s = err ? NULL : lb_snapshot_make(lb, conf, e);
+	lb_routes_release(s ? before : after);
 	if (!s) {
+		lb->routes = before;
 		lb_log_cancel(lb);
 		/* out of memory: back to the configuration in force. A configuration that was refused changed nothing. */
 		if (!err)

@@ -16,27 +16,7 @@
 #include <string.h>
 
 #include "core/http1_write.h"
-#include "lb.h"
-
-struct lb_request {
-	struct lb_waiter waiter;
-	struct lb_worker *w;
-	struct sd_http_exchange *x;
-	struct sd_http_call *call; /* CALLING and ANSWERING */
-	struct lb_peer *peer;      /* with call */
-	struct lb_snapshot *snap;  /* what `pool` and `tried` count in */
-	char *sent;                /* head and body as they go to a backend, while `replay` */
-	size_t n, cap;
-	struct lb_log_entry *log; /* NULL: no line for this one */
-	char *why;                /* the client wants to know: what there was to choose from */
-	int64_t begun_ns, called_ns, queued_ns, waited_ns;
-	struct lb_affinity want;
-	uint32_t tries, pool;
-	uint8_t method;
-	char upgrade[LB_UPGRADE]; /* the protocol it may change to; "": none */
-	bool replay, idempotent, complete, chunked, answering, counted, refreshed;
-	uint64_t tried[SD_BALANCE_MAX / 64];
-};
+#include "lb_http.h"
 
 static const struct sd_http_caller caller;
 static void pick_and_call(struct lb_request *r);
@@ -77,6 +57,7 @@ static void request_free(struct lb_request *r)
 	if (r->log)
 		lb_log_end(&w->log, r->log);
 	free(r->why);
+	lb_routes_release(r->routes);
 	lb_snapshot_release(r->snap);
 	memcpy(r, &w->free_requests, sizeof(void *));
 	w->free_requests = r;
@@ -91,7 +72,7 @@ void lb_http_free(struct lb_worker *w)
 	}
 }
 
-static char *sent_reserve(struct lb_request *r, size_t more)
+char *lb_request_reserve(struct lb_request *r, size_t more)
 {
 	if (r->n + more <= r->cap)
 		return r->sent + r->n;
@@ -115,7 +96,7 @@ static char *sent_reserve(struct lb_request *r, size_t more)
 static void emit(struct lb_request *r, const char *p, size_t n)
 {
 	if (r->replay) {
-		char *to = r->n + n <= r->snap->retry_buffer + SD_LOOP_BLOCK ? sent_reserve(r, n) : NULL;
+		char *to = r->n + n <= r->snap->retry_buffer + SD_LOOP_BLOCK ? lb_request_reserve(r, n) : NULL;
 		if (to) {
 			memcpy(to, p, n);
 			r->n += n;
@@ -332,143 +313,54 @@ static void pick_and_call(struct lb_request *r)
 
 /* ---- what the client says ---- */
 
-static bool may_change_to(const struct lb_snapshot *s, struct sd_slice name)
-{
-	static const char *const never[] = {"h2", "http", "tls"}; /* they carry requests that nobody here would see */
-	struct sd_slice list = sd_slice_of(s->upgrades), item;
-	if (name.n >= LB_UPGRADE)
-		return false;
-	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
-		if (name.n >= strlen(never[i]) && strncasecmp(name.p, never[i], strlen(never[i])) == 0)
-			return false;
-	while (sd_http_list_next(&list, &item))
-		if (sd_slice_ieq(item, "any") || (item.n == name.n && strncasecmp(item.p, name.p, name.n) == 0))
-			return !memchr(name.p, ' ', name.n) && !memchr(name.p, '"', name.n);
-	return false;
-}
-
-/* What the request says of its trace, or the beginning of one; false when none is to be passed on. */
-static bool next_trace(struct lb_request *r, const struct sd_http_head *head, struct sd_traceparent *t,
-		       struct sd_proxy_hop *hop)
-{
-	if (!r->snap->trace)
-		return sd_traceparent_find(head, t);
-	hop->trace_begins = !sd_traceparent_find(head, t);
-	if (hop->trace_begins)
-		sd_traceparent_begin(t, &r->w->rng);
-	else
-		sd_traceparent_next(t, &r->w->rng);
-	return true;
-}
-
-static void begin_line(struct lb_request *r, const struct sd_http_head *head, const struct sd_traceparent *trace)
-{
-	char client[46];
-	struct sd_peer who =
-	    sd_proxy_client(head, &r->x->stream->io->peer, r->snap->trusted, r->snap->ntrusted);
-	struct sd_slice text = {client, sd_peer_format(&who, client)};
-	r->log = lb_log_begin(&r->w->log, head, text, trace, (enum sd_access_format)r->snap->access);
-}
-
-/* The first protocol the client offers that is allowed. One with a body, or a WebSocket by another method than GET (RFC
- * 6455 section 4.1), is an ordinary request: whoever does not upgrade passes over the offer (RFC 9110 section 7.8). */
-static void choose_upgrade(struct lb_request *r, const struct sd_http_head *head)
-{
-	struct sd_slice list = head->upgrade, item;
-	bool body = head->framing == SD_HTTP_BODY_CHUNKED || head->content_length > 0;
-	if (!head->connection_upgrade || body)
-		return;
-	while (sd_http_list_next(&list, &item)) {
-		if (!may_change_to(r->snap, item) || (sd_slice_ieq(item, "websocket") && head->method != SD_HTTP_GET))
-			continue;
-		memcpy(r->upgrade, item.p, item.n);
-		r->upgrade[item.n] = '\0';
-		return;
-	}
-}
-
-static bool write_head(struct lb_request *r, const struct sd_http_head *head)
-{
-	struct sd_traceparent trace;
-	char traceparent[SD_TRACEPARENT];
-	struct sd_proxy_hop hop = {
-	    .client = &r->x->stream->io->peer,
-	    .proto = sd_slice_of(r->x->secure ? "https" : "http"),
-	    .via = {"sdlab", 5},
-	    .host = {"localhost", 9},
-	};
-	hop.trusted = sd_proxy_is_trusted(hop.client, r->snap->trusted, r->snap->ntrusted);
-	hop.style = r->snap->forwarded;
-	bool traced = next_trace(r, head, &trace, &hop);
-	if (r->snap->access >= 0)
-		begin_line(r, head, traced ? &trace : NULL);
-	if (r->snap->trace) {
-		sd_traceparent_write(traceparent, &trace);
-		hop.traceparent = (struct sd_slice){traceparent, sizeof(traceparent)};
-	}
-	choose_upgrade(r, head);
-	hop.upgrade = sd_slice_of(r->upgrade);
-	char *to = sent_reserve(r, sd_proxy_request_bound(head, &hop));
-	if (!to)
-		return false;
-	r->n = sd_proxy_request_head(to, head, &hop);
-	return true;
-}
-
-static void on_refused(struct sd_http_exchange *x, int status, const char *why)
-{
-	struct lb_worker *w = x->server->arg;
-	char client[46];
-	struct sd_access_line line = {
-	    .wall_ns = sd_world_wall_ns(sd_loop_world(w->loop)),
-	    .client = {client, sd_peer_format(&x->stream->io->peer, client)},
-	    .minor = 1,
-	    .status = status,
-	    .queue_ns = SD_ACCESS_NONE,
-	    .connect_ns = SD_ACCESS_NONE,
-	    .first_byte_ns = SD_ACCESS_NONE,
-	    .end = SD_ACCESS_REFUSED,
-	    .why = sd_slice_of(why),
-	};
-	if (w->snap->access >= 0)
-		lb_log_line(&w->log, (enum sd_access_format)w->snap->access, &line);
-}
-
 /* Never becomes a request to a backend. */
 static void turn_away(struct sd_http_exchange *x, enum lb_reason reason)
 {
 	const struct lb_answer *a = &lb_answers[reason];
-	on_refused(x, a->status, a->text);
+	lb_head_refused(x, a->status, a->text);
 	sd_http_refuse_as(x, a->status, a->error, a->text);
 }
 
-/* It asks which backends were weighed, and may know. */
-static bool wants_why(const struct lb_request *r, const struct sd_http_head *head)
+/* The request is not wanted, body and all. */
+static void refuse(struct lb_request *r, int status, enum sd_proxy_error error, const char *text)
 {
-	const struct sd_peer *peer = &r->x->stream->io->peer;
-	const struct sd_http_field *f = r->snap->why ? sd_http_find_name(head, "x-sdlab-why") : NULL;
-	if (!f || !sd_slice_eq(f->value, "1"))
-		return false;
-	static const struct sd_cidr here[] = {{.ip = {127}, .bits = 8}, {.ip = {[15] = 1}, .bits = 128, .v6 = true}};
-	return sd_cidr_has(&here[0], peer->ip, peer->v6) || sd_cidr_has(&here[1], peer->ip, peer->v6) || sd_proxy_is_trusted(peer, r->snap->trusted, r->snap->ntrusted);
+	struct sd_http_exchange *x = r->x;
+	log_end(r, SD_ACCESS_LOCAL, status, text);
+	request_free(r);
+	sd_http_refuse_as(x, status, error, text);
 }
 
-static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
+/* A redirect, or words of the configuration. */
+static void answer_by_route(struct lb_request *r, const struct sd_http_head *head, const struct lb_told *told)
 {
-	struct lb_worker *w = x->server->arg;
-	if (head->method == SD_HTTP_CONNECT) {
-		turn_away(x, LB_FORWARD_PROXY);
+	struct sd_http_exchange *x = r->x;
+	const struct lb_route *route = r->route;
+	char *fields = lb_head_of_answer(r, head, told), line[64];
+	if (!fields) {
+		refuse(r, 503, SD_PROXY_INTERNAL_ERROR, lb_answers[LB_NO_MEMORY].text);
 		return;
 	}
-	struct lb_request *r = request_new(w, x);
-	if (!r || !write_head(r, head)) {
-		if (r) {
-			log_end(r, SD_ACCESS_LOCAL, 503, lb_answers[LB_NO_MEMORY].text);
-			request_free(r);
-		}
-		sd_http_refuse_as(x, 503, SD_PROXY_INTERNAL_ERROR, lb_answers[LB_NO_MEMORY].text);
-		return;
-	}
+	snprintf(line, sizeof(line), "%d %s\n", route->status, sd_http_status_text(route->status));
+	const char *body = route->action == LB_SAY && route->text ? route->text : line;
+	size_t n = route->status == 204 || route->status == 304 ? 0 : strlen(body);
+	x->user = NULL;
+	log_end(r, SD_ACCESS_LOCAL, route->status, route->name);
+	sd_http_respond(x, route->status, fields, "text/plain; charset=utf-8", body, n);
+	free(fields);
+	request_free(r);
+}
+
+/* Within what the route takes? */
+static bool limit_body(struct lb_request *r, const struct sd_http_head *head)
+{
+	uint64_t max = r->route ? r->route->max_body : r->routes ? r->routes->max_body_default : r->x->max_body;
+	r->x->max_body = max;
+	return !max || head->framing != SD_HTTP_BODY_LENGTH || head->content_length <= max;
+}
+
+static void begin(struct lb_request *r, const struct sd_http_head *head)
+{
+	struct sd_http_exchange *x = r->x;
 	x->user = r;
 	x->defer_continue = head->expect_continue;
 	r->method = (uint8_t)head->method;
@@ -476,16 +368,54 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	r->chunked = head->framing == SD_HTTP_BODY_CHUNKED;
 	r->complete = x->in_done;
 	r->replay = true;
-	r->begun_ns = sd_loop_now_ns(w->loop);
+	r->begun_ns = sd_loop_now_ns(r->w->loop);
 	none_tried(r);
-	lb_affinity_of(w, r->pool, head, &x->stream->io->peer, x->secure, &r->want);
-	if (wants_why(r, head))
-		r->why = lb_why_candidates(w, r->pool, &r->want);
-	lb_worker_asked(w);
+	lb_affinity_of(r->w, r->pool, head, &x->stream->io->peer, x->secure, &r->want);
+	if (lb_head_wants_why(r, head) && r->pool != LB_NO_POOL)
+		r->why = lb_why_candidates(r->w, r->pool, &r->want);
+	lb_worker_asked(r->w);
+}
+
+/* To a backend, unless something speaks against it. */
+static void send_on(struct lb_request *r, const struct sd_http_head *head, const struct lb_told *told)
+{
+	if (!limit_body(r, head)) {
+		refuse(r, 413, lb_answers[LB_TOO_LARGE].error, lb_answers[LB_TOO_LARGE].text);
+		return;
+	}
+	if (!lb_head_write(r, head, told)) {
+		refuse(r, 503, SD_PROXY_INTERNAL_ERROR, lb_answers[LB_NO_MEMORY].text);
+		return;
+	}
+	begin(r, head);
 	if (sd_proxy_is_last_hop(head))
 		answer_error(r, head->method == SD_HTTP_TRACE ? LB_NO_TRACE : LB_LAST_HOP);
+	else if (r->pool == LB_NO_POOL)
+		answer_error(r, LB_NO_ROUTE);
 	else
 		pick_and_call(r);
+}
+
+static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
+{
+	struct lb_worker *w = x->server->arg;
+	struct lb_told told;
+	if (head->method == SD_HTTP_CONNECT) {
+		turn_away(x, LB_FORWARD_PROXY);
+		return;
+	}
+	struct lb_request *r = request_new(w, x);
+	if (!r) {
+		turn_away(x, LB_NO_MEMORY);
+		return;
+	}
+	lb_head_read(r, 0, head, &told);
+	if (told.choice.bad)
+		refuse(r, 400, SD_PROXY_HTTP_REQUEST_ERROR, told.choice.bad);
+	else if (r->route && r->route->action != LB_TO_POOL)
+		answer_by_route(r, head, &told);
+	else
+		send_on(r, head, &told);
 }
 
 static void on_body(struct sd_http_exchange *x, const char *p, size_t n)
@@ -549,17 +479,16 @@ const struct sd_http_handler lb_http_handler = {
     .end = on_end,
     .drained = on_client_drained,
     .gone = on_client_gone,
-    .refused = on_refused,
+    .refused = lb_head_refused,
 };
 
 /* ---- what the backend says ---- */
-
-static const struct sd_proxy_hop back = {.via = {"sdlab", 5}};
 
 /* 100 goes on when the client asked for it, the others always (RFC 9110 section 15.2). */
 static void on_answer_interim(struct sd_http_call *c, const struct sd_http_head *head)
 {
 	struct lb_request *r = c->user;
+	static const struct sd_proxy_hop back = {.via = {"sdlab", 5}};
 	if (head->status == 100) {
 		if (r->x->expect)
 			sd_http_interim(r->x, 100, "");
@@ -598,6 +527,7 @@ static uint32_t affinity_pool(const struct lb_request *r)
 static void write_change(struct lb_request *r, const struct sd_http_head *head)
 {
 	struct sd_stream *s = r->x->stream;
+	struct sd_proxy_hop back = lb_head_back(r);
 	sd_http_begin(r->x, 101, head->reason);
 	char *to = sd_stream_reserve(s, sd_proxy_answer_bound(head, &back));
 	if (to)
@@ -642,6 +572,7 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *he
 		return;
 	}
 	struct lb_cell *cell = r->peer->cell;
+	struct sd_proxy_hop back = lb_head_back(r);
 	int64_t length = SD_HTTP_UNKNOWN;
 	r->answering = true;
 	r->replay = false;

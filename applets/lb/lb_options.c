@@ -110,6 +110,41 @@ static const struct sd_option pool_options[] = {
     {0},
 };
 
+static const struct sd_option request_header_options[] = {
+    {"set", SD_OPT_LIST, NULL, "a field in place of all of its name; may hold {host} {path} {query} {uri} {client} "
+     "{scheme} {method}", .meta = "FIELD", .whole = true, .reload = true},
+    {"add", SD_OPT_LIST, NULL, "a field beside those of its name", .meta = "FIELD", .whole = true, .reload = true},
+    {"remove", SD_OPT_LIST, NULL, "the name of a field that does not go on", .meta = "NAME", .reload = true},
+    {0},
+};
+
+static const struct sd_option answer_header_options[] = {
+    {"set", SD_OPT_LIST, NULL, "a field in place of all of its name", .meta = "FIELD", .whole = true, .reload = true},
+    {"add", SD_OPT_LIST, NULL, "a field beside those of its name", .meta = "FIELD", .whole = true, .reload = true},
+    {"remove", SD_OPT_LIST, NULL, "the name of a field that does not go on", .meta = "NAME", .reload = true},
+    {0},
+};
+
+static const struct sd_option route_options[] = {
+    {"path", SD_OPT_STRING, "/", "the beginning of the path, by whole segments"},
+    {"host", SD_OPT_LIST, NULL, "names such as api.test or *.test; in TCP mode those of SNI; else any", .meta = "NAME"},
+    {"name", SD_OPT_STRING, NULL, "what it is called in metrics and explanations; else host and path"},
+    {"pool", SD_OPT_STRING, NULL, "where its requests go; else to the pool called default"},
+    {"split", SD_OPT_LIST, NULL, "pools that share them by weight, such as stable=95,canary=5", .meta = "POOL=WEIGHT"},
+    {"split-by", SD_OPT_ENUM, "request", "who stays with a pool: each request for itself, or a client's address",
+     .choices = "request|client"},
+    {"redirect", SD_OPT_STRING, NULL, "answer with this Location; may hold {scheme} {host} {path} {query} {uri} {rest}",
+     .meta = "URL"},
+    {"status", SD_OPT_INT, NULL, "of the redirect, 308 when not set; or of an answer with the text of body", .min = 200,
+     .max = 599},
+    {"body", SD_OPT_STRING, NULL, "text of that answer"},
+    {"rewrite", SD_OPT_STRING, NULL, "what the path of the rule becomes on the way to the backend", .meta = "PATH"},
+    {"max-body", SD_OPT_SIZE, NULL, "largest request body; else as for all"},
+    {"request-headers", SD_OPT_GROUP, NULL, "fields changed on the way to the backend", .sub = request_header_options},
+    {"answer-headers", SD_OPT_GROUP, NULL, "fields changed on the way to the client", .sub = answer_header_options},
+    {0},
+};
+
 const struct sd_option lb_options[] = {
     {"port", SD_OPT_PORT, "8080", "where to listen", .letter = 'p'},
     {"admin", SD_OPT_ADDRESS, "127.0.0.1:8079", "where /metrics and the /-/ endpoints answer"},
@@ -120,6 +155,12 @@ const struct sd_option lb_options[] = {
      .reload = true},
     {"pools", SD_OPT_TABLE, NULL, "groups of backends, and what is otherwise in them than for all",
      .cli = "pool", .sub = pool_options, .reload = true},
+    {"routes", SD_OPT_TABLE, NULL, "rules by host and path: which pool, a redirect, an answer; the most particular one "
+     "counts", .cli = "route", .sub = route_options, .reload = true},
+    {"request-headers", SD_OPT_GROUP, NULL, "fields changed on the way to a backend, before those of the route",
+     .sub = request_header_options, .reload = true},
+    {"answer-headers", SD_OPT_GROUP, NULL, "fields changed on the way to a client, before those of the route",
+     .sub = answer_header_options, .reload = true},
     {"health", SD_OPT_GROUP, NULL, "active checks", .sub = health_options, .reload = true},
     {"eject", SD_OPT_GROUP, NULL, "leaving out backends that fail requests", .sub = eject_options,
      .reload = true},

@@ -16,5 +16,7 @@ const struct lb_answer lb_answers[] = {
     [LB_LAST_HOP] = {200, SD_PROXY_OK, "Max-Forwards is 0, so it goes no further (RFC 9110 7.6.2)"},
     [LB_NO_TRACE] = {501, SD_PROXY_HTTP_REQUEST_DENIED,
 		     "Max-Forwards is 0 (RFC 9110 7.6.2), and TRACE is not answered here"},
+    [LB_NO_ROUTE] = {404, SD_PROXY_DESTINATION_UNAVAILABLE, "no rule is for this host and path (routes)"},
+    [LB_TOO_LARGE] = {413, SD_PROXY_HTTP_REQUEST_DENIED, "the body is larger than is taken here (max-body)"},
     [LB_NO_MEMORY] = {503, SD_PROXY_INTERNAL_ERROR, "out of memory"},
 };

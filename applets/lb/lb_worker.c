@@ -222,6 +222,8 @@ void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s)
 	w->peers = peers;
 	w->snap = s;
 	w->log.log = s->log;
+	if (s->routes)
+		w->server.conf.max_body = s->routes->max_body;
 	views_set(w, views, nold, old);
 	serve_queue(w);
 }

@@ -42,14 +42,17 @@ size_t sd_proxy_request_bound(const struct sd_http_head *head, const struct sd_p
 	/* method, target, "HTTP/1.1", Host, X-Forwarded-* with an IP, Via; Host may stand three times more (its own line
 	 * when made from the target, X-Forwarded-Host, and Forwarded) */
 	return fields_size(head) + head->method_text.n + head->target.n + 3 * head->host.n + hop->host.n + 2 * hop->via.n +
-	       2 * hop->proto.n + hop->upgrade.n + hop->traceparent.n + chain + 512;
+	       2 * hop->proto.n + hop->upgrade.n + hop->traceparent.n + hop->target.n + hop->set_host.n + hop->lines.n + chain +
+	       512;
 }
 
-static char *put_request_line(char *o, const struct sd_http_head *head)
+static char *put_request_line(char *o, const struct sd_http_head *head, struct sd_slice target)
 {
 	o = put_slice(o, head->method_text);
 	*o++ = ' ';
-	if (head->target.n && head->target.p[0] == '/') {
+	if (target.n) {
+		o = put_slice(o, target);
+	} else if (head->target.n && head->target.p[0] == '/') {
 		o = put_slice(o, head->target);
 	} else {
 		/* absolute form becomes origin form; "*" is its own path */
@@ -347,8 +350,8 @@ static char *put_hops_left(char *o, struct sd_slice number)
 size_t sd_proxy_request_head(char *out, const struct sd_http_head *head, const struct sd_proxy_hop *hop)
 {
 	bool has_proto = false, has_host = false;
-	char *o = put_request_line(out, head);
-	o = put_host(o, head->host.n ? head->host : hop->host);
+	char *o = put_request_line(out, head, hop->target);
+	o = put_host(o, hop->set_host.n ? hop->set_host : head->host.n ? head->host : hop->host);
 	for (size_t i = 0; i < head->nfields; i++) {
 		const struct sd_http_field *f = &head->fields[i];
 		switch (f->id) {
@@ -373,7 +376,8 @@ size_t sd_proxy_request_head(char *out, const struct sd_http_head *head, const s
 		}
 		bool claim = f->id == SD_HTTP_F_X_FORWARDED_PROTO || f->id == SD_HTTP_F_X_FORWARDED_HOST ||
 			     f->id == SD_HTTP_F_FORWARDED;
-		if ((claim && !hop->trusted) || is_old_trace(f, hop) || sd_http_hop_by_hop(head, f))
+		if ((claim && !hop->trusted) || is_old_trace(f, hop) || sd_http_hop_by_hop(head, f) ||
+		    (hop->edit && sd_head_edit_drops(hop->edit, f->name)))
 			continue;
 		bool counted = counts_hops(head, f) && !is_zero(f->value);
 		o = counted ? put_hops_left(o, f->value) : put_field(o, f);
@@ -383,6 +387,7 @@ size_t sd_proxy_request_head(char *out, const struct sd_http_head *head, const s
 	if (hop->style != SD_PROXY_X_FORWARDED)
 		o = put_rfc7239(o, head, hop);
 	o = put_trace(o, hop);
+	o = put_slice(o, hop->lines);
 	o = put_via(o, head->minor, hop);
 	if (hop->upgrade.n) {
 		o = PUT_TEXT(o, "Connection: Upgrade\r\nUpgrade: ");
@@ -397,7 +402,7 @@ size_t sd_proxy_request_head(char *out, const struct sd_http_head *head, const s
 
 size_t sd_proxy_answer_bound(const struct sd_http_head *head, const struct sd_proxy_hop *hop)
 {
-	return fields_size(head) + hop->via.n + 16;
+	return fields_size(head) + hop->via.n + hop->lines.n + 16;
 }
 
 size_t sd_proxy_answer_fields(char *out, const struct sd_http_head *head, const struct sd_proxy_hop *hop)
@@ -405,10 +410,12 @@ size_t sd_proxy_answer_fields(char *out, const struct sd_http_head *head, const 
 	char *o = out;
 	for (size_t i = 0; i < head->nfields; i++) {
 		const struct sd_http_field *f = &head->fields[i];
-		if (f->id == SD_HTTP_F_CONTENT_LENGTH || sd_http_hop_by_hop(head, f))
+		if (f->id == SD_HTTP_F_CONTENT_LENGTH || sd_http_hop_by_hop(head, f) ||
+		    (hop->edit && sd_head_edit_drops(hop->edit, f->name)))
 			continue;
 		o = put_field(o, f);
 	}
+	o = put_slice(o, hop->lines);
 	o = put_via(o, head->minor, hop);
 	return (size_t)(o - out);
 }

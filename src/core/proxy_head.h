@@ -10,6 +10,7 @@
 #define SD_CORE_PROXY_HEAD_H
 
 #include "core/addr.h"
+#include "core/head_edit.h"
 #include "sdlab/http1.h"
 
 /* Which fields tell the backend who the client is. */
@@ -25,6 +26,11 @@ struct sd_proxy_hop {
 	bool trace_begins;           /* then what the request says of the trace so far (tracestate) is dropped */
 	enum sd_proxy_style style;
 	struct sd_slice upgrade; /* the protocol the request may change to; empty: none */
+	/* What a rule changes: */
+	struct sd_slice target;          /* in place of the request's own, in origin form; empty: that stays */
+	struct sd_slice set_host;        /* in place of the request's own; empty: that stays */
+	const struct sd_head_edit *edit; /* fields that go; NULL: none */
+	struct sd_slice lines;           /* fields that come, each with its CRLF */
 };
 
 /* Who the client is when this peer brought the request: the peer itself unless it is trusted, else the right-most address

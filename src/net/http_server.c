@@ -468,6 +468,7 @@ static bool hand_request(struct sd_http_exchange *x, struct sd_http_head *head)
 	struct sd_stream *s = x->stream;
 	begin_request(x, head);
 	uint32_t serial = x->nrequests;
+	x->max_body = srv->conf.max_body;
 	if (srv->conf.max_body && x->in_left > srv->conf.max_body) {
 		sd_count(&srv->stats.refused, 1);
 		if (srv->handler->refused)
@@ -532,7 +533,7 @@ static void refuse_body(struct sd_http_exchange *x, int status, const char *why)
 /* Decodes one run of chunked body; -1 after a refusal. */
 static ssize_t decode_chunked(struct sd_http_exchange *x, const char *p, size_t n, struct sd_slice *data, bool *done)
 {
-	uint64_t max = x->server->conf.max_body;
+	uint64_t max = x->max_body;
 	ssize_t took = sd_http_chunked_decode(&x->chunked, p, n, data);
 	if (took < 0) {
 		refuse_body(x, 400, x->chunked.error);

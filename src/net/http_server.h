@@ -83,6 +83,7 @@ struct sd_http_exchange {
 	struct sd_link link;
 	struct sd_http_chunked chunked;
 	uint64_t in_left, out_left;
+	uint64_t max_body; /* of this request; 0: no limit. Set to conf.max_body before request(), which may lower it */
 	uint32_t seen, nrequests;
 	uint8_t state, method, minor, framing;
 	bool keep_alive, in_done, out_begun, out_done, out_chunked, out_body, out_known;
