@@ -527,7 +527,7 @@ static size_t simulated(uint64_t seed, uint64_t fault, int *status, bool *cut)
 	while (!c.over && sd_sim_step(sim))
 		;
 	ck_assert(c.over);
-	const char *body = memmem(c.got, c.n, "\r\n\r\n", 4);
+	const char *body = c.n ? memmem(c.got, c.n, "\r\n\r\n", 4) : NULL;
 	size_t n = body ? c.n - (size_t)(body + 4 - c.got) : 0;
 	ck_assert(!body || memcmp(body + 4, bytes, n) == 0);
 	*status = s.status;
