@@ -22,6 +22,10 @@
 #define FILES_NAME  1024
 #define FILES_PIECE 65536
 #define FILES_ETAG  64
+#define FILES_SPAN  (32 * FILES_PIECE) /* sent by the kernel at once */
+#define FILES_TURN  (32 * FILES_PIECE) /* then others have their turn */
+#define FILES_PROBE (4 * FILES_PIECE)  /* the kernel reads ahead that much or more, so what is between is there, too */
+#define FILES_SMALL 32768              /* up to here it is cheaper to read a file and to send it with its head */
 #define BOUNDARY    16
 
 struct sd_http_files {
@@ -55,7 +59,7 @@ struct sd_file_answer {
 	/* body */
 	struct sd_http_ranges ranges;
 	unsigned part;
-	bool multipart, part_begun;
+	bool multipart, no_span; /* no_span: this stream takes no bytes from the kernel */
 	char boundary[BOUNDARY + 1];
 	uint64_t at, left; /* of the part that is sent */
 	char *piece;       /* read by a helper: FILES_PIECE */

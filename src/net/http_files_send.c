@@ -78,8 +78,49 @@ static enum sd_err send_piece(struct sd_file_answer *a)
 	return SD_OK;
 }
 
+/* Is it all in memory, as far as can be told from a byte here and there? */
+static enum sd_err is_near(struct sd_file_answer *a, size_t n)
+{
+	for (uint64_t at = a->at; at < a->at + n;) {
+		char byte;
+		size_t got;
+		enum sd_err err = sd_file_read_now(a->found.file, &byte, 1, at, &got, NULL);
+		if (err || got == 0)
+			return err ? err : SD_EEOF;
+		uint64_t next = at + FILES_PROBE, last = a->at + n - 1;
+		at = at < last && next > last ? last : next;
+	}
+	return SD_OK;
+}
+
+/* Some bytes without a copy through here; SD_EUNSUPPORTED when they are to be read. */
+static enum sd_err send_span(struct sd_file_answer *a)
+{
+	size_t n = a->left < FILES_SPAN ? (size_t)a->left : FILES_SPAN;
+	if (a->left < FILES_SMALL || a->no_span)
+		return SD_EUNSUPPORTED;
+	enum sd_err err = is_near(a, n);
+	if (err)
+		return err;
+	ssize_t went = sd_http_send_file(a->x, a->found.file, a->at, n);
+	if (went < 0) {
+		a->no_span = went == -SD_EUNSUPPORTED;
+		return (enum sd_err)-went;
+	}
+	a->at += (uint64_t)went;
+	a->left -= (uint64_t)went;
+	return SD_OK;
+}
+
+static enum sd_err send_some(struct sd_file_answer *a)
+{
+	enum sd_err err = send_span(a);
+	return err == SD_EUNSUPPORTED ? send_piece(a) : err;
+}
+
 bool files_send(struct sd_file_answer *a)
 {
+	uint64_t until = 0;
 	if (a->x->method == SD_HTTP_HEAD) {
 		finish(a);
 		return false;
@@ -89,13 +130,17 @@ bool files_send(struct sd_file_answer *a)
 			finish(a);
 			return false;
 		}
-		enum sd_err err = send_piece(a);
+		uint64_t left = a->left;
+		enum sd_err err = until < FILES_TURN ? send_some(a) : SD_OK;
 		if (err == SD_EAGAIN)
 			return read_later(a);
 		if (err) {
 			cut(a);
 			return false;
 		}
+		if (until >= FILES_TURN)
+			sd_http_yield(a->x);
+		until += left - a->left;
 	}
 	return true; /* goes on when drained */
 }

@@ -304,6 +304,24 @@ void sd_http_write(struct sd_http_exchange *x, const void *p, size_t n)
 		pace(x);
 }
 
+ssize_t sd_http_send_file(struct sd_http_exchange *x, struct sd_file *f, uint64_t off, size_t n)
+{
+	if (!x->out_body || !x->out_known)
+		return -SD_EUNSUPPORTED;
+	ssize_t went = sd_stream_send_file(x->stream, f, off, n < x->out_left ? n : (size_t)x->out_left);
+	if (went > 0)
+		x->out_left -= (uint64_t)went;
+	if (sd_http_backlog(x))
+		pace(x);
+	return went;
+}
+
+void sd_http_yield(struct sd_http_exchange *x)
+{
+	sd_stream_yield(x->stream);
+	pace(x);
+}
+
 /* Both halves are over. */
 static void next_request(struct sd_http_exchange *x)
 {

@@ -126,6 +126,10 @@ void sd_http_date(struct sd_http_exchange *x);
 /* Ends the head; length of the body in bytes or SD_HTTP_UNKNOWN. For HEAD, the length a GET would have. */
 void sd_http_head_done(struct sd_http_exchange *x, int64_t length);
 void sd_http_write(struct sd_http_exchange *x, const void *p, size_t n);
+/* The same with bytes of a file, as sd_stream_send_file; for an answer whose length was said. */
+ssize_t sd_http_send_file(struct sd_http_exchange *x, struct sd_file *f, uint64_t off, size_t n);
+/* Has more to write, but lets others have their turn: drained() comes. */
+void sd_http_yield(struct sd_http_exchange *x);
 static inline bool sd_http_backlog(const struct sd_http_exchange *x)
 {
 	return sd_stream_above_high(x->stream);

@@ -270,6 +270,10 @@ static void flush(struct sd_stream *s)
 	if (s->dead)
 		return;
 	want(s, s->want_read, s->out_len > 0 || waits_in_pipe(s));
+	if (s->file_waits && s->out_len == 0) {
+		s->file_waits = false;
+		todo(s, TODO_DRAINED);
+	}
 	if (s->shut_pending && s->out_len == 0 && !waits_in_pipe(s)) {
 		s->shut_pending = false;
 		s->io->ops->shutdown_write(s->io);
@@ -277,6 +281,39 @@ static void flush(struct sd_stream *s)
 	}
 	if (s->close_pending && s->out_len == 0)
 		finish_over(s);
+}
+
+void sd_stream_yield(struct sd_stream *s)
+{
+	if (s->dead || s->write_err)
+		return;
+	s->file_waits = true;
+	want(s, s->want_read, true);
+}
+
+ssize_t sd_stream_send_file(struct sd_stream *s, struct sd_file *f, uint64_t off, size_t n)
+{
+	if (s->dead || s->write_err)
+		return 0;
+	if (!s->io->ops->send_file || s->connecting || s->splice_from)
+		return -SD_EUNSUPPORTED;
+	struct iovec front = {s->out ? s->out + s->out_off : NULL, s->out_len};
+	ssize_t put = s->io->ops->send_file(s->io, &front, f, off, n);
+	if (put == -SD_EEOF)
+		return put;
+	if (put < 0 && put != -SD_EAGAIN) {
+		cannot_write(s, (enum sd_err)-put);
+		return 0;
+	}
+	size_t went = put < 0 ? 0 : (size_t)put, of_out = went < s->out_len ? went : s->out_len;
+	s->bytes_out += went;
+	s->out_off += (uint32_t)of_out;
+	s->out_len -= (uint32_t)of_out;
+	if (s->out_len == 0)
+		drop_out(s);
+	if (went - of_out < n)
+		sd_stream_yield(s);
+	return (ssize_t)(went - of_out);
 }
 
 char *sd_stream_reserve(struct sd_stream *s, size_t n)

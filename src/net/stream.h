@@ -48,7 +48,7 @@ struct sd_stream {
 	uint8_t why;                        /* enum sd_err: why it broke, once dead */
 	uint8_t write_err;                  /* enum sd_err: why nothing can be written any more; 0: it can */
 	bool connecting, got_eof, want_read, want_write, above_high, dead, closing, shut_pending,
-	    close_pending;
+	    close_pending, file_waits; /* file_waits: drained() is to come when there is room */
 	uint32_t high, low;
 	uint32_t in_pipe;                    /* bytes read and on their way to splice_to */
 	struct sd_stream *splice_to, *splice_from;
@@ -90,8 +90,15 @@ static inline size_t sd_stream_backlog(const struct sd_stream *s)
 }
 static inline bool sd_stream_above_high(const struct sd_stream *s)
 {
-	return s->out_len > s->high || s->write_err || s->dead; /* whoever writes until it is should stop */
+	return s->out_len > s->high || s->file_waits || s->write_err || s->dead; /* whoever writes until it is should stop */
 }
+/* Sends up to n bytes of a file after what is buffered, without a copy through this program: how many went. Fewer: drained()
+ * comes when there is room again, and until then the stream counts as above high. -SD_EEOF: the file ends there.
+ * -SD_EUNSUPPORTED: not on this stream; write the bytes instead. */
+ssize_t sd_stream_send_file(struct sd_stream *s, struct sd_file *f, uint64_t off, size_t n);
+/* drained() is called on a later turn of the loop, when there is room; until then the stream counts as above high: for a
+ * writer that has more but lets others have their turn. */
+void sd_stream_yield(struct sd_stream *s);
 /* drained() is called once everything that is buffered now was sent. */
 void sd_stream_tell_empty(struct sd_stream *s);
 /* After everything buffered was sent, says to the peer that no more will come. */

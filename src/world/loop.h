@@ -17,6 +17,7 @@
 #include "world.h"
 
 struct sd_loop;
+struct sd_file;
 
 struct sd_loop *sd_loop_new(struct sd_world *w, struct sd_error *e);
 void sd_loop_free(struct sd_loop *l);
@@ -89,6 +90,9 @@ struct sd_io_ops {
 	 * there is no pipe to be had; nothing moved. NULL: never. */
 	ssize_t (*splice_in)(struct sd_io *io, size_t n);
 	ssize_t (*splice_out)(struct sd_io *io, struct sd_io *to, size_t n);
+	/* Sends front (iov_len may be 0) and then n bytes of a file from off, by the kernel alone: what went, front included, as
+	 * writev tells it; -SD_EEOF: all of front went before, and the file ends at off. NULL: never. */
+	ssize_t (*send_file)(struct sd_io *io, const struct iovec *front, struct sd_file *f, uint64_t off, size_t n);
 	/* Fills in io->local, where this can be known. NULL: it cannot, or was told from the beginning. */
 	void (*local)(struct sd_io *io);
 };

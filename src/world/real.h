@@ -62,6 +62,7 @@ int real_unlink(struct sd_world *w, const char *name);
 int real_rename(struct sd_world *w, const char *from, const char *to);
 /* The file of a descriptor, which is its own from then on. */
 int real_file_of(int fd, struct sd_file **out);
+int real_file_fd(struct sd_file *f);
 int real_dir_open(struct sd_world *w, const char *name, unsigned flags, struct sd_dir **out);
 int real_sync_dir(struct sd_world *w, const char *dir);
 void real_unmap(struct sd_world *w, const void *p, size_t n);

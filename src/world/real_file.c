@@ -103,6 +103,11 @@ static int open_flags(unsigned flags)
 	       (flags & SD_FILE_NEW ? O_EXCL : 0) | (flags & SD_FILE_TRUNCATE ? O_TRUNC : 0) | O_CLOEXEC;
 }
 
+int real_file_fd(struct sd_file *f)
+{
+	return fd_of(f);
+}
+
 int real_file_of(int fd, struct sd_file **out)
 {
 	struct real_file *f = calloc(1, sizeof(*f));

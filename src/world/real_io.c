@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -93,6 +94,24 @@ static enum sd_err io_connected(struct sd_io *io)
 static void io_shutdown_write(struct sd_io *io)
 {
 	shutdown(real_of(io)->fd, SHUT_WR);
+}
+
+/* The front waits in the kernel for the first bytes of the file, so that both leave in one packet. */
+static ssize_t io_send_file(struct sd_io *io, const struct iovec *front, struct sd_file *f, uint64_t off, size_t n)
+{
+	int fd = real_of(io)->fd;
+	off_t at = (off_t)off;
+	if (front->iov_len > 0) {
+		ssize_t put = send(fd, front->iov_base, front->iov_len, MSG_NOSIGNAL | MSG_MORE);
+		if (put < 0)
+			return -(ssize_t)real_err(errno);
+		if ((size_t)put < front->iov_len)
+			return put;
+	}
+	ssize_t sent = sendfile(fd, real_file_fd(f), &at, n);
+	if (sent > 0 || front->iov_len > 0)
+		return (ssize_t)front->iov_len + (sent > 0 ? sent : 0);
+	return sent == 0 ? -(ssize_t)SD_EEOF : -(ssize_t)real_err(errno);
 }
 
 /* ---- splicing: an io has a pipe only while bytes are in it, so that few are enough for many ---- */
@@ -207,6 +226,7 @@ static const struct sd_io_ops real_io_ops = {
     .shutdown_write = io_shutdown_write,
     .close = io_close,
     .splice_in = io_splice_in,
+    .send_file = io_send_file,
     .splice_out = io_splice_out,
     .local = io_local,
 };
