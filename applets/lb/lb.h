@@ -32,6 +32,7 @@
 #define LB_UPGRADE     32  /* bytes of one */
 #define LB_WHY         200
 #define LB_MAX_POOLS   64
+#define LB_HELLOS      5 /* values of enum sd_tls_hello_is */
 #define LB_DEFAULT_POOL "default"
 #define LB_NO_POOL     UINT32_MAX
 #define LB_SCRATCH     (20 * 1024) /* a head has at most 16 KiB, what a rule puts in it 1 */
@@ -247,6 +248,14 @@ void lb_tls_end(struct lb_tls_use *use);
 /* Out of memory: nothing may be sent rather than in the open. */
 bool lb_tls_lacks(const struct lb_tls_use *use);
 
+/* ---- lb_hello.c ---- */
+extern const char *const lb_hello_names[LB_HELLOS];
+/* Does the name that a client asks for by TLS decide about its pool? */
+bool lb_hello_wanted(const struct lb_snapshot *s);
+/* Counts it, and says so once in a while. */
+void lb_hello_unrouted(struct lb_worker *w, const struct sd_peer *who, enum sd_tls_hello_is is, const struct sd_tls_hello *hello);
+void lb_hello_metrics(const struct lb *lb, struct sd_metrics *m, const char *label);
+
 /* ---- lb_proxy.c ---- */
 /* The PROXY header of a connection that speaks for this client; returns its length. hello: what the client said of TLS that
  * goes through; NULL: nothing. */
@@ -282,6 +291,13 @@ void lb_route_status(struct sd_admin_call *c);
 extern const struct sd_verb lb_verbs[];
 
 /* ---- lb_worker.c ---- */
+
+/* Connections whose ClientHello was looked at. */
+struct lb_hellos {
+	uint64_t is[LB_HELLOS], unrouted;
+	int64_t said_ns; /* when somebody was told last */
+	uint64_t skipped;
+};
 
 /* A pool as one worker sees it. */
 struct lb_view {
@@ -345,6 +361,7 @@ struct lb_worker {
 	struct sd_link tunnels;                          /* its connections, and requests that changed their protocol */
 	uint32_t ntunnels, idle_tunnels;
 	uint64_t tunnels_total, upgrades, tunnel_timeouts, spliced;
+	struct lb_hellos hellos;
 	bool draining;
 };
 

@@ -267,6 +267,8 @@ static void worker_metrics(struct lb *lb, struct sd_metrics *m)
 	sd_metrics_add_histogram(m, &waits, label);
 	lb_routes_metrics(lb, m, label);
 	lb_log_metrics(lb, m, label);
+	if (lb->mode == LB_TCP)
+		lb_hello_metrics(lb, m, label);
 }
 
 static void answers(struct sd_metrics *m, const struct lb_cell *t, const char *label)

@@ -363,7 +363,8 @@ static enum sd_err set_make(const struct sd_conf *conf, struct lb_routes *r, siz
 		const struct sd_conf *row = sd_conf_row(conf, "routes", i);
 		for (size_t k = 0; k < hosts_of(row); k++) {
 			r->by_rule[at] = (uint32_t)i;
-			rules[at++] = rule_of(row, k);
+			rules[at] = rule_of(row, k);
+			r->by_host |= rules[at++].host.n > 0;
 		}
 	}
 	r->set = rules ? sd_route_set_new(rules, at) : NULL;

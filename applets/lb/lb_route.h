@@ -61,6 +61,7 @@ struct lb_routes {
 	struct lb_edits edits; /* where no rule counts */
 	uint64_t max_body;         /* the largest of all; 0: one has no limit */
 	uint64_t max_body_default; /* where no rule counts */
+	bool by_host;              /* a rule has one */
 	uint32_t *by_rule;         /* what sd_route_find gives is of a rule; a route has one for each host */
 	size_t n;
 	struct lb_route routes[];

@@ -1,12 +1,13 @@
 /* lb_tcp.c - tunnels: bytes both ways, each end shut when its peer shuts it. Connections in TCP mode, and requests in HTTP
  * mode that changed their protocol, which begin as OPEN.
  *
- *	accept --> SHAKING --> PICK --backend--> CONNECTING --> OPEN --both ends shut, or one broke, or idle too long--> over
- *	           (TLS)        |  ^                 |
- *	                        v  +---- another ----+ failed: nothing was sent yet, so any connection may be tried elsewhere
- *	                      QUEUED
+ *	accept --> SHAKING or LOOKING --> PICK --backend--> CONNECTING --> OPEN --both ends shut, or one broke, or idle too long--> over
+ *	           (or neither)            |  ^                 |
+ *	                                   v  +---- another ----+ failed: nothing was sent yet, so any connection may be tried
+ *	                                 QUEUED                   elsewhere
  *
- * What the client sends meanwhile waits in its stream. A client of TLS gets no backend before its handshake is over.
+ * What the client sends meanwhile waits in its stream. A client of TLS gets no backend before its handshake is over. Where
+ * TLS goes through and a route has a name, the first bytes are looked at, and stay in the stream, until they tell the name.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,16 +32,19 @@ struct tunnel {
 	uint64_t before_in, before_out; /* bytes of the backend's connection that were none of this tunnel */
 	struct lb_affinity want;
 	uint32_t pool; /* in snap */
+	struct sd_tls_hello *hello; /* from LOOKING until a backend is there: PROXY headers tell the name */
 	int64_t called_ns;
 	uint32_t tries;
-	bool counted, open, idle;
+	bool counted, open, idle, looking;
 	bool held; /* came from the HTTP server, which counts it */
 	uint64_t tried[SD_BALANCE_MAX / 64];
 };
 
 static const struct sd_stream_events client_events, backend_events;
 static void pick_and_connect(struct tunnel *t);
-static void begin(struct tunnel *t);
+static void choose_pool(struct tunnel *t);
+static void look(struct tunnel *t, const char *p, size_t n);
+static void decide(struct tunnel *t, enum sd_tls_hello_is is);
 
 static void give_back(struct tunnel *t)
 {
@@ -56,6 +60,12 @@ static void set_idle(struct tunnel *t, bool idle)
 		return;
 	t->idle = idle;
 	sd_gauge(&t->w->idle_tunnels, idle ? 1 : -1);
+}
+
+static void drop_hello(struct tunnel *t)
+{
+	free(t->hello);
+	t->hello = NULL;
 }
 
 static void end(struct tunnel *t, bool cut)
@@ -79,6 +89,7 @@ static void end(struct tunnel *t, bool cut)
 			sd_stream_close(s);
 	}
 	give_back(t);
+	drop_hello(t);
 	lb_snapshot_release(t->snap);
 	sd_list_del(&t->link);
 	free(t);
@@ -131,6 +142,10 @@ static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 {
 	struct tunnel *t = s->owner;
 	struct sd_stream *to = other(t, s);
+	if (t->looking) {
+		look(t, p, n);
+		return 0;
+	}
 	if (!t->open || sd_stream_above_high(to))
 		return 0; /* stays here until the other side takes more */
 	moved(t);
@@ -154,6 +169,14 @@ static void end_if_both_shut(struct tunnel *t)
 static void on_eof(struct sd_stream *s)
 {
 	struct tunnel *t = s->owner;
+	if (t->looking && s->in_len > 0) {
+		decide(t, SD_TLS_HELLO_MORE);
+		return;
+	}
+	if (t->looking) {
+		end(t, false); /* who connects and says nothing is a check of somebody's */
+		return;
+	}
 	if (!t->open || s->in_len > 0)
 		return; /* passed on behind what waits */
 	sd_stream_shutdown_write(other(t, s));
@@ -177,6 +200,10 @@ static void on_timeout(struct sd_stream *s)
 		end(t, true); /* its handshake took too long */
 		return;
 	}
+	if (t->looking) {
+		decide(t, SD_TLS_HELLO_MORE);
+		return;
+	}
 	if (!ns || sd_loop_now_ns(t->w->loop) - t->moved_ns < ns) {
 		set_idle(t, true);
 		sd_stream_deadline(s, ns ? t->moved_ns + ns : SD_NEVER);
@@ -188,7 +215,7 @@ static void on_timeout(struct sd_stream *s)
 
 static void on_client_shaken(struct sd_stream *s)
 {
-	begin(s->owner);
+	choose_pool(s->owner);
 }
 
 static void on_client_closed(struct sd_stream *s, enum sd_err why)
@@ -230,6 +257,7 @@ static void on_backend_connected(struct sd_stream *s)
 {
 	struct tunnel *t = s->owner;
 	t->open = true;
+	drop_hello(t);
 	lb_worker_succeeded(t->w, t->peer);
 	lb_worker_took(t->w, t->peer, sd_loop_now_ns(t->w->loop) - t->called_ns, true);
 	sd_stream_deadline(s, SD_NEVER);
@@ -295,7 +323,7 @@ static enum sd_err connect_to(struct tunnel *t, struct sd_error *e)
 	struct lb_peer *peer = t->peer;
 	struct sd_connect how = {.addr = &peer->pool.addr, .tls = peer->pool.tls, .in_limit = KEEP_MAX};
 	if (peer->send_proxy)
-		how.first = (struct sd_slice){header, lb_proxy_write(header, peer->send_proxy, t->client->io, NULL)};
+		how.first = (struct sd_slice){header, lb_proxy_write(header, peer->send_proxy, t->client->io, t->hello)};
 	return sd_stream_connect(t->w->loop, &how, &backend_events, t, &t->backend, e);
 }
 
@@ -400,6 +428,8 @@ void lb_tunnel_begin(struct lb_worker *w, struct sd_http_exchange *x, struct sd_
 		sd_stream_shutdown_write(backend);
 }
 
+/* ---- which pool ---- */
+
 static void begin(struct tunnel *t)
 {
 	struct lb_worker *w = t->w;
@@ -415,6 +445,58 @@ static void set_head_deadline(struct tunnel *t)
 {
 	int64_t ns = t->w->server.conf.head_timeout_ns;
 	sd_stream_deadline(t->client, ns ? sd_loop_now_ns(t->w->loop) + ns : SD_NEVER);
+}
+
+static uint32_t pool_for(struct tunnel *t, struct sd_slice name)
+{
+	follow_snapshot(t);
+	return lb_route_by_name(t->w, 0, name, &t->client->io->peer);
+}
+
+static void decide(struct tunnel *t, enum sd_tls_hello_is is)
+{
+	struct lb_worker *w = t->w;
+	t->looking = false;
+	t->pool = pool_for(t, sd_slice_of(t->hello->name));
+	sd_count(&w->hellos.is[is], 1);
+	if (t->pool != LB_NO_POOL) {
+		begin(t);
+		return;
+	}
+	lb_hello_unrouted(w, &t->client->io->peer, is, t->hello);
+	end(t, true);
+}
+
+/* Nothing is taken: the bytes go to the backend as they came. */
+static void look(struct tunnel *t, const char *p, size_t n)
+{
+	enum sd_tls_hello_is is = sd_tls_hello_read(t->hello, p, n);
+	if (is != SD_TLS_HELLO_MORE)
+		decide(t, is);
+}
+
+/* The client may be given to a backend, as soon as it is known of which pool. */
+static void choose_pool(struct tunnel *t)
+{
+	struct sd_tls_info info;
+	follow_snapshot(t);
+	if (!lb_hello_wanted(t->snap)) {
+		t->pool = pool_for(t, (struct sd_slice){0});
+		begin(t);
+		return;
+	}
+	t->hello = calloc(1, sizeof(*t->hello));
+	if (!t->hello) {
+		end(t, true);
+	} else if (sd_tls_info(t->client->io, &info)) {
+		size_t n = strlen(info.sni);
+		if (n < sizeof(t->hello->name)) /* no host name is longer */
+			memcpy(t->hello->name, info.sni, n);
+		decide(t, t->hello->name[0] ? SD_TLS_HELLO_NAMED : SD_TLS_HELLO_NO_NAME);
+	} else {
+		t->looking = true;
+		set_head_deadline(t);
+	}
 }
 
 /* Its PROXY header was read, where there is one. */
@@ -438,7 +520,7 @@ static void after_proxy(void *arg, struct sd_io *io)
 	if (secure)
 		set_head_deadline(t);
 	else
-		begin(t);
+		choose_pool(t);
 }
 
 static void on_accepted(void *arg, struct sd_io *io)

@@ -491,6 +491,276 @@ START_TEST(in_the_wrong_order)
 }
 END_TEST
 
+/* ---- TLS that goes through, by the name it asks for ---- */
+
+#define ROUTES "routes: [{host: api.test, pool: api}, {host: \"*.web.test\", pool: web}]\n"
+
+static struct {
+	char bytes[4096];
+	size_t n;
+} hello;
+
+/* What OpenSSL says first to a server of this name. */
+static void make_hello(const char *name)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *s = SSL_new(ctx);
+	BIO *out = BIO_new(BIO_s_mem());
+	SSL_set_bio(s, BIO_new(BIO_s_mem()), out);
+	if (name)
+		SSL_set_tlsext_host_name(s, name);
+	SSL_set_connect_state(s);
+	SSL_do_handshake(s);
+	hello.n = (size_t)BIO_read(out, hello.bytes, sizeof(hello.bytes));
+	SSL_free(s);
+	SSL_CTX_free(ctx);
+}
+
+/* A is of the pool api, B of web, C of the default one, when it is there. */
+static void by_name(bool with_default, const char *extra)
+{
+	static char text[512];
+	t->back[A].options = ", pool: api";
+	t->back[B].options = ", pool: web";
+	t->nback = with_default ? 3 : 2;
+	snprintf(text, sizeof(text), "mode: tcp\n" ROUTES "%s", extra);
+	start(text);
+}
+
+/* The backend gets what the client sends in pieces of so many bytes, as it came; then both talk. */
+static void goes_to(int back, const void *bytes, size_t n, size_t piece)
+{
+	struct peer *c = client();
+	for (size_t at = 0; at < n; at += piece)
+		peer_send(c, (const char *)bytes + at, n - at < piece ? n - at : piece);
+	struct peer *b = accept_at(back);
+	peer_need(b, n);
+	ck_assert_mem_eq(b->in, bytes, n);
+	ck_assert_uint_eq(b->n, n);
+	peer_take(b, n);
+	peer_say(b, "answer");
+	peer_append_body(c, 6);
+	peer_say(c, "more");
+	peer_shut(c);
+	peer_append_body(b, 4);
+	peer_ends(b);
+	peer_say(b, "last");
+	peer_append_body(c, 4);
+	peer_shut(b);
+	peer_ends(c);
+	wait_metric("sdlab_lb_tunnels", "", 0);
+	peer_free(b);
+	peer_free(c);
+}
+
+static void named_goes_to(int back, const char *name)
+{
+	make_hello(name);
+	goes_to(back, hello.bytes, hello.n, hello.n);
+	goes_to(back, hello.bytes, hello.n, 1);
+}
+
+START_TEST(by_the_name)
+{
+	by_name(true, "");
+	named_goes_to(A, "api.test");
+	named_goes_to(A, "API.Test");
+	named_goes_to(B, "x.web.test");
+	named_goes_to(B, "y.x.web.test");
+	named_goes_to(C, "web.test");
+	named_goes_to(C, "api.test.evil");
+	is_metric("sdlab_lb_hellos_total", "named", 12);
+	named_goes_to(C, NULL);
+	is_metric("sdlab_lb_hellos_total", "no_name", 2);
+	goes_to(C, "220 I am no TLS\r\n", 17, 1);
+	is_metric("sdlab_lb_hellos_total", "not_tls", 1);
+	make_hello("api.test");
+	hello.bytes[5] = 2;
+	goes_to(C, hello.bytes, hello.n, hello.n);
+	is_metric("sdlab_lb_hellos_total", "bad", 1);
+	is_metric("sdlab_lb_hellos_unrouted_total", "", 0);
+	is_metric("sdlab_lb_backend_requests_total", "", 16);
+	/* what comes right behind the hello, in the same packet */
+	make_hello("api.test");
+	memcpy(hello.bytes + hello.n, "early data", 10);
+	goes_to(A, hello.bytes, hello.n + 10, hello.n + 10);
+}
+END_TEST
+
+/* The bytes were never taken out of the stream: the kernel passes a large flow on as before. */
+START_TEST(spliced_all_the_same)
+{
+	static char chunk[65536];
+	by_name(false, "");
+	make_hello("api.test");
+	struct peer *c = client();
+	peer_send(c, hello.bytes, hello.n);
+	struct peer *b = accept_at(A);
+	peer_append_body(b, hello.n);
+	for (int i = 0; i < 32; i++) {
+		peer_send(c, chunk, sizeof(chunk));
+		b->body_n = 0;
+		peer_append_body(b, sizeof(chunk));
+	}
+	is_metric("sdlab_lb_spliced_total", "", 1);
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
+static void is_turned_away(const void *bytes, size_t n, const char *is)
+{
+	char part[64];
+	double before = metric("sdlab_lb_hellos_unrouted_total", "");
+	snprintf(part, sizeof(part), "is=\"%s\"", is);
+	double of_these = metric("sdlab_lb_hellos_total", part);
+	struct peer *c = client();
+	if (n)
+		peer_send(c, bytes, n);
+	peer_is_closed(c);
+	ck_assert_uint_eq(c->n, 0);
+	peer_free(c);
+	wait_metric("sdlab_lb_hellos_unrouted_total", "", before + 1);
+	is_metric("sdlab_lb_hellos_total", part, of_these + 1);
+}
+
+START_TEST(without_a_route)
+{
+	by_name(false, "head-timeout: 60ms\n");
+	make_hello("other.test");
+	is_turned_away(hello.bytes, hello.n, "named");
+	wait_said("Closed a connection from 127.0.0.1: there is no route for other.test");
+	make_hello(NULL);
+	is_turned_away(hello.bytes, hello.n, "no_name");
+	is_turned_away("GET / HTTP/1.1\r\n\r\n", 18, "not_tls");
+	is_turned_away("", 0, "silent");
+	make_hello("api.test");
+	is_turned_away(hello.bytes, hello.n - 1, "silent");
+	/* one line for all of them, since the first is not long ago */
+	ck_assert(!has_said((void *)(uintptr_t)"asks for no name"));
+	not_asked(A);
+	not_asked(B);
+	/* who connects and says nothing is nobody's error */
+	struct peer *c = client();
+	peer_shut(c);
+	peer_ends(c);
+	peer_free(c);
+	wait_metric("sdlab_lb_tunnels", "", 0);
+	is_metric("sdlab_lb_hellos_unrouted_total", "", 5);
+	is_metric("sdlab_lb_backend_requests_total", "", 0);
+}
+END_TEST
+
+/* Silent clients wait for the timeout, then go where all names go: the server may be who speaks first. */
+START_TEST(silent_to_the_default)
+{
+	by_name(true, "head-timeout: 60ms\n");
+	struct peer *c = client(), *b = accept_at(C);
+	peer_say(b, "220 hello");
+	peer_append_body(c, 9);
+	peer_free(b);
+	peer_free(c);
+	/* half a hello, then the end: all of it is passed on */
+	make_hello("api.test");
+	c = client();
+	peer_send(c, hello.bytes, 20);
+	peer_shut(c);
+	b = accept_at(C);
+	peer_append_body(b, 20);
+	ck_assert_mem_eq(b->body, hello.bytes, 20);
+	peer_ends(b);
+	peer_free(b);
+	peer_free(c);
+	wait_metric("sdlab_lb_hellos_total", "silent", 2);
+}
+END_TEST
+
+/* Where no route has a name nobody looks, and nobody waits. */
+START_TEST(nobody_looks)
+{
+	t->nback = 1;
+	t->back[A].options = ", pool: web";
+	start("mode: tcp\nroutes: [{pool: web}]\nhead-timeout: 1h\n");
+	struct peer *c = client(), *b = accept_at(A);
+	peer_say(b, "220 hello");
+	peer_append_body(c, 9);
+	is_metric("sdlab_lb_hellos_total", "", 0);
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
+/* Behind a PROXY header, and with one in front that tells the name; a retry tells it as well. */
+START_TEST(with_proxy_headers)
+{
+	struct sd_pp_header h;
+	char ip[46];
+	t->back[A].options = t->back[B].options = ", pool: api, send-proxy: v2";
+	start("mode: tcp\nroutes: [{host: api.test, pool: api}]\n" REQUIRE);
+	make_hello("Api.test");
+	stop_listening(A);
+	struct peer *c = asks(V1);
+	peer_send(c, hello.bytes, hello.n);
+	struct peer *b = accept_at(B);
+	said(b, &h);
+	sd_peer_format(&h.from, ip);
+	ck_assert_str_eq(ip, "10.1.2.3");
+	is_slice(h.authority, "api.test");
+	ck_assert(h.checked && !h.ssl.there);
+	peer_append_body(b, hello.n);
+	ck_assert_mem_eq(b->body, hello.bytes, hello.n);
+	is_metric("sdlab_lb_retries_total", "", 1);
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
+/* The routes in force when the name is known decide. */
+START_TEST(reloaded_while_looking)
+{
+	by_name(false, "");
+	make_hello("api.test");
+	struct peer *c = client();
+	peer_send(c, hello.bytes, 100);
+	wait_metric("sdlab_lb_tunnels", "", 1);
+	t->back[A].options = ", pool: web";
+	t->back[B].options = ", pool: api";
+	write_text(t->extra);
+	admin("POST", "/-/reload", 200);
+	peer_send(c, hello.bytes + 100, hello.n - 100);
+	struct peer *b = accept_at(B);
+	peer_append_body(b, hello.n);
+	ck_assert_mem_eq(b->body, hello.bytes, hello.n);
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
+/* Where TLS ends here the name is that of the handshake. */
+START_TEST(by_the_name_of_the_handshake)
+{
+	t->back[A].options = ", pool: api";
+	t->back[B].options = ", pool: web";
+	start_secure("mode: tcp\nroutes: [{host: other.test, pool: api}, {host: lb.test, pool: web}]\n");
+	struct peer *c = client();
+	SSL *s = secure_client(c);
+	says(s, "ping", 4);
+	struct peer *b = accept_at(B);
+	peer_append_body(b, 4);
+	ck_assert_str_eq(b->body, "ping");
+	over(s, c);
+	peer_free(b);
+	/* and without one nothing is found */
+	c = client();
+	s = secure(pki.client, c);
+	ck_assert_int_eq(SSL_connect(s), 1);
+	wait_metric("sdlab_lb_hellos_unrouted_total", "", 1);
+	wait_said("it asks for no name");
+	over(s, c);
+	not_asked(A);
+}
+END_TEST
+
 /* ---- reloads ---- */
 
 static const char HI[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -659,6 +929,12 @@ int main(void)
 	tcase_add_loop_test(proxy, all_that_is_known, 0, 2);
 	tcase_add_loop_test(proxy, what_is_not_known, 1, 3);
 	tcase_add_loop_test(proxy, in_the_wrong_order, 0, 2);
-	TCase *cases[] = {tcp, proxy, reload};
-	return rig_main_of(cases, 3, "lb_tls");
+	TCase *name = tcase_create("name");
+	tcase_add_checked_fixture(name, setup_tls, teardown_tls);
+	const TTest *names[] = {by_the_name, spliced_all_the_same, without_a_route, silent_to_the_default, nobody_looks,
+				with_proxy_headers, reloaded_while_looking, by_the_name_of_the_handshake};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		tcase_add_test(name, names[i]);
+	TCase *cases[] = {tcp, proxy, reload, name};
+	return rig_main_of(cases, 4, "lb_tls");
 }
