@@ -1,30 +1,12 @@
-#include "sdlab/ring.h"
+#include "ring_int.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-/* Points are sorted by place; `first` says for each of the 2^bits equal parts of the circle which point is the first at or
- * behind its start, so that a search looks at the one or two points of a part instead of all. */
-struct sd_ring {
-	uint32_t refs; /* atomic */
-	struct sd_ring_conf conf;
-	struct sd_ring_node *nodes;
-	size_t n, owners; /* owners: nodes with points */
-	char *names;
-	uint64_t *at;   /* places, npoints of them */
-	uint32_t *node; /* whose they are */
-	uint32_t *first;
-	size_t npoints;
-	unsigned shift; /* place >> shift: its part */
-};
-
-/* ---- building ---- */
+/* ---- points ---- */
 
 struct point {
-	uint64_t at, name; /* two points at one place stand in the order of their nodes' names, not of the list */
+	uint64_t at, tie; /* two points at one place stand in the order of their nodes' names, not of the list */
 	uint32_t node;
 };
 
@@ -33,42 +15,22 @@ static int compare_points(const void *pa, const void *pb)
 	const struct point *a = pa, *b = pb;
 	if (a->at != b->at)
 		return a->at < b->at ? -1 : 1;
-	return a->name < b->name ? -1 : a->name > b->name;
+	return a->tie < b->tie ? -1 : a->tie > b->tie;
 }
 
-static void put64(unsigned char *out, uint64_t v)
+static void make_points(const struct sd_ring *r, struct point *out)
 {
-	for (int i = 0; i < 8; i++)
-		out[i] = (unsigned char)(v >> (8 * i));
-}
-
-static uint64_t hash_name(const struct sd_ring_node *node, uint64_t seed)
-{
-	unsigned char id[8];
-	if (node->name.n)
-		return XXH3_64bits_withSeed(node->name.p, node->name.n, seed);
-	put64(id, node->id);
-	return XXH3_64bits_withSeed(id, sizeof(id), seed);
-}
-
-static uint64_t place_of(uint64_t name, uint32_t k, uint64_t seed)
-{
-	unsigned char both[16];
-	put64(both, name);
-	put64(both + 8, k);
-	return XXH3_64bits_withSeed(both, sizeof(both), seed);
-}
-
-static size_t make_points(const struct sd_ring *r, struct point *out)
-{
+	bool free_choice = sd_ring_way(&r->conf)->free;
 	size_t n = 0;
 	for (size_t i = 0; i < r->n; i++) {
-		uint64_t name = hash_name(&r->nodes[i], r->conf.seed);
-		for (uint32_t k = 0; k < r->nodes[i].weight * r->conf.vnodes; k++)
-			out[n++] = (struct point){place_of(name, k, r->conf.seed), name, (uint32_t)i};
+		struct sd_ring_places p;
+		sd_ring_places_begin(&p, &r->conf, &r->nodes[i]);
+		/* Others leave it to the list. */
+		uint64_t tie = free_choice ? r->ident[i] : i;
+		for (uint32_t k = 0; k < r->counts[i]; k++)
+			out[n++] = (struct point){sd_ring_places_next(&p), tie, (uint32_t)i};
 	}
 	qsort(out, n, sizeof(*out), compare_points);
-	return n;
 }
 
 static void make_parts(struct sd_ring *r, unsigned bits)
@@ -90,9 +52,8 @@ static enum sd_err place_points(struct sd_ring *r)
 		bits++;
 	struct point *points = calloc(r->npoints + 1, sizeof(*points));
 	r->at = calloc(r->npoints + 1, sizeof(*r->at));
-	r->node = calloc(r->npoints + 1, sizeof(*r->node));
 	r->first = calloc(((size_t)1 << bits) + 1, sizeof(*r->first));
-	if (!points || !r->at || !r->node || !r->first) {
+	if (!points || !r->at || !r->first) {
 		free(points);
 		return SD_ENOMEM;
 	}
@@ -106,27 +67,98 @@ static enum sd_err place_points(struct sd_ring *r)
 	return SD_OK;
 }
 
+/* ---- nodes ---- */
+
+struct sum {
+	uint64_t weights, points;
+	size_t live;
+};
+
+static uint64_t count_of(const struct sd_ring_conf *conf, const struct sd_ring_node *node, const struct sum *sum)
+{
+	const struct sd_ring_way *way = sd_ring_way(conf);
+	if (!node->weight)
+		return 0;
+	return way->count ? way->count(conf, node->weight, sum->weights, sum->live) : 1;
+}
+
+static struct sum sum_up(const struct sd_ring_conf *conf, const struct sd_ring_node *nodes, size_t n)
+{
+	struct sum s = {0};
+	for (size_t i = 0; i < n; i++) {
+		s.weights += nodes[i].weight;
+		s.live += nodes[i].weight > 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		s.points += count_of(conf, &nodes[i], &s);
+	return s;
+}
+
+static struct sd_slice keep(struct sd_ring *r, size_t *used, struct sd_slice text)
+{
+	struct sd_slice kept = {r->names + *used, text.n};
+	if (text.n)
+		memcpy(r->names + *used, text.p, text.n);
+	*used += text.n;
+	return kept;
+}
+
 static enum sd_err copy_nodes(struct sd_ring *r, const struct sd_ring_node *nodes, size_t n)
 {
-	size_t bytes = 0;
+	size_t bytes = 0, used = 0;
 	for (size_t i = 0; i < n; i++)
-		bytes += nodes[i].name.n;
+		bytes += nodes[i].name.n + nodes[i].zone.n;
 	r->nodes = calloc(n + 1, sizeof(*r->nodes));
+	r->ident = calloc(n + 1, sizeof(*r->ident));
+	r->counts = calloc(n + 1, sizeof(*r->counts));
+	r->zone = calloc(n + 1, sizeof(*r->zone));
 	r->names = malloc(bytes + 1);
-	if (!r->nodes || !r->names)
+	if (!r->nodes || !r->ident || !r->counts || !r->zone || !r->names)
 		return SD_ENOMEM;
-	bytes = 0;
 	for (size_t i = 0; i < n; i++) {
 		r->nodes[i] = nodes[i];
-		r->nodes[i].name.p = r->names + bytes;
-		if (nodes[i].name.n)
-			memcpy(r->names + bytes, nodes[i].name.p, nodes[i].name.n);
-		bytes += nodes[i].name.n;
-		r->owners += nodes[i].weight > 0;
+		r->nodes[i].name = keep(r, &used, nodes[i].name);
+		r->nodes[i].zone = keep(r, &used, nodes[i].zone);
+		r->ident[i] = sd_ring_ident(&r->conf, &nodes[i]);
 	}
 	r->n = n;
 	return SD_OK;
 }
+
+static bool same_text(struct sd_slice a, struct sd_slice b)
+{
+	return a.n == b.n && (!a.n || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* Nodes of one zone have the number of its first; who is in none is in a zone of its own. */
+static void number_zones(struct sd_ring *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		size_t first = i;
+		if (r->nodes[i].zone.n) {
+			r->zones = true;
+			for (first = 0; !same_text(r->nodes[first].zone, r->nodes[i].zone);)
+				first++;
+		}
+		r->zone[i] = (uint32_t)first;
+	}
+}
+
+static void count_owners(struct sd_ring *r)
+{
+	uint32_t weight = 0;
+	r->even = true;
+	for (size_t i = 0; i < r->n; i++) {
+		r->owners += r->counts[i] > 0;
+		if (!r->nodes[i].weight)
+			continue;
+		if (weight && r->nodes[i].weight != weight)
+			r->even = false;
+		weight = r->nodes[i].weight;
+	}
+}
+
+/* ---- checks ---- */
 
 static int compare_places(const void *a, const void *b)
 {
@@ -135,45 +167,100 @@ static int compare_places(const void *a, const void *b)
 }
 
 /* Two nodes with one name would stand at the same points. By hash: it is what their places are made from. */
-static enum sd_err check_names(const struct sd_ring_node *nodes, size_t n, uint64_t seed)
+static enum sd_err check_idents(const struct sd_ring_conf *conf, const struct sd_ring_node *nodes, size_t n)
 {
-	uint64_t names[SD_RING_MAX_NODES] = {0};
+	uint64_t idents[SD_RING_MAX_NODES] = {0};
 	for (size_t i = 0; i < n; i++)
-		names[i] = hash_name(&nodes[i], seed);
-	qsort(names, n, sizeof(names[0]), compare_places);
+		idents[i] = sd_ring_ident(conf, &nodes[i]);
+	qsort(idents, n, sizeof(idents[0]), compare_places);
 	for (size_t i = 1; i < n; i++)
-		if (names[i] == names[i - 1])
+		if (idents[i] == idents[i - 1])
 			return SD_EINVAL;
 	return SD_OK;
 }
 
-static struct sd_ring_conf full_conf(const struct sd_ring_conf *conf)
+static enum sd_err check_nodes(const struct sd_ring_conf *conf, const struct sd_ring_node *nodes, size_t n)
+{
+	bool named = sd_ring_way(conf)->named;
+	for (size_t i = 0; i < n; i++) {
+		if ((named && !nodes[i].name.n) || (conf->kind == SD_RING_JUMP && nodes[i].weight > 1))
+			return SD_EINVAL;
+		if (named && nodes[i].name.n > SD_RING_MAX_NAME)
+			return SD_ERANGE;
+	}
+	return check_idents(conf, nodes, n);
+}
+
+static bool is_prime(uint64_t n)
+{
+	for (uint64_t d = 2; d * d <= n; d++)
+		if (n % d == 0)
+			return false;
+	return n > 1;
+}
+
+static enum sd_err check_conf(const struct sd_ring_conf *conf)
+{
+	bool by_md5 = conf->hash == SD_RING_MD5;
+	if (conf->kind > SD_RING_TEXTBOOK || conf->hash > SD_RING_MD5)
+		return SD_EINVAL;
+	if (by_md5 && (conf->seed || conf->seed_high))
+		return SD_EINVAL;
+	if (conf->kind != SD_RING_MAGLEV)
+		return SD_OK;
+	if (conf->slots > SD_RING_MAX_POINTS)
+		return SD_ERANGE;
+	return is_prime(conf->slots) ? SD_OK : SD_EINVAL;
+}
+
+static struct sd_ring_conf full_conf(const struct sd_ring_conf *conf, size_t n)
 {
 	struct sd_ring_conf c = *conf;
 	if (c.vnodes == 0)
 		c.vnodes = SD_RING_VNODES_DEFAULT;
+	if (c.slots == 0)
+		c.slots = n * 100 <= SD_RING_SLOTS_DEFAULT ? SD_RING_SLOTS_DEFAULT : SD_RING_SLOTS_MANY;
 	return c;
 }
 
-static enum sd_err check_list(const struct sd_ring_conf *conf, const struct sd_ring_node *nodes, size_t n,
-			      uint64_t *points)
+static enum sd_err check_list(const struct sd_ring_conf *conf, const struct sd_ring_node *nodes, size_t n, struct sum *sum)
 {
-	if (conf->kind != SD_RING_VNODES)
-		return SD_EINVAL;
+	enum sd_err err = check_conf(conf);
+	if (err)
+		return err;
 	if (n > SD_RING_MAX_NODES)
 		return SD_ERANGE;
-	*points = 0;
-	for (size_t i = 0; i < n; i++)
-		*points += (uint64_t)nodes[i].weight * conf->vnodes;
-	return *points > SD_RING_MAX_POINTS ? SD_ERANGE : check_names(nodes, n, conf->seed);
+	*sum = sum_up(conf, nodes, n);
+	return sum->points > SD_RING_MAX_POINTS ? SD_ERANGE : check_nodes(conf, nodes, n);
+}
+
+/* ---- building ---- */
+
+static enum sd_err place_nodes(struct sd_ring *r, const struct sum *sum)
+{
+	enum sd_err err = SD_OK;
+	r->npoints = r->style == SD_RING_BY_SLOTS ? (sum->live ? r->conf.slots : 0)
+		     : r->style == SD_RING_BY_POINTS ? sum->points
+						     : 0;
+	r->node = calloc(r->npoints + 1, sizeof(*r->node));
+	if (!r->node)
+		return SD_ENOMEM;
+	for (size_t i = 0; r->style != SD_RING_BY_SLOTS && i < r->n; i++)
+		r->counts[i] = (uint32_t)count_of(&r->conf, &r->nodes[i], sum);
+	if (r->style == SD_RING_BY_POINTS)
+		err = place_points(r);
+	else if (r->npoints)
+		err = sd_ring_fill_slots(r);
+	count_owners(r);
+	return err;
 }
 
 enum sd_err sd_ring_build(const struct sd_ring_conf *conf, const struct sd_ring_node *nodes, size_t n,
 			  struct sd_ring **out)
 {
-	struct sd_ring_conf c = full_conf(conf);
-	uint64_t points;
-	enum sd_err err = check_list(&c, nodes, n, &points);
+	struct sd_ring_conf c = full_conf(conf, n);
+	struct sum sum;
+	enum sd_err err = check_list(&c, nodes, n, &sum);
 	*out = NULL;
 	if (err)
 		return err;
@@ -182,10 +269,12 @@ enum sd_err sd_ring_build(const struct sd_ring_conf *conf, const struct sd_ring_
 		return SD_ENOMEM;
 	r->refs = 1;
 	r->conf = c;
-	r->npoints = points;
+	r->style = sd_ring_way(&c)->style;
 	err = copy_nodes(r, nodes, n);
-	if (!err)
-		err = place_points(r);
+	if (!err) {
+		number_zones(r);
+		err = place_nodes(r, &sum);
+	}
 	if (err)
 		sd_ring_release(r);
 	else
@@ -205,6 +294,9 @@ void sd_ring_release(struct sd_ring *r)
 		return;
 	free(r->nodes);
 	free(r->names);
+	free(r->ident);
+	free(r->counts);
+	free(r->zone);
 	free(r->at);
 	free(r->node);
 	free(r->first);
@@ -228,117 +320,75 @@ size_t sd_ring_points(const struct sd_ring *r)
 	return r->npoints;
 }
 
+size_t sd_ring_points_of(const struct sd_ring *r, size_t index)
+{
+	return r->npoints ? r->counts[index] : 0;
+}
+
+unsigned sd_ring_bits(const struct sd_ring *r)
+{
+	return sd_ring_way(&r->conf)->bits;
+}
+
+struct sd_ring_point sd_ring_point(const struct sd_ring *r, size_t i)
+{
+	struct sd_ring_places p;
+	if (r->style == SD_RING_BY_SLOTS)
+		return (struct sd_ring_point){sd_ring_slot_end(i, r->npoints), r->node[i], (uint32_t)i + 1};
+	sd_ring_places_begin(&p, &r->conf, &r->nodes[r->node[i]]);
+	for (uint32_t k = 1; k <= r->counts[r->node[i]]; k++)
+		if (sd_ring_places_next(&p) == r->at[i])
+			return (struct sd_ring_point){r->at[i], r->node[i], k};
+	return (struct sd_ring_point){r->at[i], r->node[i], 0};
+}
+
+uint64_t sd_ring_place(const struct sd_ring *r, size_t i)
+{
+	return r->style == SD_RING_BY_SLOTS ? sd_ring_slot_end(i, r->npoints) : r->at[i];
+}
+
 bool sd_ring_is(const struct sd_ring *r, const struct sd_ring_conf *conf, const struct sd_ring_node *nodes, size_t n)
 {
-	struct sd_ring_conf c = full_conf(conf);
-	if (c.kind != r->conf.kind || c.vnodes != r->conf.vnodes || c.seed != r->conf.seed || n != r->n)
+	struct sd_ring_conf a = full_conf(conf, n), b = r->conf;
+	if (a.kind != b.kind || a.hash != b.hash || a.vnodes != b.vnodes || a.slots != b.slots || a.seed != b.seed ||
+	    a.seed_high != b.seed_high || n != r->n)
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		const struct sd_ring_node *a = &nodes[i], *b = &r->nodes[i];
-		if (a->id != b->id || a->weight != b->weight || a->name.n != b->name.n)
-			return false;
-		if (a->name.n && memcmp(a->name.p, b->name.p, a->name.n) != 0)
+		const struct sd_ring_node *x = &nodes[i], *y = &r->nodes[i];
+		if (x->id != y->id || x->weight != y->weight || !same_text(x->name, y->name) || !same_text(x->zone, y->zone))
 			return false;
 	}
 	return true;
 }
 
 /* A point owns what lies between the point before it and itself. */
-double sd_ring_share(const struct sd_ring *r, size_t index)
+static double share_by_points(const struct sd_ring *r, size_t index)
 {
 	double sum = 0;
-	if (r->owners == 1)
-		return r->nodes[index].weight > 0;
 	for (size_t i = 0; i < r->npoints; i++)
 		if (r->node[i] == index)
 			sum += (double)(r->at[i] - r->at[i ? i - 1 : r->npoints - 1]);
 	return ldexp(sum, -64);
 }
 
-/* ---- looking up ---- */
-
-uint64_t sd_ring_hash(const struct sd_ring *r, const void *key, size_t n)
+static double share_by_weight(const struct sd_ring *r, size_t index)
 {
-	return XXH3_64bits_withSeed(key, n, r->conf.seed);
+	double sum = 0;
+	for (size_t i = 0; i < r->n; i++)
+		sum += r->nodes[i].weight;
+	return r->nodes[index].weight / sum;
 }
 
-/* The first point at or behind the hash; 0 behind the last. */
-static size_t search(const struct sd_ring *r, uint64_t hash)
+double sd_ring_share(const struct sd_ring *r, size_t index)
 {
-	size_t part = hash >> r->shift, low = r->first[part], high = r->first[part + 1];
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-		if (r->at[mid] < hash)
-			low = mid + 1;
-		else
-			high = mid;
+	if (r->owners <= 1)
+		return r->counts[index] > 0;
+	switch (r->style) {
+	case SD_RING_BY_POINTS:
+		return share_by_points(r, index);
+	case SD_RING_BY_SLOTS:
+		return (double)r->counts[index] / (double)r->npoints;
+	default: /* a jump has no weights but 0 and 1 */
+		return share_by_weight(r, index);
 	}
-	return low < r->npoints ? low : 0;
-}
-
-int sd_ring_lookup(const struct sd_ring *r, uint64_t hash)
-{
-	return r->npoints ? (int)r->node[search(r, hash)] : -1;
-}
-
-void sd_ring_walk_begin(struct sd_ring_walk *w, const struct sd_ring *r, uint64_t hash)
-{
-	w->ring = r;
-	w->hash = hash;
-	w->named = 0;
-	w->at = r->npoints ? search(r, hash) : 0;
-	memset(w->seen, 0, (r->n + 63) / 64 * sizeof(w->seen[0]));
-}
-
-int sd_ring_walk_next(struct sd_ring_walk *w)
-{
-	const struct sd_ring *r = w->ring;
-	while (w->named < r->owners) {
-		uint32_t i = r->node[w->at];
-		w->at = w->at + 1 < r->npoints ? w->at + 1 : 0;
-		if (w->seen[i / 64] >> (i % 64) & 1)
-			continue;
-		w->seen[i / 64] |= 1ull << (i % 64);
-		w->named++;
-		return (int)i;
-	}
-	return -1;
-}
-
-size_t sd_ring_lookup_n(const struct sd_ring *r, uint64_t hash, int *out, size_t want)
-{
-	struct sd_ring_walk w;
-	size_t n = 0;
-	sd_ring_walk_begin(&w, r, hash);
-	while (n < want && (out[n] = sd_ring_walk_next(&w)) >= 0)
-		n++;
-	return n;
-}
-
-uint64_t sd_ring_cap(double factor, uint64_t total, uint64_t weight, uint64_t weights)
-{
-	double fair = weights ? (double)(total + 1) * (double)weight / (double)weights : 0;
-	/* what a product of doubles is too much must not become one more */
-	return (uint64_t)ceil(factor * fair * (1 - 1e-12));
-}
-
-int sd_ring_lookup_bounded(const struct sd_ring *r, uint64_t hash, const struct sd_ring_bound *bound)
-{
-	struct sd_ring_walk w;
-	uint64_t total = 0, weights = 0;
-	int i;
-	for (size_t k = 0; k < r->n; k++) {
-		uint32_t load = r->nodes[k].weight ? bound->load(bound->arg, k) : SD_RING_OUT;
-		if (load == SD_RING_OUT)
-			continue;
-		total += load;
-		weights += r->nodes[k].weight;
-	}
-	sd_ring_walk_begin(&w, r, hash);
-	while ((i = sd_ring_walk_next(&w)) >= 0) {
-		uint32_t load = bound->load(bound->arg, (size_t)i);
-		if (load != SD_RING_OUT && load < sd_ring_cap(bound->factor, total, r->nodes[i].weight, weights))
-			return i;
-	}
-	return -1;
 }
