@@ -280,6 +280,14 @@ static void print_aliases(const struct sd_dispatch *d, const struct sd_applet *a
 						    : a->verb);
 }
 
+/* The names that go straight to one verb. */
+static void print_aliases_of(const struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_verb *verb)
+{
+	for (const struct sd_alias *a = applet->aliases; a && a->name; a++)
+		if (a->verb && strcmp(a->verb, verb->name) == 0)
+			fprintf(d->out, "\nAlso called %s.\n", a->name);
+}
+
 /* Lines as they stand, indented. */
 static void print_lines(FILE *out, const char *text)
 {
@@ -408,6 +416,8 @@ void sd_help_applet(const struct sd_dispatch *d, const struct sd_applet *applet,
 	if (whole) {
 		print_aliases(d, applet);
 		print_manners(d, applet);
+	} else {
+		print_aliases_of(d, applet, verb);
 	}
 }
 

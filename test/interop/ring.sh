@@ -13,8 +13,9 @@ need nginx-light nginx
 need python3 python3
 need curl curl
 need "npm's hashring and jump-gouache" node
-[ -e "$modules/hashring/package.json" ] && [ -e "$modules/jump-gouache/package.json" ] ||
-  skip "npm's hashring and jump-gouache"
+for module in hashring jump-gouache; do
+  [ -e "$modules/$module/package.json" ] || skip "npm's hashring and jump-gouache"
+done
 cd "$TMP" || exit 1
 export NPM_MODULES=$modules
 {
