@@ -618,7 +618,8 @@ START_TEST(help_of_verbs)
 	    "Options\n"
 	    "      --json        print JSON\n"
 	    "      --server URL  where the service is (default http://127.0.0.1:8080)\n"
-	    "  -h, --help        print this help, and exit\n";
+	    "  -h, --help        print this help, and exit\n"
+		   "\nAlso called cache-get.\n";
 
 	SDLAB("cache", "get", "--help");
 	expect(0, get_help, "");
