@@ -198,6 +198,18 @@ test_function() { # NAME FUNCTION ARGUMENT
   test_one "$1" bash -c "$2 \"\$1\"" - "$3"
 }
 
+# What ONLY must fit for a simulation to run at all.
+if [ "$only" = sim ] && [ -n "${ONLY:-}" ]; then
+  scenarios="wal $(sed -n '/struct scenario .* = {/,/^};/s/.*\.name = "\(.*\)",/\1/p' test/sim/sim_*.c | sort | tr '\n' ' ')"
+  case $scenarios in
+  *"$ONLY"*) ;;
+  *)
+    echo "test/run.sh: no scenario has $ONLY in its name; there are: $scenarios" >&2
+    exit 2
+    ;;
+  esac
+fi
+
 # Once is enough for what reads sources and symbols, unless it was asked for. `linted`: not in this run when empty.
 case $build:$only in
 *address*: | *undefined*: | *thread*:) linted= ;;

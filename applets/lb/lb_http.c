@@ -318,7 +318,8 @@ static void turn_away(struct sd_http_exchange *x, enum lb_reason reason)
 {
 	const struct lb_answer *a = &lb_answers[reason];
 	lb_head_refused(x, a->status, a->text);
-	sd_http_refuse_as(x, a->status, a->error, a->text);
+	/* RFC 9110 sections 15.5.6 and 10.2.1: what else might be asked of an authority? Nothing. */
+	sd_http_refuse_as(x, a->status, a->error, a->status == 405 ? "Allow:\r\n" : "", a->text);
 }
 
 /* The request is not wanted, body and all. */
@@ -327,7 +328,7 @@ static void refuse(struct lb_request *r, int status, enum sd_proxy_error error, 
 	struct sd_http_exchange *x = r->x;
 	log_end(r, SD_ACCESS_LOCAL, status, text);
 	request_free(r);
-	sd_http_refuse_as(x, status, error, text);
+	sd_http_refuse_as(x, status, error, "", text);
 }
 
 /* A redirect, or words of the configuration. */

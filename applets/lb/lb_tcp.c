@@ -499,23 +499,40 @@ static void choose_pool(struct tunnel *t)
 	}
 }
 
+/* NULL: out of memory, and io is closed. */
+static struct tunnel *tunnel_of(struct lb_worker *w, struct sd_io *io, bool secure)
+{
+	struct tunnel *t = tunnel_new(w);
+	if (!t) {
+		io->ops->close(io, true);
+		return NULL;
+	}
+	t->client = sd_stream_new(io, secure, KEEP_MAX, &client_events, t);
+	if (!t->client) {
+		free(t);
+		return NULL;
+	}
+	return t;
+}
+
 /* Its PROXY header was read, where there is one. */
 static void after_proxy(void *arg, struct sd_io *io)
 {
 	struct lb_worker *w = arg;
 	bool secure = w->w->tls && io->peer.kind != SD_ADDR_INPROC;
-	if (secure && !(io = sd_tls_accept(w->w->tls, io)))
-		return;
-	struct tunnel *t = tunnel_new(w);
-	if (!t) {
+	struct sd_client_pass pass;
+	if (!sd_client_gate_enter(&w->lb->run->clients.gate, &io->peer, &pass)) {
 		io->ops->close(io, true);
 		return;
 	}
-	t->client = sd_stream_new(io, secure, KEEP_MAX, &client_events, t);
-	if (!t->client) {
-		free(t);
+	struct tunnel *t = NULL;
+	if (!secure || (io = sd_tls_accept(w->w->tls, io)))
+		t = tunnel_of(w, io, secure);
+	if (!t) {
+		sd_client_pass_end(&pass);
 		return;
 	}
+	t->client->pass = pass;
 	enlist(t);
 	if (secure)
 		set_head_deadline(t);

@@ -57,6 +57,9 @@ static enum sd_err find_target(struct sd_world *w, const struct sd_conf *conf, c
 		sd_wrap(e, path ? "--unix" : "URL");
 		return e->code = SD_EUSAGE;
 	}
+	unsigned mode;
+	if (out->kind == SD_ADDR_UNIX && !sd_world_file_mode(w, out->name, &mode))
+		return sd_fail(e, SD_ENOTFOUND, "--unix: there is no %s", out->name);
 	if (out->kind == SD_ADDR_NAME)
 		err = sd_resolve_wait(w, out, e);
 	return err;

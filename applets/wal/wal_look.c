@@ -1,5 +1,6 @@
 /* wal_look.c - dump, check and salvage: what a walk through a log meets, for a person or a program. */
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -103,11 +104,14 @@ static enum sd_err dump_record(struct sd_wal_walk *w, const struct sd_wal_record
 	(void)file;
 	if (r->seq < d->from || (d->type >= 0 && r->type != d->type))
 		return SD_OK;
+	errno = 0;
 	if (d->json)
 		dump_json(d, r);
 	else
 		dump_text(d, r);
-	return ferror(d->call->out) ? sd_fail(e, SD_EIO, "cannot write to standard output") : SD_OK;
+	if (!ferror(d->call->out))
+		return SD_OK;
+	return sd_fail(e, errno == EPIPE ? SD_ERESET : SD_EIO, "cannot write to standard output");
 }
 
 static enum sd_err dump_trouble(struct sd_wal_walk *w, const struct sd_wal_trouble *t, struct sd_error *e)
@@ -128,7 +132,10 @@ int wal_dump(struct sd_verb_call *call)
 			 .full = sd_conf_bool(call->conf, "full")};
 	struct sd_wal_walk walk = {.path = call->args[0], .resync = true, .record = dump_record, .trouble = dump_trouble,
 				   .arg = &d};
-	if (sd_wal_walk(call->world, &walk, &e))
+	enum sd_err err = sd_wal_walk(call->world, &walk, &e);
+	if (err == SD_ERESET)
+		return 1; /* whoever read it has seen enough */
+	if (err)
 		return wal_fail(call, "dump", &e);
 	return walk.damages > 0;
 }

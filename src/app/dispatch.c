@@ -1,5 +1,6 @@
 #include "dispatch.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -267,8 +268,9 @@ int sd_dispatch_main(struct sd_dispatch *d, int argc, const char *const *argv)
 {
 	int status = run(d, argc, argv);
 
-	/* A full disk or a closed pipe must not look like success. */
+	/* A full disk or a closed pipe must not look like success; but who closed a pipe knows it. */
+	errno = 0;
 	if ((fflush(d->out) != 0 || ferror(d->out)) && status == 0)
-		return sd_dispatch_fail(d, "sdlab", SD_EXIT_FAILURE, "cannot write the output");
+		return errno == EPIPE ? SD_EXIT_FAILURE : sd_dispatch_fail(d, "sdlab", SD_EXIT_FAILURE, "cannot write the output");
 	return status;
 }

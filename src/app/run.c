@@ -17,6 +17,8 @@ const struct sd_option sd_common_options[] = {
     {"admin", SD_OPT_ADDRESS, NULL, "where /metrics and the /-/ endpoints answer; none when not set"},
     {"max-connections", SD_OPT_INT, "0", "connections at a time a thread, the rest wait; 0 for no limit",
      .max = 10000000},
+    {"max-connections-per-client", SD_OPT_INT, "0", "connections at a time from one address, over all threads; 0 for no "
+     "limit", .max = SD_CLIENTS_MAX, .reload = true},
     {"max-body", SD_OPT_SIZE, "0", "largest request body taken; 0 for no limit"},
     {"head-timeout", SD_OPT_DURATION, "10s", "for a request head, from its first byte"},
     {"body-timeout", SD_OPT_DURATION, "30s", "between two pieces of a request body"},
@@ -68,6 +70,7 @@ enum sd_err sd_run_listen_http(struct sd_run *run, struct sd_worker *w, struct s
 {
 	w->http = srv;
 	srv->tls = w->tls;
+	srv->gate = &run->clients.gate;
 	for (int i = 0; i < run->naddrs; i++) {
 		enum sd_err err = sd_http_server_listen(srv, &run->addrs[i], run->nworkers > 1, e);
 		if (err)
@@ -328,7 +331,10 @@ static enum sd_err start(struct sd_run *run, struct sd_error *e)
 	if (!err)
 		err = make_proxy_from(run, e);
 	if (!err)
+		err = run_clients_prepare(run, run->conf, e);
+	if (!err)
 		err = run_tls_new(run, &run->tls, e);
+	run_clients_commit(run, run->conf);
 	if (!err)
 		err = service->create(run, run->conf, &run->self, e);
 	if (!err)
@@ -391,6 +397,7 @@ void sd_run_free(struct sd_run *run)
 		sd_tls_server_release(run->workers[i].tls);
 	run_tls_free(run->tls);
 	sd_conf_free(run->loaded);
+	sd_client_gate_free(&run->clients.gate);
 	free(run->proxy_from);
 	free(run->workers);
 	free(run->name);
@@ -433,6 +440,8 @@ static enum sd_err try_reload(struct sd_run *run, struct sd_conf **out, struct s
 	if (!err)
 		err = run_tls_make(run->tls, *out, &tls, e);
 	if (!err)
+		err = run_clients_prepare(run, *out, e);
+	if (!err)
 		err = applet->service->reload(run->self, *out, e);
 	if (err) {
 		sd_tls_server_release(tls);
@@ -441,6 +450,7 @@ static enum sd_err try_reload(struct sd_run *run, struct sd_conf **out, struct s
 		return err;
 	}
 	run_tls_install(run->tls, tls);
+	run_clients_commit(run, *out);
 	return SD_OK;
 }
 
@@ -503,6 +513,7 @@ void sd_run_metrics(struct sd_run *run, struct sd_metrics *m)
 	sd_metrics_add(m, (double)run->reloads, "%s,result=\"ok\"", label);
 	sd_metrics_add(m, (double)run->failed_reloads, "%s,result=\"failed\"", label);
 	run_tls_metrics(run->tls, m);
+	run_clients_metrics(run, m);
 	if (run->spec.applet->service->metrics)
 		run->spec.applet->service->metrics(run->self, m);
 }

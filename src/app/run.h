@@ -18,6 +18,7 @@
 #include "event.h"
 #include "metrics.h"
 #include "net/http_server.h"
+#include "run_clients.h"
 
 #define SD_RUN_MAX_ADDRS 4
 
@@ -111,6 +112,7 @@ struct sd_run {
 	struct sd_timer drain_timer;
 	struct sd_cidr *proxy_from; /* who may send PROXY headers */
 	size_t nproxy_from;
+	struct sd_run_clients clients;
 };
 
 /* The options every service has. */

@@ -124,6 +124,19 @@ static void answer_deadline(struct sd_http_call *c)
 	sd_stream_deadline(c->stream, ns ? sd_loop_now_ns(c->pool->loop) + ns : SD_NEVER);
 }
 
+/* What came with the head is looked at before it is handed on: then the caller can still answer something else. */
+static const char *wrong_chunk(const struct sd_http_call *c, const char *p, size_t n)
+{
+	struct sd_http_chunked chunked = {0};
+	struct sd_slice data;
+	ssize_t took = 0;
+	if (c->framing != SD_HTTP_BODY_CHUNKED)
+		return NULL;
+	for (size_t off = 0; took >= 0 && off < n && !chunked.done; off += took > 0 ? (size_t)took : 0)
+		took = sd_http_chunked_decode(&chunked, p + off, n - off, &data);
+	return took < 0 ? chunked.error : NULL;
+}
+
 /* Parses a head; returns what it took, 0 when it is not complete or was refused. */
 static size_t take_head(struct sd_http_call *c, const char *p, size_t n)
 {
@@ -153,6 +166,11 @@ static size_t take_head(struct sd_http_call *c, const char *p, size_t n)
 	c->keep_alive = head->keep_alive && head->framing != SD_HTTP_BODY_CLOSE;
 	c->left = head->framing == SD_HTTP_BODY_LENGTH ? head->content_length : 0;
 	memset(&c->chunked, 0, sizeof(c->chunked));
+	const char *wrong = wrong_chunk(c, p + took, n - (size_t)took);
+	if (wrong) {
+		fail(c, SD_EPROTO, wrong);
+		return 0;
+	}
 	c->caller->head(c, head);
 	return (size_t)took;
 }

@@ -416,18 +416,19 @@ void sd_http_respond_text(struct sd_http_exchange *x, int status, const char *fm
 	sd_http_respond(x, status, NULL, "text/plain; charset=utf-8", text, (size_t)n);
 }
 
-void sd_http_refuse_as(struct sd_http_exchange *x, int status, enum sd_proxy_error error, const char *why)
+void sd_http_refuse_as(struct sd_http_exchange *x, int status, enum sd_proxy_error error, const char *fields, const char *why)
 {
-	char text[512], extra[SD_PROXY_STATUS];
+	char text[512], extra[SD_PROXY_STATUS + 128];
 	int n = snprintf(text, sizeof(text), "%d %s: %.440s\n", status, sd_http_status_text(status), why);
-	bool any = sd_proxy_status_write(extra, error, why) > 0;
+	size_t used = sd_proxy_status_write(extra, error, why);
+	snprintf(extra + used, sizeof(extra) - used, "%s", fields);
 	x->keep_alive = false;
-	sd_http_respond(x, status, any ? extra : NULL, "text/plain; charset=utf-8", text, (size_t)n);
+	sd_http_respond(x, status, extra[0] ? extra : NULL, "text/plain; charset=utf-8", text, (size_t)n);
 }
 
 void sd_http_refuse(struct sd_http_exchange *x, int status, const char *why)
 {
-	sd_http_refuse_as(x, status, x->server->proxy ? SD_PROXY_HTTP_REQUEST_ERROR : SD_PROXY_OK, why);
+	sd_http_refuse_as(x, status, x->server->proxy ? SD_PROXY_HTTP_REQUEST_ERROR : SD_PROXY_OK, "", why);
 }
 
 /* ---- reading requests ---- */
@@ -479,6 +480,17 @@ static void request_complete(struct sd_http_exchange *x)
 		x->server->handler->end(x);
 }
 
+/* Not before it asked: an answer that nobody waits for yet confuses clients. */
+static void refuse_over(struct sd_http_exchange *x)
+{
+	static const char why[] = "too many connections from this address (max-connections-per-client)";
+	struct sd_http_server *srv = x->server;
+	sd_count(&srv->stats.refused, 1);
+	if (srv->handler->refused)
+		srv->handler->refused(x, 429, why);
+	sd_http_refuse_as(x, 429, srv->proxy ? SD_PROXY_HTTP_REQUEST_DENIED : SD_PROXY_OK, "Retry-After: 1\r\n", why);
+}
+
 /* Returns false when the connection is gone. */
 static bool hand_request(struct sd_http_exchange *x, struct sd_http_head *head)
 {
@@ -487,6 +499,10 @@ static bool hand_request(struct sd_http_exchange *x, struct sd_http_head *head)
 	begin_request(x, head);
 	uint32_t serial = x->nrequests;
 	x->max_body = srv->conf.max_body;
+	if (x->over) {
+		refuse_over(x);
+		return false;
+	}
 	if (srv->conf.max_body && x->in_left > srv->conf.max_body) {
 		sd_count(&srv->stats.refused, 1);
 		if (srv->handler->refused)
@@ -516,7 +532,8 @@ static size_t take_head(struct sd_http_exchange *x, const char *p, size_t n, boo
 	if (took == SD_HTTP_INCOMPLETE) {
 		if (x->state == IDLE) {
 			x->state = HEAD;
-			sd_stream_deadline(x->stream, after(x, srv->conf.head_timeout_ns));
+			if (!x->over)
+				sd_stream_deadline(x->stream, after(x, srv->conf.head_timeout_ns));
 		}
 		x->seen = (uint32_t)n;
 		*more = false;
@@ -731,31 +748,57 @@ static void pause_when_full(struct sd_http_server *srv)
 		sd_listener_pause(srv->listeners[i], true);
 }
 
-void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io)
+/* NULL: out of memory, and io is closed. */
+static struct sd_http_exchange *exchange_new(struct sd_http_server *srv, struct sd_io *io)
 {
-	bool secure = srv->tls && io->peer.kind != SD_ADDR_INPROC;
-	if (secure && !(io = sd_tls_accept(srv->tls, io)))
-		return;
 	struct sd_http_exchange *x = calloc(1, sizeof(*x));
 	if (!x) {
 		io->ops->close(io, true);
-		return;
+		return NULL;
 	}
 	x->server = srv;
-	x->secure = secure;
 	/* A whole head must fit: it is kept until it is complete. */
 	size_t head = srv->conf.limits.max_head ? srv->conf.limits.max_head : 32 * 1024;
 	x->stream =
 	    sd_stream_new(io, false, head > IN_LIMIT ? (uint32_t)head : IN_LIMIT, &server_stream_events, x);
 	if (!x->stream) {
 		free(x);
+		return NULL;
+	}
+	return x;
+}
+
+/* A handshake is to be as quick as a head; who has one connection too many may not keep it by saying nothing. */
+static int64_t patience(const struct sd_http_exchange *x)
+{
+	const struct sd_http_server_conf *conf = &x->server->conf;
+	if (x->over)
+		return conf->head_timeout_ns && conf->head_timeout_ns < LINGER_NS ? conf->head_timeout_ns : LINGER_NS;
+	return x->secure ? conf->head_timeout_ns : conf->idle_timeout_ns;
+}
+
+void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io)
+{
+	bool secure = srv->tls && io->peer.kind != SD_ADDR_INPROC;
+	struct sd_client_pass pass = {0};
+	bool over = srv->gate && !sd_client_gate_enter(srv->gate, &io->peer, &pass);
+	struct sd_http_exchange *x = NULL;
+	if (over && secure)
+		io->ops->close(io, true); /* before the handshake, which is what would cost most */
+	else if (!secure || (io = sd_tls_accept(srv->tls, io)))
+		x = exchange_new(srv, io);
+	if (!x) {
+		sd_client_pass_end(&pass);
+		one_less(srv); /* it may have been the one that filled the server while its PROXY header was read */
 		return;
 	}
+	x->secure = secure;
+	x->over = over;
+	x->stream->pass = pass;
 	sd_list_add(&srv->connections, &x->link);
 	sd_count(&srv->stats.accepted, 1);
 	sd_gauge(&srv->stats.active, 1);
-	/* A handshake is to be as quick as a head. */
-	sd_stream_deadline(x->stream, after(x, secure ? srv->conf.head_timeout_ns : srv->conf.idle_timeout_ns));
+	sd_stream_deadline(x->stream, after(x, patience(x)));
 	pause_when_full(srv);
 }
 

@@ -16,6 +16,7 @@
 #ifndef SD_NET_HTTP_SERVER_H
 #define SD_NET_HTTP_SERVER_H
 
+#include "client_gate.h"
 #include "core/list.h"
 #include "core/proxy_status.h"
 #include "proxy_in.h"
@@ -58,6 +59,7 @@ struct sd_http_server_stats {
 struct sd_http_server {
 	struct sd_loop *loop;
 	struct sd_tls_server *tls; /* new connections but in-process ones speak TLS; NULL: plain. The owner's */
+	struct sd_client_gate *gate; /* NULL: a client may have any number of connections. The owner's */
 	struct sd_http_server_conf conf;
 	const struct sd_http_handler *handler;
 	void *arg;
@@ -88,6 +90,7 @@ struct sd_http_exchange {
 	uint8_t state, method, minor, framing;
 	bool keep_alive, in_done, out_begun, out_done, out_chunked, out_body, out_known;
 	bool expect, paused, in_data, has_length_field, secure; /* secure: it came by TLS */
+	bool over; /* its client has too many: the first request is answered with 429 */
 	uint16_t refused_status; /* set before gone() when the request's body broke a rule */
 	const char *refused_why;
 	bool defer_continue; /* set in request(): the handler itself says when 100 Continue goes out */
@@ -116,8 +119,9 @@ void sd_http_respond_text(struct sd_http_exchange *x, int status, const char *fm
     __attribute__((format(printf, 3, 4)));
 /* As sd_http_respond, and the connection is closed afterwards: the rest of the request is not wanted. */
 void sd_http_refuse(struct sd_http_exchange *x, int status, const char *why);
-/* The same with the type of error that a proxy tells, whether server->proxy is set or not. */
-void sd_http_refuse_as(struct sd_http_exchange *x, int status, enum sd_proxy_error error, const char *why);
+/* The same with the type of error that a proxy tells, whether server->proxy is set or not; fields is header lines with CRLF,
+ * or "". */
+void sd_http_refuse_as(struct sd_http_exchange *x, int status, enum sd_proxy_error error, const char *fields, const char *why);
 
 void sd_http_begin(struct sd_http_exchange *x, int status, struct sd_slice reason); /* reason.n 0: registered */
 void sd_http_field(struct sd_http_exchange *x, struct sd_slice name, struct sd_slice value);

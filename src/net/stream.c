@@ -131,6 +131,7 @@ static void close_io(struct sd_stream *s, bool reset)
 	sd_loop_timer_cancel(s->loop, &s->timer);
 	s->io->ops->close(s->io, reset);
 	s->io = NULL;
+	sd_client_pass_end(&s->pass);
 	todo(s, TODO_FREE);
 }
 

@@ -22,6 +22,7 @@
 #ifndef SD_NET_STREAM_H
 #define SD_NET_STREAM_H
 
+#include "core/clients.h"
 #include "world/loop.h"
 
 struct sd_stream;
@@ -57,6 +58,7 @@ struct sd_stream {
 	int64_t deadline_ns;
 	uint64_t bytes_in, bytes_out;
 	void (*finished)(void *arg); /* of sd_stream_finish */
+	struct sd_client_pass pass;  /* ends when the connection is closed */
 };
 
 #define SD_STREAM_HIGH (64 * 1024)

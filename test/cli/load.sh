@@ -61,6 +61,8 @@ done
 assert_match "$OUT" '^ +100 +0\.0 +[0-9.]+ +[0-9.]+ +10 ' 'requests of a ramp that failed'
 run "$SDLAB" load "$gone" -n 1 -q
 assert_lacks "$OUT" 'Latency at saturation' 'advice where nobody listens'
+run "$SDLAB" load --unix "$TMP/nosuch" --requests 1 http://h/
+assert_eq "1 sdlab load: --unix: there is no $TMP/nosuch" "$STATUS $ERR" 'a socket that is not there'
 
 # Who answered?
 out=$("$SDLAB" load "$url/" -n 300 -c 3 -t 2 --tally --json tally.json) || fail '--tally'

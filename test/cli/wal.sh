@@ -14,6 +14,15 @@ append() {
 }
 
 # ---- append and dump ----
+append long < <(seq 20000)
+"$SDLAB" wal dump long 2>head.err | head -n 1 >head.out
+assert_eq '1 |' "${PIPESTATUS[0]} |$(cat head.err)" 'a reader that has seen enough'
+assert_match "$(cat head.out)" '^1  segment 1 ' 'what it saw'
+for format in '' --json; do
+  # shellcheck disable=SC2086 # nothing, or one word
+  "$SDLAB" wal dump long $format >/dev/full 2>head.err
+  assert_contains "$? $(cat head.err)" 'cannot write to standard output' 'a full disk'
+done
 append log < <(printf 'one\ntwo\nwithout a line feed')
 assert_eq 0 "$STATUS" "append ($ERR)"
 assert_eq $'ok 1\nok 2\nok 3' "$OUT" 'acknowledged'

@@ -74,6 +74,20 @@ run "$SDLAB" load "https://127.0.0.1:$front/" --ca "$certs/ca.pem" "${reader[@]}
 assert_eq 0 "$STATUS" 'load'
 assert_contains "$OUT" '200 answered, 0 failed' 'load'
 
+# ---- one connection too many is closed before a handshake ----
+start_lb one --backend "address=127.0.0.1:$web,tls=true,tls-ca=$certs/ca.pem,tls-name=lb.test" --tls-cert "$certs/cert.pem" \
+  --tls-key "$certs/key.pem" --max-connections-per-client 1
+assert_eq 200 "$(ask "$PORT" / -o /dev/null -w '%{http_code}')" 'the only connection of a client'
+exec 4<>"/dev/tcp/127.0.0.1/$PORT"
+held() { [ "$(metric "$ADMIN" sdlab_http_connections)" -eq 1 ] && [ "$(metric "$ADMIN" sdlab_http_connections_total)" -eq 2 ]; }
+wait_for 'the first connection' held
+run curl -sS --cacert "$certs/ca.pem" "https://127.0.0.1:$PORT/"
+assert_match "$STATUS" "^(7|35)\$" "curl with one connection too many ($ERR)"
+assert_eq 1 "$(metric "$ADMIN" sdlab_client_limit_refused_total)" 'refused'
+assert_eq 1 "$(metric "$ADMIN" sdlab_tls_handshakes_total side=\"client\")" 'handshakes'
+exec 4>&-
+stop one
+
 # ---- TCP mode: TLS ends here, before a plain backend and before one of TLS ----
 start_backend plain P
 plain=$PORT

@@ -88,6 +88,7 @@ START_TEST(absolute_form)
 	peer_free(c);
 	c = asks("CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n");
 	peer_answer(c, 405);
+	ck_assert(peer_has(c, "Allow:")); /* RFC 9110 section 15.5.6; an authority takes none at all */
 	peer_free(c);
 }
 END_TEST
@@ -416,6 +417,12 @@ static void bends_the_framing(struct peer *b)
 	peer_close(b);
 }
 
+static void bends_a_chunk(struct peer *b)
+{
+	peer_say(b, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0x5\r\n");
+	peer_close(b);
+}
+
 static void switches_protocols(struct peer *b)
 {
 	peer_say(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
@@ -428,6 +435,7 @@ static const struct {
 } faults[] = {
     {talks_garbage, "garbage"}, {says_nothing, "broken"},       {dies, "broken"},
     {begins_a_head, "broken"},  {bends_the_framing, "garbage"}, {switches_protocols, "garbage"},
+    {bends_a_chunk, "garbage"},
 };
 enum { NFAULTS = sizeof(faults) / sizeof(faults[0]) };
 
