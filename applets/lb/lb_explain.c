@@ -24,7 +24,11 @@ struct explain {
 	char *request;
 	/* filled in by the worker */
 	struct lb_snapshot *snap;
-	uint32_t pool;
+	uint32_t pool; /* LB_NO_POOL: it goes to no backend */
+	char route[LB_ROUTE_NAME];
+	char *ruled; /* what the route makes of it: the target, or Location; "" when nothing */
+	int status;  /* it is answered here, with this; 0: it is not */
+	const char *bad;
 	size_t n;
 	int pinned;
 	uint64_t busy[SD_BALANCE_MAX / 64];
@@ -59,6 +63,7 @@ static void explain_free(struct explain *e)
 {
 	lb_snapshot_release(e->snap);
 	free(e->request);
+	free(e->ruled);
 	free(e);
 }
 
@@ -90,15 +95,31 @@ static cJSON *candidate_json(const struct explain *e, size_t i)
 	return o;
 }
 
+/* Which way it goes. */
+static void add_route(cJSON *o, const struct explain *e)
+{
+	if (e->route[0])
+		cJSON_AddStringToObject(o, "route", e->route);
+	if (e->ruled && e->ruled[0])
+		cJSON_AddStringToObject(o, e->status ? "location" : "target", e->ruled);
+	if (e->status)
+		cJSON_AddNumberToObject(o, "status", e->status);
+	if (e->bad)
+		cJSON_AddStringToObject(o, "why", e->bad);
+	if (e->pool == LB_NO_POOL)
+		return;
+	cJSON_AddStringToObject(o, "pool", e->snap->pools[e->pool].name);
+	cJSON_AddStringToObject(o, "algorithm", algorithm_name(&e->snap->pools[e->pool]));
+}
+
 static cJSON *explain_json(const struct explain *e)
 {
 	cJSON *o = cJSON_CreateObject(), *list;
 	const char *backend = NULL;
+	add_route(o, e);
 	for (size_t i = 0; i < e->n; i++)
 		if (e->pinned >= 0 ? (int)i == e->pinned : e->candidates[i].next)
 			backend = entry_of(e, i)->backend->name;
-	cJSON_AddStringToObject(o, "pool", e->snap->pools[e->pool].name);
-	cJSON_AddStringToObject(o, "algorithm", algorithm_name(&e->snap->pools[e->pool]));
 	cJSON_AddNumberToObject(o, "thread", e->w->w->index);
 	cJSON_AddNumberToObject(o, "threads", e->lb->nworkers);
 	if (backend)
@@ -122,18 +143,63 @@ static void on_answer(struct sd_task *t)
 	explain_free(e);
 }
 
+static char *copy(struct sd_slice s)
+{
+	struct sd_text t = {0};
+	sd_text_add(&t, s.p, s.n);
+	return sd_text_take(&t, NULL);
+}
+
+/* Follows the routes; false when it ends here. */
+static bool route(struct explain *e)
+{
+	struct lb_choice choice;
+	struct sd_http_vars vars;
+	char client[46], location[2048];
+	const struct lb_snapshot *s = e->snap;
+	struct sd_peer who = sd_proxy_client(&e->head, &e->peer, s->trusted, s->ntrusted);
+	struct sd_slice ip = {client, sd_peer_format(&who, client)};
+	lb_route_choose(e->w, 0, &e->head, &who, &choice);
+	const struct lb_route *r = choice.route;
+	e->pool = r && r->action != LB_TO_POOL ? LB_NO_POOL : choice.pool;
+	e->bad = choice.bad;
+	if (r)
+		snprintf(e->route, sizeof(e->route), "%s", r->name);
+	if (choice.bad || e->pool == LB_NO_POOL)
+		e->pool = LB_NO_POOL;
+	if (choice.bad)
+		e->status = 400;
+	else if (r && r->action != LB_TO_POOL)
+		e->status = r->status;
+	else if (e->pool == LB_NO_POOL)
+		e->status = lb_answers[LB_NO_ROUTE].status;
+	else
+		e->ruled = copy(lb_route_target(e->w, &choice, &e->head));
+	if (r && r->action == LB_REDIRECT) {
+		lb_route_vars(e->w, &choice, &e->head, false, ip, &vars);
+		size_t n = sd_http_template_write(location, sizeof(location), r->text, &vars);
+		e->ruled = copy((struct sd_slice){location, n < sizeof(location) ? n : sizeof(location)});
+	}
+	return e->pool != LB_NO_POOL;
+}
+
 /* On the worker's thread. */
 static void on_ask(struct sd_task *t)
 {
 	struct explain *e = sd_container(t, struct explain, ask);
 	struct lb_affinity want;
+	e->answer.fn = on_answer;
 	e->snap = e->w->snap;
+	e->pinned = -1;
 	__atomic_add_fetch(&e->snap->refs, 1, __ATOMIC_RELAXED);
+	if (!route(e)) {
+		sd_loop_post(e->lb->run->spec.control, &e->answer);
+		return;
+	}
 	find_busy(e->snap, &e->snap->pools[e->pool], e->busy);
 	lb_affinity_of(e->w, e->pool, &e->head, &e->peer, false, &want);
 	e->pinned = lb_affinity_pinned(e->snap, e->pool, &want, e->busy);
 	e->n = lb_worker_explain(e->w, e->pool, e->busy, &want, e->candidates, SD_BALANCE_MAX);
-	e->answer.fn = on_answer;
 	sd_loop_post(e->lb->run->spec.control, &e->answer);
 }
 
