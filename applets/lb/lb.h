@@ -357,7 +357,11 @@ struct lb_worker {
 	/* counters */
 	uint64_t unavailable, queue_full, queue_timeouts, retries, stale, budget_exhausted;
 	uint64_t sticky_kept, sticky_new, sticky_moved, sticky_bad;
-	struct sd_listener *listeners[SD_RUN_MAX_ADDRS]; /* TCP mode */
+	struct lb_door {
+		struct lb_worker *w;
+		struct sd_listener *listener;
+		uint8_t number;
+	} doors[SD_RUN_MAX_ADDRS]; /* TCP mode */
 	struct sd_link tunnels;                          /* its connections, and requests that changed their protocol */
 	uint32_t ntunnels, idle_tunnels;
 	uint64_t tunnels_total, upgrades, tunnel_timeouts, spliced;

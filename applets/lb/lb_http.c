@@ -410,7 +410,7 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 		turn_away(x, LB_NO_MEMORY);
 		return;
 	}
-	lb_head_read(r, 0, head, &told);
+	lb_head_read(r, x->stream->io->peer.door, head, &told);
 	if (told.choice.bad)
 		refuse(r, 400, SD_PROXY_HTTP_REQUEST_ERROR, told.choice.bad);
 	else if (r->route && r->route->action != LB_TO_POOL)

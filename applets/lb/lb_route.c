@@ -180,8 +180,28 @@ static struct sd_route_rule rule_of(const struct sd_conf *row, size_t host)
 	return (struct sd_route_rule){sd_slice_of(name), sd_slice_of(sd_conf_string(row, "path")), SD_ROUTE_ANYWHERE};
 }
 
+/* A bit for each listener where the rule holds. */
+static uint32_t doors_of(const struct sd_conf *conf, const struct sd_conf *row)
+{
+	uint32_t doors = 0;
+	size_t n = sd_conf_count(row, "listener");
+	for (size_t i = 0; i < n; i++)
+		doors |= 1u << (sd_run_door(conf, sd_conf_list_item(row, "listener", i)) & 31);
+	return n ? doors : SD_ROUTE_ANYWHERE;
+}
+
+static enum sd_err check_doors(const struct sd_conf *conf, const struct sd_conf *row, struct sd_error *e)
+{
+	for (size_t i = 0; i < sd_conf_count(row, "listener"); i++)
+		if (sd_run_door(conf, sd_conf_list_item(row, "listener", i)) < 0)
+			return sd_fail(e, SD_EINVAL, "%s: listener: expected main or the name of a listener, found \"%.60s\"",
+				       sd_conf_origin(row, "listener"), sd_conf_list_item(row, "listener", i));
+	return SD_OK;
+}
+
 /* led: a bit for each pool that requests are led to. */
-static enum sd_err check_row(const struct names *pools, const struct sd_conf *row, uint64_t *led, struct sd_error *e)
+static enum sd_err check_row(const struct sd_conf *conf, const struct names *pools, const struct sd_conf *row, uint64_t *led,
+			     struct sd_error *e)
 {
 	struct lb_route route = {0};
 	const char *rewrite = sd_conf_string(row, "rewrite");
@@ -199,6 +219,8 @@ static enum sd_err check_row(const struct names *pools, const struct sd_conf *ro
 		err = check_redirect(row, e);
 	if (!err)
 		err = read_shares(pools, row, &route, e);
+	if (!err)
+		err = check_doors(conf, row, e);
 	for (size_t i = 0; i < route.nshares; i++)
 		*led |= 1ull << route.shares[i].pool;
 	if (!err)
@@ -244,7 +266,7 @@ enum sd_err lb_routes_check(const struct sd_conf *conf, struct sd_error *e)
 	for (size_t i = 0; !err && i < n; i++) {
 		const struct sd_conf *row = sd_conf_row(conf, "routes", i);
 		rules += hosts_of(row);
-		err = check_row(&pools, row, &led, e);
+		err = check_row(conf, &pools, row, &led, e);
 		if (!err && tcp)
 			err = check_tcp(row, e);
 	}
@@ -314,6 +336,7 @@ void lb_routes_forget(struct lb *lb)
 
 /* ---- making ---- */
 
+/* Two rules for one host and path may differ in where they hold. */
 static void name_route(const struct sd_conf *row, struct lb_route *r)
 {
 	const char *name = sd_conf_string(row, "name");
@@ -364,7 +387,8 @@ static enum sd_err set_make(const struct sd_conf *conf, struct lb_routes *r, siz
 		for (size_t k = 0; k < hosts_of(row); k++) {
 			r->by_rule[at] = (uint32_t)i;
 			rules[at] = rule_of(row, k);
-			r->by_host |= rules[at++].host.n > 0;
+			r->by_host |= rules[at].host.n > 0;
+			rules[at++].places = doors_of(conf, row);
 		}
 	}
 	r->set = rules ? sd_route_set_new(rules, at) : NULL;
@@ -533,6 +557,15 @@ struct sd_slice lb_route_target(struct lb_worker *w, const struct lb_choice *c, 
 	return (struct sd_slice){w->target, n};
 }
 
+/* Without the port; an IPv6 address keeps its brackets. */
+static struct sd_slice hostname_of(struct sd_slice host)
+{
+	const char *end = host.n && host.p[0] == '[' ? memchr(host.p, ']', host.n) : NULL;
+	size_t from = end ? (size_t)(end - host.p) : 0;
+	const char *colon = host.n ? memchr(host.p + from, ':', host.n - from) : NULL;
+	return (struct sd_slice){host.p, colon ? (size_t)(colon - host.p) : host.n};
+}
+
 void lb_route_vars(struct lb_worker *w, const struct lb_choice *c, const struct sd_http_head *head, bool secure, struct sd_slice client,
 		   struct sd_http_vars *out)
 {
@@ -544,6 +577,7 @@ void lb_route_vars(struct lb_worker *w, const struct lb_choice *c, const struct 
 	*out = (struct sd_http_vars){{
 	    [SD_VAR_SCHEME] = secure ? (struct sd_slice){"https", 5} : (struct sd_slice){"http", 4},
 	    [SD_VAR_HOST] = head->host,
+	    [SD_VAR_HOSTNAME] = hostname_of(head->host),
 	    [SD_VAR_PATH] = c->path,
 	    [SD_VAR_QUERY] = query,
 	    [SD_VAR_URI] = {w->path, n},

@@ -450,7 +450,7 @@ static void set_head_deadline(struct tunnel *t)
 static uint32_t pool_for(struct tunnel *t, struct sd_slice name)
 {
 	follow_snapshot(t);
-	return lb_route_by_name(t->w, 0, name, &t->client->io->peer);
+	return lb_route_by_name(t->w, t->client->io->peer.door, name, &t->client->io->peer);
 }
 
 static void decide(struct tunnel *t, enum sd_tls_hello_is is)
@@ -519,7 +519,7 @@ static struct tunnel *tunnel_of(struct lb_worker *w, struct sd_io *io, bool secu
 static void after_proxy(void *arg, struct sd_io *io)
 {
 	struct lb_worker *w = arg;
-	bool secure = w->w->tls && io->peer.kind != SD_ADDR_INPROC;
+	bool secure = sd_http_is_secure(&w->server, &io->peer);
 	struct sd_client_pass pass;
 	if (!sd_client_gate_enter(&w->lb->run->clients.gate, &io->peer, &pass)) {
 		io->ops->close(io, true);
@@ -542,20 +542,25 @@ static void after_proxy(void *arg, struct sd_io *io)
 
 static void on_accepted(void *arg, struct sd_io *io)
 {
-	struct lb_worker *w = arg;
-	sd_proxy_in_take(&w->server.proxy_in, io);
+	const struct lb_door *door = arg;
+	io->peer.door = door->number;
+	sd_proxy_in_take(&door->w->server.proxy_in, io);
 }
 
 enum sd_err lb_tcp_listen(struct lb_worker *w, struct sd_error *e)
 {
 	struct sd_run *run = w->lb->run;
-	struct sd_listener_events events = {.accepted = on_accepted, .arg = w};
+	w->w->http = &w->server; /* a reload gives it the certificates */
+	w->server.tls = w->w->tls;
+	w->server.plain_doors = run->plain_doors;
 	w->server.proxy_in.next = after_proxy;
 	w->server.proxy_in.arg = w;
 	w->server.proxy_in.ended = NULL;
 	for (int i = 0; i < run->naddrs; i++) {
-		enum sd_err err =
-		    sd_loop_listen(w->loop, &run->addrs[i], run->nworkers > 1, &events, &w->listeners[i], e);
+		struct lb_door *door = &w->doors[i];
+		struct sd_listener_events events = {.accepted = on_accepted, .arg = door};
+		*door = (struct lb_door){.w = w, .number = run->doors[i]};
+		enum sd_err err = sd_loop_listen(w->loop, &run->addrs[i], run->nworkers > 1, &events, &door->listener, e);
 		if (err)
 			return err;
 	}
@@ -565,8 +570,8 @@ enum sd_err lb_tcp_listen(struct lb_worker *w, struct sd_error *e)
 static void close_listeners(struct lb_worker *w)
 {
 	for (int i = 0; i < SD_RUN_MAX_ADDRS; i++) {
-		sd_listener_close(w->listeners[i]);
-		w->listeners[i] = NULL;
+		sd_listener_close(w->doors[i].listener);
+		w->doors[i].listener = NULL;
 	}
 }
 

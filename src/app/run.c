@@ -11,8 +11,17 @@
 #include "dispatch.h"
 #include "run_tls.h"
 
+static const struct sd_option listener_options[] = {
+    {"address", SD_OPT_ADDRESS, NULL, "where to listen", .required = true},
+    {"name", SD_OPT_STRING, NULL, "what it is called elsewhere; else its address"},
+    {"tls", SD_OPT_BOOL, "true", "speak TLS here, when there is a certificate"},
+    {0},
+};
+
 const struct sd_option sd_common_options[] = {
     {"bind", SD_OPT_STRING, "127.0.0.1", "the IP to listen on; 0.0.0.0 for every IPv4 address", .meta = "IP"},
+    {"listeners", SD_OPT_TABLE, NULL, "more places to listen at; with them the port only when it is set", .cli = "listener",
+     .sub = listener_options},
     {"threads", SD_OPT_INT, "1", "worker threads; a connection stays on one", .min = 1, .max = 64},
     {"admin", SD_OPT_ADDRESS, NULL, "where /metrics and the /-/ endpoints answer; none when not set"},
     {"max-connections", SD_OPT_INT, "0", "connections at a time a thread, the rest wait; 0 for no limit",
@@ -36,8 +45,11 @@ const struct sd_option sd_common_options[] = {
 
 /* ---- addresses ---- */
 
-static enum sd_err add_addr(struct sd_run *run, const char *text, struct sd_error *e)
+static enum sd_err add_addr(struct sd_run *run, const char *text, uint8_t door, struct sd_error *e)
 {
+	if (run->naddrs == SD_RUN_MAX_ADDRS)
+		return sd_fail(e, SD_EINVAL, "a service listens on at most %d addresses", SD_RUN_MAX_ADDRS);
+	run->doors[run->naddrs] = door;
 	return sd_addr_parse(text, "127.0.0.1", &run->addrs[run->naddrs++], e);
 }
 
@@ -46,23 +58,73 @@ static enum sd_err own_addr(struct sd_run *run, struct sd_error *e)
 	char text[SD_ADDR_TEXT];
 	const char *bind = sd_conf_string(run->conf, "bind");
 	int64_t port = sd_conf_int(run->conf, "port");
-	if (run->spec.no_port && !sd_conf_is_set(run->conf, "port"))
+	bool unwanted = run->spec.no_port || sd_conf_count(run->conf, "listeners") > 0;
+	if (unwanted && !sd_conf_is_set(run->conf, "port"))
 		return SD_OK;
 	if (strncmp(bind, "unix:", 5) == 0)
-		return add_addr(run, bind, e);
+		return add_addr(run, bind, 0, e);
 	snprintf(text, sizeof(text), strchr(bind, ':') ? "[%.100s]:%d" : "%.100s:%d", bind, (int)port);
-	enum sd_err err = add_addr(run, text, e);
+	enum sd_err err = add_addr(run, text, 0, e);
 	if (!err && run->addrs[0].kind == SD_ADDR_NAME)
 		err = sd_fail(e, SD_EINVAL, "bind: expected an IP address, found \"%s\"", bind);
+	return err;
+}
+
+static const char *listener_name(const struct sd_conf *row)
+{
+	const char *name = sd_conf_string(row, "name");
+	return name ? name : sd_conf_string(row, "address");
+}
+
+int sd_run_door(const struct sd_conf *conf, const char *name)
+{
+	for (size_t i = 0; i < sd_conf_count(conf, "listeners"); i++)
+		if (strcmp(listener_name(sd_conf_row(conf, "listeners", i)), name) == 0)
+			return (int)i + 1;
+	return strcmp(name, "main") == 0 ? 0 : -1;
+}
+
+static enum sd_err add_listeners(struct sd_run *run, struct sd_error *e)
+{
+	enum sd_err err = SD_OK;
+	for (size_t i = 0; !err && i < sd_conf_count(run->conf, "listeners"); i++) {
+		const struct sd_conf *row = sd_conf_row(run->conf, "listeners", i);
+		err = add_addr(run, sd_conf_string(row, "address"), (uint8_t)(i + 1), e);
+		run->plain_doors |= (uint32_t)!sd_conf_bool(row, "tls") << (i + 1);
+	}
 	return err;
 }
 
 static enum sd_err make_addrs(struct sd_run *run, struct sd_error *e)
 {
 	enum sd_err err = own_addr(run, e);
+	if (!err)
+		err = add_listeners(run, e);
 	if (!err && run->spec.extra_addr)
-		err = add_addr(run, run->spec.extra_addr, e);
+		err = add_addr(run, run->spec.extra_addr, 0, e);
 	return err;
+}
+
+static enum sd_err check_listeners(const struct sd_conf *conf, struct sd_error *e)
+{
+	size_t n = sd_conf_count(conf, "listeners");
+	if (n > SD_RUN_MAX_ADDRS - 2)
+		return sd_fail(e, SD_EINVAL, "%s: listeners: expected at most %d", sd_conf_origin(conf, "listeners"),
+			       SD_RUN_MAX_ADDRS - 2);
+	for (size_t i = 0; i < n; i++) {
+		const struct sd_conf *row = sd_conf_row(conf, "listeners", i);
+		const char *name = listener_name(row);
+		struct sd_addr addr;
+		if (sd_addr_parse(sd_conf_string(row, "address"), "127.0.0.1", &addr, e))
+			return sd_wrap(e, "%s: listeners", sd_conf_origin(row, "address"));
+		if (addr.kind == SD_ADDR_NAME)
+			return sd_fail(e, SD_EINVAL, "%s: listeners: expected an IP address, found \"%s\"",
+				       sd_conf_origin(row, "address"), sd_conf_string(row, "address"));
+		if (!*name || strcmp(name, "main") == 0 || sd_run_door(conf, name) != (int)i + 1)
+			return sd_fail(e, SD_EINVAL, "%s: listeners: expected a name of its own, found \"%s\"",
+				       sd_conf_origin(row, sd_conf_has(row, "name") ? "name" : "address"), name);
+	}
+	return SD_OK;
 }
 
 enum sd_err sd_run_listen_http(struct sd_run *run, struct sd_worker *w, struct sd_http_server *srv,
@@ -71,8 +133,9 @@ enum sd_err sd_run_listen_http(struct sd_run *run, struct sd_worker *w, struct s
 	w->http = srv;
 	srv->tls = w->tls;
 	srv->gate = &run->clients.gate;
+	srv->plain_doors = run->plain_doors;
 	for (int i = 0; i < run->naddrs; i++) {
-		enum sd_err err = sd_http_server_listen(srv, &run->addrs[i], run->nworkers > 1, e);
+		enum sd_err err = sd_http_server_listen_at(srv, &run->addrs[i], run->doors[i], run->nworkers > 1, e);
 		if (err)
 			return err;
 	}
@@ -90,7 +153,7 @@ void sd_run_say_listening(struct sd_run *run)
 			shown = port;
 		}
 		struct sd_field f[] = {{"address", text, 0}, {"port", NULL, a->port}, {0}};
-		bool secure = run->workers[0].tls && a->kind != SD_ADDR_INPROC;
+		bool secure = run->workers[0].tls && a->kind != SD_ADDR_INPROC && !(run->plain_doors >> run->doors[i] & 1);
 		sd_event(run->log, SD_INFO, "listening", f, "Listening on %s%s", shown, secure ? " (TLS)" : "");
 	}
 }
@@ -100,6 +163,8 @@ void sd_run_say_listening(struct sd_run *run)
 enum sd_err sd_run_check(const struct sd_conf *conf, struct sd_error *e)
 {
 	size_t n = sd_conf_count(conf, "proxy-from");
+	if (check_listeners(conf, e))
+		return SD_EINVAL;
 	for (size_t i = 0; i < n; i++) {
 		struct sd_cidr net;
 		if (sd_cidr_parse(sd_conf_list_item(conf, "proxy-from", i), &net, e))

@@ -20,7 +20,7 @@
 #include "net/http_server.h"
 #include "run_clients.h"
 
-#define SD_RUN_MAX_ADDRS 4
+#define SD_RUN_MAX_ADDRS SD_HTTP_MAX_DOORS
 
 struct sd_run;
 struct sd_conf_loader;
@@ -101,6 +101,8 @@ struct sd_run {
 	unsigned nworkers;
 	struct sd_worker *workers;
 	struct sd_addr addrs[SD_RUN_MAX_ADDRS];
+	uint8_t doors[SD_RUN_MAX_ADDRS]; /* 0: its port, or what the process put there; else the row of listeners, from 1 */
+	uint32_t plain_doors;            /* those without TLS, a bit each */
 	int naddrs;
 	struct sd_run_tls *tls;
 	struct sd_admin *admin;
@@ -133,6 +135,8 @@ void sd_run_metrics(struct sd_run *run, struct sd_metrics *m);
 
 /* ---- for services ---- */
 
+/* The number of the listener with this name ("main" for the port); -1: there is none. */
+int sd_run_door(const struct sd_conf *conf, const char *name);
 /* Makes an HTTP server listen on all addresses of the run, on this worker. */
 enum sd_err sd_run_listen_http(struct sd_run *run, struct sd_worker *w, struct sd_http_server *srv,
 			       struct sd_error *e);

@@ -32,6 +32,7 @@ struct sd_peer {
 	uint16_t port;
 	uint8_t kind; /* enum sd_addr_kind */
 	bool v6;
+	uint8_t door; /* where it came in: the number of the listener at its service, 0 the first */
 };
 
 /* "127.0.0.1:80", "[::1]:80", "host:80", ":80" (uses default_host), "unix:PATH", "inproc:NAME". */

@@ -1,6 +1,6 @@
 #include "http_template.h"
 
-static const char *const names[SD_VAR_COUNT] = {"scheme", "host", "path", "query", "uri", "rest", "client", "method"};
+static const char *const names[SD_VAR_COUNT] = {"scheme", "host", "hostname", "path", "query", "uri", "rest", "client", "method"};
 
 static int find(struct sd_slice name)
 {
@@ -43,7 +43,7 @@ enum sd_err sd_http_template_check(const char *text, struct sd_error *e)
 	int var;
 	while (next(&text, &s, &var))
 		if (var == -2)
-			return sd_fail(e, SD_EINVAL, "expected one of {scheme} {host} {path} {query} {uri} {rest} {client} "
+			return sd_fail(e, SD_EINVAL, "expected one of {scheme} {host} {hostname} {path} {query} {uri} {rest} {client} "
 				       "{method}, or {{ for a brace, found \"%.*s\"", (int)(s.n < 40 ? s.n : 40), s.p);
 	return SD_OK;
 }

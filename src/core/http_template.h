@@ -2,6 +2,7 @@
  *
  *	{scheme}  http or https         {path}    without the query
  *	{host}    as in Host            {query}   with its '?', or nothing
+ *	{hostname} host without port
  *	{client}  the address           {uri}     path and query
  *	{method}                        {rest}    the path behind the route's own, with its '/'
  *
@@ -16,6 +17,7 @@
 enum sd_http_var {
 	SD_VAR_SCHEME,
 	SD_VAR_HOST,
+	SD_VAR_HOSTNAME,
 	SD_VAR_PATH,
 	SD_VAR_QUERY,
 	SD_VAR_URI,

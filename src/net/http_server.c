@@ -84,8 +84,8 @@ static void one_less(void *arg)
 	struct sd_http_server *srv = arg;
 	if (srv->paused && !srv->draining && !is_full(srv)) {
 		srv->paused = false;
-		for (int i = 0; i < srv->nlisteners; i++)
-			sd_listener_pause(srv->listeners[i], false);
+		for (int i = 0; i < srv->ndoors; i++)
+			sd_listener_pause(srv->doors[i].listener, false);
 	}
 	if (srv->idle && srv->stats.active == 0) {
 		void (*idle)(struct sd_http_server *) = srv->idle;
@@ -744,8 +744,8 @@ static void pause_when_full(struct sd_http_server *srv)
 	if (srv->paused || !is_full(srv))
 		return;
 	srv->paused = true;
-	for (int i = 0; i < srv->nlisteners; i++)
-		sd_listener_pause(srv->listeners[i], true);
+	for (int i = 0; i < srv->ndoors; i++)
+		sd_listener_pause(srv->doors[i].listener, true);
 }
 
 /* NULL: out of memory, and io is closed. */
@@ -779,7 +779,7 @@ static int64_t patience(const struct sd_http_exchange *x)
 
 void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io)
 {
-	bool secure = srv->tls && io->peer.kind != SD_ADDR_INPROC;
+	bool secure = sd_http_is_secure(srv, &io->peer);
 	struct sd_client_pass pass = {0};
 	bool over = srv->gate && !sd_client_gate_enter(srv->gate, &io->peer, &pass);
 	struct sd_http_exchange *x = NULL;
@@ -810,14 +810,15 @@ static void after_proxy(void *arg, struct sd_io *io)
 
 static void on_accepted(void *arg, struct sd_io *io)
 {
-	struct sd_http_server *srv = arg;
-	sd_proxy_in_take(&srv->proxy_in, io);
-	pause_when_full(srv);
+	const struct sd_http_door *door = arg;
+	io->peer.door = door->number;
+	sd_proxy_in_take(&door->srv->proxy_in, io);
+	pause_when_full(door->srv);
 }
 
 static void on_starved(void *arg, bool paused)
 {
-	struct sd_http_server *srv = arg;
+	struct sd_http_server *srv = ((struct sd_http_door *)arg)->srv;
 	sd_count(&srv->stats.starved, paused);
 	if (srv->starved)
 		srv->starved(srv, paused);
@@ -834,20 +835,27 @@ void sd_http_server_init(struct sd_http_server *srv, struct sd_loop *loop, const
 
 enum sd_err sd_http_server_listen(struct sd_http_server *srv, struct sd_addr *addr, bool shared, struct sd_error *e)
 {
-	struct sd_listener_events events = {.accepted = on_accepted, .starved = on_starved, .arg = srv};
-	if (srv->nlisteners == 4)
-		return sd_fail(e, SD_ERANGE, "a service listens on at most four addresses");
-	enum sd_err err =
-	    sd_loop_listen(srv->loop, addr, shared, &events, &srv->listeners[srv->nlisteners], e);
+	return sd_http_server_listen_at(srv, addr, 0, shared, e);
+}
+
+enum sd_err sd_http_server_listen_at(struct sd_http_server *srv, struct sd_addr *addr, uint8_t number, bool shared,
+				     struct sd_error *e)
+{
+	if (srv->ndoors == SD_HTTP_MAX_DOORS)
+		return sd_fail(e, SD_ERANGE, "a service listens on at most %d addresses", SD_HTTP_MAX_DOORS);
+	struct sd_http_door *door = &srv->doors[srv->ndoors];
+	*door = (struct sd_http_door){.srv = srv, .number = number};
+	struct sd_listener_events events = {.accepted = on_accepted, .starved = on_starved, .arg = door};
+	enum sd_err err = sd_loop_listen(srv->loop, addr, shared, &events, &door->listener, e);
 	if (!err)
-		srv->nlisteners++;
+		srv->ndoors++;
 	return err;
 }
 
 static void close_listeners(struct sd_http_server *srv)
 {
-	while (srv->nlisteners > 0)
-		sd_listener_close(srv->listeners[--srv->nlisteners]);
+	while (srv->ndoors > 0)
+		sd_listener_close(srv->doors[--srv->ndoors].listener);
 }
 
 void sd_http_server_drain(struct sd_http_server *srv, void (*idle)(struct sd_http_server *srv))

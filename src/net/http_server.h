@@ -26,6 +26,8 @@
 struct sd_http_server;
 struct sd_http_exchange;
 
+#define SD_HTTP_MAX_DOORS 16
+
 struct sd_http_handler {
 	void (*request)(struct sd_http_exchange *x, const struct sd_http_head *head);
 	void (*body)(struct sd_http_exchange *x, const char *p, size_t n); /* NULL: bodies are thrown away */
@@ -60,6 +62,7 @@ struct sd_http_server {
 	struct sd_loop *loop;
 	struct sd_tls_server *tls; /* new connections but in-process ones speak TLS; NULL: plain. The owner's */
 	struct sd_client_gate *gate; /* NULL: a client may have any number of connections. The owner's */
+	uint32_t plain_doors;      /* but those that come in by these, a bit each */
 	struct sd_http_server_conf conf;
 	const struct sd_http_handler *handler;
 	void *arg;
@@ -68,8 +71,12 @@ struct sd_http_server {
 	bool paused; /* at max_connections */
 	bool proxy;  /* refusals carry Proxy-Status (RFC 9209) */
 	struct sd_link connections;
-	struct sd_listener *listeners[4];
-	int nlisteners;
+	struct sd_http_door {
+		struct sd_http_server *srv;
+		struct sd_listener *listener;
+		uint8_t number; /* in peers of what comes in by it */
+	} doors[SD_HTTP_MAX_DOORS];
+	int ndoors;
 	struct sd_proxy_in proxy_in; /* between a listener and sd_http_server_adopt; they count as connections */
 	void (*idle)(struct sd_http_server *srv);   /* set while draining: the last connection is gone */
 	void (*starved)(struct sd_http_server *srv, bool paused); /* out of descriptors; NULL: nobody asks */
@@ -77,6 +84,12 @@ struct sd_http_server {
 	int64_t date_second;
 	char date[32];
 };
+
+/* What comes in by this door speaks TLS. */
+static inline bool sd_http_is_secure(const struct sd_http_server *srv, const struct sd_peer *peer)
+{
+	return srv->tls && peer->kind != SD_ADDR_INPROC && !(srv->plain_doors >> (peer->door & 31) & 1);
+}
 
 struct sd_http_exchange {
 	struct sd_http_server *server;
@@ -98,9 +111,10 @@ struct sd_http_exchange {
 
 void sd_http_server_init(struct sd_http_server *srv, struct sd_loop *loop, const struct sd_http_server_conf *conf,
 			 const struct sd_http_handler *handler, void *arg);
-/* addr's port is filled in when it was 0. */
-enum sd_err sd_http_server_listen(struct sd_http_server *srv, struct sd_addr *addr, bool shared,
-				  struct sd_error *e);
+/* addr's port is filled in when it was 0. door: at most 31; 0 when nothing is said of it. */
+enum sd_err sd_http_server_listen(struct sd_http_server *srv, struct sd_addr *addr, bool shared, struct sd_error *e);
+enum sd_err sd_http_server_listen_at(struct sd_http_server *srv, struct sd_addr *addr, uint8_t door, bool shared,
+				     struct sd_error *e);
 /* Takes a connection that somebody else accepted. */
 void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io);
 /* Stops accepting, closes idle connections, lets requests finish; then idle(srv), possibly at once. */

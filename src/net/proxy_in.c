@@ -91,7 +91,9 @@ static void with_header(struct pending *p, const struct sd_pp_header *h)
 	sd_count(&in->stats.headers, 1);
 	sd_count(&in->stats.local, h->local);
 	if (!h->local) {
+		uint8_t door = p->io->peer.door;
 		p->io->peer = h->from;
+		p->io->peer.door = door;
 		p->io->local = h->to;
 	}
 	struct sd_io *io = forget(p);

@@ -183,6 +183,27 @@ START_TEST(own_algorithm)
 }
 END_TEST
 
+/* ---- listeners ---- */
+
+START_TEST(by_listener)
+{
+	start(KEEP "listeners: [{address: \"127.0.0.1:0\", name: plain}, \"127.0.0.1:0\"]\n"
+		   "routes: [{path: /, listener: [plain], redirect: \"https://{hostname}{uri}\"}, {path: /v1, listener: [main], status: 204}]\n");
+	ck_assert_int_eq(t->run->naddrs, 3);
+	struct peer *c = peer_connect(t->run->addrs[1].port);
+	peer_say(c, "GET /v1?x HTTP/1.1\r\nHost: h.test:8080\r\n\r\n");
+	peer_answer(c, 308);
+	has(c, "\r\nLocation: https://h.test/v1?x\r\n");
+	peer_free(c);
+	peer_free(is_answered("GET /v1 HTTP/1.1\r\nHost: h\r\n\r\n", 204));
+	c = peer_connect(t->run->addrs[2].port); /* without a name, and no rule for it: the default pool */
+	peer_say(c, "GET /v1 HTTP/1.1\r\nHost: h\r\n\r\n");
+	serve(A, "x");
+	peer_answer(c, 200);
+	peer_free(c);
+}
+END_TEST
+
 /* ---- split ---- */
 
 START_TEST(split_by_weight)
@@ -512,6 +533,10 @@ static const struct {
     {API "pools: [{name: \"a b\"}]\n", "name: expected 1 to 31 letters"},
     {API "pools: [{name: api, health: {path: x}}]\n", "health path: expected a path such as /health"},
     {API "pools: [{name: api, hash: {on: header}}]\n", "expected the name of the header"},
+    {API "listeners: [{address: \"127.0.0.1:0\", name: x}, {address: \"127.0.0.1:0\", name: x}]\n", "listeners: expected a name of its own"},
+    {API "listeners: [{address: \"127.0.0.1:0\", name: main}]\n", "listeners: expected a name of its own"},
+    {API "listeners: [\"some.host:80\"]\n", "listeners: expected an IP address"},
+    {"routes: [{pool: api, listener: [nope]}]\n", "listener: expected main or the name of a listener"},
     {"mode: tcp\n" API, "path: expected mode: http"},
     {"mode: tcp\nroutes: [{host: h, redirect: /}]\n", "redirect: expected mode: http"},
 };
@@ -522,6 +547,7 @@ START_TEST(bad_input)
 	two_pools();
 	write_text(bad[_i].extra);
 	enum sd_err err = make_conf(&t->conf, &e);
+	err = err ? err : sd_run_check(t->conf, &e);
 	ck_assert_msg(err == SD_EINVAL && strstr(e.text, bad[_i].why), "%s: expected \"%s\", found %d \"%s\"", bad[_i].extra,
 		      bad[_i].why, err, e.text);
 	sd_conf_free(t->conf);
@@ -551,6 +577,7 @@ int main(void)
 	tcase_add_test(c, retries_of_the_pool);
 	tcase_add_test(c, queues_apart);
 	tcase_add_test(c, own_algorithm);
+	tcase_add_test(c, by_listener);
 	add(s, "split", &c);
 	tcase_add_test(c, split_by_weight);
 	tcase_add_test(c, split_by_client);

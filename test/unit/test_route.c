@@ -166,7 +166,7 @@ END_TEST
 static const char *written(const char *text)
 {
 	static char out[200];
-	static const struct sd_http_vars v = {{{"https", 5}, {"h.test", 6}, {"/p", 2}, {"?q=1", 4}, {"/p?q=1", 6}, {"/r", 2},
+	static const struct sd_http_vars v = {{{"https", 5}, {"h.test:1", 8}, {"h.test", 6}, {"/p", 2}, {"?q=1", 4}, {"/p?q=1", 6}, {"/r", 2},
 					       {"192.0.2.1", 9}, {"GET", 3}}};
 	out[sd_http_template_write(out, sizeof(out) - 1, text, &v)] = '\0';
 	return out;
@@ -174,7 +174,7 @@ static const char *written(const char *text)
 
 START_TEST(templates)
 {
-	ck_assert_str_eq(written("{scheme}://{host}{uri}"), "https://h.test/p?q=1");
+	ck_assert_str_eq(written("{scheme}://{hostname}{uri}{host}"), "https://h.test/p?q=1h.test:1");
 	ck_assert_str_eq(written("a{{b}{rest}|{path}|{query}|{client}|{method}"), "a{b}/r|/p|?q=1|192.0.2.1|GET");
 	ck_assert_str_eq(written(""), "");
 	ck_assert_str_eq(written("}"), "}");
