@@ -44,6 +44,28 @@ nginx_static() {
   } >>"$file"
 }
 
+# nginx_files FILE DIR ROOT PORT: the files below a folder, compressed, without those that begin with a dot and without
+# links that lead out.
+nginx_files() {
+  nginx_head "$1" "$2"
+  cat >>"$1" <<END
+  types { text/plain txt; text/html html; application/octet-stream bin; }
+  sendfile on;
+  gzip on;
+  gzip_vary on;
+  gzip_types text/plain;
+  gzip_min_length 1000;
+  server {
+    listen 127.0.0.1:$4;
+    root $3;
+    disable_symlinks on from=\$document_root;
+    location ~ /\.(?!well-known) { return 404; }
+    location = /in.txt { disable_symlinks off; }
+  }
+}
+END
+}
+
 # nginx_proxy FILE DIR PORT BACKENDPORT...; NGINX_HOST is what it sends as Host, else what the client sent.
 nginx_proxy() {
   local file=$1 dir=$2 listen=$3 port
@@ -110,7 +132,7 @@ END
   } >"$file"
 }
 
-# start_nginx NAME static BYTES | start_nginx NAME proxy BACKENDPORT...; start_haproxy NAME BACKENDPORT...
+# start_nginx NAME static BYTES | start_nginx NAME files ROOT | start_nginx NAME proxy BACKENDPORT...; start_haproxy NAME BACKENDPORT...
 # PORT is where it answers. PIN (a list) is put in front of the command. A port that somebody took meanwhile is
 # given up for another.
 PIN=()
@@ -122,6 +144,8 @@ start_nginx() {
     mkdir -p "$TMP/$name.d"
     if [ "$kind" = static ]; then
       nginx_static "$TMP/$name.conf" "$TMP/$name.d" "$1" "$PORT"
+    elif [ "$kind" = files ]; then
+      nginx_files "$TMP/$name.conf" "$TMP/$name.d" "$1" "$PORT"
     else
       nginx_proxy "$TMP/$name.conf" "$TMP/$name.d" "$PORT" "$@"
     fi

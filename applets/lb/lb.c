@@ -1,5 +1,6 @@
 /* lb - a load balancer for HTTP/1.1 and TCP. This file is its face; the rest is described in lb.h. */
 #include "lb.h"
+#include "lb_files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,7 @@ static void destroy(void *self)
 	lb->stopping = true;
 	sd_loop_timer_cancel(lb->run->spec.control, &lb->tick);
 	lb_log_free(lb);
+	lb_files_end(lb);
 	for (unsigned i = 0; i < lb->nworkers; i++)
 		if (lb->workers[i])
 			lb_worker_free(lb->workers[i]);

@@ -164,6 +164,7 @@ struct lb {
 	struct lb_snapshot *now;
 	struct lb_log *log;
 	struct lb_routes *routes; /* of the configuration in force; NULL: none */
+	struct sd_helpers *file_helpers; /* for files of routes; NULL: never asked for */
 	struct sd_link route_counts;
 	struct sd_link backends;
 	uint64_t next_id;

@@ -10,6 +10,7 @@
 #include "app/admin.h"
 #include "core/text.h"
 #include "lb.h"
+#include "lb_files.h"
 
 #define WHY_MAX 1500 /* bytes of X-Sdlab-Why */
 
@@ -27,6 +28,7 @@ struct explain {
 	uint32_t pool; /* LB_NO_POOL: it goes to no backend */
 	char route[LB_ROUTE_NAME];
 	char *ruled; /* what the route makes of it: the target, or Location; "" when nothing */
+	char *files; /* the folder it is answered from; NULL: none */
 	int status;  /* it is answered here, with this; 0: it is not */
 	const char *bad;
 	size_t n;
@@ -64,6 +66,7 @@ static void explain_free(struct explain *e)
 	lb_snapshot_release(e->snap);
 	free(e->request);
 	free(e->ruled);
+	free(e->files);
 	free(e);
 }
 
@@ -102,6 +105,8 @@ static void add_route(cJSON *o, const struct explain *e)
 		cJSON_AddStringToObject(o, "route", e->route);
 	if (e->ruled && e->ruled[0])
 		cJSON_AddStringToObject(o, e->status ? "location" : "target", e->ruled);
+	if (e->files)
+		cJSON_AddStringToObject(o, "files", e->files);
 	if (e->status)
 		cJSON_AddNumberToObject(o, "status", e->status);
 	if (e->bad)
@@ -169,6 +174,8 @@ static bool route(struct explain *e)
 		e->pool = LB_NO_POOL;
 	if (choice.bad)
 		e->status = 400;
+	else if (r && r->action == LB_FILES)
+		e->files = copy(sd_slice_of(sd_http_files_root(r->files)));
 	else if (r && r->action != LB_TO_POOL)
 		e->status = r->status;
 	else if (e->pool == LB_NO_POOL)

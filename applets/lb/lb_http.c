@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "core/http1_write.h"
+#include "lb_files.h"
 #include "lb_http.h"
 
 static const struct sd_http_caller caller;
@@ -57,6 +58,7 @@ static void request_free(struct lb_request *r)
 	if (r->log)
 		lb_log_end(&w->log, r->log);
 	free(r->why);
+	sd_http_encode_free(r->encode);
 	lb_routes_release(r->routes);
 	lb_snapshot_release(r->snap);
 	memcpy(r, &w->free_requests, sizeof(void *));
@@ -351,6 +353,25 @@ static void answer_by_route(struct lb_request *r, const struct sd_http_head *hea
 	request_free(r);
 }
 
+static void file_over(void *arg, struct sd_http_exchange *x, int status, bool cut, uint64_t bytes)
+{
+	struct lb_request *r = arg;
+	if (r->log)
+		r->log->line.bytes_out = bytes;
+	log_end(r, SD_ACCESS_LOCAL, status, cut ? "the file became shorter" : r->route->name);
+	request_free(r);
+	x->user = NULL;
+}
+
+/* Without a backend. */
+static void answer_here(struct lb_request *r, const struct sd_http_head *head, const struct lb_told *told)
+{
+	if (r->route->action == LB_FILES)
+		lb_files_answer(r, head, told, file_over);
+	else
+		answer_by_route(r, head, told);
+}
+
 /* Within what the route takes? */
 static bool limit_body(struct lb_request *r, const struct sd_http_head *head)
 {
@@ -371,6 +392,7 @@ static void begin(struct lb_request *r, const struct sd_http_head *head)
 	r->replay = true;
 	r->begun_ns = sd_loop_now_ns(r->w->loop);
 	none_tried(r);
+	lb_encode_ask(r, head);
 	lb_affinity_of(r->w, r->pool, head, &x->stream->io->peer, x->secure, &r->want);
 	if (lb_head_wants_why(r, head) && r->pool != LB_NO_POOL)
 		r->why = lb_why_candidates(r->w, r->pool, &r->want);
@@ -414,7 +436,7 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	if (told.choice.bad)
 		refuse(r, 400, SD_PROXY_HTTP_REQUEST_ERROR, told.choice.bad);
 	else if (r->route && r->route->action != LB_TO_POOL)
-		answer_by_route(r, head, &told);
+		answer_here(r, head, &told);
 	else
 		send_on(r, head, &told);
 }
@@ -454,7 +476,9 @@ static void on_end(struct sd_http_exchange *x)
 static void on_client_drained(struct sd_http_exchange *x)
 {
 	struct lb_request *r = x->user;
-	if (r && r->call)
+	if (r && r->file)
+		sd_http_files_drained(r->file);
+	else if (r && r->call)
 		sd_http_call_resume(r->call);
 }
 
@@ -464,6 +488,8 @@ static void on_client_gone(struct sd_http_exchange *x)
 	if (!r)
 		return;
 	lb_worker_dequeue(r->w, &r->waiter);
+	if (r->file)
+		sd_http_files_gone(r->file);
 	if (r->call)
 		sd_http_call_cancel(r->call);
 	if (x->refused_status)
@@ -564,8 +590,10 @@ static void change_protocol(struct lb_request *r, struct sd_http_call *c, const 
 	lb_tunnel_begin(w, x, backend, peer, counted);
 }
 
-static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *head)
+static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *said)
 {
+	struct sd_http_head left;
+	const struct sd_http_head *head = said;
 	struct lb_request *r = c->user;
 	struct sd_http_exchange *x = r->x;
 	if (head->status == 101) {
@@ -584,6 +612,7 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *he
 	sd_histogram_add(&cell->latency, sd_loop_now_ns(r->w->loop) - r->begun_ns);
 	note_times(r, c, head->status);
 	sd_http_begin(x, head->status, head->reason);
+	head = lb_encode_begin(r, said, &left);
 	char *to = sd_stream_reserve(x->stream, sd_proxy_answer_bound(head, &back));
 	if (to)
 		sd_stream_commit(x->stream, sd_proxy_answer_fields(to, head, &back));
@@ -592,7 +621,9 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *he
 		lb_why_field(x, r->why, r->peer->backend->name, r->tries);
 	if (!sd_http_find(head, SD_HTTP_F_DATE))
 		sd_http_date(x); /* RFC 9110 section 6.6.1 */
-	if (head->framing == SD_HTTP_BODY_LENGTH || head->has_content_length)
+	if (r->encoded)
+		length = SD_HTTP_UNKNOWN;
+	else if (head->framing == SD_HTTP_BODY_LENGTH || head->has_content_length)
 		length = (int64_t)head->content_length;
 	else if (head->framing == SD_HTTP_BODY_NONE && x->method != SD_HTTP_HEAD && head->status != 304)
 		length = 0;
@@ -602,7 +633,13 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *he
 static void on_answer_body(struct sd_http_call *c, const char *p, size_t n)
 {
 	struct lb_request *r = c->user;
-	sd_http_write(r->x, p, n);
+	if (!r->encode) {
+		sd_http_write(r->x, p, n);
+	} else if (!sd_http_encode_write(r->encode, p, n)) {
+		sd_http_call_cancel(c);
+		call_failed(r, SD_HTTP_ANSWERING, SD_ENOMEM, "out of memory");
+		return;
+	}
 	if (r->log)
 		r->log->line.bytes_out += n;
 	if (sd_http_backlog(r->x))
@@ -615,11 +652,14 @@ static void on_answer_end(struct sd_http_call *c)
 	struct sd_http_exchange *x = r->x;
 	struct lb_worker *w = r->w;
 	struct lb_peer *peer = r->peer;
-	bool counted = r->counted;
+	bool counted = r->counted, whole = !r->encode || sd_http_encode_end(r->encode);
 	x->user = NULL;
 	log_end(r, SD_ACCESS_DONE, 0, NULL);
 	request_free(r);
-	sd_http_finish(x);
+	if (whole)
+		sd_http_finish(x);
+	else
+		sd_http_abort(x);
 	lb_worker_give_back(w, peer, counted);
 }
 

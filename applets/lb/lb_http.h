@@ -22,10 +22,12 @@ struct lb_request {
 	struct lb_affinity want;
 	struct lb_routes *routes;     /* held, while route or its edits are used */
 	const struct lb_route *route; /* NULL: no rule */
+	struct sd_file_answer *file;    /* a route answers with files */
+	struct sd_http_encode *encode; /* the answer is compressed; NULL: not, or it has no body */
 	uint32_t tries, pool;
-	uint8_t method;
+	uint8_t method, coding;
 	char upgrade[LB_UPGRADE]; /* the protocol it may change to; "": none */
-	bool replay, idempotent, complete, chunked, answering, counted, refreshed;
+	bool replay, idempotent, complete, chunked, answering, counted, refreshed, compress, encoded;
 	uint64_t tried[SD_BALANCE_MAX / 64];
 };
 

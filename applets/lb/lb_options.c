@@ -139,6 +139,13 @@ static const struct sd_option route_options[] = {
     {"status", SD_OPT_INT, NULL, "of the redirect, 308 when not set; or of an answer with the text of body", .min = 200,
      .max = 599},
     {"body", SD_OPT_STRING, NULL, "text of that answer"},
+    {"files", SD_OPT_STRING, NULL, "answer with the files below this folder; the path of the rule is no part of their names",
+     .meta = "DIR"},
+    {"index", SD_OPT_STRING, "index.html", "the file that stands for a folder; an empty one for none"},
+    {"precompressed", SD_OPT_BOOL, "false", "send NAME.zst or NAME.gz instead to those that take it"},
+    {"links", SD_OPT_BOOL, "true", "follow symbolic links that stay below the folder"},
+    {"compress", SD_OPT_BOOL, "false", "compress answers with gzip or zstd; not where they hold secrets beside what a "
+     "client sent"},
     {"rewrite", SD_OPT_STRING, NULL, "what the path of the rule becomes on the way to the backend", .meta = "PATH"},
     {"max-body", SD_OPT_SIZE, NULL, "largest request body; else as for all"},
     {"request-headers", SD_OPT_GROUP, NULL, "fields changed on the way to the backend", .sub = request_header_options},

@@ -7,6 +7,7 @@
 #include "core/http_path.h"
 #include "core/units.h"
 #include "lb.h"
+#include "lb_files.h"
 
 /* ---- a row ---- */
 
@@ -58,7 +59,7 @@ static enum sd_err read_shares(const struct names *pools, const struct sd_conf *
 /* A rule does one thing. */
 static enum sd_err check_actions(const struct sd_conf *row, struct sd_error *e)
 {
-	static const char *const actions[] = {"pool", "split", "redirect"};
+	static const char *const actions[] = {"pool", "split", "redirect", "files"};
 	static const char *const only_pool[] = {"rewrite", "request-headers", "max-body"};
 	const char *first = NULL;
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
@@ -69,8 +70,8 @@ static enum sd_err check_actions(const struct sd_conf *row, struct sd_error *e)
 				       sd_conf_origin(row, actions[i]), first, actions[i]);
 		first = actions[i];
 	}
-	bool to_pool = !first || strcmp(first, "redirect") != 0, says = to_pool && sd_conf_is_set(row, "status");
-	if (says && first)
+	bool to_pool = !first || (strcmp(first, "redirect") != 0 && strcmp(first, "files") != 0), says = to_pool && sd_conf_is_set(row, "status");
+	if (sd_conf_is_set(row, "status") && (says ? first != NULL : strcmp(first, "files") == 0))
 		return sd_fail(e, SD_EINVAL, "%s: status: goes with redirect, or stands for itself; found %s as well",
 			       sd_conf_origin(row, "status"), first);
 	if (sd_conf_is_set(row, "body") && !says)
@@ -218,6 +219,8 @@ static enum sd_err check_row(const struct sd_conf *conf, const struct names *poo
 	if (!err && sd_conf_has(row, "redirect"))
 		err = check_redirect(row, e);
 	if (!err)
+		err = lb_files_check(row, e);
+	if (!err)
 		err = read_shares(pools, row, &route, e);
 	if (!err)
 		err = check_doors(conf, row, e);
@@ -231,7 +234,7 @@ static enum sd_err check_row(const struct sd_conf *conf, const struct names *poo
 /* What cannot be where there are no requests. */
 static enum sd_err check_tcp(const struct sd_conf *row, struct sd_error *e)
 {
-	static const char *const http[] = {"path", "redirect", "status", "rewrite", "max-body", "request-headers",
+	static const char *const http[] = {"path", "redirect", "status", "rewrite", "max-body", "files", "compress", "request-headers",
 					   "answer-headers"};
 	for (size_t i = 0; i < sizeof(http) / sizeof(http[0]); i++)
 		if (sd_conf_is_set(row, http[i]))
@@ -363,8 +366,11 @@ static enum sd_err route_make(struct lb *lb, const struct names *pools, const st
 		err = read_edits(conf, row, &r->edits, e);
 	if (err)
 		return err;
+	if ((err = lb_files_make(lb, row, &r->files, e)))
+		return err;
 	name_route(row, r);
-	r->action = redirect ? LB_REDIRECT : sd_conf_is_set(row, "status") ? LB_SAY : LB_TO_POOL;
+	r->compress = sd_conf_bool(row, "compress");
+	r->action = r->files ? LB_FILES : redirect ? LB_REDIRECT : sd_conf_is_set(row, "status") ? LB_SAY : LB_TO_POOL;
 	r->status = sd_conf_is_set(row, "status") ? (int)sd_conf_int(row, "status") : 308;
 	r->by_client = sd_conf_int(row, "split-by") == 1;
 	r->path_n = strlen(sd_conf_string(row, "path"));
@@ -457,6 +463,7 @@ void lb_routes_release(struct lb_routes *r)
 		edits_free(&r->routes[i].edits);
 		free(r->routes[i].text);
 		free(r->routes[i].rewrite);
+		sd_http_files_unref(r->routes[i].files);
 	}
 	edits_free(&r->edits);
 	sd_route_set_free(r->set);
@@ -527,8 +534,7 @@ static size_t put(char *out, size_t at, struct sd_slice s)
 	return at + n;
 }
 
-/* The path behind the rule's own, with its '/'. */
-static struct sd_slice rest_of(const struct lb_choice *c)
+struct sd_slice lb_route_rest(const struct lb_choice *c)
 {
 	size_t n = c->route ? c->route->path_n : 0;
 	n = n && c->path.n >= n && c->path.p[n - 1] == '/' ? n - 1 : n;
@@ -543,7 +549,7 @@ struct sd_slice lb_route_target(struct lb_worker *w, const struct lb_choice *c, 
 		return (struct sd_slice){NULL, 0};
 	size_t n = 0;
 	if (rewrites) {
-		struct sd_slice rest = rest_of(c), to = sd_slice_of(c->route->rewrite);
+		struct sd_slice rest = lb_route_rest(c), to = sd_slice_of(c->route->rewrite);
 		if (rest.n && to.p[to.n - 1] == '/')
 			to.n--;
 		n = put(w->target, put(w->target, 0, to), rest);
@@ -581,7 +587,7 @@ void lb_route_vars(struct lb_worker *w, const struct lb_choice *c, const struct 
 	    [SD_VAR_PATH] = c->path,
 	    [SD_VAR_QUERY] = query,
 	    [SD_VAR_URI] = {w->path, n},
-	    [SD_VAR_REST] = rest_of(c),
+	    [SD_VAR_REST] = lb_route_rest(c),
 	    [SD_VAR_CLIENT] = client,
 	    [SD_VAR_METHOD] = head->method_text,
 	}};

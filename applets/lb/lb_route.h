@@ -25,7 +25,7 @@ struct lb_edits {
 	size_t nlines;
 };
 
-enum lb_action { LB_TO_POOL, LB_REDIRECT, LB_SAY };
+enum lb_action { LB_TO_POOL, LB_REDIRECT, LB_SAY, LB_FILES };
 
 /* One pool of a split. */
 struct lb_share {
@@ -51,6 +51,8 @@ struct lb_route {
 	char *rewrite;        /* what the rule's path becomes; NULL: it stays */
 	size_t path_n;        /* bytes of the rule's path */
 	uint64_t max_body;    /* 0: no limit */
+	bool compress;                /* answers on their way to the client */
+	struct sd_http_files *files; /* LB_FILES */
 	struct lb_edits edits;
 	struct lb_route_count *count;
 };
@@ -76,6 +78,7 @@ struct lb_choice {
 };
 
 struct lb;
+struct sd_http_files;
 struct sd_metrics;
 struct lb_worker;
 struct lb_snapshot;
@@ -97,6 +100,8 @@ void lb_route_choose(struct lb_worker *w, unsigned place, const struct sd_http_h
 uint32_t lb_route_by_name(struct lb_worker *w, unsigned place, struct sd_slice name, const struct sd_peer *who);
 /* The target as it goes to the backend, in the worker's scratch; empty: as it came. */
 struct sd_slice lb_route_target(struct lb_worker *w, const struct lb_choice *c, const struct sd_http_head *head);
+/* The path behind the rule's own, with its '/'. */
+struct sd_slice lb_route_rest(const struct lb_choice *c);
 /* What templates may hold; it points into the head and the worker's scratch. */
 void lb_route_vars(struct lb_worker *w, const struct lb_choice *c, const struct sd_http_head *head, bool secure, struct sd_slice client,
 		   struct sd_http_vars *out);

@@ -220,12 +220,14 @@ static char *explain_body(const struct sd_verb_call *call)
 /* Which way it goes: "route /v1 -> pool api, as /x". Nothing without routes. */
 static void print_route(FILE *out, const cJSON *o)
 {
-	const char *route = text(o, "route"), *location = text(o, "location"), *target = text(o, "target"), *why = text(o, "why");
+	const char *route = text(o, "route"), *location = text(o, "location"), *target = text(o, "target"), *why = text(o, "why"), *files = text(o, "files");
 	int status = (int)number(o, "status");
 	if (*route || status > 0)
 		fprintf(out, "%s%s", *route ? "route " : "no route", route);
 	if (status > 0)
 		fprintf(out, ": answered here with %d%s%s%s%s\n", status, *location ? " to " : "", location, *why ? ": " : "", why);
+	else if (*files)
+		fprintf(out, ": files below %s\n", files);
 	else if (*route)
 		fprintf(out, " -> pool %s%s%s\n", text(o, "pool"), *target ? ", as " : "", target);
 }
@@ -235,7 +237,7 @@ static void print_explained(FILE *out, const cJSON *o)
 	const cJSON *c;
 	const char *backend = text(o, "backend");
 	print_route(out, o);
-	if (number(o, "status") > 0)
+	if (number(o, "status") > 0 || *text(o, "files"))
 		return;
 	fprintf(out, "%s by %s", *backend ? backend : "no backend", text(o, "algorithm"));
 	if (number(o, "threads") > 1)

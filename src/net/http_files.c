@@ -41,11 +41,17 @@ void sd_http_files_unref(struct sd_http_files *f)
 	free(f);
 }
 
+const char *sd_http_files_root(const struct sd_http_files *f)
+{
+	return sd_dir_name(f->dir);
+}
+
 /* ---- the life of an answer ---- */
 
 static void answer_free(struct sd_file_answer *a)
 {
 	sd_file_close(a->found.file);
+	sd_http_encode_free(a->encode);
 	sd_http_files_unref(a->files);
 	free(a->kept);
 	free(a->piece);
@@ -54,8 +60,10 @@ static void answer_free(struct sd_file_answer *a)
 
 void files_over(struct sd_file_answer *a, bool cut)
 {
+	sd_http_encode_free(a->encode);
+	a->encode = NULL;
 	if (a->over)
-		a->over(a->arg, a->x, a->status, cut);
+		a->over(a->arg, a->x, a->status, cut, a->sent);
 }
 
 /* After a step: what the handler is to hold from now on. */
@@ -264,7 +272,7 @@ struct sd_file_answer *sd_http_files_answer(struct sd_http_files *f, struct sd_h
 	struct sd_file_answer *a = calloc(1, sizeof(*a));
 	if (!a) {
 		if (r->over)
-			r->over(r->arg, x, 503, false);
+			r->over(r->arg, x, 503, false, 0);
 		sd_http_refuse(x, 503, "out of memory");
 		return NULL;
 	}
@@ -273,6 +281,9 @@ struct sd_file_answer *sd_http_files_answer(struct sd_http_files *f, struct sd_h
 	a->x = x;
 	a->over = r->over;
 	a->arg = r->arg;
+	a->extra = r->extra;
+	a->encode_conf = r->encode;
+	a->encoding = SD_CODING_IDENTITY;
 	return still(a, begin(a, r));
 }
 
@@ -285,6 +296,8 @@ struct sd_file_answer *sd_http_files_drained(struct sd_file_answer *a)
 
 void sd_http_files_gone(struct sd_file_answer *a)
 {
+	sd_http_encode_free(a->encode);
+	a->encode = NULL;
 	a->x = NULL;
 	if (!a->working)
 		answer_free(a);

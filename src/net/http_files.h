@@ -6,6 +6,7 @@
  *	403                  what may not be read, and symbolic links that lead out of the folder
  *	ETag, Last-Modified  from the file's number, size and time of change; conditions as in core/http_cond.h
  *	Range                206, multipart/byteranges for several, 416; only for GET
+ *	compression          on the way, where the request says so (http_encode.h); then no ranges are offered
  *	NAME.zst, NAME.gz    sent instead to those that take them, with Vary, where conf.precompressed is set
  *
  * What is in memory is read on the loop, without ever waiting for the disk; the rest on a helper thread. At most 64 KiB of
@@ -15,6 +16,7 @@
 #ifndef SD_NET_HTTP_FILES_H
 #define SD_NET_HTTP_FILES_H
 
+#include "http_encode.h"
 #include "http_server.h"
 #include "world/dir.h"
 
@@ -33,14 +35,19 @@ enum sd_err sd_http_files_new(struct sd_world *w, struct sd_helpers *helpers, co
 			      struct sd_http_files **out, struct sd_error *e);
 void sd_http_files_unref(struct sd_http_files *f); /* NULL is fine; answers in progress keep it */
 
+const char *sd_http_files_root(const struct sd_http_files *f);
+
 /* A request for a file. */
 struct sd_file_request {
 	const struct sd_http_head *head;
 	struct sd_slice path; /* in normal form (sd_http_path_normalise) */
 	size_t skip;          /* bytes at the beginning of path that are no part of the name */
-	/* Called once, just before the answer ends and x with it; cut: it ends before it is complete. Not after
+	struct sd_slice extra; /* more header lines for each answer, with CRLF; the caller's until `over` */
+	const struct sd_http_encode_conf *encode; /* what may be compressed; NULL: nothing is */
+	/* Called once, just before the answer ends and x with it; cut: it ends before it is complete; bytes
+	 * of the body were written. Not after
 	 * sd_http_files_gone. May be NULL. */
-	void (*over)(void *arg, struct sd_http_exchange *x, int status, bool cut);
+	void (*over)(void *arg, struct sd_http_exchange *x, int status, bool cut, uint64_t bytes);
 	void *arg;
 };
 

@@ -1,9 +1,11 @@
 /* http_files_head.c - from a file to the head of an answer: conditions, ranges, errors. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/http1_write.h"
 #include "core/media_type.h"
+#include "core/text.h"
 #include "http_files_int.h"
 
 #define SECOND_NS 1000000000
@@ -11,10 +13,17 @@
 void files_refuse(struct sd_file_answer *a, int status, const char *extra, const char *why)
 {
 	char text[256];
+	struct sd_text lines = {0};
 	int n = snprintf(text, sizeof(text), "%d %s: %s\n", status, sd_http_status_text(status), why);
+	sd_text_format(&lines, "%s", extra ? extra : "");
+	if (a->extra.n)
+		sd_text_add(&lines, a->extra.p, a->extra.n);
+	char *fields = sd_text_take(&lines, NULL);
 	a->status = status;
-	files_over(a, false);
-	sd_http_respond(a->x, status, extra, "text/plain; charset=utf-8", text, (size_t)n);
+	a->sent = (uint64_t)n;
+	files_over(a, false); /* from here on a->extra is not ours */
+	sd_http_respond(a->x, status, fields ? fields : extra, "text/plain; charset=utf-8", text, (size_t)n);
+	free(fields);
 }
 
 static void refuse_err(struct sd_file_answer *a, enum sd_err err)
@@ -46,15 +55,30 @@ static int64_t modified_s(const struct sd_file_info *info)
 	return info->modified_ns / SECOND_NS - (info->modified_ns % SECOND_NS < 0);
 }
 
-static size_t write_etag(const struct sd_file_info *info, char out[FILES_ETAG])
+/* Weak where the bytes that are sent are not those of the file. */
+static size_t write_etag(const struct sd_file_info *info, bool weak, char out[FILES_ETAG])
 {
-	return (size_t)snprintf(out, FILES_ETAG, "\"%llx-%llx-%llx\"", (unsigned long long)info->id,
+	return (size_t)snprintf(out, FILES_ETAG, "%s\"%llx-%llx-%llx\"", weak ? "W/" : "", (unsigned long long)info->id,
 				(unsigned long long)info->size, (unsigned long long)info->modified_ns);
 }
 
 static const char *type_of(const struct sd_file_answer *a)
 {
 	return sd_media_type(sd_slice_of(a->name));
+}
+
+/* Is this file one that is compressed on the way, for those that take it? */
+static bool may_encode(const struct sd_file_answer *a)
+{
+	return a->encode_conf && a->encode_conf->codings && a->found.coding == SD_CODING_IDENTITY &&
+	       a->found.info.size >= a->encode_conf->min_bytes && sd_media_compressible(sd_slice_of(type_of(a)));
+}
+
+/* For this client? Parts are sent as they are, so whoever asks for some gets none that is compressed. */
+static void choose_encoding(struct sd_file_answer *a, const struct sd_http_head *head)
+{
+	if (may_encode(a) && !sd_http_find_name(head, "range"))
+		a->encoding = sd_http_choose_coding(head, a->encode_conf->codings);
 }
 
 /* The head up to what differs between whole, part and unchanged. */
@@ -65,13 +89,16 @@ static void begin_head(struct sd_file_answer *a, int status, struct sd_slice eta
 	a->status = status;
 	sd_http_begin(x, status, (struct sd_slice){0});
 	sd_http_date(x);
+	if (a->extra.n)
+		sd_stream_write(x->stream, a->extra.p, a->extra.n);
 	sd_http_field(x, sd_slice_of("ETag"), etag);
 	sd_http_write_date(date, modified_s(&a->found.info) * SECOND_NS);
 	sd_http_field(x, sd_slice_of("Last-Modified"), (struct sd_slice){date, 29});
-	if (a->files->precompressed)
+	if (a->files->precompressed || may_encode(a))
 		sd_http_field_text(x, "Vary", "Accept-Encoding");
-	if (a->found.coding != SD_CODING_IDENTITY && status != 304)
-		sd_http_field_text(x, "Content-Encoding", sd_http_coding_name(a->found.coding));
+	enum sd_http_coding coding = a->found.coding != SD_CODING_IDENTITY ? a->found.coding : a->encoding;
+	if (coding != SD_CODING_IDENTITY && status != 304)
+		sd_http_field_text(x, "Content-Encoding", sd_http_coding_name(coding));
 }
 
 /* ---- several ranges ---- */
@@ -135,16 +162,18 @@ static void say_whole(struct sd_file_answer *a, struct sd_slice etag)
 {
 	uint64_t size = a->found.info.size;
 	begin_head(a, 200, etag);
-	sd_http_field_text(a->x, "Accept-Ranges", "bytes");
+	bool coded = a->encoding != SD_CODING_IDENTITY;
+	if (!coded)
+		sd_http_field_text(a->x, "Accept-Ranges", "bytes");
 	sd_http_field_text(a->x, "Content-Type", type_of(a));
-	sd_http_head_done(a->x, (int64_t)size);
+	sd_http_head_done(a->x, coded ? SD_HTTP_UNKNOWN : (int64_t)size);
 	a->ranges = (struct sd_http_ranges){.n = size > 0, .range = {{0, size - 1}}};
 }
 
 static void say_unchanged(struct sd_file_answer *a, struct sd_slice etag)
 {
 	begin_head(a, 304, etag);
-	sd_http_head_done(a->x, (int64_t)a->found.info.size);
+	sd_http_head_done(a->x, a->encoding == SD_CODING_IDENTITY ? (int64_t)a->found.info.size : SD_HTTP_UNKNOWN);
 	files_over(a, false);
 	sd_http_finish(a->x);
 }
@@ -184,7 +213,12 @@ bool files_decide(struct sd_file_answer *a, const struct sd_http_head *head)
 			no_file(a);
 		return false;
 	}
-	struct sd_slice etag = {text, write_etag(&a->found.info, text)};
+	choose_encoding(a, head);
+	if (a->encoding != SD_CODING_IDENTITY && head->method == SD_HTTP_GET)
+		a->encode = sd_http_encode_new(a->encode_conf, a->encoding, a->x);
+	if (!a->encode && head->method == SD_HTTP_GET)
+		a->encoding = SD_CODING_IDENTITY; /* no memory: as it is */
+	struct sd_slice etag = {text, write_etag(&a->found.info, a->encoding != SD_CODING_IDENTITY, text)};
 	struct sd_http_validators v = {etag, modified_s(&a->found.info)};
 	int64_t now_s = sd_world_wall_ns(a->files->world) / SECOND_NS;
 	int status = sd_http_precondition(head, &v, now_s);

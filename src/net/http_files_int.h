@@ -64,7 +64,12 @@ struct sd_file_answer {
 	uint64_t at, left; /* of the part that is sent */
 	char *piece;       /* read by a helper: FILES_PIECE */
 	size_t piece_n;
-	void (*over)(void *arg, struct sd_http_exchange *x, int status, bool cut);
+	uint64_t sent;     /* of the body */
+	struct sd_slice extra;
+	const struct sd_http_encode_conf *encode_conf;
+	struct sd_http_encode *encode;
+	enum sd_http_coding encoding; /* on the way */
+	void (*over)(void *arg, struct sd_http_exchange *x, int status, bool cut, uint64_t bytes);
 	void *arg;
 };
 

@@ -3,8 +3,14 @@
 
 #include "http_files_int.h"
 
+static void cut(struct sd_file_answer *a);
+
 static void finish(struct sd_file_answer *a)
 {
+	if (a->encode && !sd_http_encode_end(a->encode)) {
+		cut(a);
+		return;
+	}
 	files_over(a, false);
 	sd_http_finish(a->x);
 }
@@ -16,11 +22,17 @@ static void cut(struct sd_file_answer *a)
 	sd_http_abort(a->x);
 }
 
-static void wrote(struct sd_file_answer *a, const char *p, size_t n)
+/* False: out of memory. */
+static bool wrote(struct sd_file_answer *a, const char *p, size_t n)
 {
-	sd_http_write(a->x, p, n);
+	if (a->encode && !sd_http_encode_write(a->encode, p, n))
+		return false;
+	if (!a->encode)
+		sd_http_write(a->x, p, n);
+	a->sent += n;
 	a->at += n;
 	a->left -= n;
+	return true;
 }
 
 /* Goes to the next part, in multipart with its head; false when there is none. */
@@ -74,8 +86,7 @@ static enum sd_err send_piece(struct sd_file_answer *a)
 		return err;
 	if (got == 0)
 		return SD_EEOF;
-	wrote(a, buf, got);
-	return SD_OK;
+	return wrote(a, buf, got) ? SD_OK : SD_ENOMEM;
 }
 
 /* Is it all in memory, as far as can be told from a byte here and there? */
@@ -97,7 +108,7 @@ static enum sd_err is_near(struct sd_file_answer *a, size_t n)
 static enum sd_err send_span(struct sd_file_answer *a)
 {
 	size_t n = a->left < FILES_SPAN ? (size_t)a->left : FILES_SPAN;
-	if (a->left < FILES_SMALL || a->no_span)
+	if (a->left < FILES_SMALL || a->no_span || a->encode)
 		return SD_EUNSUPPORTED;
 	enum sd_err err = is_near(a, n);
 	if (err)
@@ -107,6 +118,7 @@ static enum sd_err send_span(struct sd_file_answer *a)
 		a->no_span = went == -SD_EUNSUPPORTED;
 		return (enum sd_err)-went;
 	}
+	a->sent += (uint64_t)went;
 	a->at += (uint64_t)went;
 	a->left -= (uint64_t)went;
 	return SD_OK;
@@ -151,6 +163,9 @@ bool files_piece_read(struct sd_file_answer *a)
 		cut(a);
 		return false;
 	}
-	wrote(a, a->piece, a->piece_n);
+	if (!wrote(a, a->piece, a->piece_n)) {
+		cut(a);
+		return false;
+	}
 	return files_send(a);
 }

@@ -16,7 +16,10 @@ struct service {
 	struct sd_http_files *files;
 	struct sd_addr addr;
 	int overs, status, cuts, gone;
+	uint64_t bytes;
 	size_t most_backlog;
+	struct sd_slice extra;
+	const struct sd_http_encode_conf *encode;
 };
 
 struct fixture {
@@ -33,7 +36,7 @@ static struct service *service_of(struct sd_http_exchange *x)
 	return x->server->arg;
 }
 
-static void on_over(void *arg, struct sd_http_exchange *x, int status, bool cut)
+static void on_over(void *arg, struct sd_http_exchange *x, int status, bool cut, uint64_t bytes)
 {
 	struct service *s = arg;
 	ck_assert_ptr_eq(service_of(x), s);
@@ -41,6 +44,7 @@ static void on_over(void *arg, struct sd_http_exchange *x, int status, bool cut)
 	s->overs++;
 	s->status = status;
 	s->cuts += cut;
+	s->bytes = bytes;
 }
 
 static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
@@ -48,7 +52,7 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	struct service *s = service_of(x);
 	char path[2048];
 	ssize_t n = sd_http_path_normalise(head->path, path, sizeof path, NULL);
-	struct sd_file_request r = {head, {path, n < 0 ? 0 : (size_t)n}, 0, on_over, s};
+	struct sd_file_request r = {head, {path, n < 0 ? 0 : (size_t)n}, 0, s->extra, s->encode, on_over, s};
 	if (n < 0) {
 		sd_http_refuse(x, 400, "path");
 		return;
