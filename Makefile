@@ -90,6 +90,7 @@ deps-all: ## install also the real servers, clients and tools that some tests an
 bench: deps ## cost beside what else is installed (HAProxy, nginx; wrk, ab, ...): tables, raw figures in bench-results/
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)test/bench/run.sh $(BIN)
+	$(Q)test/bench/edge.sh $(BIN)
 	$(Q)test/bench/load.sh $(BIN)
 	$(Q)test/bench/sim.sh
 	$(Q)test/bench/ring.sh
