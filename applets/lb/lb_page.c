@@ -58,7 +58,7 @@ static const char script[] =
     "  const fresh = document.createElement('tbody');\n"
     "  for (const b of all) {\n"
     "    const row = fresh.insertRow();\n"
-    "    cell(row, 'Backend', 'name', b.name, b.address === b.name ? '' : b.address);\n"
+    "    cell(row, 'Backend', 'name', (b.pool === 'default' ? '' : b.pool + '/') + b.name, b.address === b.name ? '' : b.address);\n"
     "    cell(row, 'State', '', b.state).className = 'state ' + b.state;\n"
     "    cell(row, 'Why', 'why', b.why);\n"
     "    cell(row, 'In flight', 'n', b.inflight);\n"
@@ -150,6 +150,8 @@ static void put_row(struct sd_text *t, const struct lb_backend *b)
 	struct lb_cell all;
 	lb_add_up(b, &all);
 	put(t, "<tr><td class=\"name\" data-label=\"Backend\"><span>");
+	if (strcmp(b->pool, LB_DEFAULT_POOL) != 0)
+		sd_text_format(t, "%s/", b->pool); /* its letters need no escape */
 	put_escaped(t, b->name);
 	if (strcmp(b->name, b->address) != 0) {
 		put(t, "<small>");

@@ -89,6 +89,10 @@ static void add(struct lb *lb, struct sd_admin_call *c, const struct sd_conf *ro
 		sd_admin_error(c->x, 409, "a backend of this name has another address; remove it first, or choose another name");
 		return;
 	}
+	if (lb_pool_find(lb->now, sd_conf_string(row, "pool")) == LB_NO_POOL) {
+		sd_admin_error(c->x, 409, "there is no such pool; a reload can bring one, with a route that leads to it");
+		return;
+	}
 	if (is_new && lb_backends_listed(lb) >= SD_BALANCE_MAX) {
 		sd_admin_error(c->x, 409, "expected at most 1024 backends");
 		return;

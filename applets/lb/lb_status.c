@@ -103,14 +103,23 @@ static const char *ms_text(double ms, char out[16])
 	return out;
 }
 
+/* "api/b"; of the default pool only the name. */
+static const char *label(const cJSON *b, char out[256])
+{
+	const char *pool = text(b, "pool");
+	bool plain = !*pool || strcmp(pool, LB_DEFAULT_POOL) == 0;
+	snprintf(out, 256, "%s%s%s", plain ? "" : pool, plain ? "" : "/", text(b, "name"));
+	return out;
+}
+
 /* The rate is between two samples; without the first one there is none. */
 static void print_row(FILE *out, const cJSON *b, const cJSON *before, double seconds)
 {
-	char p50[16], p99[16], rate[16] = "-";
+	char p50[16], p99[16], rate[16] = "-", name[256];
 	const cJSON *old = before ? same(before, b) : NULL;
 	if (old && seconds > 0)
 		snprintf(rate, sizeof(rate), "%.1f", (number(b, "requests") - number(old, "requests")) / seconds);
-	fprintf(out, "%-20s %-10s %8.0f %9s %10.0f %8.0f %8s %8s %6.0f  %s\n", text(b, "name"), text(b, "state"), number(b, "inflight"),
+	fprintf(out, "%-20s %-10s %8.0f %9s %10.0f %8.0f %8s %8s %6.0f  %s\n", label(b, name), text(b, "state"), number(b, "inflight"),
 		rate, number(b, "requests"), number(b, "failures") + number(b, "answers_5xx"), ms_text(number(b, "p50_ms"), p50),
 		ms_text(number(b, "p99_ms"), p99), number(b, "weight"), text(b, "why"));
 }

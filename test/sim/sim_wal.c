@@ -484,6 +484,8 @@ START_TEST(many_lives)
 	}
 	printf("lives: %" PRIu64 " opened, %" PRIu64 " records compared, %" PRIu64 " torn tails, %" PRIu64 " unfinished segments\n",
 	       opens, records, torn, unmade);
+	if (to - from + 1 < LIFE_SEEDS)
+		return; /* too few to be sure that each kind of end is among them */
 	ck_assert_uint_gt(torn, 0);
 	ck_assert_uint_gt(unmade, 0);
 }

@@ -502,6 +502,39 @@ START_TEST(refused_reload)
 }
 END_TEST
 
+/* ---- at run time ---- */
+
+static struct peer *admin_post(const char *body, int status)
+{
+	char text[512];
+	struct peer *c = peer_connect(sd_admin_addr(t->run->admin)->port);
+	snprintf(text, sizeof(text), "POST /-/backends HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+		 strlen(body), body);
+	peer_say(c, text);
+	peer_answer(c, status);
+	return c;
+}
+
+START_TEST(added_to_a_pool)
+{
+	char body[200];
+	two_pools();
+	start(KEEP API);
+	snprintf(body, sizeof(body), "{\"address\": \"127.0.0.1:%d\", \"name\": \"c\", \"pool\": \"api\"}", t->back[C].port);
+	peer_free(admin_post(body, 201));
+	goes_to("h", "/v1", B);
+	goes_to("h", "/v1", C);
+	goes_to("h", "/", A);
+	snprintf(body, sizeof(body), "{\"address\": \"127.0.0.1:%d\", \"name\": \"d\", \"pool\": \"none\"}", t->back[C].port);
+	struct peer *c = admin_post(body, 409); /* it would never get a request */
+	ck_assert_msg(strstr(c->body, "there is no such pool"), "%s", c->body);
+	peer_free(c);
+	c = admin_call("GET", "/-/status", 200);
+	ck_assert_msg(strstr(c->body, "api/c"), "%s", c->body);
+	peer_free(c);
+}
+END_TEST
+
 /* ---- bad rules ---- */
 
 static const struct {
@@ -599,6 +632,8 @@ int main(void)
 	tcase_add_test(c, changed_while_it_runs);
 	tcase_add_test(c, waiting_for_a_pool_that_goes);
 	tcase_add_test(c, refused_reload);
+	add(s, "runtime", &c);
+	tcase_add_test(c, added_to_a_pool);
 	add(s, "bad", &c);
 	tcase_add_loop_test(c, bad_input, 0, (int)(sizeof(bad) / sizeof(bad[0])));
 	SRunner *r = srunner_create(s);
