@@ -177,6 +177,18 @@ check_common() {
   diff -u --label "$1" --label 'sdlab man-options' "$tmp/common.page" "$tmp/common.program"
 }
 
+# check_keys NAME: the page of a part's file has every key that may stand at its top.
+check_keys() {
+  local key='' missing='' page=man/sdlab-$1.yaml.5
+  for key in $("$bin" "$1" --backend 127.0.0.1:1 --print-config | sed -n 's/^\([a-z-]*\):.*/\1/p'); do
+    grep -Eq "^\.(It|Ss|Cm).*[ .]$key( |\$)" "$page" || missing="$missing $key"
+  done
+  if [ -z "$key" ] || [ -n "$missing" ]; then
+    echo "$page says nothing of:${missing:- anything}"
+    return 1
+  fi
+}
+
 check_page() {
   local found
   grep -q '^\.Dd\|^\.TH' "$1" || {
@@ -235,6 +247,7 @@ if wanted man; then
     [ ! -d "applets/$name" ] || test_function "man/sdlab-$name.1 options" check_man "$name"
   done
   test_function 'man/sdlab.1 common options' check_common man/sdlab.1
+  test_function 'man/sdlab-lb.yaml.5 keys' check_keys lb
   for file in man/*.[1-8]; do
     [ ! -e "$file" ] || test_function "$file" check_page "$file"
   done
