@@ -171,14 +171,20 @@ char *lb_head_of_answer(struct lb_request *r, const struct sd_http_head *head, c
 
 /* ---- what is said of it ---- */
 
-void lb_head_refused(struct sd_http_exchange *x, int status, const char *why)
+void lb_head_refused(struct sd_http_exchange *x, const struct sd_http_head *head, int status, const char *why)
 {
 	struct lb_worker *w = x->server->arg;
 	char client[46];
+	struct sd_peer who = x->stream->io->peer;
+	if (head)
+		who = sd_proxy_client(head, &who, w->snap->trusted, w->snap->ntrusted);
 	struct sd_access_line line = {
 	    .wall_ns = sd_world_wall_ns(sd_loop_world(w->loop)),
-	    .client = {client, sd_peer_format(&x->stream->io->peer, client)},
-	    .minor = 1,
+	    .client = {client, sd_peer_format(&who, client)},
+	    .method = head ? head->method_text : (struct sd_slice){0},
+	    .target = head ? head->target : (struct sd_slice){0},
+	    .host = head ? head->host : (struct sd_slice){0},
+	    .minor = head ? head->minor : 1,
 	    .status = status,
 	    .queue_ns = SD_ACCESS_NONE,
 	    .connect_ns = SD_ACCESS_NONE,

@@ -316,10 +316,10 @@ static void pick_and_call(struct lb_request *r)
 /* ---- what the client says ---- */
 
 /* Never becomes a request to a backend. */
-static void turn_away(struct sd_http_exchange *x, enum lb_reason reason)
+static void turn_away(struct sd_http_exchange *x, const struct sd_http_head *head, enum lb_reason reason)
 {
 	const struct lb_answer *a = &lb_answers[reason];
-	lb_head_refused(x, a->status, a->text);
+	lb_head_refused(x, head, a->status, a->text);
 	/* RFC 9110 sections 15.5.6 and 10.2.1: what else might be asked of an authority? Nothing. */
 	sd_http_refuse_as(x, a->status, a->error, a->status == 405 ? "Allow:\r\n" : "", a->text);
 }
@@ -424,12 +424,12 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	struct lb_worker *w = x->server->arg;
 	struct lb_told told;
 	if (head->method == SD_HTTP_CONNECT) {
-		turn_away(x, LB_FORWARD_PROXY);
+		turn_away(x, head, LB_FORWARD_PROXY);
 		return;
 	}
 	struct lb_request *r = request_new(w, x);
 	if (!r) {
-		turn_away(x, LB_NO_MEMORY);
+		turn_away(x, head, LB_NO_MEMORY);
 		return;
 	}
 	lb_head_read(r, x->stream->io->peer.door, head, &told);

@@ -56,6 +56,6 @@ char *lb_head_of_answer(struct lb_request *r, const struct sd_http_head *head, c
 /* It asks which backends were weighed, and may know. */
 bool lb_head_wants_why(const struct lb_request *r, const struct sd_http_head *head);
 /* A request that is refused before it is one gets its line in the access log. */
-void lb_head_refused(struct sd_http_exchange *x, int status, const char *why);
+void lb_head_refused(struct sd_http_exchange *x, const struct sd_http_head *head, int status, const char *why);
 
 #endif

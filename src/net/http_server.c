@@ -444,7 +444,7 @@ static void refuse_early(struct sd_http_exchange *x, int status, const char *why
 	x->framing = SD_HTTP_BODY_NONE;
 	x->out_begun = x->out_done = false;
 	if (x->server->handler->refused)
-		x->server->handler->refused(x, status, why);
+		x->server->handler->refused(x, NULL, status, why);
 	sd_http_refuse(x, status, why);
 }
 
@@ -481,13 +481,13 @@ static void request_complete(struct sd_http_exchange *x)
 }
 
 /* Not before it asked: an answer that nobody waits for yet confuses clients. */
-static void refuse_over(struct sd_http_exchange *x)
+static void refuse_over(struct sd_http_exchange *x, const struct sd_http_head *head)
 {
 	static const char why[] = "too many connections from this address (max-connections-per-client)";
 	struct sd_http_server *srv = x->server;
 	sd_count(&srv->stats.refused, 1);
 	if (srv->handler->refused)
-		srv->handler->refused(x, 429, why);
+		srv->handler->refused(x, head, 429, why);
 	sd_http_refuse_as(x, 429, srv->proxy ? SD_PROXY_HTTP_REQUEST_DENIED : SD_PROXY_OK, "Retry-After: 1\r\n", why);
 }
 
@@ -500,13 +500,13 @@ static bool hand_request(struct sd_http_exchange *x, struct sd_http_head *head)
 	uint32_t serial = x->nrequests;
 	x->max_body = srv->conf.max_body;
 	if (x->over) {
-		refuse_over(x);
+		refuse_over(x, head);
 		return false;
 	}
 	if (srv->conf.max_body && x->in_left > srv->conf.max_body) {
 		sd_count(&srv->stats.refused, 1);
 		if (srv->handler->refused)
-			srv->handler->refused(x, 413, "the body is larger than this server takes (max-body)");
+			srv->handler->refused(x, head, 413, "the body is larger than this server takes (max-body)");
 		sd_http_refuse(x, 413, "the body is larger than this server takes (max-body)");
 		return false;
 	}

@@ -35,8 +35,9 @@ struct sd_http_handler {
 	void (*drained)(struct sd_http_exchange *x);
 	void (*gone)(struct sd_http_exchange *x);
 	/* It broke a rule or a limit before it became a request, and is answered with this status; NULL: nobody asks.
-	 * What breaks one later is told by gone(), with x->refused_status and x->refused_why set. */
-	void (*refused)(struct sd_http_exchange *x, int status, const char *why);
+	 * What breaks one later is told by gone(), with x->refused_status and x->refused_why set. head: NULL when that is what
+	 * was broken. */
+	void (*refused)(struct sd_http_exchange *x, const struct sd_http_head *head, int status, const char *why);
 };
 
 struct sd_http_server_conf {

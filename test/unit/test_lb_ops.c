@@ -160,6 +160,33 @@ START_TEST(ends_are_told_apart)
 }
 END_TEST
 
+/* Who was refused is the same client as who is served: the one that a trusted proxy says. */
+START_TEST(refused_clients)
+{
+	static const struct {
+		const char *request, *method, *target;
+		int status;
+	} cases[] = {
+	    {"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n", "CONNECT", "h:443", 405},
+	    {"POST /x HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.7\r\nContent-Length: 9\r\n\r\n", "POST", "/x", 413},
+	};
+	start(JSON_LOG NO_IDLE "max-body: 5\ntrusted-proxies: [127.0.0.1]\n");
+	for (int i = 0; i < 2; i++) {
+		struct peer *c = asks(cases[i].request);
+		peer_answer(c, cases[i].status);
+		cJSON *line = log_line(i);
+		has(line, "client", "192.0.2.7");
+		has(line, "method", cases[i].method);
+		has(line, "target", cases[i].target);
+		has(line, "end", "refused");
+		ck_assert_double_eq(number(line, "status"), cases[i].status);
+		cJSON_Delete(line);
+		peer_free(c);
+	}
+	not_asked(A);
+}
+END_TEST
+
 START_TEST(waiting_is_told)
 {
 	t->nback = 1;
@@ -640,7 +667,7 @@ static TCase *make(const char *name, const TTest *const *tests)
 int main(void)
 {
 	TCase *cases[] = {
-	    make("access log", TESTS(a_line_a_request, no_line_unless_asked, line_for_people, ends_are_told_apart, waiting_is_told,
+	    make("access log", TESTS(a_line_a_request, no_line_unless_asked, line_for_people, ends_are_told_apart, refused_clients, waiting_is_told,
 				     client_behind_proxies, untrusted_clients_are_themselves, file_is_rotated,
 				     file_cannot_be_opened, log_is_replayed)),
 	    make("reload", TESTS(reload_says_what_changed)),
