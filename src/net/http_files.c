@@ -15,9 +15,12 @@ enum sd_err sd_http_files_new(struct sd_world *w, struct sd_helpers *helpers, co
 {
 	struct sd_http_files *f = calloc(1, sizeof(*f));
 	char *index = conf->index ? strdup(conf->index) : NULL;
-	enum sd_err err = f && (index || !conf->index) ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
-	if (!err)
-		err = sd_dir_open(w, conf->root, conf->links ? 0 : SD_DIR_NO_LINKS, &f->dir, e);
+	if (!f || (conf->index && !index)) {
+		free(index);
+		free(f);
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	}
+	enum sd_err err = sd_dir_open(w, conf->root, conf->links ? 0 : SD_DIR_NO_LINKS, &f->dir, e);
 	if (err) {
 		free(index);
 		free(f);
