@@ -27,39 +27,47 @@ static uint32_t get32(const unsigned char *p)
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* One step: what its round makes of three of the four words, and which word of the block it takes. */
-static uint32_t step(const uint32_t v[4], int i, int *word)
+/* The four functions; the forms that need the fewest operations one after the other. */
+static uint32_t f(uint32_t b, uint32_t c, uint32_t d)
 {
-	uint32_t b = v[1], c = v[2], d = v[3];
-	switch (i / 16) {
-	case 0:
-		*word = i;
-		return d ^ (b & (c ^ d));
-	case 1:
-		*word = (5 * i + 1) % 16;
-		return c ^ (d & (b ^ c));
-	case 2:
-		*word = (3 * i + 5) % 16;
-		return b ^ c ^ d;
-	default:
-		*word = 7 * i % 16;
-		return c ^ (b | ~d);
-	}
+	return d ^ (b & (c ^ d));
 }
+
+static uint32_t g(uint32_t b, uint32_t c, uint32_t d)
+{
+	return (d & b) + (~d & c);
+}
+
+static uint32_t h(uint32_t b, uint32_t c, uint32_t d)
+{
+	return b ^ c ^ d;
+}
+
+static uint32_t k(uint32_t b, uint32_t c, uint32_t d)
+{
+	return c ^ (b | ~d);
+}
+
+/* Sixteen steps, four of them a turn; the word of a step is (factor * step + first) mod 16. */
+#define STEP(fn, a, b, c, d, i, factor, first, bits)                                                          \
+	(a) = (b) + rotate((a) + sines[i] + w[((factor) * (i) + (first)) % 16] + fn(b, c, d), bits)
+#define ROUND(fn, from, factor, first, b0, b1, b2, b3)                                                        \
+	for (unsigned i = (from); i < (from) + 16; i += 4) {                                                  \
+		STEP(fn, v[0], v[1], v[2], v[3], i, factor, first, b0);                                       \
+		STEP(fn, v[3], v[0], v[1], v[2], i + 1, factor, first, b1);                                   \
+		STEP(fn, v[2], v[3], v[0], v[1], i + 2, factor, first, b2);                                   \
+		STEP(fn, v[1], v[2], v[3], v[0], i + 3, factor, first, b3);                                   \
+	}
 
 static void take(uint32_t state[4], const unsigned char *block)
 {
-	static const unsigned char turns[4][4] = {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
-	uint32_t v[4];
-	memcpy(v, state, sizeof(v));
-	for (int i = 0; i < 64; i++) {
-		int word;
-		uint32_t f = step(v, i, &word) + v[0] + sines[i] + get32(block + 4 * word);
-		v[0] = v[3];
-		v[3] = v[2];
-		v[2] = v[1];
-		v[1] += rotate(f, turns[i / 16][i % 4]);
-	}
+	uint32_t v[4] = {state[0], state[1], state[2], state[3]}, w[16];
+	for (int i = 0; i < 16; i++)
+		w[i] = get32(block + (size_t)4 * i);
+	ROUND(f, 0u, 1, 0, 7, 12, 17, 22)
+	ROUND(g, 16u, 5, 1, 5, 9, 14, 20)
+	ROUND(h, 32u, 3, 5, 4, 11, 16, 23)
+	ROUND(k, 48u, 7, 0, 6, 10, 15, 21)
 	for (int i = 0; i < 4; i++)
 		state[i] += v[i];
 }
