@@ -130,8 +130,8 @@ static void print_stats(const struct balance *b, const struct stats *s)
 		fprintf(out, "; theory says %.1f%% for so many virtual nodes", 100 * s->theory);
 	fputc('\n', out);
 	if (b->total > 0 && b->bound <= 0)
-		fprintf(out, "keys: %.0f; chi-square of keys against shares: %.1f, about %zu when keys are chance\n", b->total, s->chi2,
-			s->owners ? s->owners - 1 : 0);
+		fprintf(out, "keys: %.0f; chi-square of keys against shares: %.1f, about %zu when keys are chance\n", b->total,
+			s->chi2, s->owners ? s->owners - 1 : 0);
 	if (b->total > 0 && b->bound > 0)
 		fprintf(out, "keys: %.0f; no node has more than %g times its part; %.0f keys (%.1f%%) are not with their owner\n",
 			b->total, b->bound, b->elsewhere, 100 * b->elsewhere / b->total);
@@ -148,8 +148,8 @@ static int print_text(const struct balance *b)
 		width = n > width ? n : width;
 		scale = has(b, i) > scale ? has(b, i) : scale;
 	}
-	fprintf(out, "%-*s %6s %7s%s %8s %8s %8s\n", width, "node", "weight", b->state.conf.kind == SD_RING_MAGLEV ? "slots" : "vnodes",
-		b->total > 0 ? "       keys" : "", "share", "expected", "off by");
+	fprintf(out, "%-*s %6s %7s%s %8s %8s %8s\n", width, "node", "weight",
+		b->state.conf.kind == SD_RING_MAGLEV ? "slots" : "vnodes", b->total > 0 ? "       keys" : "", "share", "expected", "off by");
 	for (size_t i = 0; i < b->state.n; i++)
 		print_row(b, i, width, scale, ring_colored(b->call));
 	if (s.owners)

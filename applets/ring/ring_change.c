@@ -112,19 +112,21 @@ static enum sd_err add_nodes(struct change *c, struct sd_error *e)
 {
 	const struct sd_conf *conf = c->call->conf;
 	const char *zone = sd_conf_string(conf, "zone");
+	uint32_t vnodes = (uint32_t)sd_conf_int(conf, "vnodes"), weight = (uint32_t)sd_conf_int(conf, "weight");
 	enum sd_err err = zone ? ring_check_name("zone", zone, e) : SD_OK;
 	struct ring_node *p = realloc(c->after.nodes, (c->after.n + (size_t)c->call->nargs) * sizeof(*p));
 	if (!p)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	c->after.nodes = p;
 	if (sd_conf_is_set(conf, "vnodes") && c->after.conf.kind != SD_RING_VNODES)
-		return sd_fail(e, SD_EUSAGE, "--vnodes: %s has its own number of virtual nodes, or none", ring_algorithm(&c->after));
+		return sd_fail(e, SD_EUSAGE, "--vnodes: %s has its own number of virtual nodes, or none",
+			       ring_algorithm(&c->after));
 	for (int i = 0; !err && i < c->call->nargs; i++) {
 		const char *name = c->call->args[i];
 		err = ring_check_name("name", name, e);
 		if (!err && ring_find(&c->after, name) != SIZE_MAX)
 			err = sd_fail(e, SD_EEXISTS, "%s is there already; sdlab ring weigh changes its weight", name);
-		if (!err && !ring_append(&c->after, name, zone, (uint32_t)sd_conf_int(conf, "vnodes"), (uint32_t)sd_conf_int(conf, "weight")))
+		if (!err && !ring_append(&c->after, name, zone, vnodes, weight))
 			err = sd_fail(e, SD_ENOMEM, "out of memory");
 	}
 	return err;

@@ -250,7 +250,8 @@ static void write_node(struct sd_text *t, const struct ring_state *s, const stru
 static char *write_state(const struct ring_state *s, size_t *n)
 {
 	struct sd_text t = {0};
-	sd_text_format(&t, "# A consistent hashing ring of sdlab; see sdlab-ring(5).\nversion: 1\nalgorithm: %s\n", ring_algorithm(s));
+	sd_text_format(&t, "# A consistent hashing ring of sdlab; see sdlab-ring(5).\nversion: 1\nalgorithm: %s\n",
+		       ring_algorithm(s));
 	if (ring_hash_name(s)) {
 		sd_text_format(&t, "hash: %s\n", ring_hash_name(s));
 		write_key(&t, &s->conf);
@@ -310,8 +311,8 @@ static enum sd_err explain(const struct ring_state *s, enum sd_err err, struct s
 	if (err == SD_EINVAL)
 		return sd_fail(e, SD_EINVAL, "two nodes have names that mean the same to %s", ring_algorithm(s));
 	if (err == SD_ERANGE)
-		return sd_fail(e, SD_ERANGE, "too much for one ring: at most %d nodes and %u virtual nodes in all", SD_RING_MAX_NODES,
-			       SD_RING_MAX_POINTS);
+		return sd_fail(e, SD_ERANGE, "too much for one ring: at most %d nodes and %u virtual nodes in all",
+			       SD_RING_MAX_NODES, SD_RING_MAX_POINTS);
 	return sd_fail(e, err, "%s", sd_err_text(err));
 }
 

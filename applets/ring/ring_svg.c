@@ -178,9 +178,10 @@ static void add_key(struct svg *s, const char *key)
 	snprintf(shown, sizeof(shown), "%.28s%s", key, strlen(key) > 28 ? "..." : "");
 	if (sd_ring_points(s->ring))
 		sd_text_format(&s->t,
-			       "<path class=\"key\" d=\"M%.2f %.2fL%.2f %.2f\"/><circle fill=\"%s\" class=\"dot\" cx=\"%.2f\" cy=\"%.2f\" "
-			       "r=\"6\"/>\n",
-			       x_at(at, r), y_at(at, r), x_at(at, INNER), y_at(at, INNER), ring_rgb(owner), x_at(at, r), y_at(at, r));
+			       "<path class=\"key\" d=\"M%.2f %.2fL%.2f %.2f\"/>"
+			       "<circle fill=\"%s\" class=\"dot\" cx=\"%.2f\" cy=\"%.2f\" r=\"6\"/>\n",
+			       x_at(at, r), y_at(at, r), x_at(at, INNER), y_at(at, INNER), ring_rgb(owner), x_at(at, r),
+			       y_at(at, r));
 	sd_text_format(&s->t, "<text text-anchor=\"middle\" x=\"%.0f\" y=\"%.0f\">", CX, CY - 62);
 	add_text(&s->t, shown);
 	sd_text_format(&s->t, "</text>\n<text text-anchor=\"middle\" x=\"%.0f\" y=\"%.0f\">→ ", CX, CY - 42);

@@ -27,18 +27,17 @@ export NPM_MODULES=$modules
 ring() {
   local algorithm=$1 node
   shift
-  rm -f r.yaml r.yaml.lock
-  "$SDLAB" ring init --state r.yaml --algorithm "$algorithm" >/dev/null || fail "init $algorithm"
-  for node; do
-    "$SDLAB" ring add --state r.yaml --weight "${node##*:}" "${node%:*}" >/dev/null || fail "add $node"
-  done
+  {
+    printf 'version: 1\nalgorithm: %s\nnodes:\n' "$algorithm"
+    for node; do printf '  - {name: "%s", weight: %s}\n' "${node%:*}" "${node##*:}"; done
+  } >r.yaml
   "$SDLAB" ring lookup --state r.yaml --keys keys >ours || fail "lookup $algorithm"
 }
 
 # same WHAT: `theirs` is `ours`, and is not just one node.
 same() {
   [ "$(wc -l <theirs)" -eq 4000 ] || fail "$1: $(wc -l <theirs) of 4000 keys have an answer"
-  [ "$(cut -f 2 theirs | sort -u | grep -c '')" -ge 3 ] || fail "$1: all keys are at one or two nodes"
+  [ "$(cut -f 2 theirs | sort -u | grep -c '')" -ge 2 ] || fail "$1: all keys are at one node"
   assert_eq '' "$(diff ours theirs | head -n 4)" "$1"
   echo "$1: 4000 keys are where it has them"
 }
@@ -56,6 +55,13 @@ memcached 10.0.0.1:11211:1 10.0.0.2:11211:5 10.0.0.3:11212:2 cache-x:11211:9 a.b
 memcached 10.0.0.1:11211:1 10.0.0.3:11212:2 cache-x:11211:9 d.e:2:7 f:3:11
 # shellcheck disable=SC2046 # a list of names
 memcached $(seq -f 'node-%.0f:11211:1' 1 49)
+# Lists of chance: what is float and what is double shows only in some.
+RANDOM=7
+for n in 2 11 41 73 100; do
+  list=()
+  for ((i = 0; i < n; i++)); do list+=("host-$i:$((RANDOM % 2 ? 11211 : RANDOM + 1)):$((1 + RANDOM % 50))"); done
+  memcached "${list[@]}"
+done
 ring libketama 10.0.0.1:11212:1 10.0.0.2:11212:1 10.0.0.3:11212:3
 cp ours one
 ring nginx 10.0.0.1:11212:1 10.0.0.2:11212:1 10.0.0.3:11212:3
@@ -129,9 +135,10 @@ hashring 10.0.1.1:11212:7 10.0.1.2:11212:7 10.0.1.3:11212:7
 
 # ---- jump: the bucket of each place ----
 for n in 3 17 200; do
-  # shellcheck disable=SC2046 # a list of names
-  rm -f j.yaml j.yaml.lock && "$SDLAB" ring init --state j.yaml --algorithm jump --hash xxh3 >/dev/null
-  seq 0 $((n - 1)) | xargs -n 50 "$SDLAB" ring add --state j.yaml >/dev/null || fail 'add'
+  {
+    printf 'version: 1\nalgorithm: jump\nhash: xxh3\nnodes:\n'
+    seq -f '  - {name: "%.0f"}' 0 $((n - 1))
+  } >j.yaml
   "$SDLAB" ring lookup --state j.yaml --keys keys --json >looked || fail 'lookup'
   sed 's/.*"node":"\([0-9]*\)".*/\1/' looked >ours
   sed 's/.*"hash":"\(0x[0-9A-F]*\)".*/\1/' looked | node "$ROOT/test/interop/ring_npm.js" jump "$n" >theirs ||

@@ -267,8 +267,8 @@ START_TEST(shares_are_within_four_sigma)
 		for (size_t i = 0; i < n && points > 0; i++) {
 			double p = (double)sd_ring_points_of(r, i) / points, share = sd_ring_share(r, i);
 			double sigma = conf->kind == SD_RING_MAGLEV ? 1 / points : sqrt(p * (1 - p) / (points + 1));
-			ck_assert_msg(fabs(share - p) <= 4 * sigma, "kind %d, node %zu of %zu: %.4f, expected %.4f +- %.4f", conf->kind, i,
-				      n, share, p, 4 * sigma);
+			ck_assert_msg(fabs(share - p) <= 4 * sigma, "kind %d, node %zu of %zu: %.4f, expected %.4f +- %.4f", conf->kind,
+				      i, n, share, p, 4 * sigma);
 		}
 		sd_ring_release(r);
 	}
@@ -513,7 +513,8 @@ START_TEST(jump_as_others_do)
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		struct sd_ring *r = build(&(struct sd_ring_conf){.kind = SD_RING_JUMP}, nodes, known[i].buckets);
 		int got = sd_ring_lookup(r, known[i].key);
-		ck_assert_msg(got == known[i].bucket, "key %llu of %zu: %d", (unsigned long long)known[i].key, known[i].buckets, got);
+		ck_assert_msg(got == known[i].bucket, "key %llu of %zu: %d", (unsigned long long)known[i].key,
+			      known[i].buckets, got);
 		sd_ring_release(r);
 	}
 }

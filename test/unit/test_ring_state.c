@@ -151,18 +151,22 @@ START_TEST(what_is_written_is_read)
 		for (int hash = SD_RING_XXH3; hash <= SD_RING_MD5; hash++) {
 			s = state_of(3);
 			s.conf = (struct sd_ring_conf){.kind = (enum sd_ring_kind)kind, .hash = (enum sd_ring_hash_by)hash};
-			s.conf.seed = hash == SD_RING_XXH3 ? 0x1122334455667788u : hash == SD_RING_SIPHASH ? 0xf0e0d0c0b0a09080u : 0;
+			s.conf.seed = hash == SD_RING_XXH3 ? 0x1122334455667788u : 0;
+			if (hash == SD_RING_SIPHASH)
+				s.conf.seed = 0xf0e0d0c0b0a09080u;
 			s.conf.seed_high = hash == SD_RING_SIPHASH ? 0x8899aabbccddeeffu : 0;
 			s.conf.slots = kind == SD_RING_MAGLEV ? 10007 : 0;
 			s.nodes[1].weight = 0;
 			ck_assert_int_eq(ring_save(w, FILE_NAME, &s, &e), SD_OK);
 			ck_assert_msg(ring_load(w, FILE_NAME, &back, &e) == SD_OK, "%s", e.text);
-			ck_assert(back.conf.kind == s.conf.kind && back.conf.slots == s.conf.slots && back.replicas == 3 && back.n == 3);
+			ck_assert(back.conf.kind == s.conf.kind && back.conf.slots == s.conf.slots);
+			ck_assert(back.replicas == 3 && back.n == 3);
 			/* Who has a hash of their own keeps nothing of ours. */
 			ck_assert(kind >= SD_RING_LIBKETAMA || (back.conf.hash == s.conf.hash && back.conf.seed == s.conf.seed &&
 								back.conf.seed_high == s.conf.seed_high));
 			for (size_t i = 0; i < 3; i++)
-				ck_assert(strcmp(back.nodes[i].name, s.nodes[i].name) == 0 && back.nodes[i].weight == s.nodes[i].weight);
+				ck_assert(strcmp(back.nodes[i].name, s.nodes[i].name) == 0 &&
+					  back.nodes[i].weight == s.nodes[i].weight);
 			ring_free(&back);
 			ring_free(&s);
 		}
