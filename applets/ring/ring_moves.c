@@ -56,9 +56,12 @@ static void put(struct list *l, int from, int to, double amount)
 		if (l->n * 2 >= l->room) {
 			size_t room = l->room ? l->room * 2 : 1024;
 			struct ring_flow *p = realloc(l->p, room * sizeof(*p));
-			l->full = !p;
-			l->p = p ? p : l->p;
-			l->room = p ? room : l->room;
+			if (p) {
+				l->p = p;
+				l->room = room;
+			} else {
+				l->full = true;
+			}
 		}
 	}
 	if (!l->full)

@@ -186,7 +186,9 @@ static void add_key(struct svg *s, const char *key)
 	add_text(&s->t, shown);
 	sd_text_format(&s->t, "</text>\n<text text-anchor=\"middle\" x=\"%.0f\" y=\"%.0f\">→ ", CX, CY - 42);
 	sd_text_format(&s->t, "<tspan fill=\"%s\" font-weight=\"bold\">", ring_rgb(owner));
-	add_text(&s->t, s->state->nodes[owner].name);
+	snprintf(shown, sizeof(shown), "%.28s%s", s->state->nodes[owner].name,
+		 strlen(s->state->nodes[owner].name) > 28 ? "..." : "");
+	add_text(&s->t, shown);
 	sd_text_format(&s->t, "</tspan></text>\n");
 }
 

@@ -89,7 +89,7 @@ enum sd_err sd_ring_fill_slots(struct sd_ring *r)
 	size_t n = make_turns(r, turns, &heaviest);
 	for (size_t s = 0; s < r->npoints; s++)
 		r->node[s] = UINT32_MAX;
-	for (size_t i = 0; taken < r->npoints; i = (i + 1) % n) {
+	for (size_t i = 0; n > 0 && taken < r->npoints; i = (i + 1) % n) {
 		turns[i].credit += r->nodes[turns[i].node].weight;
 		if (turns[i].credit < heaviest)
 			continue;
@@ -221,6 +221,8 @@ int sd_ring_walk_next(struct sd_ring_walk *w)
 	int i = r->npoints                      ? next_along(w)
 		: r->style == SD_RING_BY_JUMP ? jump_next(w)
 					      : best(r, w->hash, w);
+	if (i < 0)
+		return -1;
 	w->seen[i / 64] |= 1ull << (i % 64);
 	w->named++;
 	return i;
