@@ -28,6 +28,28 @@ static void written_and_read(const struct sd_pp_header *said)
 	}
 }
 
+static bool same(struct sd_slice said, struct sd_slice again)
+{
+	if (said.n == 0 || said.n > 255)
+		return again.n == 0;
+	return said.n == again.n && memcmp(said.p, again.p, said.n) == 0;
+}
+
+/* What is told of TLS is told again, but for what has no room in it. */
+static void told_again(const struct sd_pp_header *said)
+{
+	char *out = malloc(SD_PP_WRITE_MAX); /* its own size, so that a byte too many is seen */
+	const struct sd_pp_extra extra = {said->alpn, said->authority, said->ssl};
+	struct sd_pp_header again;
+	HOLDS(out != NULL);
+	size_t n = sd_pp_write_with(out, 2, &said->from, &said->to, &extra);
+	HOLDS(sd_pp_parse(out, n, &again) == (ssize_t)n && again.checked);
+	HOLDS(same(said->alpn, again.alpn) && same(said->authority, again.authority));
+	HOLDS(said->ssl.there == again.ssl.there && said->ssl.client == again.ssl.client && said->ssl.verify == again.ssl.verify);
+	HOLDS(same(said->ssl.version, again.ssl.version));
+	free(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sd_pp_header h, part;
@@ -48,5 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	HOLDS(h.local || h.from.kind == SD_ADDR_UNIX || h.from.kind == SD_ADDR_INET);
 	if (h.from.kind == SD_ADDR_INET)
 		written_and_read(&h);
+	if (!h.local)
+		told_again(&h);
 	return 0;
 }

@@ -473,6 +473,37 @@ START_TEST(what_is_not_known)
 }
 END_TEST
 
+/* A session that is taken up again: the certificate was shown in it, and not on this connection. */
+START_TEST(certificate_of_the_session)
+{
+	struct sd_pp_header h;
+	SSL_SESSION *session = NULL;
+	row_of(2);
+	start_secure("mode: tcp\n");
+	SSL_CTX_set_max_proto_version(pki.client, TLS1_2_VERSION);
+	for (int i = 0; i < 2; i++) {
+		struct peer *c = client();
+		SSL *s = secure(pki.client, c);
+		if (session)
+			SSL_set_session(s, session);
+		ck_assert_int_eq(SSL_connect(s), 1);
+		struct peer *b = accept_at(A);
+		said(b, &h);
+		ck_assert_int_eq(SSL_session_reused(s), i);
+		ck_assert_uint_eq(h.ssl.client, i ? 5 : 7);
+		ck_assert_uint_eq(h.ssl.verify, 0);
+		is_slice(h.ssl.name, "reader");
+		is_slice(h.ssl.version, "TLSv1.2");
+		SSL_SESSION_free(session);
+		session = SSL_get1_session(s);
+		SSL_shutdown(s);
+		over(s, c);
+		peer_free(b);
+	}
+	SSL_SESSION_free(session);
+}
+END_TEST
+
 /* A header where TLS was expected, TLS where a header was, and a header inside TLS: none of them reaches a backend. */
 START_TEST(in_the_wrong_order)
 {
@@ -672,6 +703,35 @@ START_TEST(silent_to_the_default)
 	peer_free(b);
 	peer_free(c);
 	wait_metric("sdlab_lb_hellos_total", "silent", 2);
+}
+END_TEST
+
+/* The time for the hello is not the time for what comes after it. */
+START_TEST(waiting_behind_the_hello)
+{
+	by_name(false, "head-timeout: 60ms\ntunnel-timeout: 10s\nqueue: {timeout: 60s}\n");
+	t->back[A].options = ", pool: api, max-connections: 1";
+	write_text(t->extra);
+	admin("POST", "/-/reload", 200);
+	make_hello("api.test");
+	struct peer *first = client();
+	peer_send(first, hello.bytes, hello.n);
+	struct peer *b = accept_at(A), *second = client();
+	peer_send(second, hello.bytes, hello.n);
+	wait_metric("sdlab_lb_queue_length", "", 1);
+	/* who says nothing, and came later, is closed before */
+	struct peer *silent = client();
+	peer_is_closed(silent);
+	is_metric("sdlab_lb_queue_length", "", 1);
+	peer_reset(first);
+	peer_is_closed(b);
+	peer_free(b);
+	b = accept_at(A);
+	peer_append_body(b, hello.n);
+	peer_free(b);
+	peer_free(first);
+	peer_free(second);
+	peer_free(silent);
 }
 END_TEST
 
@@ -896,11 +956,12 @@ START_TEST(refused_reload_and_runtime)
 	write_text("");
 	admin("POST", "/-/reload", 400);
 	ck_assert_msg(strstr(backends(), "\"new\"") && !strstr(backends(), "\"b\""), "%s", backends());
-	for (int i = 0; i < 2; i++) {
-		struct peer *c = asks(GET), *b = accept_at(i ? C : A);
-		peer_free(b);
-		peer_free(c);
-	}
+	/* what the workers know is made anew from what is listed */
+	admin("POST", "/-/backends/a/drain", 200);
+	wait_state(A, "drained");
+	struct peer *c = asks(GET), *b = accept_at(C);
+	peer_free(b);
+	peer_free(c);
 	t->nback = 1;
 	write_text("");
 	admin("POST", "/-/reload", 200);
@@ -928,10 +989,11 @@ int main(void)
 	tcase_add_loop_test(proxy, checks, 0, 4);
 	tcase_add_loop_test(proxy, all_that_is_known, 0, 2);
 	tcase_add_loop_test(proxy, what_is_not_known, 1, 3);
+	tcase_add_test(proxy, certificate_of_the_session);
 	tcase_add_loop_test(proxy, in_the_wrong_order, 0, 2);
 	TCase *name = tcase_create("name");
 	tcase_add_checked_fixture(name, setup_tls, teardown_tls);
-	const TTest *names[] = {by_the_name, spliced_all_the_same, without_a_route, silent_to_the_default, nobody_looks,
+	const TTest *names[] = {by_the_name, spliced_all_the_same, without_a_route, silent_to_the_default, waiting_behind_the_hello, nobody_looks,
 				with_proxy_headers, reloaded_while_looking, by_the_name_of_the_handshake};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		tcase_add_test(name, names[i]);
