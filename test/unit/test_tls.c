@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "core/list.h"
+#include "net/io_front.h"
+#include "net/proxy_in.h"
 #include "net/stream.h"
 #include "net/tls.h"
 #include "world/loop.h"
@@ -272,17 +274,32 @@ static void on_accepted(void *arg, struct sd_io *io)
 	x->s = sd_stream_new(io, false, 65536, &events, x);
 }
 
+/* What goes in the open before TLS: a PROXY header, which the server takes off. */
+static char header[SD_PP_WRITE_MAX];
+static size_t header_n; /* 0: none */
+static struct sd_proxy_in stage;
+
+static void on_accepted_with_header(void *arg, struct sd_io *io)
+{
+	static const struct sd_cidr all = {.bits = 0};
+	struct sd_proxy_in_conf conf = {.mode = SD_PROXY_REQUIRE, .from = &all, .nfrom = 1};
+	sd_proxy_in_init(&stage, la, &conf, on_accepted, arg);
+	sd_proxy_in_take(&stage, io);
+}
+
 /* Connects the client's end to the server's, with room for what each test wants. */
 static void meet(struct sd_tls_server *server, struct sd_tls_target *target)
 {
 	struct sd_addr at = {.kind = SD_ADDR_INET, .port = 443}, to = {.kind = SD_ADDR_INET, .port = 443, .ip = {10, 0, 0, 1}};
-	struct sd_listener_events on = {.accepted = on_accepted, .arg = &server_end};
+	struct sd_listener_events on = {.accepted = header_n ? on_accepted_with_header : on_accepted, .arg = &server_end};
 	struct sd_error e = {0};
 	struct sd_io *io;
 	server_end = (struct end){.server = server, .echo = true};
 	client_end = (struct end){0};
 	ck_assert_msg(sd_loop_listen(la, &at, false, &on, &listener, &e) == SD_OK, "%s", e.text);
 	ck_assert_msg(sd_loop_connect(lb, &to, &io, &e) == SD_OK, "%s", e.text);
+	if (header_n)
+		io = sd_io_send_first(io, header, header_n);
 	if (target)
 		io = sd_tls_connect(target, io);
 	client_end.s = sd_stream_new(io, true, 65536, &events, &client_end);
@@ -358,6 +375,57 @@ START_TEST(test_slow_wire)
 	pass(20 * SECOND);
 	ck_assert_uint_eq(client_end.got, BIG);
 	part();
+	sd_tls_target_free(t);
+	sd_tls_server_release(s);
+}
+END_TEST
+
+/* The longest header in front of it, over a wire that takes some bytes at a time; _i: whether TLS follows. */
+START_TEST(test_behind_a_header)
+{
+	static char text[255];
+	struct sd_peer from = {.kind = SD_ADDR_INET, .v6 = true, .ip = {1, 2, 3}, .port = 4711};
+	memset(text, 'x', sizeof(text));
+	struct sd_slice long_text = {text, sizeof(text)};
+	struct sd_pp_extra extra = {long_text, long_text, {.there = true, .name = long_text, .version = long_text}};
+	put_cert(a, "a", "a.test", &ca, -1, 30);
+	struct sd_tls_server *s = server_of("a.pem", "a.key", NULL);
+	struct sd_tls_target *t = target_of("a.test");
+	sd_sim_wire(b, a)->bytes_per_s = 100000;
+	header_n = sd_pp_write_with(header, 2, &from, &from, &extra);
+	ck_assert_uint_gt(header_n, 800);
+	meet(_i ? s : NULL, _i ? t : NULL);
+	client_end.owed = BIG;
+	pass(120 * SECOND);
+	ck_assert_uint_eq(stage.stats.headers, 1);
+	ck_assert(memcmp(server_end.s->io->peer.ip, from.ip, 16) == 0 && server_end.s->io->peer.port == 4711);
+	struct sd_peer local = sd_io_local(server_end.s->io);
+	ck_assert_uint_eq(local.port, 4711);
+	ck_assert_uint_eq(server_end.got, BIG);
+	ck_assert_uint_eq(client_end.got, BIG);
+	part();
+	header_n = 0;
+	sd_tls_target_free(t);
+	sd_tls_server_release(s);
+}
+END_TEST
+
+/* A client that breaks off before its header is out leaves nothing behind. */
+START_TEST(test_gone_before_its_header)
+{
+	put_cert(a, "a", "a.test", &ca, -1, 30);
+	struct sd_tls_server *s = server_of("a.pem", "a.key", NULL);
+	struct sd_tls_target *t = target_of("a.test");
+	header_n = sd_pp_write_local(header, 2);
+	meet(s, t);
+	part();
+	meet(s, t);
+	sd_stream_abort(client_end.s);
+	client_end.s = NULL;
+	pass(SECOND);
+	sd_listener_close(listener);
+	ck_assert_ptr_null(server_end.s);
+	header_n = 0;
 	sd_tls_target_free(t);
 	sd_tls_server_release(s);
 }
@@ -688,6 +756,8 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_echo);
 	tcase_add_test(tc, test_slow_wire);
+	tcase_add_loop_test(tc, test_behind_a_header, 0, 2);
+	tcase_add_test(tc, test_gone_before_its_header);
 	tcase_add_test(tc, test_truncation);
 	tcase_add_loop_test(tc, test_refused, 0, sizeof(refusals) / sizeof(refusals[0]));
 	tcase_add_test(tc, test_accepted_names);
