@@ -120,7 +120,7 @@ static void end_when_sent(struct tunnel *t)
 {
 	sd_stream_tell_empty(t->client);
 	sd_stream_tell_empty(t->backend);
-	if (!sd_stream_backlog(t->client) && !sd_stream_backlog(t->backend))
+	if (sd_stream_all_sent(t->client) && sd_stream_all_sent(t->backend))
 		end(t, false);
 }
 

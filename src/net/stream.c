@@ -173,7 +173,7 @@ const char *sd_stream_why(const struct sd_stream *s, enum sd_err why)
 
 static void maybe_drained(struct sd_stream *s)
 {
-	if (s->above_high && s->out_len <= s->low) {
+	if (s->above_high && s->out_len <= s->low && (s->low || sd_stream_all_sent(s))) {
 		s->above_high = false;
 		todo(s, TODO_DRAINED);
 	}
@@ -260,6 +260,15 @@ bool sd_stream_splice(struct sd_stream *s, struct sd_stream *to)
 	return true;
 }
 
+/* What is buffered is gone: now the end. */
+static void say_end(struct sd_stream *s)
+{
+	s->shut_pending = false;
+	s->io->ops->shutdown_write(s->io);
+	s->shutting = s->io->ops->pending != NULL;
+	s->close_pending |= s->events == &finish_events && s->got_eof;
+}
+
 static void flush(struct sd_stream *s)
 {
 	if (s->dead || s->connecting)
@@ -270,17 +279,18 @@ static void flush(struct sd_stream *s)
 		push_pipe(s->splice_from);
 	if (s->dead)
 		return;
-	want(s, s->want_read, s->out_len > 0 || waits_in_pipe(s));
 	if (s->file_waits && s->out_len == 0) {
 		s->file_waits = false;
 		todo(s, TODO_DRAINED);
 	}
-	if (s->shut_pending && s->out_len == 0 && !waits_in_pipe(s)) {
-		s->shut_pending = false;
-		s->io->ops->shutdown_write(s->io);
-		s->close_pending |= s->events == &finish_events && s->got_eof;
+	if (s->shut_pending && s->out_len == 0 && !waits_in_pipe(s))
+		say_end(s);
+	if (s->shutting && !s->io->ops->pending(s->io)) {
+		s->shutting = false;
+		maybe_drained(s);
 	}
-	if (s->close_pending && s->out_len == 0)
+	want(s, s->want_read, s->out_len > 0 || waits_in_pipe(s) || s->shutting);
+	if (s->close_pending && s->out_len == 0 && !s->shutting)
 		finish_over(s);
 }
 
@@ -364,7 +374,7 @@ void sd_stream_write(struct sd_stream *s, const void *p, size_t n)
 void sd_stream_tell_empty(struct sd_stream *s)
 {
 	s->low = 0;
-	s->above_high = s->out_len > 0;
+	s->above_high = !sd_stream_all_sent(s);
 }
 
 void sd_stream_shutdown_write(struct sd_stream *s)

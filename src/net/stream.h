@@ -48,6 +48,7 @@ struct sd_stream {
 	uint16_t todo;                      /* what the deferred task is to do */
 	uint8_t why;                        /* enum sd_err: why it broke, once dead */
 	uint8_t write_err;                  /* enum sd_err: why nothing can be written any more; 0: it can */
+	bool shutting; /* what tells the peer that no more will come is on its way */
 	bool connecting, got_eof, want_read, want_write, above_high, dead, closing, shut_pending,
 	    close_pending, file_waits; /* file_waits: drained() is to come when there is room */
 	uint32_t high, low;
@@ -101,7 +102,14 @@ ssize_t sd_stream_send_file(struct sd_stream *s, struct sd_file *f, uint64_t off
 /* drained() is called on a later turn of the loop, when there is room; until then the stream counts as above high: for a
  * writer that has more but lets others have their turn. */
 void sd_stream_yield(struct sd_stream *s);
-/* drained() is called once everything that is buffered now was sent. */
+/* Is nothing buffered any more, and where the end is told in bytes of its own (close_notify), are these sent as well? To
+ * close earlier would look like a cut. */
+static inline bool sd_stream_all_sent(const struct sd_stream *s)
+{
+	bool tells = s->io && s->io->ops->pending;
+	return !s->out_len && !(tells && (s->shut_pending || s->shutting));
+}
+/* drained() is called once all is sent in this sense. */
 void sd_stream_tell_empty(struct sd_stream *s);
 /* After everything buffered was sent, says to the peer that no more will come. */
 void sd_stream_shutdown_write(struct sd_stream *s);

@@ -478,6 +478,12 @@ static const char *tls_why(struct sd_io *io)
 	return t->text[0] ? t->text : NULL;
 }
 
+static bool tls_pending(struct sd_io *io)
+{
+	const struct tls_io *t = of(io);
+	return t->shut && t->out_n > 0;
+}
+
 static void tls_local(struct sd_io *io)
 {
 	io->local = sd_io_local(of(io)->lower);
@@ -491,6 +497,7 @@ static const struct sd_io_ops tls_io_ops = {
     .shutdown_write = tls_shutdown_write,
     .close = tls_close,
     .why = tls_why,
+    .pending = tls_pending,
     .local = tls_local,
 };
 

@@ -93,6 +93,8 @@ struct sd_io_ops {
 	/* Sends front (iov_len may be 0) and then n bytes of a file from off, by the kernel alone: what went, front included, as
 	 * writev tells it; -SD_EEOF: all of front went before, and the file ends at off. NULL: never. */
 	ssize_t (*send_file)(struct sd_io *io, const struct iovec *front, struct sd_file *f, uint64_t off, size_t n);
+	/* Is something still on its way that shutdown_write said? ready(SD_IO_WRITE) tells when not. NULL: never. */
+	bool (*pending)(struct sd_io *io);
 	/* Fills in io->local, where this can be known. NULL: it cannot, or was told from the beginning. */
 	void (*local)(struct sd_io *io);
 };

@@ -176,6 +176,7 @@ struct end {
 	struct sd_stream *s;
 	struct sd_tls_server *server; /* what it accepts with */
 	bool echo, connected, eof, closed, slow;
+	bool ends; /* closes once both have said their end, and all is sent */
 	enum sd_err why;
 	char text[SD_TLS_TEXT];
 	uint64_t got, sum, owed; /* owed: bytes to send when there is room */
@@ -202,6 +203,7 @@ static void send_owed(struct end *x, uint64_t total)
 	}
 }
 
+#define WIRE (256 * 1024) /* bytes on their way that a simulated connection has room for */
 #define BIG 3000000u
 
 static void on_connected(struct sd_stream *s)
@@ -227,6 +229,15 @@ static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 	return n;
 }
 
+static void close_when_sent(struct end *x)
+{
+	sd_stream_tell_empty(x->s);
+	if (!sd_stream_all_sent(x->s))
+		return;
+	sd_stream_close(x->s);
+	x->s = NULL;
+}
+
 static void on_eof(struct sd_stream *s)
 {
 	struct end *x = s->owner;
@@ -234,6 +245,8 @@ static void on_eof(struct sd_stream *s)
 	sd_tls_info(s->io, &x->info);
 	if (x->echo)
 		sd_stream_shutdown_write(s);
+	if (x->ends)
+		close_when_sent(x);
 }
 
 static void on_drained(struct sd_stream *s)
@@ -242,6 +255,8 @@ static void on_drained(struct sd_stream *s)
 	send_owed(x, BIG);
 	if (x->echo)
 		sd_stream_resume(s);
+	if (x->eof && x->ends)
+		close_when_sent(x);
 }
 
 static void on_timeout(struct sd_stream *s)
@@ -375,6 +390,42 @@ START_TEST(test_slow_wire)
 	pass(20 * SECOND);
 	ck_assert_uint_eq(client_end.got, BIG);
 	part();
+	sd_tls_target_free(t);
+	sd_tls_server_release(s);
+}
+END_TEST
+
+/* The server heard the end and has said all it has to say, on a wire that is full: with some of these sizes there is no room
+ * for its close_notify. It closes as soon as it may, and the client hears an end and no cut. */
+START_TEST(test_end_on_a_full_wire)
+{
+	static char chunk[WIRE];
+	unsigned waited = 0;
+	put_cert(a, "a", "a.test", &ca, -1, 30);
+	struct sd_tls_server *s = server_of("a.pem", "a.key", NULL);
+	struct sd_tls_target *t = target_of("a.test");
+	for (size_t j = 0; j < sizeof(chunk); j++)
+		chunk[j] = (char)byte_at(j);
+	for (unsigned n = WIRE - 600; n < WIRE; n += 10) {
+		meet(s, t);
+		pass(SECOND);
+		ck_assert(client_end.connected);
+		sd_sim_wire(a, b)->bytes_per_s = 1000;
+		sd_stream_write(client_end.s, chunk, n);
+		sd_stream_shutdown_write(client_end.s);
+		pass(SECOND / 4);
+		ck_assert(server_end.eof && server_end.got == n);
+		waited += !server_end.s->out_len && !sd_stream_all_sent(server_end.s);
+		server_end.ends = true;
+		close_when_sent(&server_end);
+		pass(1000 * SECOND);
+		ck_assert_ptr_null(server_end.s);
+		ck_assert_msg(client_end.got == n && client_end.eof && !client_end.closed, "%u bytes: %s", n, client_end.text);
+		sd_sim_wire(a, b)->bytes_per_s = 0;
+		part();
+	}
+	ck_assert_uint_gt(waited, 0);
+	ck_assert_uint_eq(watch_b.truncated, 0);
 	sd_tls_target_free(t);
 	sd_tls_server_release(s);
 }
@@ -757,6 +808,7 @@ int main(void)
 	tcase_add_test(tc, test_echo);
 	tcase_add_test(tc, test_slow_wire);
 	tcase_add_loop_test(tc, test_behind_a_header, 0, 2);
+	tcase_add_test(tc, test_end_on_a_full_wire);
 	tcase_add_test(tc, test_gone_before_its_header);
 	tcase_add_test(tc, test_truncation);
 	tcase_add_loop_test(tc, test_refused, 0, sizeof(refusals) / sizeof(refusals[0]));
