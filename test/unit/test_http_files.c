@@ -4,6 +4,7 @@
 #include <utime.h>
 
 #include "core/http_path.h"
+#include "core/rng.h"
 #include "net/http_files.h"
 #include "net_rig.h"
 #include "world/sim.h"
@@ -208,11 +209,14 @@ START_TEST(files_and_folders)
 	get(c, "/nowhere", 404);
 	get(c, "/t.txt/", 404);
 	get(c, "/t.txt/x", 404);
+	ck_assert_int_eq(mkdir(at("e"), 0755), 0);
+	ck_assert_int_eq(mkdir(at("e/index.html"), 0755), 0);
+	get(c, "/e/", 404); /* an index that is a folder leads nowhere */
 	put("empty", "");
 	ck_assert_str_eq(get(c, "/empty", 200), "");
 	ck_assert(peer_has(c, "Content-Length: 0"));
 	ck_assert_int_eq(SEEN(&f->rig, f->s.cuts), 0);
-	ck_assert_int_eq(SEEN(&f->rig, f->s.overs), 11);
+	ck_assert_int_eq(SEEN(&f->rig, f->s.overs), 12);
 	peer_free(c);
 }
 END_TEST
@@ -363,7 +367,7 @@ START_TEST(precompressed)
 	f->conf.precompressed = true;
 	go();
 	struct peer *c = client();
-	char etag[512];
+	char etag[512], line[600];
 	ck_assert_str_eq(get(c, "/a.js", 200), "plain");
 	ck_assert(peer_has(c, "Vary: Accept-Encoding") && !*field(c, "Content-Encoding"));
 	snprintf(etag, sizeof etag, "%s", field(c, "ETag"));
@@ -371,6 +375,9 @@ START_TEST(precompressed)
 	ck_assert(peer_has(c, "Content-Encoding: gzip") && peer_has(c, "Vary: Accept-Encoding"));
 	ck_assert(peer_has(c, "Content-Type: text/javascript; charset=utf-8"));
 	ck_assert_str_ne(field(c, "ETag"), etag);
+	snprintf(line, sizeof line, "Accept-Encoding: gzip\r\nIf-None-Match: %s\r\n", field(c, "ETag"));
+	get_with(c, "GET", "/a.js", line, 304);
+	ck_assert(peer_has(c, "Vary: Accept-Encoding") && !*field(c, "Content-Encoding"));
 	ck_assert_str_eq(get_with(c, "GET", "/a.js", "Accept-Encoding: gzip, zstd\r\n", 200), "zstandard");
 	ck_assert_str_eq(get_with(c, "GET", "/a.js", "Accept-Encoding: gzip;q=0, zstd;q=0\r\n", 200), "plain");
 	ck_assert_str_eq(get_with(c, "GET", "/b.js", "Accept-Encoding: gzip, zstd\r\n", 200), "plain");
@@ -443,6 +450,29 @@ START_TEST(a_file_that_becomes_shorter)
 	ck_assert_int_eq(truncate(at("big"), 100000), 0);
 	peer_is_cut(c);
 	ck_assert_uint_lt(c->n, BIG);
+	ck_assert_int_eq(SEEN(&f->rig, f->s.cuts), 1);
+	free(bytes);
+	peer_free(c);
+}
+END_TEST
+
+/* The same where the bytes go through here, to be compressed: there was no length to fall short of. */
+START_TEST(a_compressed_file_that_becomes_shorter)
+{
+	struct sd_rng rng;
+	char *bytes = malloc(BIG / 2);
+	sd_rng_seed(&rng, 5);
+	for (size_t i = 0; i < BIG / 2; i++)
+		bytes[i] = (char)(' ' + sd_rng_below(&rng, 90));
+	put_bytes("big.txt", bytes, BIG / 2);
+	f->s.encode = &sd_http_encode_defaults;
+	go();
+	struct peer *c = peer_connect_with(f->s.addr.port, 4096);
+	peer_say(c, "GET /big.txt HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n");
+	peer_head(c);
+	ck_assert(peer_has(c, "Content-Encoding: gzip"));
+	ck_assert_int_eq(truncate(at("big.txt"), 100000), 0);
+	peer_is_cut(c);
 	ck_assert_int_eq(SEEN(&f->rig, f->s.cuts), 1);
 	free(bytes);
 	peer_free(c);
@@ -591,6 +621,7 @@ int main(void)
 	tcase_add_test(real, back_pressure);
 	tcase_add_test(real, a_client_that_leaves);
 	tcase_add_test(real, a_file_that_becomes_shorter);
+	tcase_add_test(real, a_compressed_file_that_becomes_shorter);
 	tcase_add_test(real, folders_that_are_none);
 	tcase_add_test(simulation, simulated_world);
 	tcase_add_test(simulation, simulated_faults);

@@ -54,6 +54,8 @@ static const struct {
     {"bytes=0-", 0, NONE},
     {"bytes=-5", 0, NONE},
     {"bytes=99999999999999999999999-", 100, NONE},
+    {"bytes=18446744073709551616-", 100, NONE}, /* 2^64 is not 0 */
+    {"bytes=18446744073709551620-18446744073709551625", 100, NONE},
     /* not looked at */
     {"", 100, WHOLE},
     {"bytes", 100, WHOLE},
