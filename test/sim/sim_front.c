@@ -7,8 +7,10 @@
  *	3  once all is healed every backend is in the pool again, and requests are answered
  *	4  when one of three backends is killed, no GET fails (retries and health checks); when one loses its power, only
  *	   those do that were already sent there
+ *	5  with pools, a request is answered by a backend of the pool that its path leads to, whatever happens to that pool
  *
- * and for a partition, a backend that comes and goes, and one that is slow, the events that a person reads come in
+ * and 1 (but for what a lost backend had), 2 and 3 also in TCP mode, where a tunnel ends when its backend does.
+ * And for a partition, a backend that comes and goes, and one that is slow, the events that a person reads come in
  * the order they should.
  */
 #include <stdio.h>
@@ -35,7 +37,9 @@ struct request {
 	struct sd_link link;
 	int64_t since_ns;
 	int status;
-	char first; /* of the body */
+	bool api;      /* for the pool of that name */
+	char body[64]; /* its beginning */
+	size_t n;
 };
 
 struct client {
@@ -46,6 +50,7 @@ struct client {
 	struct sd_timer timer;
 	struct sd_link open;
 	bool stopped;
+	bool pools; /* every second request is for the pool api, in which web-1 is not */
 	uint64_t sent, ok, bad, failed;
 	char trouble[128]; /* how the last one failed */
 };
@@ -64,16 +69,19 @@ static void on_head(struct sd_http_call *call, const struct sd_http_head *head)
 static void on_body(struct sd_http_call *call, const char *p, size_t n)
 {
 	struct request *r = call->user;
-	if (n && !r->first)
-		r->first = *p;
+	size_t room = sizeof(r->body) - 1 - r->n, k = n < room ? n : room;
+	memcpy(r->body + r->n, p, k);
+	r->n += k;
 }
 
 static void on_end(struct sd_http_call *call)
 {
 	struct request *r = call->user;
 	struct client *cl = r->client;
-	if (r->status == 200 && r->first != 'R')
+	if (r->status == 200 && r->body[0] != 'R')
 		cluster_fail(cl->cluster, "a 200 that no backend gave");
+	if (cl->pools && r->status == 200 && r->api == (strstr(r->body, "web-1") != NULL))
+		cluster_fail(cl->cluster, "a request for pool %s: %s", r->api ? "api" : "default", r->body);
 	cl->ok += r->status == 200;
 	cl->bad += r->status != 200;
 	if (r->status != 200)
@@ -94,11 +102,12 @@ static const struct sd_http_caller caller = {.head = on_head, .body = on_body, .
 
 static void ask(struct client *cl)
 {
-	static const char text[] = "GET / HTTP/1.1\r\nHost: lb\r\n\r\n";
+	static const char *const texts[] = {"GET / HTTP/1.1\r\nHost: lb\r\n\r\n", "GET /v1 HTTP/1.1\r\nHost: lb\r\n\r\n"};
 	struct request *r = calloc(1, sizeof(*r));
 	struct sd_error e = {0};
 	r->client = cl;
 	r->since_ns = sd_sim_now_ns(cl->cluster->sim);
+	r->api = cl->pools && cl->sent % 2;
 	sd_list_add(&cl->open, &r->link);
 	cl->sent++;
 	struct sd_http_call *call = sd_http_call_start(&cl->pool, SD_HTTP_GET, false, &caller, r, &e);
@@ -108,7 +117,7 @@ static void ask(struct client *cl)
 		request_end(r);
 		return;
 	}
-	sd_http_call_write(call, text, sizeof(text) - 1);
+	sd_http_call_write(call, texts[r->api], strlen(texts[r->api]));
 	sd_http_call_sent(call);
 }
 
@@ -172,6 +181,28 @@ static void begin(struct cluster *c)
 static void begin_without_checks(struct cluster *c)
 {
 	begin_with(c, LB_OPTIONS " --health-type none --eject-failures 0 --retries 0");
+}
+
+#define POOLS                                                                                                \
+	"--bind 0.0.0.0 --port 8080 --backend web-1:8081 --backend address=web-2:8081,pool=api --backend "           \
+	"address=web-3:8081,pool=api --answer-timeout 5s --health-interval 1s --health-timeout 500ms --retries 2 "
+
+static void begin_with_pools(struct cluster *c)
+{
+	begin_with(c, POOLS "--route path=/v1,pool=api,rewrite=/");
+	client_of(c)->pools = true;
+}
+
+/* The rule is for another path: all requests go to one pool. */
+static void begin_with_a_wrong_rule(struct cluster *c)
+{
+	begin_with(c, POOLS "--route path=/v2,pool=api");
+	client_of(c)->pools = true;
+}
+
+static void begin_tunnels(struct cluster *c)
+{
+	begin_with(c, LB_OPTIONS " --mode tcp --tunnel-timeout 5s --health-type http");
 }
 
 static void end(struct cluster *c)
@@ -260,6 +291,35 @@ static const struct scenario one_dies = {
     .end = end,
 };
 
+static const struct scenario pools = {
+    .name = "front-pools",
+    .faults = {.kinds = ALL_NETWORK | FAULT(FAULT_POWER) | FAULT(FAULT_KILL),
+	       .most = 12, .nnodes = 3, .from_ns = 2 * SECOND, .to_ns = 40 * SECOND, .longest_ns = 20 * SECOND},
+    .begin = begin_with_pools,
+    .always = always,
+    .finally = finally,
+    .end = end,
+};
+
+static const struct scenario wrong_rule = {
+    .name = "front-control-wrong-rule",
+    .faults = {.nnodes = 3, .from_ns = 2 * SECOND, .to_ns = 20 * SECOND, .longest_ns = 20 * SECOND},
+    .begin = begin_with_a_wrong_rule,
+    .always = always,
+    .finally = finally,
+    .end = end,
+    .must_fail = true,
+};
+
+static const struct scenario tunnels = {
+    .name = "front-tunnels",
+    .faults = {.kinds = ALL_NETWORK | FAULT(FAULT_POWER) | FAULT(FAULT_KILL),
+	       .most = 12, .nnodes = 3, .from_ns = 2 * SECOND, .to_ns = 40 * SECOND, .longest_ns = 20 * SECOND},
+    .begin = begin_tunnels,
+    .finally = finally,
+    .end = end,
+};
+
 static const struct scenario without_checks = {
     .name = "front-control-without-checks",
     .faults = {.kinds = FAULT(FAULT_POWER) | FAULT(FAULT_KILL),
@@ -274,6 +334,9 @@ static const struct scenario without_checks = {
 START_TEST(every_request_ends_whatever_happens) { scenario_check(&anything, 30); } END_TEST
 START_TEST(the_balancer_comes_back_too) { scenario_check(&anywhere, 30); } END_TEST
 START_TEST(nobody_notices_one_backend_that_dies) { scenario_check(&one_dies, 40); } END_TEST
+START_TEST(no_request_leaves_its_pool) { scenario_check(&pools, 30); } END_TEST
+START_TEST(control_with_a_wrong_rule_it_does) { scenario_check(&wrong_rule, 3); } END_TEST
+START_TEST(tunnels_end_with_their_backends) { scenario_check(&tunnels, 30); } END_TEST
 START_TEST(control_without_checks_requests_fail) { scenario_check(&without_checks, 10); } END_TEST
 
 /* ---- the same seed is the same run ---- */
@@ -392,6 +455,9 @@ int main(void)
 	tcase_add_test(t, every_request_ends_whatever_happens);
 	tcase_add_test(t, the_balancer_comes_back_too);
 	tcase_add_test(t, nobody_notices_one_backend_that_dies);
+	tcase_add_test(t, no_request_leaves_its_pool);
+	tcase_add_test(t, control_with_a_wrong_rule_it_does);
+	tcase_add_test(t, tunnels_end_with_their_backends);
 	tcase_add_test(t, control_without_checks_requests_fail);
 	tcase_add_test(t, a_failing_plan_shrinks);
 	suite_add_tcase(s, t);
