@@ -1,0 +1,319 @@
+#include "cache.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char cache_syntax[] = "ERR syntax error";
+const char cache_no_key[] = "ERR no such key";
+const char cache_not_int[] = "ERR value is not an integer or out of range";
+const char cache_no_memory[] = "OOM command not allowed when used memory > 'maxmemory'.";
+
+/* ---- commands ---- */
+
+static const struct cache_command *const tables[] = {cache_connection_commands, cache_key_commands, cache_server_commands,
+						     cache_string_commands};
+
+const struct cache_command *cache_command_at(size_t i)
+{
+	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
+		for (const struct cache_command *k = tables[t]; k->name; k++)
+			if (i-- == 0)
+				return k;
+	return NULL;
+}
+
+static unsigned name_hash(struct sd_slice name)
+{
+	unsigned h = (unsigned)name.n;
+	for (size_t i = 0; i < name.n; i++)
+		h = h * 31 + (unsigned)(name.p[i] | 0x20);
+	return h % CACHE_NAMES;
+}
+
+/* Every name at the place of its hash, or the next free one. */
+static void index_commands(struct cache *c)
+{
+	const struct cache_command *k;
+	for (size_t i = 0; (k = cache_command_at(i)); i++) {
+		unsigned at = name_hash(sd_slice_of(k->name));
+		while (c->names[at])
+			at = (at + 1) % CACHE_NAMES;
+		c->names[at] = k;
+	}
+}
+
+const struct cache_command *cache_find_command(const struct cache *c, struct sd_slice name)
+{
+	if (name.n > 64)
+		return NULL;
+	for (unsigned at = name_hash(name); c->names[at]; at = (at + 1) % CACHE_NAMES)
+		if (sd_slice_ieq(name, c->names[at]->name))
+			return c->names[at];
+	return NULL;
+}
+
+const struct cache_command *cache_find_subcommand(const struct cache *c, const struct cache_command *container,
+						  struct sd_slice name)
+{
+	char full[80];
+	int n = snprintf(full, sizeof(full), "%s|%.*s", container->name, (int)(name.n < 40 ? name.n : 40), name.p);
+	return name.n < 40 ? cache_find_command(c, (struct sd_slice){full, (size_t)n}) : NULL;
+}
+
+/* ---- arguments ---- */
+
+bool cache_is(struct sd_slice arg, const char *word)
+{
+	return sd_slice_ieq(arg, word);
+}
+
+bool cache_parse_int(struct sd_slice s, int64_t *out)
+{
+	bool minus = s.n && s.p[0] == '-';
+	uint64_t v = 0;
+	size_t i = minus;
+	if (s.n == i || s.n > 20 || (s.p[i] == '0' && s.n > 1))
+		return false;
+	for (; i < s.n; i++) {
+		unsigned d = (unsigned)(s.p[i] - '0');
+		if (d > 9 || v > (UINT64_MAX - d) / 10)
+			return false;
+		v = v * 10 + d;
+	}
+	if (v > (uint64_t)INT64_MAX + minus)
+		return false;
+	*out = minus ? (int64_t)(0 - v) : (int64_t)v;
+	return true;
+}
+
+bool cache_parse_double(struct sd_slice s, long double *out)
+{
+	char text[256], *end;
+	if (s.n == 0 || s.n >= sizeof(text) || isspace((unsigned char)s.p[0]))
+		return false;
+	memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	errno = 0;
+	*out = strtold(text, &end);
+	return end == text + s.n && !isnan(*out) && !(errno == ERANGE && (isinf(*out) || *out == 0));
+}
+
+bool cache_arg_int(struct cache_call *c, size_t i, int64_t *out)
+{
+	if (cache_parse_int(c->argv[i], out))
+		return true;
+	sd_resp_error(c->out, cache_not_int);
+	return false;
+}
+
+bool cache_arg_expiry(struct cache_call *c, size_t i, int64_t unit_ms, bool relative, int64_t *at_ms)
+{
+	int64_t v, ms;
+	if (!cache_arg_int(c, i, &v))
+		return false;
+	bool bad = v <= 0 || __builtin_mul_overflow(v, unit_ms, &ms) ||
+		   (relative && __builtin_add_overflow(ms, c->cache->now_ms, &ms));
+	if (bad) {
+		sd_resp_errorf(c->out, "ERR invalid expire time in '%s' command", c->command->name);
+		return false;
+	}
+	*at_ms = ms;
+	return true;
+}
+
+/* One class "[a-c]" of a pattern against a byte; *p is behind it afterwards. */
+static bool in_class(const char **p, const char *end, char c)
+{
+	const char *s = *p;
+	bool not = s < end && *s == '^', found = false;
+	s += not;
+	for (; s < end && *s != ']'; s++) {
+		if (*s == '\\' && s + 1 < end) {
+			found |= *++s == c;
+		} else if (s + 2 < end && s[1] == '-') {
+			unsigned char a = (unsigned char)s[0], b = (unsigned char)s[2], v = (unsigned char)c;
+			found |= (a <= b ? a : b) <= v && v <= (a <= b ? b : a);
+			s += 2;
+		} else {
+			found |= *s == c;
+		}
+	}
+	*p = s < end ? s + 1 : s;
+	return found != not;
+}
+
+/* Goes back only to the last star: any pattern costs at most their product, and no recursion. */
+bool cache_matches(struct sd_slice pattern, struct sd_slice text)
+{
+	const char *p = pattern.p, *end = p + pattern.n, *t = text.p, *tend = t + text.n;
+	const char *star = NULL, *from = NULL;
+	for (;;) {
+		if (p < end && *p == '*') {
+			star = ++p;
+			from = t;
+			continue;
+		}
+		if (t == tend)
+			break;
+		const char *next = p;
+		bool fits = p < end;
+		if (fits && *p == '[') {
+			next = p + 1;
+			fits = in_class(&next, end, *t);
+		} else if (fits) {
+			next = *p == '\\' && p + 1 < end ? p + 1 : p;
+			fits = (*p == '?') || *next == *t;
+			next++;
+		}
+		if (fits) {
+			p = next;
+			t++;
+		} else if (star) {
+			p = star;
+			t = ++from;
+		} else {
+			return false;
+		}
+	}
+	return p == end;
+}
+
+/* ---- sessions ---- */
+
+void cache_session_begin(struct cache *c, struct cache_session *s)
+{
+	*s = (struct cache_session){.cache = c, .id = ++c->next_id, .db = &c->dbs[0], .since_ms = c->now_ms, .last_ms = c->now_ms};
+	if (!c->password)
+		s->flags |= CACHE_AUTHENTICATED;
+	sd_list_add(&c->sessions, &s->link);
+	c->nsessions++;
+	c->stats.connections++;
+}
+
+void cache_session_end(struct cache_session *s)
+{
+	sd_list_del(&s->link);
+	s->cache->nsessions--;
+	free(s->out.p);
+	s->out = (struct sd_resp_out){0};
+}
+
+/* ---- running ---- */
+
+/* As Redis says it, with the first arguments, each cut at 128 bytes. */
+static void unknown(struct cache_call *c)
+{
+	char args[320];
+	size_t n = 0;
+	args[0] = '\0';
+	for (size_t i = 1; i < c->argc && n < 128; i++) {
+		size_t room = 128 - n, len = c->argv[i].n < room ? c->argv[i].n : room;
+		n += (size_t)snprintf(args + n, sizeof(args) - n, "'%.*s' ", (int)len, c->argv[i].p);
+	}
+	sd_resp_errorf(c->out, "ERR unknown command '%.*s', with args beginning with: %s",
+		       (int)(c->argv[0].n < 128 ? c->argv[0].n : 128), c->argv[0].p, args);
+}
+
+static bool has_arity(const struct cache_command *k, size_t argc)
+{
+	return k->arity < 0 ? argc >= (size_t)-k->arity : argc == (size_t)k->arity;
+}
+
+/* COMMAND is one by itself too. */
+static bool has_subcommands(const struct cache_command *k)
+{
+	return !k->fn || strcmp(k->name, "command") == 0;
+}
+
+/* The command, or NULL after the reply that says why not. */
+static const struct cache_command *look_up(struct cache_call *c)
+{
+	const struct cache_command *k = cache_find_command(c->cache, c->argv[0]), *sub = NULL;
+	if (!k) {
+		unknown(c);
+		return NULL;
+	}
+	if (c->argc > 1 && has_subcommands(k)) {
+		sub = cache_find_subcommand(c->cache, k, c->argv[1]);
+		if (!sub) {
+			char upper[40];
+			size_t n = 0;
+			for (; k->name[n] && n < sizeof(upper) - 1; n++)
+				upper[n] = (char)toupper((unsigned char)k->name[n]);
+			upper[n] = '\0';
+			sd_resp_errorf(c->out, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+				       (int)(c->argv[1].n < 128 ? c->argv[1].n : 128), c->argv[1].p, upper);
+			return NULL;
+		}
+		k = sub;
+	}
+	if (k->fn && has_arity(k, c->argc))
+		return k;
+	sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", k->name);
+	return NULL;
+}
+
+static bool may_run(struct cache_call *c)
+{
+	const struct cache *cache = c->cache;
+	if (!(c->session->flags & CACHE_AUTHENTICATED) && !(c->command->flags & CACHE_NOAUTH)) {
+		sd_resp_error(c->out, "NOAUTH Authentication required.");
+		return false;
+	}
+	if (cache->max_memory && c->command->flags & CACHE_DENYOOM && cache_used_memory(cache) > cache->max_memory) {
+		sd_resp_error(c->out, cache_no_memory);
+		return false;
+	}
+	return true;
+}
+
+void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *argv, int64_t now_ms)
+{
+	struct cache *cache = s->cache;
+	struct cache_call c = {cache, s, s->db, &s->out, NULL, argc, argv};
+	size_t begun = s->out.n;
+	cache->now_ms = now_ms;
+	s->last_ms = now_ms;
+	cache->stats.commands++;
+	c.command = look_up(&c);
+	if (c.command && may_run(&c)) {
+		s->last = c.command;
+		c.command->fn(&c);
+	}
+	if (s->out.n > begun && s->out.p[begun] == '-')
+		cache->stats.errors++;
+}
+
+/* ---- life ---- */
+
+size_t cache_used_memory(const struct cache *c)
+{
+	size_t n = c->memory.used;
+	for (int i = 0; i < CACHE_DBS; i++)
+		n += sd_dict_memory(&c->dbs[i].keys);
+	return n;
+}
+
+void cache_init(struct cache *c, uint64_t seed, int64_t now_ms)
+{
+	*c = (struct cache){.now_ms = now_ms, .started_ms = now_ms, .limits = {SD_RESP_MAX_ARGS, SD_RESP_MAX_BULK}};
+	sd_rng_seed(&c->rng, seed);
+	c->hash_key = (struct sd_siphash_key){sd_rng_next(&c->rng), sd_rng_next(&c->rng)};
+	sd_wheel_init(&c->wheel, now_ms);
+	sd_list_init(&c->sessions);
+	for (unsigned i = 0; i < CACHE_DBS; i++) {
+		c->dbs[i] = (struct cache_db){.cache = c, .number = i};
+		sd_dict_init(&c->dbs[i].keys, offsetof(struct cache_item, key), &c->hash_key);
+	}
+	index_commands(c);
+}
+
+void cache_end(struct cache *c)
+{
+	for (int i = 0; i < CACHE_DBS; i++)
+		cache_flush(&c->dbs[i]);
+}

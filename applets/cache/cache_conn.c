@@ -1,0 +1,491 @@
+/* cache_conn.c - commands about the connection and the server. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache.h"
+#include "core/text.h"
+#include "sdlab/version.h"
+
+/* What clients ask for to know which commands they may use: the Redis whose behaviour this follows. */
+#define LIKE_REDIS "7.0.15"
+
+/* ---- passwords ---- */
+
+/* In a time that tells nothing about where the first wrong byte is. */
+static bool same_secret(struct sd_slice a, const char *b)
+{
+	size_t n = strlen(b);
+	unsigned diff = a.n != n;
+	for (size_t i = 0; i < a.n; i++)
+		diff |= (unsigned char)a.p[i] ^ (unsigned char)(n ? b[i % n] : 1);
+	return diff == 0;
+}
+
+/* There is one user, default. */
+static bool log_in(struct cache_call *c, struct sd_slice user, struct sd_slice password)
+{
+	const char *want = c->cache->password;
+	bool ok = cache_is(user, "default") && (!want || same_secret(password, want));
+	if (ok)
+		c->session->flags |= CACHE_AUTHENTICATED;
+	else
+		sd_resp_error(c->out, "WRONGPASS invalid username-password pair or user is disabled.");
+	return ok;
+}
+
+static void cmd_auth(struct cache_call *c)
+{
+	static const struct sd_slice user = {"default", 7};
+	if (c->argc > 3) {
+		sd_resp_error(c->out, cache_syntax);
+		return;
+	}
+	if (c->argc == 2 && !c->cache->password) {
+		sd_resp_error(c->out, "ERR AUTH <password> called without any password configured for the default user. Are you "
+				      "sure your configuration is correct?");
+		return;
+	}
+	if (log_in(c, c->argc == 3 ? c->argv[1] : user, c->argv[c->argc - 1]))
+		sd_resp_simple(c->out, "OK");
+}
+
+static bool is_client_name(struct sd_slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < '!' || s.p[i] > '~')
+			return false;
+	return s.n < sizeof(((struct cache_session *)0)->name);
+}
+
+static bool set_name(struct cache_call *c, struct sd_slice name)
+{
+	if (!is_client_name(name)) {
+		sd_resp_error(c->out, "ERR Client names cannot contain spaces, newlines or special characters.");
+		return false;
+	}
+	memcpy(c->session->name, name.p, name.n);
+	c->session->name[name.n] = '\0';
+	return true;
+}
+
+/* The options of HELLO; false after the reply that says what is wrong. */
+static bool hello_options(struct cache_call *c)
+{
+	for (size_t i = 2; i < c->argc; i++) {
+		size_t more = c->argc - 1 - i;
+		if (cache_is(c->argv[i], "auth") && more >= 2) {
+			if (!log_in(c, c->argv[i + 1], c->argv[i + 2]))
+				return false;
+			i += 2;
+		} else if (cache_is(c->argv[i], "setname") && more >= 1) {
+			if (!set_name(c, c->argv[++i]))
+				return false;
+		} else {
+			sd_resp_errorf(c->out, "ERR Syntax error in HELLO option '%.*s'", (int)(c->argv[i].n < 128 ? c->argv[i].n : 128),
+				       c->argv[i].p);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void cmd_hello(struct cache_call *c)
+{
+	int64_t version = c->out->resp3 ? 3 : 2;
+	if (c->argc > 1 && !cache_parse_int(c->argv[1], &version)) {
+		sd_resp_error(c->out, "ERR Protocol version is not an integer or out of range");
+		return;
+	}
+	if (version < 2 || version > 3) {
+		sd_resp_error(c->out, "NOPROTO unsupported protocol version");
+		return;
+	}
+	if (!hello_options(c))
+		return;
+	if (!(c->session->flags & CACHE_AUTHENTICATED)) {
+		sd_resp_error(c->out, "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+				      "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+				      "RESP protocol version at the same time");
+		return;
+	}
+	if (c->argc > 1)
+		c->out->resp3 = version == 3;
+	sd_resp_map(c->out, 7);
+	sd_resp_text(c->out, "server");
+	sd_resp_text(c->out, "redis");
+	sd_resp_text(c->out, "version");
+	sd_resp_text(c->out, LIKE_REDIS);
+	sd_resp_text(c->out, "proto");
+	sd_resp_int(c->out, version);
+	sd_resp_text(c->out, "id");
+	sd_resp_int(c->out, (int64_t)c->session->id);
+	sd_resp_text(c->out, "mode");
+	sd_resp_text(c->out, "standalone");
+	sd_resp_text(c->out, "role");
+	sd_resp_text(c->out, "master");
+	sd_resp_text(c->out, "modules");
+	sd_resp_array(c->out, 0);
+}
+
+/* ---- small ones ---- */
+
+static void cmd_ping(struct cache_call *c)
+{
+	if (c->argc > 2)
+		sd_resp_error(c->out, "ERR wrong number of arguments for 'ping' command");
+	else if (c->argc == 2)
+		sd_resp_bulk(c->out, c->argv[1].p, c->argv[1].n);
+	else
+		sd_resp_simple(c->out, "PONG");
+}
+
+static void cmd_echo(struct cache_call *c)
+{
+	sd_resp_bulk(c->out, c->argv[1].p, c->argv[1].n);
+}
+
+static void cmd_quit(struct cache_call *c)
+{
+	c->session->flags |= CACHE_QUIT;
+	sd_resp_simple(c->out, "OK");
+}
+
+static void cmd_reset(struct cache_call *c)
+{
+	struct cache_session *s = c->session;
+	s->db = &c->cache->dbs[0];
+	s->name[0] = '\0';
+	s->out.resp3 = false;
+	s->flags = c->cache->password ? 0 : CACHE_AUTHENTICATED;
+	sd_resp_simple(c->out, "RESET");
+}
+
+static void cmd_select(struct cache_call *c)
+{
+	int64_t n;
+	if (!cache_parse_int(c->argv[1], &n) || n < INT32_MIN || n > INT32_MAX) {
+		sd_resp_error(c->out, cache_not_int);
+		return;
+	}
+	if (n < 0 || n >= CACHE_DBS) {
+		sd_resp_error(c->out, "ERR DB index is out of range");
+		return;
+	}
+	c->session->db = &c->cache->dbs[n];
+	sd_resp_simple(c->out, "OK");
+}
+
+static void cmd_time(struct cache_call *c)
+{
+	char text[32];
+	sd_resp_array(c->out, 2);
+	sd_resp_bulk(c->out, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)(c->cache->now_ms / 1000)));
+	sd_resp_bulk(c->out, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)(c->cache->now_ms % 1000 * 1000)));
+}
+
+/* ---- CLIENT ---- */
+
+static void cmd_client_id(struct cache_call *c)
+{
+	sd_resp_int(c->out, (int64_t)c->session->id);
+}
+
+static void cmd_client_getname(struct cache_call *c)
+{
+	if (c->session->name[0])
+		sd_resp_text(c->out, c->session->name);
+	else
+		sd_resp_null(c->out);
+}
+
+static void cmd_client_setname(struct cache_call *c)
+{
+	if (set_name(c, c->argv[2]))
+		sd_resp_simple(c->out, "OK");
+}
+
+static void put_client(struct sd_text *t, const struct cache_session *s)
+{
+	const struct cache *c = s->cache;
+	sd_text_format(t, "id=%llu addr=%s name=%s age=%lld idle=%lld flags=N db=%u resp=%d cmd=%s\n", (unsigned long long)s->id,
+		       s->address, s->name, (long long)((c->now_ms - s->since_ms) / 1000),
+		       (long long)((c->now_ms - s->last_ms) / 1000), s->db->number, s->out.resp3 ? 3 : 2,
+		       s->last ? s->last->name : "NULL");
+}
+
+static void reply_text(struct cache_call *c, struct sd_text *t)
+{
+	char *text = sd_text_take(t, NULL);
+	if (text)
+		sd_resp_verbatim(c->out, "txt", text);
+	else
+		sd_resp_error(c->out, cache_no_memory);
+	free(text);
+}
+
+static void cmd_client_list(struct cache_call *c)
+{
+	struct sd_text t = {0};
+	for (struct sd_link *k = c->cache->sessions.next; k != &c->cache->sessions; k = k->next)
+		put_client(&t, sd_container(k, struct cache_session, link));
+	reply_text(c, &t);
+}
+
+static void cmd_client_info(struct cache_call *c)
+{
+	struct sd_text t = {0};
+	put_client(&t, c->session);
+	reply_text(c, &t);
+}
+
+/* ---- COMMAND ---- */
+
+static const struct {
+	uint32_t flag;
+	const char *name;
+} flag_names[] = {
+    {CACHE_WRITE, "write"}, {CACHE_READONLY, "readonly"}, {CACHE_DENYOOM, "denyoom"}, {CACHE_ADMIN, "admin"},
+    {CACHE_NOAUTH, "no_auth"}, {CACHE_FAST, "fast"},
+};
+
+static bool is_sub(const struct cache_command *k)
+{
+	return strchr(k->name, '|');
+}
+
+static void put_command(struct cache_call *c, const struct cache_command *k)
+{
+	size_t n = 0;
+	if (!k) {
+		sd_resp_null_array(c->out);
+		return;
+	}
+	sd_resp_array(c->out, 10);
+	sd_resp_text(c->out, k->name);
+	sd_resp_int(c->out, k->arity);
+	for (size_t i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
+		n += (k->flags & flag_names[i].flag) != 0;
+	sd_resp_set(c->out, n);
+	for (size_t i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
+		if (k->flags & flag_names[i].flag)
+			sd_resp_simple(c->out, flag_names[i].name);
+	sd_resp_int(c->out, k->first);
+	sd_resp_int(c->out, k->last);
+	sd_resp_int(c->out, k->step);
+	for (int i = 0; i < 4; i++) /* categories, tips, key specifications, subcommands: none are told */
+		sd_resp_array(c->out, 0);
+}
+
+static void all_commands(struct cache_call *c, void (*put)(struct cache_call *c, const struct cache_command *k), char type)
+{
+	const struct cache_command *k;
+	size_t n = 0, place = sd_resp_later(c->out);
+	for (size_t i = 0; (k = cache_command_at(i)); i++) {
+		if (is_sub(k))
+			continue;
+		put(c, k);
+		n++;
+	}
+	sd_resp_now(c->out, place, type, n);
+}
+
+static void put_name(struct cache_call *c, const struct cache_command *k)
+{
+	sd_resp_text(c->out, k->name);
+}
+
+static void put_docs(struct cache_call *c, const struct cache_command *k)
+{
+	sd_resp_text(c->out, k->name);
+	sd_resp_map(c->out, 3);
+	sd_resp_text(c->out, "summary");
+	sd_resp_text(c->out, k->summary);
+	sd_resp_text(c->out, "since");
+	sd_resp_text(c->out, k->since);
+	sd_resp_text(c->out, "group");
+	sd_resp_text(c->out, k->group);
+}
+
+static void cmd_command(struct cache_call *c)
+{
+	all_commands(c, put_command, '*');
+}
+
+static void cmd_command_count(struct cache_call *c)
+{
+	const struct cache_command *k;
+	int64_t n = 0;
+	for (size_t i = 0; (k = cache_command_at(i)); i++)
+		n += !is_sub(k);
+	sd_resp_int(c->out, n);
+}
+
+static void cmd_command_info(struct cache_call *c)
+{
+	if (c->argc == 2) {
+		cmd_command(c);
+		return;
+	}
+	sd_resp_array(c->out, c->argc - 2);
+	for (size_t i = 2; i < c->argc; i++)
+		put_command(c, cache_find_command(c->cache, c->argv[i]));
+}
+
+static void cmd_command_list(struct cache_call *c)
+{
+	all_commands(c, put_name, '*');
+}
+
+static void cmd_command_docs(struct cache_call *c)
+{
+	if (c->argc == 2) {
+		all_commands(c, put_docs, '%');
+		return;
+	}
+	size_t n = 0, place = sd_resp_later(c->out);
+	for (size_t i = 2; i < c->argc; i++) {
+		const struct cache_command *k = cache_find_command(c->cache, c->argv[i]);
+		if (!k)
+			continue;
+		put_docs(c, k);
+		n++;
+	}
+	sd_resp_now(c->out, place, '%', n);
+}
+
+static void cmd_command_getkeys(struct cache_call *c)
+{
+	const struct cache_command *k = cache_find_command(c->cache, c->argv[2]);
+	size_t argc = c->argc - 2, n = 0;
+	if (k && !k->fn && argc > 1)
+		k = cache_find_subcommand(c->cache, k, c->argv[3]);
+	if (!k) {
+		sd_resp_error(c->out, "ERR Invalid command specified");
+		return;
+	}
+	if (k->arity < 0 ? argc < (size_t)-k->arity : argc != (size_t)k->arity) {
+		sd_resp_error(c->out, "ERR Invalid number of arguments specified for command");
+		return;
+	}
+	if (!k->first) {
+		sd_resp_error(c->out, "ERR The command has no key arguments");
+		return;
+	}
+	size_t last = k->last < 0 ? argc + (size_t)(int64_t)k->last : (size_t)k->last, place = sd_resp_later(c->out);
+	for (size_t i = (size_t)k->first; i <= last; i += (size_t)k->step, n++)
+		sd_resp_bulk(c->out, c->argv[2 + i].p, c->argv[2 + i].n);
+	sd_resp_now(c->out, place, '*', n);
+}
+
+/* ---- INFO ---- */
+
+static void info_server(const struct cache *c, struct sd_text *t)
+{
+	sd_text_format(t, "# Server\r\nredis_version:%s\r\nsdlab_version:%s\r\nredis_mode:standalone\r\ntcp_port:%u\r\n"
+			  "uptime_in_seconds:%lld\r\n", LIKE_REDIS, SDLAB_VERSION, c->port,
+		       (long long)((c->now_ms - c->started_ms) / 1000));
+}
+
+static void info_clients(const struct cache *c, struct sd_text *t)
+{
+	sd_text_format(t, "# Clients\r\nconnected_clients:%zu\r\nblocked_clients:0\r\n", c->nsessions);
+}
+
+static void info_memory(const struct cache *c, struct sd_text *t)
+{
+	sd_text_format(t, "# Memory\r\nused_memory:%zu\r\nmaxmemory:%llu\r\nmaxmemory_policy:noeviction\r\n", cache_used_memory(c),
+		       (unsigned long long)c->max_memory);
+}
+
+static void info_stats(const struct cache *c, struct sd_text *t)
+{
+	const struct cache_stats *s = &c->stats;
+	sd_text_format(t, "# Stats\r\ntotal_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n"
+			  "rejected_connections:%llu\r\nexpired_keys:%llu\r\nevicted_keys:0\r\nkeyspace_hits:%llu\r\n"
+			  "keyspace_misses:%llu\r\ntotal_error_replies:%llu\r\n",
+		       (unsigned long long)s->connections, (unsigned long long)s->commands, (unsigned long long)s->rejected,
+		       (unsigned long long)s->expired, (unsigned long long)s->hits, (unsigned long long)s->misses,
+		       (unsigned long long)s->errors);
+}
+
+static void info_replication(const struct cache *c, struct sd_text *t)
+{
+	(void)c;
+	sd_text_format(t, "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n");
+}
+
+static void info_cluster(const struct cache *c, struct sd_text *t)
+{
+	(void)c;
+	sd_text_format(t, "# Cluster\r\ncluster_enabled:0\r\n");
+}
+
+static void info_keyspace(const struct cache *c, struct sd_text *t)
+{
+	sd_text_format(t, "# Keyspace\r\n");
+	for (int i = 0; i < CACHE_DBS; i++)
+		if (sd_dict_count(&c->dbs[i].keys))
+			sd_text_format(t, "db%d:keys=%zu,expires=%zu,avg_ttl=0\r\n", i, sd_dict_count(&c->dbs[i].keys),
+				       c->dbs[i].expires);
+}
+
+static const struct {
+	const char *name;
+	void (*put)(const struct cache *c, struct sd_text *t);
+} sections[] = {
+    {"server", info_server}, {"clients", info_clients}, {"memory", info_memory}, {"stats", info_stats},
+    {"replication", info_replication}, {"cluster", info_cluster}, {"keyspace", info_keyspace},
+};
+
+static bool wants_section(const struct cache_call *c, const char *name)
+{
+	bool any = c->argc == 1;
+	for (size_t i = 1; i < c->argc; i++)
+		any |= cache_is(c->argv[i], name) || cache_is(c->argv[i], "all") || cache_is(c->argv[i], "default") ||
+		       cache_is(c->argv[i], "everything");
+	return any;
+}
+
+static void cmd_info(struct cache_call *c)
+{
+	struct sd_text t = {0};
+	sd_text_add(&t, "", 0);
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+		if (!wants_section(c, sections[i].name))
+			continue;
+		sd_text_format(&t, "%s", t.n ? "\r\n" : "");
+		sections[i].put(c->cache, &t);
+	}
+	reply_text(c, &t);
+}
+
+#define ANY CACHE_NOAUTH
+const struct cache_command cache_connection_commands[] = {
+    {"auth", -2, ANY | CACHE_FAST, 0, 0, 0, cmd_auth, "connection", "1.0.0", "Logs in"},
+    {"client", -2, 0, 0, 0, 0, NULL, "connection", "2.4.0", "Asks and tells about connections"},
+    {"client|getname", 2, 0, 0, 0, 0, cmd_client_getname, "connection", "2.6.9", "Gives the name of this connection"},
+    {"client|id", 2, 0, 0, 0, 0, cmd_client_id, "connection", "5.0.0", "Gives the number of this connection"},
+    {"client|info", 2, 0, 0, 0, 0, cmd_client_info, "connection", "6.2.0", "Describes this connection"},
+    {"client|list", -2, CACHE_ADMIN, 0, 0, 0, cmd_client_list, "connection", "2.4.0", "Describes all connections"},
+    {"client|setname", 3, 0, 0, 0, 0, cmd_client_setname, "connection", "2.6.9", "Names this connection"},
+    {"echo", 2, CACHE_FAST, 0, 0, 0, cmd_echo, "connection", "1.0.0", "Gives back what it gets"},
+    {"hello", -1, ANY | CACHE_FAST, 0, 0, 0, cmd_hello, "connection", "6.0.0", "Chooses the version of the protocol"},
+    {"ping", -1, CACHE_FAST, 0, 0, 0, cmd_ping, "connection", "1.0.0", "Asks for a sign of life"},
+    {"quit", -1, ANY | CACHE_FAST, 0, 0, 0, cmd_quit, "connection", "1.0.0", "Ends the connection"},
+    {"reset", 1, ANY | CACHE_FAST, 0, 0, 0, cmd_reset, "connection", "6.2.0", "Makes the connection as new"},
+    {"select", 2, CACHE_FAST, 0, 0, 0, cmd_select, "connection", "1.0.0", "Chooses a database"},
+    {0},
+};
+const struct cache_command cache_server_commands[] = {
+    {"command", -1, 0, 0, 0, 0, cmd_command, "server", "2.8.13", "Describes the commands"},
+    {"command|count", 2, 0, 0, 0, 0, cmd_command_count, "server", "2.8.13", "Gives the number of commands"},
+    {"command|docs", -2, 0, 0, 0, 0, cmd_command_docs, "server", "7.0.0", "Documents commands"},
+    {"command|getkeys", -3, 0, 0, 0, 0, cmd_command_getkeys, "server", "2.8.13", "Finds the keys of a command"},
+    {"command|info", -2, 0, 0, 0, 0, cmd_command_info, "server", "2.8.13", "Describes some commands"},
+    {"command|list", 2, 0, 0, 0, 0, cmd_command_list, "server", "7.0.0", "Lists the names of commands"},
+    {"info", -1, 0, 0, 0, 0, cmd_info, "server", "1.0.0", "Tells how the server is"},
+    {"time", 1, CACHE_FAST, 0, 0, 0, cmd_time, "server", "2.6.0", "Gives the server's time"},
+    {0},
+};

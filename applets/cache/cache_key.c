@@ -1,0 +1,470 @@
+/* cache_key.c - commands about keys, whatever is in them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cache.h"
+
+static void cmd_del(struct cache_call *c)
+{
+	int64_t n = 0;
+	for (size_t i = 1; i < c->argc; i++) {
+		struct cache_item *it = cache_find(c->db, c->argv[i]);
+		if (!it)
+			continue;
+		cache_delete(c->db, it);
+		n++;
+	}
+	sd_resp_int(c->out, n);
+}
+
+static void cmd_exists(struct cache_call *c)
+{
+	int64_t n = 0;
+	for (size_t i = 1; i < c->argc; i++)
+		n += cache_read(c, c->argv[i]) != NULL;
+	sd_resp_int(c->out, n);
+}
+
+static void cmd_type(struct cache_call *c)
+{
+	sd_resp_simple(c->out, cache_find(c->db, c->argv[1]) ? "string" : "none");
+}
+
+/* ---- expiry ---- */
+
+enum { NX = 1, XX = 2, GT = 4, LT = 8 };
+
+static bool expire_options(struct cache_call *c, unsigned *flags)
+{
+	static const struct {
+		const char *word;
+		unsigned flag;
+	} words[] = {{"nx", NX}, {"xx", XX}, {"gt", GT}, {"lt", LT}};
+	*flags = 0;
+	for (size_t i = 3; i < c->argc; i++) {
+		unsigned was = *flags;
+		for (size_t k = 0; k < 4; k++)
+			*flags |= cache_is(c->argv[i], words[k].word) ? words[k].flag : 0;
+		if (*flags == was && !(was && cache_is(c->argv[i], "nx"))) {
+			sd_resp_errorf(c->out, "ERR Unsupported option %.*s", (int)(c->argv[i].n < 128 ? c->argv[i].n : 128),
+				       c->argv[i].p);
+			return false;
+		}
+	}
+	if (*flags & NX && *flags & (XX | GT | LT)) {
+		sd_resp_error(c->out, "ERR NX and XX, GT or LT options at the same time are not compatible");
+		return false;
+	}
+	if (*flags & GT && *flags & LT) {
+		sd_resp_error(c->out, "ERR GT and LT options at the same time are not compatible");
+		return false;
+	}
+	return true;
+}
+
+/* A key that never expires counts as one that does after every other. */
+static bool expire_fits(unsigned flags, int64_t has, int64_t wants)
+{
+	if (flags & NX && has >= 0)
+		return false;
+	if (flags & XX && has < 0)
+		return false;
+	if (flags & GT && (has < 0 || wants <= has))
+		return false;
+	return !(flags & LT && has >= 0 && wants >= has);
+}
+
+static void expire(struct cache_call *c, int64_t unit_ms, bool relative)
+{
+	unsigned flags;
+	int64_t v, at_ms;
+	if (!expire_options(c, &flags) || !cache_arg_int(c, 2, &v))
+		return;
+	if (__builtin_mul_overflow(v, unit_ms, &at_ms) ||
+	    (relative && __builtin_add_overflow(at_ms, c->cache->now_ms, &at_ms))) {
+		sd_resp_errorf(c->out, "ERR invalid expire time in '%s' command", c->command->name);
+		return;
+	}
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	if (!it || !expire_fits(flags, cache_expires_at(it), at_ms)) {
+		sd_resp_int(c->out, 0);
+		return;
+	}
+	if (at_ms <= c->cache->now_ms) {
+		cache_delete(c->db, it);
+		sd_resp_int(c->out, 1);
+	} else if (cache_expire(c->db, it, at_ms)) {
+		sd_resp_int(c->out, 1);
+	} else {
+		sd_resp_error(c->out, cache_no_memory);
+	}
+}
+
+static void cmd_expire(struct cache_call *c)
+{
+	expire(c, 1000, true);
+}
+
+static void cmd_pexpire(struct cache_call *c)
+{
+	expire(c, 1, true);
+}
+
+static void cmd_expireat(struct cache_call *c)
+{
+	expire(c, 1000, false);
+}
+
+static void cmd_pexpireat(struct cache_call *c)
+{
+	expire(c, 1, false);
+}
+
+/* -2: no key, -1: no end. */
+static void when(struct cache_call *c, int64_t unit_ms, bool relative)
+{
+	const struct cache_item *it = cache_find(c->db, c->argv[1]);
+	int64_t at = it ? cache_expires_at(it) : -1;
+	if (at < 0)
+		sd_resp_int(c->out, it ? -1 : -2);
+	else if (relative)
+		sd_resp_int(c->out, (at - c->cache->now_ms + unit_ms / 2) / unit_ms);
+	else
+		sd_resp_int(c->out, (at + unit_ms / 2) / unit_ms);
+}
+
+static void cmd_ttl(struct cache_call *c)
+{
+	when(c, 1000, true);
+}
+
+static void cmd_pttl(struct cache_call *c)
+{
+	when(c, 1, true);
+}
+
+static void cmd_expiretime(struct cache_call *c)
+{
+	when(c, 1000, false);
+}
+
+static void cmd_pexpiretime(struct cache_call *c)
+{
+	when(c, 1, false);
+}
+
+static void cmd_persist(struct cache_call *c)
+{
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	bool has = it && it->expiry;
+	if (has)
+		cache_persist(c->db, it);
+	sd_resp_int(c->out, has);
+}
+
+/* ---- names ---- */
+
+static void rename_key(struct cache_call *c, bool nx)
+{
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	if (!it) {
+		sd_resp_error(c->out, cache_no_key);
+		return;
+	}
+	bool same = c->argv[1].n == c->argv[2].n && memcmp(c->argv[1].p, c->argv[2].p, c->argv[1].n) == 0;
+	if (nx && (same || cache_find(c->db, c->argv[2]))) {
+		sd_resp_int(c->out, 0);
+		return;
+	}
+	if (!same && !cache_copy(it, c->db, c->argv[2])) {
+		sd_resp_error(c->out, cache_no_memory);
+		return;
+	}
+	if (!same)
+		cache_delete(c->db, it);
+	if (nx)
+		sd_resp_int(c->out, 1);
+	else
+		sd_resp_simple(c->out, "OK");
+}
+
+static void cmd_rename(struct cache_call *c)
+{
+	rename_key(c, false);
+}
+
+static void cmd_renamenx(struct cache_call *c)
+{
+	rename_key(c, true);
+}
+
+static struct cache_db *db_arg(struct cache_call *c, size_t i)
+{
+	int64_t n;
+	if (!cache_parse_int(c->argv[i], &n) || n < INT32_MIN || n > INT32_MAX)
+		sd_resp_error(c->out, cache_not_int);
+	else if (n < 0 || n >= CACHE_DBS)
+		sd_resp_error(c->out, "ERR DB index is out of range");
+	else
+		return &c->cache->dbs[n];
+	return NULL;
+}
+
+static void cmd_copy(struct cache_call *c)
+{
+	struct cache_db *to = c->db;
+	bool replace = false;
+	for (size_t i = 3; i < c->argc; i++) {
+		if (cache_is(c->argv[i], "replace")) {
+			replace = true;
+		} else if (cache_is(c->argv[i], "db") && i + 1 < c->argc) {
+			if (!(to = db_arg(c, ++i)))
+				return;
+		} else {
+			sd_resp_error(c->out, cache_syntax);
+			return;
+		}
+	}
+	bool same = c->argv[1].n == c->argv[2].n && memcmp(c->argv[1].p, c->argv[2].p, c->argv[1].n) == 0;
+	if (same && to == c->db) {
+		sd_resp_error(c->out, "ERR source and destination objects are the same");
+		return;
+	}
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	if (!it || (!replace && cache_find(to, c->argv[2])))
+		sd_resp_int(c->out, 0);
+	else if (cache_copy(it, to, c->argv[2]))
+		sd_resp_int(c->out, 1);
+	else
+		sd_resp_error(c->out, cache_no_memory);
+}
+
+static void cmd_move(struct cache_call *c)
+{
+	struct cache_db *to = db_arg(c, 2);
+	if (!to)
+		return;
+	if (to == c->db) {
+		sd_resp_error(c->out, "ERR source and destination objects are the same");
+		return;
+	}
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	if (!it || cache_find(to, c->argv[1])) {
+		sd_resp_int(c->out, 0);
+	} else if (cache_copy(it, to, c->argv[1])) {
+		cache_delete(c->db, it);
+		sd_resp_int(c->out, 1);
+	} else {
+		sd_resp_error(c->out, cache_no_memory);
+	}
+}
+
+/* ---- all of them ---- */
+
+struct listing {
+	struct cache_call *c;
+	struct sd_slice pattern; /* p NULL: all */
+	bool none;               /* of a type that nothing here has */
+	size_t n;
+};
+
+static void list_one(void *arg, struct sd_dict_entry *e)
+{
+	struct listing *l = arg;
+	const struct cache_item *it = (struct cache_item *)e;
+	if (l->none || (it->expiry && it->expiry->wheel.due_ms <= l->c->cache->now_ms))
+		return;
+	if (l->pattern.p && !cache_matches(l->pattern, cache_key(it)))
+		return;
+	sd_resp_bulk(l->c->out, it->key, it->e.klen);
+	l->n++;
+}
+
+static void cmd_keys(struct cache_call *c)
+{
+	struct listing l = {.c = c, .pattern = c->argv[1]};
+	size_t place = sd_resp_later(c->out);
+	sd_dict_each(&c->db->keys, list_one, &l);
+	sd_resp_now(c->out, place, '*', l.n);
+}
+
+static bool scan_options(struct cache_call *c, struct listing *l, int64_t *count)
+{
+	for (size_t i = 2; i < c->argc; i += 2) {
+		bool has_value = i + 1 < c->argc;
+		if (has_value && cache_is(c->argv[i], "match")) {
+			l->pattern = c->argv[i + 1];
+		} else if (has_value && cache_is(c->argv[i], "count")) {
+			if (!cache_arg_int(c, i + 1, count))
+				return false;
+			if (*count < 1) {
+				sd_resp_error(c->out, cache_syntax);
+				return false;
+			}
+		} else if (has_value && cache_is(c->argv[i], "type")) {
+			l->none = !cache_is(c->argv[i + 1], "string");
+		} else {
+			sd_resp_error(c->out, cache_syntax);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool read_cursor(struct sd_slice s, uint64_t *out)
+{
+	*out = 0;
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned d = (unsigned)(s.p[i] - '0');
+		if (d > 9 || *out > (UINT64_MAX - d) / 10)
+			return false;
+		*out = *out * 10 + d;
+	}
+	return s.n > 0;
+}
+
+static void cmd_scan(struct cache_call *c)
+{
+	struct listing l = {.c = c};
+	uint64_t cursor;
+	int64_t count = 10;
+	char text[24];
+	if (!read_cursor(c->argv[1], &cursor)) {
+		sd_resp_error(c->out, "ERR invalid cursor");
+		return;
+	}
+	if (!scan_options(c, &l, &count))
+		return;
+	size_t place = sd_resp_later(c->out);
+	int64_t rounds = count > INT64_MAX / 10 ? INT64_MAX : count * 10; /* an almost empty table does not hold others up */
+	do
+		cursor = sd_dict_scan(&c->db->keys, cursor, list_one, &l);
+	while (cursor && --rounds && (int64_t)l.n < count);
+	sd_resp_now(c->out, place, '*', l.n);
+	/* the cursor comes first, so it is put in front of what was gathered */
+	size_t body = c->out->n - place;
+	sd_resp_array(c->out, 2);
+	sd_resp_bulk(c->out, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)cursor));
+	if (c->out->full)
+		return;
+	size_t head = c->out->n - place - body;
+	char front[64];
+	memcpy(front, c->out->p + place + body, head);
+	memmove(c->out->p + place + head, c->out->p + place, body);
+	memcpy(c->out->p + place, front, head);
+}
+
+static void cmd_randomkey(struct cache_call *c)
+{
+	for (;;) {
+		struct cache_item *it = (struct cache_item *)sd_dict_random(&c->db->keys, &c->cache->rng);
+		if (!it) {
+			sd_resp_null(c->out);
+			return;
+		}
+		/* one that is over is taken away by being looked for */
+		if (!it->expiry || it->expiry->wheel.due_ms > c->cache->now_ms) {
+			sd_resp_bulk(c->out, it->key, it->e.klen);
+			return;
+		}
+		cache_delete(c->db, it);
+		c->cache->stats.expired++;
+	}
+}
+
+static void cmd_dbsize(struct cache_call *c)
+{
+	sd_resp_int(c->out, (int64_t)sd_dict_count(&c->db->keys));
+}
+
+static bool flush_option(struct cache_call *c)
+{
+	if (c->argc == 1 || (c->argc == 2 && (cache_is(c->argv[1], "async") || cache_is(c->argv[1], "sync"))))
+		return true;
+	sd_resp_error(c->out, cache_syntax);
+	return false;
+}
+
+static void cmd_flushdb(struct cache_call *c)
+{
+	if (!flush_option(c))
+		return;
+	cache_flush(c->db);
+	sd_resp_simple(c->out, "OK");
+}
+
+static void cmd_flushall(struct cache_call *c)
+{
+	if (!flush_option(c))
+		return;
+	for (int i = 0; i < CACHE_DBS; i++)
+		cache_flush(&c->cache->dbs[i]);
+	sd_resp_simple(c->out, "OK");
+}
+
+/* ---- OBJECT ---- */
+
+static struct cache_item *object(struct cache_call *c)
+{
+	struct cache_item *it = cache_find(c->db, c->argv[2]);
+	if (!it)
+		sd_resp_null(c->out);
+	return it;
+}
+
+static void cmd_object_encoding(struct cache_call *c)
+{
+	static const char *const names[] = {[CACHE_INT] = "int", [CACHE_EMBSTR] = "embstr", [CACHE_RAW] = "raw"};
+	const struct cache_item *it = object(c);
+	/* Redis's names by Redis's length, though more is kept behind the key here */
+	if (it)
+		sd_resp_text(c->out, it->encoding == CACHE_EMBSTR && it->n > 44 ? "raw" : names[it->encoding]);
+}
+
+static void cmd_object_refcount(struct cache_call *c)
+{
+	if (object(c))
+		sd_resp_int(c->out, 1);
+}
+
+static void cmd_object_idletime(struct cache_call *c)
+{
+	const struct cache_item *it = object(c);
+	if (it)
+		sd_resp_int(c->out, c->cache->now_ms / 1000 - it->read_s);
+}
+
+#define WR CACHE_WRITE
+#define RD CACHE_READONLY
+#define FAST CACHE_FAST
+const struct cache_command cache_key_commands[] = {
+    {"copy", -3, WR | CACHE_DENYOOM, 1, 2, 1, cmd_copy, "generic", "6.2.0", "Copies a key"},
+    {"dbsize", 1, RD | FAST, 0, 0, 0, cmd_dbsize, "server", "1.0.0", "Gives the number of keys"},
+    {"del", -2, WR, 1, -1, 1, cmd_del, "generic", "1.0.0", "Deletes keys"},
+    {"exists", -2, RD | FAST, 1, -1, 1, cmd_exists, "generic", "1.0.0", "Counts which of the keys are there"},
+    {"expire", -3, WR | FAST, 1, 1, 1, cmd_expire, "generic", "1.0.0", "Ends a key in so many seconds"},
+    {"expireat", -3, WR | FAST, 1, 1, 1, cmd_expireat, "generic", "1.2.0", "Ends a key at a time in seconds"},
+    {"expiretime", 2, RD | FAST, 1, 1, 1, cmd_expiretime, "generic", "7.0.0", "Tells in seconds when a key ends"},
+    {"flushall", -1, WR, 0, 0, 0, cmd_flushall, "server", "1.0.0", "Deletes all keys"},
+    {"flushdb", -1, WR, 0, 0, 0, cmd_flushdb, "server", "1.0.0", "Deletes the keys of this database"},
+    {"keys", 2, RD, 0, 0, 0, cmd_keys, "generic", "1.0.0", "Lists keys by a pattern"},
+    {"move", 3, WR | FAST, 1, 1, 1, cmd_move, "generic", "1.0.0", "Moves a key to another database"},
+    {"object", -2, 0, 0, 0, 0, NULL, "generic", "2.2.3", "Looks into a value"},
+    {"object|encoding", 3, RD, 2, 2, 1, cmd_object_encoding, "generic", "2.2.3", "Tells how a value is kept"},
+    {"object|idletime", 3, RD, 2, 2, 1, cmd_object_idletime, "generic", "2.2.3", "Tells how long ago a value was used"},
+    {"object|refcount", 3, RD, 2, 2, 1, cmd_object_refcount, "generic", "2.2.3", "Tells how many share a value"},
+    {"persist", 2, WR | FAST, 1, 1, 1, cmd_persist, "generic", "2.2.0", "Lets a key stay"},
+    {"pexpire", -3, WR | FAST, 1, 1, 1, cmd_pexpire, "generic", "2.6.0", "Ends a key in so many milliseconds"},
+    {"pexpireat", -3, WR | FAST, 1, 1, 1, cmd_pexpireat, "generic", "2.6.0", "Ends a key at a time in milliseconds"},
+    {"pexpiretime", 2, RD | FAST, 1, 1, 1, cmd_pexpiretime, "generic", "7.0.0", "Tells in milliseconds when a key ends"},
+    {"pttl", 2, RD | FAST, 1, 1, 1, cmd_pttl, "generic", "2.6.0", "Tells in how many milliseconds a key ends"},
+    {"randomkey", 1, RD, 0, 0, 0, cmd_randomkey, "generic", "1.0.0", "Gives a random key"},
+    {"rename", 3, WR, 1, 2, 1, cmd_rename, "generic", "1.0.0", "Renames a key"},
+    {"renamenx", 3, WR | FAST, 1, 2, 1, cmd_renamenx, "generic", "1.0.0", "Renames a key when the new name is free"},
+    {"scan", -2, RD, 0, 0, 0, cmd_scan, "generic", "2.8.0", "Lists keys a part at a time"},
+    {"touch", -2, RD | FAST, 1, -1, 1, cmd_exists, "generic", "3.2.1", "Counts which keys are there, and as used now"},
+    {"ttl", 2, RD | FAST, 1, 1, 1, cmd_ttl, "generic", "1.0.0", "Tells in how many seconds a key ends"},
+    {"type", 2, RD | FAST, 1, 1, 1, cmd_type, "generic", "1.0.0", "Tells what kind of value a key has"},
+    {"unlink", -2, WR | FAST, 1, -1, 1, cmd_del, "generic", "4.0.0", "Deletes keys"},
+    {0},
+};

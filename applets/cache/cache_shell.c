@@ -1,0 +1,408 @@
+/* cache_shell.c - the cache as a service: connections in, replies out, and the clock that ends keys. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/admin.h"
+#include "app/run_stream.h"
+#include "cache.h"
+#include "world/file.h"
+
+#define IN_LIMIT   (64 * 1024)
+#define QUERY_MAX  (1024ll * 1024 * 1024) /* of one request, as Redis's client-query-buffer-limit */
+#define FLUSH_AT   (64 * 1024)
+#define TICK_MOST  1000 /* keys ended before others have their turn */
+#define MAX_SECRET 4096
+
+struct shell;
+
+struct client {
+	struct cache_session session;
+	struct sd_resp_reader reader;
+	struct shell *shell;
+	struct sd_stream *stream;
+};
+
+struct shell {
+	struct sd_run *run;
+	struct sd_loop *loop;
+	struct sd_worker *w;
+	struct cache cache;
+	struct sd_run_streams streams;
+	struct sd_timer tick;
+	struct sd_resp_out spare; /* whoever replies borrows it */
+	char *password;
+	uint32_t max_clients;
+	uint32_t active; /* read by the control loop */
+	bool draining;
+};
+
+static int64_t wall_ms(const struct shell *s)
+{
+	return sd_world_wall_ns(sd_loop_world(s->loop)) / 1000000;
+}
+
+/* ---- the clock ---- */
+
+static void set_tick(struct shell *s, int64_t next_ms)
+{
+	int64_t wait = next_ms == INT64_MAX ? 0 : next_ms - wall_ms(s);
+	if (next_ms == INT64_MAX)
+		sd_loop_timer_cancel(s->loop, &s->tick);
+	else
+		sd_loop_timer_set(s->loop, &s->tick, sd_loop_now_ns(s->loop) + (wait > 0 ? wait : 0) * 1000000);
+}
+
+static void on_tick(struct sd_timer *t)
+{
+	struct shell *s = sd_container(t, struct shell, tick);
+	set_tick(s, cache_tick(&s->cache, wall_ms(s), TICK_MOST));
+}
+
+/* ---- clients ---- */
+
+static void client_free(struct client *c)
+{
+	struct shell *s = c->shell;
+	cache_session_end(&c->session);
+	sd_resp_reader_free(&c->reader);
+	free(c);
+	sd_gauge(&s->active, -1);
+	if (s->draining && sd_gauge_read(&s->active) == 0)
+		sd_worker_drained(s->w);
+}
+
+static void close_client(struct client *c)
+{
+	sd_stream_close(c->stream);
+	client_free(c);
+}
+
+/* What was replied is sent, and then no more is said. */
+static void finish_client(struct client *c)
+{
+	struct sd_stream *stream = c->stream;
+	int64_t until = sd_loop_now_ns(c->shell->loop) + 5000000000;
+	client_free(c);
+	sd_stream_finish(stream, until, true, NULL, NULL);
+}
+
+static void flush(struct client *c)
+{
+	struct sd_resp_out *o = &c->session.out;
+	if (o->n)
+		sd_stream_write(c->stream, o->p, o->n);
+	o->n = 0;
+}
+
+/* The shell's buffer is lent to the session that replies, so that an idle one has none. */
+static void lend(struct client *c)
+{
+	bool resp3 = c->session.out.resp3;
+	c->session.out = c->shell->spare;
+	c->session.out.resp3 = resp3;
+	c->shell->spare = (struct sd_resp_out){0};
+}
+
+static void take_back(struct client *c)
+{
+	struct sd_resp_out *o = &c->session.out;
+	bool resp3 = o->resp3;
+	if (o->room > 4 * FLUSH_AT)
+		free(o->p);
+	else
+		c->shell->spare = (struct sd_resp_out){.p = o->p, .room = o->room};
+	*o = (struct sd_resp_out){.resp3 = resp3};
+}
+
+/* One large request must fit into what the stream keeps. */
+static void want(struct client *c, size_t need)
+{
+	c->stream->in_limit = need > IN_LIMIT ? (uint32_t)need : IN_LIMIT;
+}
+
+/* Runs what is complete; how many bytes it took. *end: the connection is to be finished. */
+static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
+{
+	struct cache_session *s = &c->session;
+	int64_t now = wall_ms(c->shell);
+	size_t took = 0;
+	while (took < n && !*end && !sd_stream_above_high(c->stream)) {
+		ssize_t k = sd_resp_read(&c->reader, p + took, n - took, &c->shell->cache.limits);
+		if (k == SD_RESP_INCOMPLETE) {
+			*end = c->reader.need > QUERY_MAX;
+			want(c, c->reader.need);
+			return took;
+		}
+		if (k < 0) {
+			sd_resp_errorf(&s->out, "ERR %s", c->reader.error);
+			*end = true;
+			return n;
+		}
+		if (c->reader.argc)
+			cache_call(s, c->reader.argc, c->reader.argv, now);
+		sd_resp_reader_reset(&c->reader);
+		took += (size_t)k;
+		*end = s->flags & CACHE_QUIT || s->out.full;
+		if (s->out.n > FLUSH_AT)
+			flush(c);
+	}
+	want(c, IN_LIMIT);
+	return took;
+}
+
+static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
+{
+	struct client *c = stream->owner;
+	struct shell *s = c->shell;
+	bool end = false;
+	lend(c);
+	size_t took = run_all(c, p, n, &end);
+	flush(c);
+	take_back(c);
+	if (s->cache.wheel.n) {
+		int64_t next = sd_wheel_next(&s->cache.wheel);
+		set_tick(s, next);
+	}
+	if (!end)
+		return took;
+	finish_client(c);
+	return n;
+}
+
+static void on_drained(struct sd_stream *stream)
+{
+	sd_stream_resume(stream);
+}
+
+static void on_eof(struct sd_stream *stream)
+{
+	finish_client(stream->owner);
+}
+
+static void on_closed(struct sd_stream *stream, enum sd_err why)
+{
+	(void)why;
+	close_client(stream->owner);
+}
+
+/* A handshake that takes too long. */
+static void on_timeout(struct sd_stream *stream)
+{
+	close_client(stream->owner);
+}
+
+static void on_connected(struct sd_stream *stream)
+{
+	sd_stream_deadline(stream, SD_NEVER);
+}
+
+static const struct sd_stream_events events = {
+    .connected = on_connected,
+    .data = on_data,
+    .eof = on_eof,
+    .drained = on_drained,
+    .timeout = on_timeout,
+    .closed = on_closed,
+};
+
+static void describe(struct client *c, const struct sd_peer *peer)
+{
+	char ip[46];
+	sd_peer_format(peer, ip);
+	snprintf(c->session.address, sizeof(c->session.address), peer->v6 ? "[%s]:%u" : "%s:%u", ip, peer->port);
+}
+
+static void on_accepted(void *arg, struct sd_io *io, bool secure, struct sd_client_pass pass)
+{
+	struct shell *s = arg;
+	struct client *c = calloc(1, sizeof(*c));
+	struct sd_peer peer = io->peer;
+	struct sd_stream *stream = c ? sd_stream_new(io, secure, IN_LIMIT, &events, c) : NULL;
+	if (!stream) {
+		if (!c)
+			io->ops->close(io, true);
+		free(c);
+		sd_client_pass_end(&pass);
+		return;
+	}
+	stream->pass = pass;
+	c->shell = s;
+	c->stream = stream;
+	s->cache.now_ms = wall_ms(s);
+	cache_session_begin(&s->cache, &c->session);
+	describe(c, &peer);
+	sd_gauge(&s->active, 1);
+	if (secure)
+		sd_stream_deadline(stream, sd_loop_now_ns(s->loop) + 10000000000);
+	if (s->max_clients && sd_gauge_read(&s->active) > s->max_clients) {
+		s->cache.stats.rejected++;
+		sd_stream_write(stream, "-ERR max number of clients reached\r\n", 36);
+		finish_client(c);
+	}
+}
+
+/* ---- the service ---- */
+
+static enum sd_err read_password(struct sd_run *run, const struct sd_conf *conf, char **out, struct sd_error *e)
+{
+	const char *text = sd_conf_string(conf, "password"), *name = sd_conf_string(conf, "password-file");
+	char buf[MAX_SECRET + 1];
+	struct sd_file *f;
+	size_t n = 0;
+	*out = NULL;
+	if (text)
+		return (*out = strdup(text)) ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
+	if (!name)
+		return SD_OK;
+	enum sd_err err = sd_file_open(run->spec.world, name, 0, &f, e);
+	if (!err) {
+		err = sd_file_read(f, buf, MAX_SECRET, 0, &n, e);
+		sd_file_close(f);
+	}
+	if (err)
+		return sd_wrap(e, "%s: password-file", sd_conf_origin(conf, "password-file"));
+	while (n && (buf[n - 1] == '\n' || buf[n - 1] == '\r'))
+		n--;
+	buf[n] = '\0';
+	*out = n ? strdup(buf) : NULL;
+	explicit_bzero(buf, sizeof(buf));
+	return *out ? SD_OK : sd_fail(e, SD_EINVAL, "%s: expected a password", name);
+}
+
+static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void **self, struct sd_error *e)
+{
+	struct shell *s = calloc(1, sizeof(*s));
+	if (!s)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	*self = s;
+	s->run = run;
+	s->max_clients = (uint32_t)sd_conf_int(conf, "max-clients");
+	s->tick.fn = on_tick;
+	return read_password(run, conf, &s->password, e);
+}
+
+static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
+{
+	struct shell *s = self;
+	uint64_t seed;
+	w->state = s;
+	s->w = w;
+	s->loop = w->loop;
+	sd_world_random(s->run->spec.world, &seed, sizeof(seed));
+	cache_init(&s->cache, seed, wall_ms(s));
+	s->cache.max_memory = (uint64_t)sd_conf_int(s->run->conf, "max-memory");
+	s->cache.password = s->password;
+	s->streams.accepted = on_accepted;
+	s->streams.arg = s;
+	enum sd_err err = sd_run_listen_streams(s->run, w, &s->streams, e);
+	if (!err && s->run->naddrs)
+		s->cache.port = s->run->addrs[0].port;
+	return err;
+}
+
+static void started(void *self)
+{
+	struct shell *s = self;
+	sd_run_say_listening(s->run);
+}
+
+static void end_clients(struct shell *s, bool at_once)
+{
+	for (struct sd_link *k = s->cache.sessions.next, *next; k != &s->cache.sessions; k = next) {
+		struct client *c = sd_container(k, struct client, session.link);
+		next = k->next;
+		if (at_once)
+			close_client(c);
+		else
+			finish_client(c);
+	}
+}
+
+/* A request is answered as soon as it is there: what is left of one is not waited for. */
+static void drain(void *self, struct sd_worker *w)
+{
+	struct shell *s = self;
+	sd_run_streams_close(&s->streams);
+	end_clients(s, false);
+	s->draining = true;
+	sd_worker_drained(w);
+}
+
+static void stop(void *self, struct sd_worker *w)
+{
+	struct shell *s = self;
+	(void)w;
+	s->draining = false;
+	sd_run_streams_close(&s->streams);
+	end_clients(s, true);
+	sd_loop_timer_cancel(s->loop, &s->tick);
+}
+
+static void destroy(void *self)
+{
+	struct shell *s = self;
+	if (s->loop)
+		cache_end(&s->cache);
+	if (s->password)
+		explicit_bzero(s->password, strlen(s->password));
+	free(s->password);
+	free(s->spare.p);
+	free(s);
+}
+
+static const struct sd_option options[] = {
+    {"port", SD_OPT_PORT, "7001", "where to listen", .letter = 'p'},
+    {"password", SD_OPT_STRING, NULL, "what clients must give with AUTH; needed to listen beyond this machine", .secret = true},
+    {"password-file", SD_OPT_FILE, NULL, "file that holds it"},
+    {"max-memory", SD_OPT_SIZE, "0", "above this commands that need more are refused; 0 for no limit"},
+    {"max-clients", SD_OPT_INT, "10000", "connections at a time; 0 for no limit", .max = 1000000},
+    {0},
+};
+
+static enum sd_err check(const struct sd_conf *conf, struct sd_error *e)
+{
+	const char *bind = sd_conf_string(conf, "bind");
+	bool secret = sd_conf_has(conf, "password") || sd_conf_has(conf, "password-file");
+	bool near = strncmp(bind, "127.", 4) == 0 || strcmp(bind, "::1") == 0 || strncmp(bind, "unix:", 5) == 0;
+	if (sd_conf_has(conf, "password") && (sd_conf_has(conf, "password-file") || !*sd_conf_string(conf, "password")))
+		return sd_fail(e, SD_EINVAL, "%s: expected one password, or the file that holds it", sd_conf_origin(conf, "password"));
+	if (sd_conf_int(conf, "threads") != 1)
+		return sd_fail(e, SD_EINVAL, "%s: threads: expected 1, since one thread has all keys", sd_conf_origin(conf, "threads"));
+	for (size_t i = 0; i < sd_conf_count(conf, "listeners"); i++) {
+		struct sd_addr a;
+		const struct sd_conf *row = sd_conf_row(conf, "listeners", i);
+		if (!sd_addr_parse(sd_conf_string(row, "address"), "127.0.0.1", &a, NULL) && a.kind == SD_ADDR_INET)
+			near &= sd_addr_is_loopback(&a);
+	}
+	if (!near && !secret)
+		return sd_fail(e, SD_EINVAL, "%s: bind: expected a password to listen beyond this machine: --password-file FILE",
+			       sd_conf_origin(conf, "bind"));
+	return SD_OK;
+}
+
+static const struct sd_service service = {
+    .create = create,
+    .start = start,
+    .started = started,
+    .drain = drain,
+    .stop = stop,
+    .destroy = destroy,
+};
+
+static const struct sd_alias aliases[] = {{"cache-node", NULL}, {0}};
+
+const struct sd_applet sd_applet_cache = {
+    .name = "cache",
+    .summary = "a cache that Redis clients can use",
+    .description = "Keeps strings by key, in memory, and speaks the protocol of Redis, so that clients you have work with it. "
+		   "Keys end when they are to, at their time and not some time later.",
+    .examples = "sdlab cache\n"
+		"redis-cli -p 7001 SET greeting hello EX 60\n"
+		"redis-cli -p 7001 GET greeting",
+    .next = "redis-cli -p 7001 PING",
+    .aliases = aliases,
+    .options = options,
+    .service = &service,
+    .check = check,
+};

@@ -1,0 +1,588 @@
+/* cache_string.c - values that are strings: how they are kept, and the commands about them. */
+#include <malloc.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache.h"
+
+/* Up to here a value stands behind its key, in the item's own memory; longer ones can grow by themselves. */
+#define EMBED 512
+
+/* ---- keeping ---- */
+
+static char *embedded(struct cache_item *it)
+{
+	return it->key + it->e.klen;
+}
+
+static size_t digits(int64_t v, char text[24])
+{
+	return (size_t)snprintf(text, 24, "%lld", (long long)v);
+}
+
+struct sd_slice cache_string(const struct cache_item *it, char text[24])
+{
+	switch (it->encoding) {
+	case CACHE_INT:
+		return (struct sd_slice){text, digits(it->v.i, text)};
+	case CACHE_EMBSTR:
+		return (struct sd_slice){it->key + it->e.klen, it->n};
+	default:
+		return (struct sd_slice){it->v.bytes->p, it->v.bytes->n};
+	}
+}
+
+static struct cache_bytes *bytes_new(struct cache *c, struct sd_slice value, size_t room)
+{
+	struct cache_bytes *b = cache_alloc(&c->memory, sizeof(*b) + room);
+	if (!b)
+		return NULL;
+	b->n = value.n;
+	b->room = room;
+	if (value.n)
+		memcpy(b->p, value.p, value.n);
+	return b;
+}
+
+/* The item of this key with room for so many bytes behind it; it keeps nothing of its value. NULL: out of memory, and
+ * what was there stays. */
+static struct cache_item *item_for(struct cache_db *db, struct sd_slice key, struct cache_item *it, size_t embed)
+{
+	struct cache *c = db->cache;
+	size_t size = offsetof(struct cache_item, key) + key.n + embed;
+	if (it) {
+		const struct cache_item *was = it;
+		if (malloc_usable_size(it) < size || malloc_usable_size(it) > 2 * size + 64) {
+			if (!(it = cache_realloc(&c->memory, it, size)))
+				return NULL;
+			sd_dict_moved(&db->keys, &was->e, &it->e);
+			if (it->expiry)
+				it->expiry->item = it;
+		}
+		return it;
+	}
+	it = cache_alloc(&c->memory, size);
+	if (!it)
+		return NULL;
+	*it = (struct cache_item){.e = {.hash = sd_dict_hash(&db->keys, key), .klen = (uint32_t)key.n}};
+	if (key.n)
+		memcpy(it->key, key.p, key.n);
+	if (!sd_dict_add(&db->keys, &it->e)) {
+		cache_free(&c->memory, it);
+		return NULL;
+	}
+	return it;
+}
+
+/* it NULL: there is none yet. Its expiry stays. value may not point into the item. */
+static struct cache_item *put(struct cache_db *db, struct sd_slice key, struct cache_item *it, struct sd_slice value)
+{
+	struct cache *c = db->cache;
+	int64_t number;
+	bool is_int = value.n <= 20 && cache_parse_int(value, &number);
+	struct cache_bytes *bytes = NULL, *old = it && it->encoding == CACHE_RAW ? it->v.bytes : NULL;
+	if (!is_int && value.n > EMBED && !(bytes = bytes_new(c, value, value.n)))
+		return NULL;
+	it = item_for(db, key, it, is_int || bytes ? 0 : value.n);
+	if (!it) {
+		cache_free(&c->memory, bytes);
+		return NULL;
+	}
+	cache_free(&c->memory, old);
+	it->read_s = (uint32_t)(c->now_ms / 1000);
+	it->encoding = is_int ? CACHE_INT : bytes ? CACHE_RAW : CACHE_EMBSTR;
+	it->n = (uint32_t)value.n;
+	if (is_int)
+		it->v.i = number;
+	else if (bytes)
+		it->v.bytes = bytes;
+	else if (value.n)
+		memcpy(embedded(it), value.p, value.n);
+	return it;
+}
+
+struct cache_item *cache_set_string(struct cache_db *db, struct sd_slice key, struct sd_slice value)
+{
+	struct cache_item *it = put(db, key, cache_find(db, key), value);
+	if (it)
+		cache_persist(db, it);
+	return it;
+}
+
+bool cache_copy(struct cache_item *it, struct cache_db *to_db, struct sd_slice to)
+{
+	char text[24];
+	int64_t at = cache_expires_at(it);
+	struct sd_slice value = cache_string(it, text);
+	struct cache_item *made = put(to_db, to, cache_find(to_db, to), value);
+	if (!made)
+		return false;
+	cache_persist(to_db, made);
+	return at < 0 || cache_expire(to_db, made, at);
+}
+
+/* The value as bytes that can grow to n; zeros between what is there and n. NULL: out of memory. */
+static struct cache_bytes *growable(struct cache_call *c, struct sd_slice key, struct cache_item **it, size_t n)
+{
+	char text[24];
+	struct sd_slice value = *it ? cache_string(*it, text) : (struct sd_slice){"", 0};
+	struct cache_bytes *b = *it && (*it)->encoding == CACHE_RAW ? (*it)->v.bytes : NULL;
+	size_t room = n < 1024 * 1024 ? n * 2 : n + 1024 * 1024;
+	if (!b) {
+		b = bytes_new(c->cache, value, room);
+		struct cache_item *made = b ? item_for(c->db, key, *it, 0) : NULL;
+		if (!made) {
+			cache_free(&c->cache->memory, b);
+			return NULL;
+		}
+		*it = made;
+		made->encoding = CACHE_RAW;
+	} else if (b->room < n) {
+		b = cache_realloc(&c->cache->memory, b, sizeof(*b) + room);
+		if (!b)
+			return NULL;
+		b->room = room;
+	}
+	(*it)->v.bytes = b;
+	(*it)->read_s = (uint32_t)(c->cache->now_ms / 1000);
+	if (n > b->n) {
+		memset(b->p + b->n, 0, n - b->n);
+		b->n = n;
+	}
+	return b;
+}
+
+/* ---- replies ---- */
+
+static void reply_value(struct cache_call *c, const struct cache_item *it)
+{
+	char text[24];
+	if (!it) {
+		sd_resp_null(c->out);
+		return;
+	}
+	struct sd_slice v = cache_string(it, text);
+	sd_resp_bulk(c->out, v.p, v.n);
+}
+
+static void no_memory(struct cache_call *c)
+{
+	sd_resp_error(c->out, cache_no_memory);
+}
+
+static bool too_long(struct cache_call *c, uint64_t n)
+{
+	if (n <= (uint64_t)c->cache->limits.max_bulk)
+		return false;
+	sd_resp_error(c->out, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+	return true;
+}
+
+/* ---- GET and SET ---- */
+
+static void cmd_get(struct cache_call *c)
+{
+	reply_value(c, cache_read(c, c->argv[1]));
+}
+
+enum { NX = 1, XX = 2, GET = 4, KEEPTTL = 8, EXPIRES = 16, PERSIST = 32 };
+
+struct set_options {
+	unsigned flags;
+	size_t time_at; /* argument of the time */
+	int64_t unit_ms;
+	bool relative;
+};
+
+static const struct {
+	const char *word;
+	unsigned flag, excludes;
+	int64_t unit_ms;
+	bool relative, of_set, of_getex;
+} set_words[] = {
+    {"nx", NX, XX, 0, false, true, false},
+    {"xx", XX, NX, 0, false, true, false},
+    {"get", GET, 0, 0, false, true, false},
+    {"keepttl", KEEPTTL, EXPIRES | PERSIST, 0, false, true, false},
+    {"persist", PERSIST, EXPIRES | KEEPTTL, 0, false, false, true},
+    {"ex", EXPIRES, EXPIRES | KEEPTTL | PERSIST, 1000, true, true, true},
+    {"px", EXPIRES, EXPIRES | KEEPTTL | PERSIST, 1, true, true, true},
+    {"exat", EXPIRES, EXPIRES | KEEPTTL | PERSIST, 1000, false, true, true},
+    {"pxat", EXPIRES, EXPIRES | KEEPTTL | PERSIST, 1, false, true, true},
+};
+
+static bool set_option(struct cache_call *c, size_t *i, bool getex, struct set_options *o)
+{
+	for (size_t k = 0; k < sizeof(set_words) / sizeof(set_words[0]); k++) {
+		if (!cache_is(c->argv[*i], set_words[k].word) || !(getex ? set_words[k].of_getex : set_words[k].of_set))
+			continue;
+		if (o->flags & set_words[k].excludes)
+			return false;
+		o->flags |= set_words[k].flag;
+		if (!set_words[k].unit_ms)
+			return true;
+		if (*i + 1 >= c->argc)
+			return false;
+		o->time_at = ++*i;
+		o->unit_ms = set_words[k].unit_ms;
+		o->relative = set_words[k].relative;
+		return true;
+	}
+	return false;
+}
+
+static bool set_options(struct cache_call *c, size_t from, bool getex, struct set_options *o)
+{
+	*o = (struct set_options){0};
+	for (size_t i = from; i < c->argc; i++)
+		if (!set_option(c, &i, getex, o)) {
+			sd_resp_error(c->out, cache_syntax);
+			return false;
+		}
+	return true;
+}
+
+static void cmd_set(struct cache_call *c)
+{
+	struct set_options o;
+	int64_t at_ms = -1;
+	if (!set_options(c, 3, false, &o) ||
+	    (o.flags & EXPIRES && !cache_arg_expiry(c, o.time_at, o.unit_ms, o.relative, &at_ms)))
+		return;
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	if (o.flags & GET)
+		reply_value(c, it);
+	if ((o.flags & NX && it) || (o.flags & XX && !it)) {
+		if (!(o.flags & GET))
+			sd_resp_null(c->out);
+		return;
+	}
+	it = put(c->db, c->argv[1], it, c->argv[2]);
+	if (it && !(o.flags & KEEPTTL) && at_ms < 0)
+		cache_persist(c->db, it);
+	if (!it || (at_ms >= 0 && !cache_expire(c->db, it, at_ms))) {
+		no_memory(c);
+		return;
+	}
+	if (!(o.flags & GET))
+		sd_resp_simple(c->out, "OK");
+}
+
+static void cmd_setnx(struct cache_call *c)
+{
+	bool there = cache_find(c->db, c->argv[1]);
+	if (!there && !cache_set_string(c->db, c->argv[1], c->argv[2]))
+		no_memory(c);
+	else
+		sd_resp_int(c->out, !there);
+}
+
+static void set_for(struct cache_call *c, int64_t unit_ms)
+{
+	int64_t at_ms;
+	if (!cache_arg_expiry(c, 2, unit_ms, true, &at_ms))
+		return;
+	struct cache_item *it = cache_set_string(c->db, c->argv[1], c->argv[3]);
+	if (it && cache_expire(c->db, it, at_ms))
+		sd_resp_simple(c->out, "OK");
+	else
+		no_memory(c);
+}
+
+static void cmd_setex(struct cache_call *c)
+{
+	set_for(c, 1000);
+}
+
+static void cmd_psetex(struct cache_call *c)
+{
+	set_for(c, 1);
+}
+
+static void cmd_getset(struct cache_call *c)
+{
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	size_t begun = c->out->n;
+	reply_value(c, it);
+	if (cache_set_string(c->db, c->argv[1], c->argv[2]))
+		return;
+	c->out->n = begun;
+	no_memory(c);
+}
+
+static void cmd_getdel(struct cache_call *c)
+{
+	struct cache_item *it = cache_read(c, c->argv[1]);
+	reply_value(c, it);
+	if (it)
+		cache_delete(c->db, it);
+}
+
+static void cmd_getex(struct cache_call *c)
+{
+	struct set_options o;
+	int64_t at_ms = 0;
+	if (!set_options(c, 2, true, &o))
+		return;
+	struct cache_item *it = cache_read(c, c->argv[1]);
+	if (!it) {
+		sd_resp_null(c->out);
+		return;
+	}
+	if (o.flags & EXPIRES && !cache_arg_expiry(c, o.time_at, o.unit_ms, o.relative, &at_ms))
+		return;
+	reply_value(c, it);
+	if (o.flags & PERSIST)
+		cache_persist(c->db, it);
+	else if (o.flags & EXPIRES && at_ms <= c->cache->now_ms)
+		cache_delete(c->db, it);
+	else if (o.flags & EXPIRES)
+		cache_expire(c->db, it, at_ms);
+}
+
+static void cmd_mget(struct cache_call *c)
+{
+	sd_resp_array(c->out, c->argc - 1);
+	for (size_t i = 1; i < c->argc; i++)
+		reply_value(c, cache_read(c, c->argv[i]));
+}
+
+static bool pairs_are_whole(struct cache_call *c)
+{
+	if (c->argc % 2)
+		return true;
+	sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->name);
+	return false;
+}
+
+static bool set_pairs(struct cache_call *c)
+{
+	for (size_t i = 1; i < c->argc; i += 2)
+		if (!cache_set_string(c->db, c->argv[i], c->argv[i + 1])) {
+			no_memory(c);
+			return false;
+		}
+	return true;
+}
+
+static void cmd_mset(struct cache_call *c)
+{
+	if (pairs_are_whole(c) && set_pairs(c))
+		sd_resp_simple(c->out, "OK");
+}
+
+static void cmd_msetnx(struct cache_call *c)
+{
+	if (!pairs_are_whole(c))
+		return;
+	for (size_t i = 1; i < c->argc; i += 2)
+		if (cache_find(c->db, c->argv[i])) {
+			sd_resp_int(c->out, 0);
+			return;
+		}
+	if (set_pairs(c))
+		sd_resp_int(c->out, 1);
+}
+
+/* ---- numbers ---- */
+
+static void add_to(struct cache_call *c, int64_t by)
+{
+	char text[24];
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	int64_t v = 0;
+	if (it && it->encoding == CACHE_INT)
+		v = it->v.i;
+	else if (it && !cache_parse_int(cache_string(it, text), &v)) {
+		sd_resp_error(c->out, cache_not_int);
+		return;
+	}
+	if (__builtin_add_overflow(v, by, &v)) {
+		sd_resp_error(c->out, "ERR increment or decrement would overflow");
+		return;
+	}
+	if (it && it->encoding == CACHE_INT) {
+		it->v.i = v;
+		it->read_s = (uint32_t)(c->cache->now_ms / 1000);
+	} else if (!put(c->db, c->argv[1], it, (struct sd_slice){text, digits(v, text)})) {
+		no_memory(c);
+		return;
+	}
+	sd_resp_int(c->out, v);
+}
+
+static void cmd_incr(struct cache_call *c)
+{
+	add_to(c, 1);
+}
+
+static void cmd_decr(struct cache_call *c)
+{
+	add_to(c, -1);
+}
+
+static void cmd_incrby(struct cache_call *c)
+{
+	int64_t by;
+	if (cache_arg_int(c, 2, &by))
+		add_to(c, by);
+}
+
+static void cmd_decrby(struct cache_call *c)
+{
+	int64_t by;
+	if (!cache_arg_int(c, 2, &by))
+		return;
+	if (by == INT64_MIN)
+		sd_resp_error(c->out, "ERR decrement would overflow");
+	else
+		add_to(c, -by);
+}
+
+/* As Redis writes it for people: 17 digits behind the point, without the zeros at the end. */
+static size_t float_text(long double v, char out[5120])
+{
+	int n = snprintf(out, 5120, "%.17Lf", v);
+	char *end = out + n;
+	while (end[-1] == '0')
+		end--;
+	if (end[-1] == '.')
+		end--;
+	if (end == out + 2 && out[0] == '-' && out[1] == '0') {
+		out[0] = '0';
+		end--;
+	}
+	return (size_t)(end - out);
+}
+
+static void cmd_incrbyfloat(struct cache_call *c)
+{
+	char number[24], text[5120];
+	long double v = 0, by;
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	if ((it && !cache_parse_double(cache_string(it, number), &v)) || !cache_parse_double(c->argv[2], &by)) {
+		sd_resp_error(c->out, "ERR value is not a valid float");
+		return;
+	}
+	v += by;
+	if (isnan(v) || isinf(v)) {
+		sd_resp_error(c->out, "ERR increment would produce NaN or Infinity");
+		return;
+	}
+	size_t n = float_text(v, text);
+	if (put(c->db, c->argv[1], it, (struct sd_slice){text, n}))
+		sd_resp_bulk(c->out, text, n);
+	else
+		no_memory(c);
+}
+
+/* ---- parts ---- */
+
+static void cmd_strlen(struct cache_call *c)
+{
+	char text[24];
+	const struct cache_item *it = cache_read(c, c->argv[1]);
+	sd_resp_int(c->out, it ? (int64_t)cache_string(it, text).n : 0);
+}
+
+static void cmd_append(struct cache_call *c)
+{
+	char text[24];
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	size_t had = it ? cache_string(it, text).n : 0, n = c->argv[2].n;
+	if (!it) {
+		if (cache_set_string(c->db, c->argv[1], c->argv[2]))
+			sd_resp_int(c->out, (int64_t)n);
+		else
+			no_memory(c);
+		return;
+	}
+	if (too_long(c, had + n))
+		return;
+	struct cache_bytes *b = growable(c, c->argv[1], &it, had + n);
+	if (!b) {
+		no_memory(c);
+		return;
+	}
+	if (n)
+		memcpy(b->p + had, c->argv[2].p, n);
+	sd_resp_int(c->out, (int64_t)(had + n));
+}
+
+static void cmd_getrange(struct cache_call *c)
+{
+	char text[24];
+	int64_t from, to;
+	if (!cache_arg_int(c, 2, &from) || !cache_arg_int(c, 3, &to))
+		return;
+	const struct cache_item *it = cache_read(c, c->argv[1]);
+	struct sd_slice v = it ? cache_string(it, text) : (struct sd_slice){"", 0};
+	int64_t n = (int64_t)v.n;
+	if (from < 0 && to < 0 && from > to)
+		n = 0;
+	from = from < 0 ? from + n : from;
+	to = to < 0 ? to + n : to;
+	from = from < 0 ? 0 : from;
+	to = to < 0 ? 0 : to >= n ? n - 1 : to;
+	if (n == 0 || from > to)
+		sd_resp_bulk(c->out, "", 0);
+	else
+		sd_resp_bulk(c->out, v.p + from, (size_t)(to - from + 1));
+}
+
+static void cmd_setrange(struct cache_call *c)
+{
+	char text[24];
+	int64_t at;
+	if (!cache_arg_int(c, 2, &at))
+		return;
+	if (at < 0) {
+		sd_resp_error(c->out, "ERR offset is out of range");
+		return;
+	}
+	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	size_t had = it ? cache_string(it, text).n : 0, n = c->argv[3].n;
+	if (n == 0) {
+		sd_resp_int(c->out, (int64_t)had);
+		return;
+	}
+	if (too_long(c, (uint64_t)at + n))
+		return;
+	size_t whole = (size_t)at + n > had ? (size_t)at + n : had;
+	struct cache_bytes *b = growable(c, c->argv[1], &it, whole);
+	if (!b) {
+		no_memory(c);
+		return;
+	}
+	memcpy(b->p + at, c->argv[3].p, n);
+	sd_resp_int(c->out, (int64_t)b->n);
+}
+
+#define WR (CACHE_WRITE | CACHE_DENYOOM)
+#define RD CACHE_READONLY
+const struct cache_command cache_string_commands[] = {
+    {"append", 3, WR | CACHE_FAST, 1, 1, 1, cmd_append, "string", "2.0.0", "Adds bytes to the end of a string"},
+    {"decr", 2, WR | CACHE_FAST, 1, 1, 1, cmd_decr, "string", "1.0.0", "Takes one from a number"},
+    {"decrby", 3, WR | CACHE_FAST, 1, 1, 1, cmd_decrby, "string", "1.0.0", "Takes so much from a number"},
+    {"get", 2, RD | CACHE_FAST, 1, 1, 1, cmd_get, "string", "1.0.0", "Gives the string of a key"},
+    {"getdel", 2, CACHE_WRITE | CACHE_FAST, 1, 1, 1, cmd_getdel, "string", "6.2.0", "Gives the string of a key and deletes it"},
+    {"getex", -2, CACHE_WRITE | CACHE_FAST, 1, 1, 1, cmd_getex, "string", "6.2.0", "Gives the string of a key and sets how long it stays"},
+    {"getrange", 4, RD, 1, 1, 1, cmd_getrange, "string", "2.4.0", "Gives a part of a string"},
+    {"getset", 3, WR | CACHE_FAST, 1, 1, 1, cmd_getset, "string", "1.0.0", "Sets a string and gives what was there"},
+    {"incr", 2, WR | CACHE_FAST, 1, 1, 1, cmd_incr, "string", "1.0.0", "Adds one to a number"},
+    {"incrby", 3, WR | CACHE_FAST, 1, 1, 1, cmd_incrby, "string", "1.0.0", "Adds so much to a number"},
+    {"incrbyfloat", 3, WR | CACHE_FAST, 1, 1, 1, cmd_incrbyfloat, "string", "2.6.0", "Adds a number with decimals"},
+    {"mget", -2, RD | CACHE_FAST, 1, -1, 1, cmd_mget, "string", "1.0.0", "Gives the strings of several keys"},
+    {"mset", -3, WR, 1, -1, 2, cmd_mset, "string", "1.0.1", "Sets several keys"},
+    {"msetnx", -3, WR, 1, -1, 2, cmd_msetnx, "string", "1.0.1", "Sets several keys when none of them is there"},
+    {"psetex", 4, WR, 1, 1, 1, cmd_psetex, "string", "2.6.0", "Sets a key for so many milliseconds"},
+    {"set", -3, WR, 1, 1, 1, cmd_set, "string", "1.0.0", "Sets the string of a key"},
+    {"setex", 4, WR, 1, 1, 1, cmd_setex, "string", "2.0.0", "Sets a key for so many seconds"},
+    {"setnx", 3, WR | CACHE_FAST, 1, 1, 1, cmd_setnx, "string", "1.0.0", "Sets a key when it is not there"},
+    {"setrange", 4, WR, 1, 1, 1, cmd_setrange, "string", "2.2.0", "Writes into a string from an offset on"},
+    {"strlen", 2, RD | CACHE_FAST, 1, 1, 1, cmd_strlen, "string", "2.2.0", "Gives the length of a string"},
+    {"substr", 4, RD, 1, 1, 1, cmd_getrange, "string", "1.0.0", "Gives a part of a string (the old name of GETRANGE)"},
+    {0},
+};
