@@ -15,10 +15,10 @@ set -u
 build=${1:?usage: test/symbols.sh BUILD-FOLDER}
 cd "$(dirname "$0")/.." || exit 1
 
-pure='abort aligned_alloc asprintf calloc environ free malloc realloc reallocarray strdup strndup
+pure='abort aligned_alloc asprintf calloc environ free malloc malloc_usable_size realloc reallocarray strdup strndup
   memchr memcmp memcpy memmem memmove memrchr memset explicit_bzero
   strcasecmp strcasestr strchr strchrnul strcmp strcpy strcspn strlen strncasecmp strncmp strncpy strnlen strpbrk strrchr
-  strspn strstr strtod strtok_r strtol strtoll strtoul strtoull bcmp stpcpy
+  strspn strstr strtod strtold strtok_r strtol strtoll strtoul strtoull bcmp stpcpy
   snprintf vsnprintf sscanf vasprintf qsort qsort_r bsearch toupper tolower
   fclose ferror fflush fprintf fputc fputs fwrite open_memstream putc stderr stdout vfprintf
   ceil cos exp exp2 floor floorf fmax fmin fmod ldexp frexp log log10 log1p log2 lround llround pow round sin sincos sqrt trunc nearbyint rint
