@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests, one after another, each with a deadline, and says in one line what came of each.
+# Runs the tests, each with a deadline, and says in one line what came of each. Programs run as many at a time as there are
+# processors (TEST_JOBS sets it), scripts one after another.
 #
 #   test/run.sh [--only unit|cli|interop|examples|man|lint|sim] BIN
 #
@@ -43,6 +44,7 @@ build=$(dirname "$bin")
 cd "$(dirname "$0")/.." || exit 1
 
 limit=${TEST_TIMEOUT:-120} # seconds for one test
+jobs=${TEST_JOBS:-$(nproc 2>/dev/null || echo 1)}
 case $build in
 *address* | *undefined* | *thread*)
   limit=$((limit * 2))
@@ -64,16 +66,17 @@ seconds_since() {
   echo "$((tenths / 10)).$((tenths % 10))s"
 }
 
-show_log() { sed 's/^/    /' "$tmp/log"; }
+log=$tmp/log
+show_log() { sed 's/^/    /' "$log"; }
 
 # test NAME COMMAND...: 0 is ok, 77 a skip, anything else a failure. Programs that report checks are counted by these.
 test_one() {
   local name=$1 begin=${EPOCHREALTIME/[.,]/} status checks bad why
   shift
-  timeout -k 5 "$limit" "$@" >"$tmp/log" 2>&1 </dev/null
+  timeout -k 5 "$limit" "$@" >"$log" 2>&1 </dev/null
   status=$?
   if [ "$status" -eq 77 ]; then
-    why=$(sed -n 's/^skip: *//p' "$tmp/log" | tail -n 1)
+    why=$(sed -n 's/^skip: *//p' "$log" | tail -n 1)
     if [ -n "${CI:-}" ]; then
       failed=$((failed + 1))
       echo "FAIL $name: skipped in CI: ${why:-no reason given}"
@@ -87,7 +90,7 @@ test_one() {
     match($0, /^[0-9]+%: Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+$/) {
       gsub(/[^0-9 ]/, ""); checks += $2; bad += $3 + $4
     }
-    END { print checks + 0, bad + 0 }' "$tmp/log")
+    END { print checks + 0, bad + 0 }' "$log")
   if [ "$status" -eq 0 ] && [ "$bad" -eq 0 ]; then
     [ "$checks" -gt 0 ] || checks=1
     passed=$((passed + checks))
@@ -108,18 +111,36 @@ test_one() {
   show_log
 }
 
+# In a process of its own: what it says comes in one piece, its counts go to a file.
+run_program() { # NUMBER NAME PROGRAM
+  passed=0 failed=0 skipped=0 log=$tmp/log.$1
+  if [ -x "$3" ]; then
+    test_one "$2" "$3"
+  else
+    failed=1
+    echo "FAIL $2: $3 is not built"
+  fi >"$tmp/said.$1"
+  echo "$passed $failed $skipped" >"$tmp/counts.$1"
+  flock "$tmp" cat "$tmp/said.$1"
+}
+
 # Only programs whose source is still there: a build folder may hold older ones.
 run_programs() { # FOLDER PREFIX
-  local source program
+  local source n=0 running=0 i p f s
   for source in test/"$1"/"$2"*.c; do
     [ -e "$source" ] || continue
-    program=$build/$1/$(basename "$source" .c)
-    if [ -x "$program" ]; then
-      test_one "$1/$(basename "$program")" "$program"
-    else
-      failed=$((failed + 1))
-      echo "FAIL $1/$(basename "$program"): $program is not built"
+    if [ "$running" -ge "$jobs" ]; then
+      wait -n
+      running=$((running - 1))
     fi
+    run_program "$n" "$1/$(basename "$source" .c)" "$build/$1/$(basename "$source" .c)" &
+    n=$((n + 1)) running=$((running + 1))
+  done
+  wait
+  for ((i = 0; i < n; i++)); do
+    read -r p f s <"$tmp/counts.$i" || { p=0 f=1 s=0; }
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    rm -f "$tmp/counts.$i"
   done
 }
 

@@ -57,8 +57,8 @@ START_TEST(silence_is_no_way_in)
 	start("head-timeout: 50ms\nidle-timeout: 1h\n" TWO);
 	struct peer *first = holds(), *second = holds(), *third = client();
 	peer_is_closed(third);
-	is_metric("sdlab_http_connections", "", 2);
 	peer_free(third);
+	wait_metric("sdlab_http_connections", "", 2);
 	peer_free(second);
 	peer_free(first);
 }
