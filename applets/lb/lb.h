@@ -13,6 +13,7 @@
 #define LB_H
 
 #include "app/run.h"
+#include "app/run_stream.h"
 #include "app/run_tls.h"
 #include "core/health.h"
 #include "core/proxy_head.h"
@@ -358,11 +359,7 @@ struct lb_worker {
 	/* counters */
 	uint64_t unavailable, queue_full, queue_timeouts, retries, stale, budget_exhausted;
 	uint64_t sticky_kept, sticky_new, sticky_moved, sticky_bad;
-	struct lb_door {
-		struct lb_worker *w;
-		struct sd_listener *listener;
-		uint8_t number;
-	} doors[SD_RUN_MAX_ADDRS]; /* TCP mode */
+	struct sd_run_streams streams; /* TCP mode */
 	struct sd_link tunnels;                          /* its connections, and requests that changed their protocol */
 	uint32_t ntunnels, idle_tunnels;
 	uint64_t tunnels_total, upgrades, tunnel_timeouts, spliced;

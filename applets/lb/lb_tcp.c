@@ -515,19 +515,10 @@ static struct tunnel *tunnel_of(struct lb_worker *w, struct sd_io *io, bool secu
 	return t;
 }
 
-/* Its PROXY header was read, where there is one. */
-static void after_proxy(void *arg, struct sd_io *io)
+static void on_accepted(void *arg, struct sd_io *io, bool secure, struct sd_client_pass pass)
 {
 	struct lb_worker *w = arg;
-	bool secure = sd_http_is_secure(&w->server, &io->peer);
-	struct sd_client_pass pass;
-	if (!sd_client_gate_enter(&w->lb->run->clients.gate, &io->peer, &pass)) {
-		io->ops->close(io, true);
-		return;
-	}
-	struct tunnel *t = NULL;
-	if (!secure || (io = sd_tls_accept(w->w->tls, io)))
-		t = tunnel_of(w, io, secure);
+	struct tunnel *t = tunnel_of(w, io, secure);
 	if (!t) {
 		sd_client_pass_end(&pass);
 		return;
@@ -540,52 +531,22 @@ static void after_proxy(void *arg, struct sd_io *io)
 		choose_pool(t);
 }
 
-static void on_accepted(void *arg, struct sd_io *io)
-{
-	const struct lb_door *door = arg;
-	io->peer.door = door->number;
-	sd_proxy_in_take(&door->w->server.proxy_in, io);
-}
-
 enum sd_err lb_tcp_listen(struct lb_worker *w, struct sd_error *e)
 {
-	struct sd_run *run = w->lb->run;
-	w->w->http = &w->server; /* a reload gives it the certificates */
-	w->server.tls = w->w->tls;
-	w->server.plain_doors = run->plain_doors;
-	w->server.proxy_in.next = after_proxy;
-	w->server.proxy_in.arg = w;
-	w->server.proxy_in.ended = NULL;
-	for (int i = 0; i < run->naddrs; i++) {
-		struct lb_door *door = &w->doors[i];
-		struct sd_listener_events events = {.accepted = on_accepted, .arg = door};
-		*door = (struct lb_door){.w = w, .number = run->doors[i]};
-		enum sd_err err = sd_loop_listen(w->loop, &run->addrs[i], run->nworkers > 1, &events, &door->listener, e);
-		if (err)
-			return err;
-	}
-	return SD_OK;
-}
-
-static void close_listeners(struct lb_worker *w)
-{
-	for (int i = 0; i < SD_RUN_MAX_ADDRS; i++) {
-		sd_listener_close(w->doors[i].listener);
-		w->doors[i].listener = NULL;
-	}
+	w->streams = (struct sd_run_streams){.accepted = on_accepted, .arg = w, .proxy_in = &w->server.proxy_in};
+	return sd_run_listen_streams(w->lb->run, w->w, &w->streams, e);
 }
 
 void lb_tcp_drain(struct lb_worker *w)
 {
-	close_listeners(w);
-	sd_proxy_in_close(&w->server.proxy_in);
+	sd_run_streams_close(&w->streams);
 	if (w->ntunnels == 0)
 		sd_worker_drained(w->w);
 }
 
 void lb_tcp_stop(struct lb_worker *w)
 {
-	close_listeners(w);
+	sd_run_streams_close(&w->streams);
 	w->draining = false;
 	while (!sd_list_empty(&w->tunnels))
 		end(sd_container(w->tunnels.next, struct tunnel, link), true);

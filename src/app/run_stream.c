@@ -25,7 +25,7 @@ static void on_accepted(void *arg, struct sd_io *io)
 {
 	const struct sd_run_stream_door *door = arg;
 	io->peer.door = door->number;
-	sd_proxy_in_take(&door->of->proxy_in, io);
+	sd_proxy_in_take(door->of->proxy_in, io);
 }
 
 enum sd_err sd_run_listen_streams(struct sd_run *run, struct sd_worker *w, struct sd_run_streams *s, struct sd_error *e)
@@ -34,7 +34,9 @@ enum sd_err sd_run_listen_streams(struct sd_run *run, struct sd_worker *w, struc
 	sd_run_http_conf(run, &conf);
 	s->run = run;
 	s->w = w;
-	sd_proxy_in_init(&s->proxy_in, w->loop, &conf.proxy, after_proxy, s);
+	if (!s->proxy_in)
+		s->proxy_in = &s->own;
+	sd_proxy_in_init(s->proxy_in, w->loop, &conf.proxy, after_proxy, s);
 	for (int i = 0; i < run->naddrs; i++) {
 		struct sd_run_stream_door *door = &s->doors[i];
 		struct sd_listener_events events = {.accepted = on_accepted, .arg = door};
@@ -52,5 +54,6 @@ void sd_run_streams_close(struct sd_run_streams *s)
 		sd_listener_close(s->doors[i].listener);
 		s->doors[i].listener = NULL;
 	}
-	sd_proxy_in_close(&s->proxy_in);
+	if (s->proxy_in)
+		sd_proxy_in_close(s->proxy_in);
 }

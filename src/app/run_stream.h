@@ -14,7 +14,8 @@ struct sd_run_streams {
 	 * pass; or closes io and ends the pass. */
 	void (*accepted)(void *arg, struct sd_io *io, bool secure, struct sd_client_pass pass);
 	void *arg;
-	struct sd_proxy_in proxy_in;
+	struct sd_proxy_in *proxy_in; /* whose counters count; NULL when it begins: one of its own */
+	struct sd_proxy_in own;
 	struct sd_run_stream_door {
 		struct sd_run_streams *of;
 		struct sd_listener *listener;
