@@ -283,8 +283,8 @@ void lb_route_explain(struct sd_admin_call *c);
 /* On a worker: the algorithm and every candidate with its score, before one is picked; the caller frees it. NULL: out of
  * memory. */
 char *lb_why_candidates(struct lb_worker *w, uint32_t pool, const struct lb_affinity *want);
-/* Writes X-Sdlab-Why into the head of an answer. */
-void lb_why_field(struct sd_http_exchange *x, const char *candidates, const char *backend, uint32_t retries);
+/* X-Sdlab-Why as a line of a head; for free. NULL: out of memory. */
+char *lb_why_line(const char *candidates, const char *backend, uint32_t retries);
 
 /* ---- lb_page.c ---- */
 void lb_route_status(struct sd_admin_call *c);

@@ -160,10 +160,16 @@ static bool route(struct explain *e)
 {
 	struct lb_choice choice;
 	struct sd_http_vars vars;
-	char client[46], location[2048];
+	char client[46];
 	const struct lb_snapshot *s = e->snap;
 	struct sd_peer who = sd_proxy_client(&e->head, &e->peer, s->trusted, s->ntrusted);
 	struct sd_slice ip = {client, sd_peer_format(&who, client)};
+	e->pool = LB_NO_POOL;
+	if (e->head.method == SD_HTTP_CONNECT) {
+		e->bad = lb_answers[LB_FORWARD_PROXY].text;
+		e->status = lb_answers[LB_FORWARD_PROXY].status;
+		return false;
+	}
 	lb_route_choose(e->w, 0, &e->head, &who, &choice);
 	const struct lb_route *r = choice.route;
 	e->pool = r && r->action != LB_TO_POOL ? LB_NO_POOL : choice.pool;
@@ -184,8 +190,9 @@ static bool route(struct explain *e)
 		e->ruled = copy(lb_route_target(e->w, &choice, &e->head));
 	if (r && r->action == LB_REDIRECT) {
 		lb_route_vars(e->w, &choice, &e->head, false, ip, &vars);
-		size_t n = sd_http_template_write(location, sizeof(location), r->text, &vars);
-		e->ruled = copy((struct sd_slice){location, n < sizeof(location) ? n : sizeof(location)});
+		struct sd_text t = {0};
+		lb_head_location(&t, r->text, &vars);
+		e->ruled = sd_text_take(&t, NULL);
 	}
 	return e->pool != LB_NO_POOL;
 }
@@ -320,14 +327,11 @@ char *lb_why_candidates(struct lb_worker *w, uint32_t pool, const struct lb_affi
 	return sd_text_take(&t, NULL);
 }
 
-void lb_why_field(struct sd_http_exchange *x, const char *candidates, const char *backend, uint32_t retries)
+char *lb_why_line(const char *candidates, const char *backend, uint32_t retries)
 {
 	struct sd_text t = {0};
-	sd_text_format(&t, "backend=");
+	sd_text_format(&t, "X-Sdlab-Why: backend=");
 	put_name(&t, backend);
-	sd_text_format(&t, "; retries=%u; %s", retries, candidates);
-	char *text = sd_text_take(&t, NULL);
-	if (text)
-		sd_http_field_text(x, "X-Sdlab-Why", text);
-	free(text);
+	sd_text_format(&t, "; retries=%u; %s\r\n", retries, candidates);
+	return sd_text_take(&t, NULL);
 }

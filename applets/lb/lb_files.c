@@ -51,7 +51,6 @@ void lb_files_answer(struct lb_request *r, const struct sd_http_head *head, cons
 	    .head = head,
 	    .path = told->choice.path,
 	    .skip = told->choice.path.n - lb_route_rest(&told->choice).n,
-	    .extra = {r->route->edits.lines, r->route->edits.nlines},
 	    .encode = r->route->compress ? &sd_http_encode_defaults : NULL,
 	    .over = over,
 	    .arg = r,

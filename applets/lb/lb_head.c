@@ -141,8 +141,9 @@ struct sd_proxy_hop lb_head_back(const struct lb_request *r)
 	return hop;
 }
 
-/* "//host/x" would lead to another host although the rule says none; as "/.//host/x" it does not (RFC 3986 5.2.4). */
-static void put_location(struct sd_text *t, const char *template, const struct sd_http_vars *vars)
+/* An empty {rest} is the root: without its slash the URL would be where the client is already. "//host/x" would lead to
+ * another host although the rule says none; as "/.//host/x" it does not (RFC 3986 5.2.4). */
+void lb_head_location(struct sd_text *t, const char *template, const struct sd_http_vars *vars)
 {
 	size_t n = sd_http_template_write(NULL, 0, template, vars);
 	char *url = malloc(n + 1);
@@ -152,9 +153,9 @@ static void put_location(struct sd_text *t, const char *template, const struct s
 	}
 	sd_http_template_write(url, n, template, vars);
 	bool leads_away = n > 1 && url[0] == '/' && (url[1] == '/' || url[1] == '\\') && template[0] == '{';
-	sd_text_format(t, "Location: %s", leads_away ? "/." : "");
+	bool bare = strncmp(template, "{rest}", 6) == 0 && (n == 0 || url[0] != '/');
+	sd_text_format(t, "%s", leads_away ? "/." : bare ? "/" : "");
 	sd_text_add(t, url, n);
-	sd_text_add(t, "\r\n", 2);
 	free(url);
 }
 
@@ -163,9 +164,17 @@ char *lb_head_of_answer(struct lb_request *r, const struct sd_http_head *head, c
 	struct sd_text t = {0};
 	struct sd_http_vars vars;
 	lb_route_vars(r->w, &told->choice, head, r->x->secure, (struct sd_slice){told->client, told->client_n}, &vars);
-	if (r->route->action == LB_REDIRECT)
-		put_location(&t, r->route->text, &vars);
-	sd_text_add(&t, r->route->edits.lines, r->route->edits.nlines);
+	if (r->route->action == LB_REDIRECT) {
+		sd_text_format(&t, "Location: ");
+		lb_head_location(&t, r->route->text, &vars);
+		sd_text_format(&t, "\r\n");
+	}
+	if (r->route->status >= 400) {
+		char line[SD_PROXY_STATUS], why[LB_ROUTE_NAME + 16];
+		snprintf(why, sizeof(why), "route %s", r->route->name);
+		sd_proxy_status_write(line, r->route->status < 500 ? SD_PROXY_HTTP_REQUEST_DENIED : SD_PROXY_INTERNAL_RESPONSE, why);
+		sd_text_format(&t, "%s", line);
+	}
 	return sd_text_take(&t, NULL);
 }
 

@@ -137,6 +137,15 @@ static void log_end(struct lb_request *r, enum sd_access_end end, int status, co
 	r->log->line.queue_ns = r->waited_ns;
 }
 
+/* What the client wants to know, as a field of its answer. */
+static void say_why(const struct lb_request *r, const char *backend)
+{
+	char *line = r->why ? lb_why_line(r->why, backend, r->tries) : NULL;
+	if (line)
+		sd_stream_write(r->x->stream, line, strlen(line));
+	free(line);
+}
+
 static void answer_with(struct lb_request *r, int status, enum sd_proxy_error error, const char *text)
 {
 	struct sd_http_exchange *x = r->x;
@@ -146,11 +155,15 @@ static void answer_with(struct lb_request *r, int status, enum sd_proxy_error er
 		snprintf(extra + used, sizeof(extra) - used, "Retry-After: %d\r\n", (int)r->snap->retry_after_s);
 	lb_worker_dequeue(r->w, &r->waiter);
 	log_end(r, SD_ACCESS_LOCAL, status, text);
+	char body[256], *why = r->why ? lb_why_line(r->why, "none", r->tries) : NULL;
+	int n = snprintf(body, sizeof(body), "%d %s: %.180s\n", status, sd_http_status_text(status), text);
+	if (r->log)
+		r->log->line.bytes_out = x->method == SD_HTTP_HEAD ? 0 : (uint64_t)n;
 	request_free(r);
 	x->user = NULL;
-	char body[256];
-	int n = snprintf(body, sizeof(body), "%d %s: %.180s\n", status, sd_http_status_text(status), text);
+	x->lines = sd_slice_of(why ? why : "");
 	sd_http_respond(x, status, extra[0] ? extra : NULL, "text/plain; charset=utf-8", body, (size_t)n);
+	free(why);
 }
 
 static void answer_error(struct lb_request *r, enum lb_reason reason)
@@ -338,19 +351,22 @@ static void answer_by_route(struct lb_request *r, const struct sd_http_head *hea
 {
 	struct sd_http_exchange *x = r->x;
 	const struct lb_route *route = r->route;
-	char *fields = lb_head_of_answer(r, head, told), line[64];
+	char *fields = lb_head_of_answer(r, head, told), line[LB_ROUTE_NAME + 64];
 	if (!fields) {
 		refuse(r, 503, SD_PROXY_INTERNAL_ERROR, lb_answers[LB_NO_MEMORY].text);
 		return;
 	}
-	snprintf(line, sizeof(line), "%d %s\n", route->status, sd_http_status_text(route->status));
+	snprintf(line, sizeof(line), "%d %s: route %s\n", route->status, sd_http_status_text(route->status), route->name);
 	const char *body = route->action == LB_SAY && route->text ? route->text : line;
 	size_t n = route->status == 204 || route->status == 304 ? 0 : strlen(body);
 	x->user = NULL;
 	log_end(r, SD_ACCESS_LOCAL, route->status, route->name);
-	sd_http_respond(x, route->status, fields, "text/plain; charset=utf-8", body, n);
+	sd_http_say(x, route->status, fields, "text/plain; charset=utf-8", body, n);
+	if (r->log)
+		r->log->line.bytes_out = x->out_body ? n : 0;
 	free(fields);
 	request_free(r);
+	sd_http_finish(x);
 }
 
 static void file_over(void *arg, struct sd_http_exchange *x, int status, bool cut, uint64_t bytes)
@@ -359,6 +375,8 @@ static void file_over(void *arg, struct sd_http_exchange *x, int status, bool cu
 	if (r->log)
 		r->log->line.bytes_out = bytes;
 	log_end(r, SD_ACCESS_LOCAL, status, cut ? "the file became shorter" : r->route->name);
+	x->edit = NULL; /* they go with the request */
+	x->lines = (struct sd_slice){0};
 	request_free(r);
 	x->user = NULL;
 }
@@ -366,6 +384,8 @@ static void file_over(void *arg, struct sd_http_exchange *x, int status, bool cu
 /* Without a backend. */
 static void answer_here(struct lb_request *r, const struct sd_http_head *head, const struct lb_told *told)
 {
+	r->x->edit = &r->route->edits.answer;
+	r->x->lines = (struct sd_slice){r->route->edits.lines, r->route->edits.nlines};
 	if (r->route->action == LB_FILES)
 		lb_files_answer(r, head, told, file_over);
 	else
@@ -617,8 +637,7 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *sa
 	if (to)
 		sd_stream_commit(x->stream, sd_proxy_answer_fields(to, head, &back));
 	lb_affinity_answer(r->w, affinity_pool(r), x, &r->want, r->peer->backend);
-	if (r->why)
-		lb_why_field(x, r->why, r->peer->backend->name, r->tries);
+	say_why(r, r->peer->backend->name);
 	if (!sd_http_find(head, SD_HTTP_F_DATE))
 		sd_http_date(x); /* RFC 9110 section 6.6.1 */
 	if (r->encoded)

@@ -53,6 +53,8 @@ struct sd_proxy_hop lb_head_back(const struct lb_request *r);
 /* Fields of the answer of a route that sends nothing to a backend: Location, and what the route brings. For free; NULL: out
  * of memory. */
 char *lb_head_of_answer(struct lb_request *r, const struct sd_http_head *head, const struct lb_told *told);
+/* The URL that a redirect leads to. */
+void lb_head_location(struct sd_text *t, const char *template, const struct sd_http_vars *vars);
 /* It asks which backends were weighed, and may know. */
 bool lb_head_wants_why(const struct lb_request *r, const struct sd_http_head *head);
 /* A request that is refused before it is one gets its line in the access log. */

@@ -18,6 +18,7 @@ static const char *const names[] = {
     [SD_PROXY_HTTP_UPGRADE_FAILED] = "http_upgrade_failed",
     [SD_PROXY_HTTP_PROTOCOL_ERROR] = "http_protocol_error",
     [SD_PROXY_INTERNAL_ERROR] = "proxy_internal_error",
+    [SD_PROXY_INTERNAL_RESPONSE] = "proxy_internal_response",
     [SD_PROXY_LOOP_DETECTED] = "proxy_loop_detected",
 };
 

@@ -284,7 +284,6 @@ struct sd_file_answer *sd_http_files_answer(struct sd_http_files *f, struct sd_h
 	a->x = x;
 	a->over = r->over;
 	a->arg = r->arg;
-	a->extra = r->extra;
 	a->encode_conf = r->encode;
 	a->encoding = SD_CODING_IDENTITY;
 	return still(a, begin(a, r));

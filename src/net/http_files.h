@@ -42,7 +42,6 @@ struct sd_file_request {
 	const struct sd_http_head *head;
 	struct sd_slice path; /* in normal form (sd_http_path_normalise) */
 	size_t skip;          /* bytes at the beginning of path that are no part of the name */
-	struct sd_slice extra; /* more header lines for each answer, with CRLF; the caller's until `over` */
 	const struct sd_http_encode_conf *encode; /* what may be compressed; NULL: nothing is */
 	/* Called once, just before the answer ends and x with it; cut: it ends before it is complete; bytes
 	 * of the body were written. Not after
@@ -51,7 +50,7 @@ struct sd_file_request {
 	void *arg;
 };
 
-/* Answers x, which must have no body that anybody wants. NULL: done, x is gone. Else the answer goes on, and the handler tells
+/* Answers x (and heeds its edit and lines, which are the caller's until `over`), which must have no body that anybody wants. NULL: done, x is gone. Else the answer goes on, and the handler tells
  * it what it hears of x: drained and gone. */
 struct sd_file_answer *sd_http_files_answer(struct sd_http_files *f, struct sd_http_exchange *x,
 					    const struct sd_file_request *r);

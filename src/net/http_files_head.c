@@ -5,25 +5,24 @@
 
 #include "core/http1_write.h"
 #include "core/media_type.h"
-#include "core/text.h"
 #include "http_files_int.h"
 
 #define SECOND_NS 1000000000
 
 void files_refuse(struct sd_file_answer *a, int status, const char *extra, const char *why)
 {
-	char text[256];
-	struct sd_text lines = {0};
+	char text[256], lines[SD_PROXY_STATUS + FILES_NAME + 32];
+	enum sd_proxy_error error = !a->x->server->proxy || status < 400 ? SD_PROXY_OK
+				    : status < 500		     ? SD_PROXY_HTTP_REQUEST_ERROR
+								     : SD_PROXY_INTERNAL_ERROR;
 	int n = snprintf(text, sizeof(text), "%d %s: %s\n", status, sd_http_status_text(status), why);
-	sd_text_format(&lines, "%s", extra ? extra : "");
-	if (a->extra.n)
-		sd_text_add(&lines, a->extra.p, a->extra.n);
-	char *fields = sd_text_take(&lines, NULL);
+	size_t used = sd_proxy_status_write(lines, error, why);
+	snprintf(lines + used, sizeof(lines) - used, "%s", extra ? extra : "");
 	a->status = status;
-	a->sent = (uint64_t)n;
-	files_over(a, false); /* from here on a->extra is not ours */
-	sd_http_respond(a->x, status, fields ? fields : extra, "text/plain; charset=utf-8", text, (size_t)n);
-	free(fields);
+	sd_http_say(a->x, status, lines, "text/plain; charset=utf-8", text, (size_t)n);
+	a->sent = a->x->out_body ? (uint64_t)n : 0;
+	files_over(a, false);
+	sd_http_finish(a->x);
 }
 
 static void refuse_err(struct sd_file_answer *a, enum sd_err err)
@@ -89,8 +88,6 @@ static void begin_head(struct sd_file_answer *a, int status, struct sd_slice eta
 	a->status = status;
 	sd_http_begin(x, status, (struct sd_slice){0});
 	sd_http_date(x);
-	if (a->extra.n)
-		sd_stream_write(x->stream, a->extra.p, a->extra.n);
 	sd_http_field(x, sd_slice_of("ETag"), etag);
 	sd_http_write_date(date, modified_s(&a->found.info) * SECOND_NS);
 	sd_http_field(x, sd_slice_of("Last-Modified"), (struct sd_slice){date, 29});

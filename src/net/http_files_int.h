@@ -65,7 +65,6 @@ struct sd_file_answer {
 	char *piece;       /* read by a helper: FILES_PIECE */
 	size_t piece_n;
 	uint64_t sent;     /* of the body */
-	struct sd_slice extra;
 	const struct sd_http_encode_conf *encode_conf;
 	struct sd_http_encode *encode;
 	enum sd_http_coding encoding; /* on the way */

@@ -221,6 +221,8 @@ void sd_http_begin(struct sd_http_exchange *x, int status, struct sd_slice reaso
 
 void sd_http_field(struct sd_http_exchange *x, struct sd_slice name, struct sd_slice value)
 {
+	if (sd_head_edit_drops(x->edit, name))
+		return;
 	char *to = sd_stream_reserve(x->stream, name.n + value.n + 4);
 	if (!to)
 		return;
@@ -261,6 +263,10 @@ static void put_length(struct sd_http_exchange *x, uint64_t length)
 
 void sd_http_head_done(struct sd_http_exchange *x, int64_t length)
 {
+	if (x->lines.n)
+		put(x, x->lines.p, x->lines.n);
+	x->edit = NULL;
+	x->lines = (struct sd_slice){0};
 	x->out_known = length >= 0;
 	x->out_left = x->out_known && x->out_body ? (uint64_t)length : 0;
 	x->out_chunked = false;
@@ -388,8 +394,20 @@ void sd_http_interim(struct sd_http_exchange *x, int status, const char *fields)
 		x->expect = false;
 }
 
-void sd_http_respond(struct sd_http_exchange *x, int status, const char *extra, const char *content_type,
-		     const void *body, size_t n)
+/* Lines of a head, but those that a rule drops. */
+static void put_lines(struct sd_http_exchange *x, const char *lines)
+{
+	while (*lines) {
+		size_t n = strcspn(lines, "\n");
+		n += lines[n] == '\n';
+		if (!sd_head_edit_drops(x->edit, (struct sd_slice){lines, strcspn(lines, ":\n")}))
+			put(x, lines, n);
+		lines += n;
+	}
+}
+
+void sd_http_say(struct sd_http_exchange *x, int status, const char *extra, const char *content_type, const void *body,
+		 size_t n)
 {
 	if (!x->in_done && !little_left(x))
 		x->keep_alive = false;
@@ -398,9 +416,15 @@ void sd_http_respond(struct sd_http_exchange *x, int status, const char *extra, 
 	if (content_type)
 		sd_http_field_text(x, "Content-Type", content_type);
 	if (extra)
-		put_text(x, extra);
+		put_lines(x, extra);
 	sd_http_head_done(x, (int64_t)n);
 	sd_http_write(x, body, n);
+}
+
+void sd_http_respond(struct sd_http_exchange *x, int status, const char *extra, const char *content_type,
+		     const void *body, size_t n)
+{
+	sd_http_say(x, status, extra, content_type, body, n);
 	sd_http_finish(x);
 }
 
@@ -464,6 +488,8 @@ static void begin_request(struct sd_http_exchange *x, const struct sd_http_head 
 	x->out_begun = x->out_done = x->paused = x->out_chunked = x->defer_continue = false;
 	x->out_left = 0;
 	x->refused_status = 0;
+	x->edit = NULL;
+	x->lines = (struct sd_slice){0};
 	x->user = NULL;
 	if (head->framing == SD_HTTP_BODY_CHUNKED)
 		memset(&x->chunked, 0, sizeof(x->chunked));

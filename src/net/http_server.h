@@ -17,6 +17,7 @@
 #define SD_NET_HTTP_SERVER_H
 
 #include "client_gate.h"
+#include "core/head_edit.h"
 #include "core/list.h"
 #include "core/proxy_status.h"
 #include "proxy_in.h"
@@ -107,6 +108,10 @@ struct sd_http_exchange {
 	bool over; /* its client has too many: the first request is answered with 429 */
 	uint16_t refused_status; /* set before gone() when the request's body broke a rule */
 	const char *refused_why;
+	/* What a rule makes of the fields of an answer that is written with the functions below: those that the edit drops stay
+	 * away, and the lines come. Valid until the head is done; NULL and empty when a request begins. */
+	const struct sd_head_edit *edit;
+	struct sd_slice lines;
 	bool defer_continue; /* set in request(): the handler itself says when 100 Continue goes out */
 };
 
@@ -130,6 +135,9 @@ void sd_http_server_stop(struct sd_http_server *srv);
 /* A whole answer; extra is header lines with CRLF, or NULL. */
 void sd_http_respond(struct sd_http_exchange *x, int status, const char *extra, const char *content_type,
 		     const void *body, size_t n);
+/* The same up to its end: sd_http_finish is to follow. */
+void sd_http_say(struct sd_http_exchange *x, int status, const char *extra, const char *content_type, const void *body,
+		 size_t n);
 void sd_http_respond_text(struct sd_http_exchange *x, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* As sd_http_respond, and the connection is closed afterwards: the rest of the request is not wanted. */

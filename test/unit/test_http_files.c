@@ -19,7 +19,6 @@ struct service {
 	int overs, status, cuts, gone;
 	uint64_t bytes;
 	size_t most_backlog;
-	struct sd_slice extra;
 	const struct sd_http_encode_conf *encode;
 };
 
@@ -53,7 +52,7 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	struct service *s = service_of(x);
 	char path[2048];
 	ssize_t n = sd_http_path_normalise(head->path, path, sizeof path, NULL);
-	struct sd_file_request r = {head, {path, n < 0 ? 0 : (size_t)n}, 0, s->extra, s->encode, on_over, s};
+	struct sd_file_request r = {head, {path, n < 0 ? 0 : (size_t)n}, 0, s->encode, on_over, s};
 	if (n < 0) {
 		sd_http_refuse(x, 400, "path");
 		return;

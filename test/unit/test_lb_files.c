@@ -116,13 +116,19 @@ START_TEST(fields_of_the_route)
 {
 	put_n("ten", 10);
 	put_n("text.txt", 5000);
-	start(rules(", compress: true, answer-headers: {add: ['X-Own: kept']}"));
+	start(rules(", compress: true, answer-headers: {add: ['X-Own: kept'], set: ['Content-Type: a/b'], remove: [Last-Modified]}"));
 	struct peer *c = asks("GET /f/ten HTTP/1.1\r\nHost: h\r\n\r\n");
 	peer_answer(c, 200);
 	has(c, "\r\nX-Own: kept\r\n");
+	has(c, "\r\nContent-Type: a/b\r\n");
+	has_not(c, "\r\nContent-Type: application/");
+	has_not(c, "\r\nLast-Modified:");
 	peer_say(c, "GET /f/none HTTP/1.1\r\nHost: h\r\n\r\n");
 	peer_answer(c, 404);
 	has(c, "\r\nX-Own: kept\r\n");
+	has(c, "\r\nContent-Type: a/b\r\n");
+	has_not(c, "\r\nContent-Type: text/");
+	has(c, "\r\nProxy-Status: sdlab; error=http_request_error; details=\"there is no such file\"\r\n");
 	peer_say(c, "POST /f/ten HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
 	peer_answer(c, 405);
 	has(c, "\r\nAllow: GET, HEAD\r\n");

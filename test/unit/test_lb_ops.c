@@ -545,6 +545,7 @@ START_TEST(explained)
 	told("POST", "/-/explain", "{}", 200, "\"backend\":\t\"c\"");
 	admin("POST", "/-/backends/c/drain", 200);
 	told("POST", "/-/explain", "{}", 200, "\"backend\":\tnull");
+	told("POST", "/-/explain", "{\"method\": \"CONNECT\", \"target\": \"x:1\"}", 200, "\"status\":\t405");
 	told("POST", "/-/explain", "", 400, "expected POST");
 	told("GET", "/-/explain", "", 405, "expected POST");
 	told("POST", "/-/explain", "{\"client\": \"nobody\"}", 400, "client: expected an IP address");
@@ -564,6 +565,19 @@ START_TEST(explained_when_busy)
 	answers(b, "x");
 	peer_answer(c, 200);
 	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
+/* Most of all when nobody answered. */
+START_TEST(why_of_a_failure)
+{
+	start(NO_IDLE);
+	stop_listening(A);
+	stop_listening(B);
+	struct peer *c = asks(ASKS_WHY);
+	peer_answer(c, 502);
+	ck_assert_msg(strstr(c->head, "\r\nX-Sdlab-Why: backend=none; retries=1; pool=default; ") != NULL, "%s", c->head);
 	peer_free(c);
 }
 END_TEST
@@ -672,7 +686,7 @@ int main(void)
 				     file_cannot_be_opened, log_is_replayed)),
 	    make("reload", TESTS(reload_says_what_changed)),
 	    make("runtime", TESTS(backends_come_and_go, weights_change, runtime_changes_end_with_a_reload, bad_calls)),
-	    make("explain", TESTS(explained, explained_when_busy, why_on_request)),
+	    make("explain", TESTS(explained, explained_when_busy, why_on_request, why_of_a_failure)),
 	    make("traces", TESTS(traces_go_on, traces_turned_off)),
 	};
 	return rig_main_of(cases, sizeof(cases) / sizeof(cases[0]), "lb_ops");

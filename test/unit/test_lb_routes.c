@@ -295,6 +295,53 @@ START_TEST(redirect_stays_here)
 }
 END_TEST
 
+/* What follows the rule is empty: an empty Location would lead to the same place again. */
+START_TEST(redirect_to_the_root)
+{
+	start("routes: [{path: /old, redirect: \"{rest}{query}\"}]\n");
+	struct peer *c = is_answered("GET /old HTTP/1.1\r\nHost: h\r\n\r\n", 308);
+	has(c, "\r\nLocation: /\r\n");
+	peer_free(c);
+	c = is_answered("GET /old?x=1 HTTP/1.1\r\nHost: h\r\n\r\n", 308);
+	has(c, "\r\nLocation: /?x=1\r\n");
+	peer_free(c);
+}
+END_TEST
+
+static unsigned count(const char *head, const char *name)
+{
+	unsigned n = 0;
+	for (const char *p = head; (p = strstr(p, name)); p++)
+		n++;
+	return n;
+}
+
+/* A rule's fields stand in place of those that are made here, not beside them. */
+START_TEST(fields_of_what_is_said_here)
+{
+	start("routes: [{path: /old, redirect: /a, answer-headers: {set: ['Location: /b']}},\n"
+	      "  {path: /no, status: 403, name: closed, answer-headers: {set: ['Content-Type: text/html'], remove: [X-B], add: ['X-A: 1']}}]\n");
+	struct peer *c = is_answered("GET /old HTTP/1.1\r\nHost: h\r\n\r\n", 308);
+	has(c, "\r\nLocation: /b\r\n");
+	ck_assert_uint_eq(count(c->head, "\r\nLocation:"), 1);
+	peer_free(c);
+	c = asks("GET /no HTTP/1.1\r\nHost: h\r\n\r\n");
+	ck_assert_str_eq(peer_answer(c, 403), "403 Forbidden: route closed\n");
+	has(c, "\r\nContent-Type: text/html\r\n");
+	has(c, "\r\nX-A: 1\r\n");
+	has(c, "\r\nProxy-Status: sdlab; error=http_request_denied; details=\"route closed\"\r\n");
+	ck_assert_uint_eq(count(c->head, "\r\nContent-Type:"), 1);
+	/* the next answer on this connection knows nothing of it */
+	peer_say(c, "GET /else HTTP/1.1\r\nHost: h\r\n\r\n");
+	struct peer *b = asked(A);
+	answers(b, "x");
+	peer_answer(c, 200);
+	ck_assert_uint_eq(count(c->head, "X-A"), 0);
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
 START_TEST(says)
 {
 	start("routes: [{path: /down, status: 503, body: \"closed for today\\n\", answer-headers: {set: [\"Retry-After: 60\"]}}]\n");
@@ -618,6 +665,8 @@ int main(void)
 	tcase_add_test(c, redirect);
 	tcase_add_test(c, redirect_with_status);
 	tcase_add_test(c, redirect_stays_here);
+	tcase_add_test(c, redirect_to_the_root);
+	tcase_add_test(c, fields_of_what_is_said_here);
 	tcase_add_test(c, says);
 	tcase_add_test(c, empty_answer);
 	add(s, "changes", &c);
