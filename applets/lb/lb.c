@@ -165,4 +165,5 @@ const struct sd_applet sd_applet_lb = {
     .service = &service,
     .verbs = lb_verbs,
     .check = lb_check_conf,
+    .check_files = lb_check_files,
 };

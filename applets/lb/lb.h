@@ -198,6 +198,7 @@ uint32_t lb_pool_follow(const struct lb_snapshot *was, uint32_t pool, const stru
 
 /* ---- lb_conf.c ---- */
 enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e);
+enum sd_err lb_check_files(struct sd_world *w, const struct sd_conf *conf, struct sd_error *e);
 enum sd_err lb_rules_make(const struct lb_scope *scope, enum lb_mode mode, struct lb_rules *out, struct sd_error *e);
 /* Finds or makes the backends a configuration names, and marks exactly those as listed. On failure nothing changed. */
 enum sd_err lb_backends_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e);
@@ -237,6 +238,8 @@ char *lb_runtime_state(const struct lb *lb);
 
 /* ---- lb_tls.c ---- */
 enum sd_err lb_tls_check_row(const struct sd_conf *row, struct sd_error *e);
+/* Are its CAs there? */
+enum sd_err lb_tls_find(struct sd_world *w, const struct sd_conf *row, struct sd_error *e);
 /* Makes b->tls_next from the row; what it has, when neither the row nor the files say anything new. Then one of the two. */
 enum sd_err lb_tls_prepare(struct lb_backend *b, const struct sd_conf *row, struct sd_error *e);
 void lb_tls_commit(struct lb_backend *b);

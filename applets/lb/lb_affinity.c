@@ -128,6 +128,16 @@ static enum sd_err read_secret(struct sd_world *world, const char *name, char *o
 	return err;
 }
 
+enum sd_err lb_affinity_find(struct sd_world *w, const struct sd_conf *conf, struct sd_error *e)
+{
+	char text[MAX_SECRET];
+	size_t n = 0;
+	const char *file = sd_conf_string(conf, "sticky.secret-file");
+	enum sd_err err = file && has_cookies(conf) ? read_secret(w, file, text, &n, e) : SD_OK;
+	explicit_bzero(text, n);
+	return err ? sd_wrap(e, "%s: sticky secret-file", sd_conf_origin(conf, "sticky.secret-file")) : SD_OK;
+}
+
 enum sd_err lb_affinity_key(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
 {
 	const char *secret = sd_conf_string(conf, "sticky.secret"), *file = sd_conf_string(conf, "sticky.secret-file");

@@ -50,6 +50,8 @@ struct lb_worker;
 struct sd_conf;
 
 enum sd_err lb_affinity_check(const struct lb_scope *scope, struct sd_error *e);
+/* Is the file with the secret there? */
+enum sd_err lb_affinity_find(struct sd_world *w, const struct sd_conf *conf, struct sd_error *e);
 /* Reads or makes the key of the cookies; at start and in a reload. */
 enum sd_err lb_affinity_key(struct lb *lb, const struct sd_conf *conf, struct sd_error *e);
 void lb_affinity_make(const struct lb *lb, const struct lb_scope *scope, const char *pool, struct lb_affinity_rules *out);

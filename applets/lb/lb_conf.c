@@ -5,6 +5,7 @@
 
 #include "core/units.h"
 #include "lb.h"
+#include "lb_files.h"
 
 /* ---- rules ---- */
 
@@ -196,6 +197,16 @@ enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 		return SD_EINVAL;
 	enum sd_err err = lb_pools_check(conf, e);
 	return err ? err : lb_routes_check(conf, e);
+}
+
+enum sd_err lb_check_files(struct sd_world *w, const struct sd_conf *conf, struct sd_error *e)
+{
+	enum sd_err err = lb_affinity_find(w, conf, e);
+	for (size_t i = 0; !err && i < sd_conf_count(conf, "backends"); i++)
+		err = lb_tls_find(w, sd_conf_row(conf, "backends", i), e);
+	for (size_t i = 0; !err && i < sd_conf_count(conf, "routes"); i++)
+		err = lb_files_find(w, sd_conf_row(conf, "routes", i), e);
+	return err;
 }
 
 /* ---- backends ---- */

@@ -17,6 +17,15 @@ enum sd_err lb_files_check(const struct sd_conf *row, struct sd_error *e)
 	return SD_OK;
 }
 
+enum sd_err lb_files_find(struct sd_world *w, const struct sd_conf *row, struct sd_error *e)
+{
+	struct sd_dir *dir = NULL;
+	const char *root = sd_conf_string(row, "files");
+	enum sd_err err = root ? sd_dir_open(w, root, 0, &dir, e) : SD_OK;
+	sd_dir_close(dir);
+	return err ? sd_wrap(e, "%s: files", sd_conf_origin(row, "files")) : SD_OK;
+}
+
 enum sd_err lb_files_make(struct lb *lb, const struct sd_conf *row, struct sd_http_files **out, struct sd_error *e)
 {
 	const char *index = sd_conf_string(row, "index");

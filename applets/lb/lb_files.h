@@ -8,6 +8,8 @@
 
 /* ---- files ---- */
 
+/* Is the folder there? */
+enum sd_err lb_files_find(struct sd_world *w, const struct sd_conf *row, struct sd_error *e);
 enum sd_err lb_files_check(const struct sd_conf *row, struct sd_error *e);
 /* *out NULL with SD_OK: the row has none. */
 enum sd_err lb_files_make(struct lb *lb, const struct sd_conf *row, struct sd_http_files **out, struct sd_error *e);

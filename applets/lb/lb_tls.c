@@ -37,6 +37,18 @@ enum sd_err lb_tls_check_row(const struct sd_conf *row, struct sd_error *e)
 	return SD_OK;
 }
 
+enum sd_err lb_tls_find(struct sd_world *w, const struct sd_conf *row, struct sd_error *e)
+{
+	struct sd_tls_client_conf conf = {.ca = sd_conf_string(row, "tls-ca")};
+	if (!conf.ca)
+		return SD_OK;
+	struct sd_tls_client *client = sd_tls_client_new(w, &conf, e);
+	if (!client)
+		return sd_wrap(e, "%s: tls", sd_conf_origin(row, "tls-ca"));
+	sd_tls_client_release(client);
+	return SD_OK;
+}
+
 static void put_name(const struct lb_backend *b, const struct sd_conf *row, char out[SD_TLS_NAME])
 {
 	char host[SD_ADDR_TEXT];

@@ -68,6 +68,9 @@ struct sd_applet {
 	/* Checks across options that single rows cannot express; called for --check-config and before every start
 	 * and reload. NULL: none. */
 	enum sd_err (*check)(const struct sd_conf *conf, struct sd_error *e);
+	/* Are the files and folders that conf names there, and what they should be? For --check-config; a start and a
+	 * reload find out by themselves. NULL: it names none. */
+	enum sd_err (*check_files)(struct sd_world *world, const struct sd_conf *conf, struct sd_error *e);
 	/* For a file that is not the applet's own option map (a stack): how --check-config checks it. NULL: it is
 	 * the option map. Such an applet has an option "file"; the first operand, or --config, is its value. */
 	enum sd_err (*check_file)(struct sd_world *world, const struct sd_doc *doc, struct sd_error *e);

@@ -235,6 +235,8 @@ static int check_config(const struct service *s, const struct sd_conf *conf, con
 	}
 	if (err == SD_OK && sd_dispatch_common(d, s->applet) == sd_common_options)
 		err = sd_run_tls_check(d->world, conf, &e);
+	if (err == SD_OK && s->applet->check_files)
+		err = s->applet->check_files(d->world, conf, &e);
 	if (err != SD_OK)
 		return sd_dispatch_report(d, who, &e);
 	fprintf(d->out, "%s: ok\n", file ? file : who);

@@ -85,6 +85,14 @@ refused 1 'lb\.yaml:3:20: ' lb --config lb.yaml --check-config
 good >lb.yaml
 run "$SDLAB" lb --config lb.yaml --check-config
 assert_eq 0 "$STATUS" "exit status of --check-config of a good file: $ERR"
+# So does it what the file names: folders and files that are not there.
+{ good; printf 'routes: [{path: /s, files: nowhere}]\n'; } >lb.yaml
+refused 1 'lb\.yaml:[0-9]+:[0-9]+: files: .*nowhere' lb --config lb.yaml --check-config
+{ good; printf 'sticky: {cookie: s, secret-file: nowhere}\n'; } >lb.yaml
+refused 1 'lb\.yaml:[0-9]+:[0-9]+: sticky secret-file: .*nowhere' lb --config lb.yaml --check-config
+good | sed 's/address: 127.0.0.1:8081/&, tls: true, tls-ca: nowhere/' >lb.yaml
+refused 1 'lb\.yaml:5:[0-9]+: tls: .*nowhere' lb --config lb.yaml --check-config
+good >lb.yaml
 
 # Values on the command line.
 refused 2 '--port' backend --port 70000
