@@ -71,25 +71,6 @@ bool cache_is(struct sd_slice arg, const char *word)
 	return sd_slice_ieq(arg, word);
 }
 
-bool cache_parse_int(struct sd_slice s, int64_t *out)
-{
-	bool minus = s.n && s.p[0] == '-';
-	uint64_t v = 0;
-	size_t i = minus;
-	if (s.n == i || s.n > 20 || (s.p[i] == '0' && s.n > 1))
-		return false;
-	for (; i < s.n; i++) {
-		unsigned d = (unsigned)(s.p[i] - '0');
-		if (d > 9 || v > (UINT64_MAX - d) / 10)
-			return false;
-		v = v * 10 + d;
-	}
-	if (v > (uint64_t)INT64_MAX + minus)
-		return false;
-	*out = minus ? (int64_t)(0 - v) : (int64_t)v;
-	return true;
-}
-
 bool cache_parse_double(struct sd_slice s, long double *out)
 {
 	char text[256], *end;
@@ -104,7 +85,7 @@ bool cache_parse_double(struct sd_slice s, long double *out)
 
 bool cache_arg_int(struct cache_call *c, size_t i, int64_t *out)
 {
-	if (cache_parse_int(c->argv[i], out))
+	if (sd_resp_parse_int(c->argv[i], out))
 		return true;
 	sd_resp_error(c->out, cache_not_int);
 	return false;

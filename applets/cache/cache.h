@@ -193,9 +193,8 @@ extern const struct cache_command cache_key_commands[], cache_connection_command
 
 /* ---- arguments ---- */
 bool cache_is(struct sd_slice arg, const char *word); /* without regard to case */
-bool cache_parse_int(struct sd_slice arg, int64_t *out); /* as Redis does: no sign '+', no leading zeros, no spaces */
 bool cache_parse_double(struct sd_slice arg, long double *out);
-/* The same with -ERR as the reply when it is none. */
+/* A number; -ERR is the reply when it is none. */
 bool cache_arg_int(struct cache_call *c, size_t i, int64_t *out);
 /* A time to live in an argument, in units of so many milliseconds, as a moment since the epoch. relative: it counts from now.
  * False: it is none, and the reply says so. */

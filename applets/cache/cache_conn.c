@@ -94,7 +94,7 @@ static bool hello_options(struct cache_call *c)
 static void cmd_hello(struct cache_call *c)
 {
 	int64_t version = c->out->resp3 ? 3 : 2;
-	if (c->argc > 1 && !cache_parse_int(c->argv[1], &version)) {
+	if (c->argc > 1 && !sd_resp_parse_int(c->argv[1], &version)) {
 		sd_resp_error(c->out, "ERR Protocol version is not an integer or out of range");
 		return;
 	}
@@ -165,7 +165,7 @@ static void cmd_reset(struct cache_call *c)
 static void cmd_select(struct cache_call *c)
 {
 	int64_t n;
-	if (!cache_parse_int(c->argv[1], &n) || n < INT32_MIN || n > INT32_MAX) {
+	if (!sd_resp_parse_int(c->argv[1], &n) || n < INT32_MIN || n > INT32_MAX) {
 		sd_resp_error(c->out, cache_not_int);
 		return;
 	}

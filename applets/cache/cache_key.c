@@ -201,7 +201,7 @@ static void cmd_renamenx(struct cache_call *c)
 static struct cache_db *db_arg(struct cache_call *c, size_t i)
 {
 	int64_t n;
-	if (!cache_parse_int(c->argv[i], &n) || n < INT32_MIN || n > INT32_MAX)
+	if (!sd_resp_parse_int(c->argv[i], &n) || n < INT32_MIN || n > INT32_MAX)
 		sd_resp_error(c->out, cache_not_int);
 	else if (n < 0 || n >= CACHE_DBS)
 		sd_resp_error(c->out, "ERR DB index is out of range");

@@ -5,14 +5,13 @@
 
 #include "app/admin.h"
 #include "app/run_stream.h"
+#include "app/secret.h"
 #include "cache.h"
-#include "world/file.h"
 
 #define IN_LIMIT   (64 * 1024)
 #define QUERY_MAX  (1024ll * 1024 * 1024) /* of one request, as Redis's client-query-buffer-limit */
 #define FLUSH_AT   (64 * 1024)
 #define TICK_MOST  1000 /* keys ended before others have their turn */
-#define MAX_SECRET 4096
 
 struct shell;
 
@@ -247,27 +246,16 @@ static void on_accepted(void *arg, struct sd_io *io, bool secure, struct sd_clie
 static enum sd_err read_password(struct sd_run *run, const struct sd_conf *conf, char **out, struct sd_error *e)
 {
 	const char *text = sd_conf_string(conf, "password"), *name = sd_conf_string(conf, "password-file");
-	char buf[MAX_SECRET + 1];
-	struct sd_file *f;
+	char buf[SD_SECRET_MAX + 1];
 	size_t n = 0;
 	*out = NULL;
-	if (text)
-		return (*out = strdup(text)) ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
-	if (!name)
+	if (!text && !name)
 		return SD_OK;
-	enum sd_err err = sd_file_open(run->spec.world, name, 0, &f, e);
-	if (!err) {
-		err = sd_file_read(f, buf, MAX_SECRET, 0, &n, e);
-		sd_file_close(f);
-	}
-	if (err)
+	if (!text && sd_secret_read(run->spec.world, name, 1, buf, &n, e))
 		return sd_wrap(e, "%s: password-file", sd_conf_origin(conf, "password-file"));
-	while (n && (buf[n - 1] == '\n' || buf[n - 1] == '\r'))
-		n--;
-	buf[n] = '\0';
-	*out = n ? strdup(buf) : NULL;
-	explicit_bzero(buf, sizeof(buf));
-	return *out ? SD_OK : sd_fail(e, SD_EINVAL, "%s: expected a password", name);
+	*out = strdup(text ? text : buf);
+	explicit_bzero(buf, n);
+	return *out ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
 }
 
 static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void **self, struct sd_error *e)

@@ -81,7 +81,7 @@ static struct cache_item *put(struct cache_db *db, struct sd_slice key, struct c
 {
 	struct cache *c = db->cache;
 	int64_t number;
-	bool is_int = value.n <= 20 && cache_parse_int(value, &number);
+	bool is_int = value.n <= 20 && sd_resp_parse_int(value, &number);
 	struct cache_bytes *bytes = NULL, *old = it && it->encoding == CACHE_RAW ? it->v.bytes : NULL;
 	if (!is_int && value.n > EMBED && !(bytes = bytes_new(c, value, value.n)))
 		return NULL;
@@ -395,7 +395,7 @@ static void add_to(struct cache_call *c, int64_t by)
 	int64_t v = 0;
 	if (it && it->encoding == CACHE_INT)
 		v = it->v.i;
-	else if (it && !cache_parse_int(cache_string(it, text), &v)) {
+	else if (it && !sd_resp_parse_int(cache_string(it, text), &v)) {
 		sd_resp_error(c->out, cache_not_int);
 		return;
 	}

@@ -4,11 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/secret.h"
 #include "core/proxy_head.h"
 #include "lb.h"
-#include "world/file.h"
 
-#define MAX_SECRET 4096
 
 /* ---- the configuration ---- */
 
@@ -113,27 +112,12 @@ enum sd_err lb_affinity_check(const struct lb_scope *scope, struct sd_error *e)
 
 /* ---- the key of the cookies ---- */
 
-static enum sd_err read_secret(struct sd_world *world, const char *name, char *out, size_t *n, struct sd_error *e)
-{
-	struct sd_file *f;
-	enum sd_err err = sd_file_open(world, name, 0, &f, e);
-	if (err)
-		return err;
-	err = sd_file_read(f, out, MAX_SECRET, 0, n, e);
-	sd_file_close(f);
-	while (!err && *n > 0 && (out[*n - 1] == '\n' || out[*n - 1] == '\r'))
-		--*n;
-	if (!err && *n < SD_STICKY_MIN_SECRET)
-		return sd_fail(e, SD_EINVAL, "%s: expected at least %d bytes, found %zu", name, SD_STICKY_MIN_SECRET, *n);
-	return err;
-}
-
 enum sd_err lb_affinity_find(struct sd_world *w, const struct sd_conf *conf, struct sd_error *e)
 {
-	char text[MAX_SECRET];
+	char text[SD_SECRET_MAX + 1];
 	size_t n = 0;
 	const char *file = sd_conf_string(conf, "sticky.secret-file");
-	enum sd_err err = file && has_cookies(conf) ? read_secret(w, file, text, &n, e) : SD_OK;
+	enum sd_err err = file && has_cookies(conf) ? sd_secret_read(w, file, SD_STICKY_MIN_SECRET, text, &n, e) : SD_OK;
 	explicit_bzero(text, n);
 	return err ? sd_wrap(e, "%s: sticky secret-file", sd_conf_origin(conf, "sticky.secret-file")) : SD_OK;
 }
@@ -141,14 +125,14 @@ enum sd_err lb_affinity_find(struct sd_world *w, const struct sd_conf *conf, str
 enum sd_err lb_affinity_key(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
 {
 	const char *secret = sd_conf_string(conf, "sticky.secret"), *file = sd_conf_string(conf, "sticky.secret-file");
-	char text[MAX_SECRET];
+	char text[SD_SECRET_MAX + 1];
 	size_t n = 0;
 	if (!has_cookies(conf))
 		return SD_OK;
 	if (secret) {
 		lb->sticky_key = sd_sticky_key(secret, strlen(secret));
 	} else if (file) {
-		enum sd_err err = read_secret(lb->run->spec.world, file, text, &n, e);
+		enum sd_err err = sd_secret_read(lb->run->spec.world, file, SD_STICKY_MIN_SECRET, text, &n, e);
 		if (err)
 			return sd_wrap(e, "%s: sticky secret-file", sd_conf_origin(conf, "sticky.secret-file"));
 		lb->sticky_key = sd_sticky_key(text, n);

@@ -32,8 +32,7 @@ static bool line(const char *p, size_t n, size_t at, struct sd_slice *out, size_
 	return true;
 }
 
-/* A number as Redis's string2ll takes it: no sign but '-', no leading zero, no space. */
-static bool number(struct sd_slice s, int64_t *out)
+bool sd_resp_parse_int(struct sd_slice s, int64_t *out)
 {
 	bool minus = s.n && s.p[0] == '-';
 	uint64_t v = 0;
@@ -92,7 +91,7 @@ static int bulk_length(struct sd_resp_reader *r, const char *p, size_t n, const 
 		return 0;
 	}
 	s = (struct sd_slice){s.p + 1, s.n - 1};
-	if (!number(s, &r->bulk) || r->bulk < 0 || r->bulk > limits->max_bulk) {
+	if (!sd_resp_parse_int(s, &r->bulk) || r->bulk < 0 || r->bulk > limits->max_bulk) {
 		r->bulk = -1;
 		return (int)bad(r, "invalid bulk length");
 	}
@@ -127,7 +126,7 @@ static ssize_t begin_array(struct sd_resp_reader *r, const char *p, size_t n, co
 	if (!line(p, n, 0, &s, &end))
 		return n > SD_RESP_MAX_INLINE ? bad(r, "too big mbulk count string") : wait_for(r, n + 1);
 	s = (struct sd_slice){s.p + 1, s.n - 1};
-	if (!number(s, &r->want) || r->want > limits->max_args)
+	if (!sd_resp_parse_int(s, &r->want) || r->want > limits->max_args)
 		return bad(r, "invalid multibulk length");
 	r->at = end;
 	r->open = true;

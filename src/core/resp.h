@@ -53,6 +53,9 @@ ssize_t sd_resp_read(struct sd_resp_reader *r, const char *p, size_t n, const st
 void sd_resp_reader_reset(struct sd_resp_reader *r);
 void sd_resp_reader_free(struct sd_resp_reader *r);
 
+/* A number as RESP writes it and commands take it: decimal, no sign but '-', no leading zero, no space. */
+bool sd_resp_parse_int(struct sd_slice s, int64_t *out);
+
 /* ---- replies ---- */
 
 struct sd_resp_out {

@@ -117,9 +117,9 @@ static void random_path(struct sd_rng *rng, char *out, bool rule)
 	static const char *const segments[] = {"a", "b", "ab", "a-long-one", ""};
 	size_t n = 0, count = sd_rng_below(rng, 5);
 	for (size_t i = 0; i < count; i++)
-		n += (size_t)sprintf(out + n, "/%s", segments[sd_rng_below(rng, 5)]);
+		n += (size_t)snprintf(out + n, 128 - n, "/%s", segments[sd_rng_below(rng, 5)]);
 	if (n == 0 || (!rule && sd_rng_below(rng, 4) == 0))
-		n += (size_t)sprintf(out + n, "/");
+		n += (size_t)snprintf(out + n, 128 - n, "/");
 	out[n] = '\0';
 }
 
