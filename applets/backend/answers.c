@@ -9,6 +9,7 @@
 
 #define MAX_BYTES (1ll << 30)
 #define PIECE     16384
+#define TURN      (4 * PIECE) /* sent to one client, however much it takes; then others have their turn */
 
 /* ---- answers ---- */
 
@@ -39,13 +40,16 @@ _Static_assert(sizeof(filler) - 1 == PIECE, "a piece is 256 lines of 64 bytes");
 
 void backend_send_bytes(struct request *r)
 {
-	while (r->left > 0 && !sd_http_backlog(r->x)) {
+	for (size_t sent = 0; r->left > 0 && sent < TURN && !sd_http_backlog(r->x); sent += PIECE) {
 		size_t n = r->left < PIECE ? (size_t)r->left : PIECE;
 		sd_http_write(r->x, filler, n);
 		r->left -= (int64_t)n;
 	}
-	if (r->left > 0)
+	if (r->left > 0) {
+		if (!sd_http_backlog(r->x))
+			sd_http_yield(r->x);
 		return; /* goes on when drained */
+	}
 	sd_http_finish(r->x);
 	backend_release(r);
 }

@@ -164,11 +164,22 @@ void lb_runtime_change(struct lb_backend *b, struct sd_admin_call *c)
 	cJSON_Delete(o);
 }
 
+/* Nobody would stand behind the routes that lead to its pool, and only a reload could bring the pool back. */
+static bool is_last(const struct lb_backend *b)
+{
+	unsigned n = 0;
+	for (const struct sd_link *k = b->lb->backends.next; k != &b->lb->backends; k = k->next) {
+		const struct lb_backend *other = sd_container(k, const struct lb_backend, link);
+		n += other->listed && strcmp(other->pool, b->pool) == 0;
+	}
+	return n <= 1;
+}
+
 void lb_runtime_remove(struct lb_backend *b, struct sd_admin_call *c)
 {
 	struct lb *lb = b->lb;
-	if (lb_backends_listed(lb) == 1) {
-		sd_admin_error(c->x, 409, "this is the last backend; add another one first, or drain it");
+	if (is_last(b)) {
+		sd_admin_error(c->x, 409, "this is the last backend of its pool; add another one first, or drain it");
 		return;
 	}
 	cJSON *o = lb_backend_json(b);

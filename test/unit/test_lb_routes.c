@@ -317,6 +317,21 @@ static unsigned count(const char *head, const char *name)
 }
 
 /* A rule's fields stand in place of those that are made here, not beside them. */
+/* A pool that became empty would leave its route without anybody, and could not be filled again. */
+START_TEST(the_last_of_a_pool_stays)
+{
+	t->back[B].options = ", pool: api";
+	start("routes: [{path: /v1, pool: api}]\n");
+	admin("DELETE", "/-/backends/b", 409);
+	admin("DELETE", "/-/backends/a", 409);
+	struct peer *c = asks("GET /v1 HTTP/1.1\r\nHost: h\r\n\r\n"), *b = asked(B);
+	answers(b, "x");
+	peer_answer(c, 200);
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
 START_TEST(fields_of_what_is_said_here)
 {
 	start("routes: [{path: /old, redirect: /a, answer-headers: {set: ['Location: /b']}},\n"
@@ -667,6 +682,7 @@ int main(void)
 	tcase_add_test(c, redirect_stays_here);
 	tcase_add_test(c, redirect_to_the_root);
 	tcase_add_test(c, fields_of_what_is_said_here);
+	tcase_add_test(c, the_last_of_a_pool_stays);
 	tcase_add_test(c, says);
 	tcase_add_test(c, empty_answer);
 	add(s, "changes", &c);
