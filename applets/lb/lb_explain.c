@@ -155,6 +155,15 @@ static char *copy(struct sd_slice s)
 	return sd_text_take(&t, NULL);
 }
 
+/* In TCP mode there is nobody to answer. */
+static void no_route(struct explain *e)
+{
+	if (e->lb->mode == LB_TCP)
+		e->bad = "the connection is closed: no route is for this name (SNI; here that of Host)";
+	else
+		e->status = lb_answers[LB_NO_ROUTE].status;
+}
+
 /* Follows the routes; false when it ends here. */
 static bool route(struct explain *e)
 {
@@ -185,7 +194,7 @@ static bool route(struct explain *e)
 	else if (r && r->action != LB_TO_POOL)
 		e->status = r->status;
 	else if (e->pool == LB_NO_POOL)
-		e->status = lb_answers[LB_NO_ROUTE].status;
+		no_route(e);
 	else
 		e->ruled = copy(lb_route_target(e->w, &choice, &e->head));
 	if (r && r->action == LB_REDIRECT) {

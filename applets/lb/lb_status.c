@@ -231,10 +231,12 @@ static void print_route(FILE *out, const cJSON *o)
 {
 	const char *route = text(o, "route"), *location = text(o, "location"), *target = text(o, "target"), *why = text(o, "why"), *files = text(o, "files");
 	int status = (int)number(o, "status");
-	if (*route || status > 0)
+	if (*route || status > 0 || *why)
 		fprintf(out, "%s%s", *route ? "route " : "no route", route);
 	if (status > 0)
 		fprintf(out, ": answered here with %d%s%s%s%s\n", status, *location ? " to " : "", location, *why ? ": " : "", why);
+	else if (*why)
+		fprintf(out, ": %s\n", why);
 	else if (*files)
 		fprintf(out, ": files below %s\n", files);
 	else if (*route)

@@ -74,6 +74,10 @@ assert_eq 'Response from Server-api.test' "$(ask "$PORT" api.test)" 'the one tha
 assert_lacks "$(s_client "$PORT" -servername other.test)" 'subject=' 'a name without a route'
 wait_line strict 'there is no route for other.test'
 assert_eq 1 "$(metric "$ADMIN" sdlab_lb_hellos_unrouted_total)" 'closed'
+run "$SDLAB" lb explain --server "$ADMIN" -H 'Host: api.test' /
+assert_contains "$OUT" 'pool api' 'explain knows the name'
+run "$SDLAB" lb explain --server "$ADMIN" -H 'Host: other.test' /
+assert_contains "$OUT" 'the connection is closed: no route' 'explain of a name without a route'
 stop strict
 
 if baseline haproxy haproxy; then
