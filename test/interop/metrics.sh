@@ -9,7 +9,7 @@ need prometheus promtool
 
 start_backend a A --admin 127.0.0.1:0
 backend_admin=$(admin_of a) || exit 1
-start_lb lb --health-interval 100ms --backend "127.0.0.1:$PORT"
+start_lb lb --health-interval 100ms --backend "127.0.0.1:$PORT" --route path=/
 for path in / /status/404 /status/503 /bytes/64KiB; do
   curl -sS -o /dev/null --max-time 5 "http://127.0.0.1:$PORT$path" || fail "GET $path"
 done
@@ -26,6 +26,11 @@ assert_eq 4 "$(metric "$ADMIN" "$M_LB_REQUESTS")" 'requests that lb counted'
 assert_match "$(curl -sS -D - -o /dev/null --max-time 5 "http://$ADMIN/-/backends" | tr -d '\r')" \
   '^[Cc]ontent-[Tt]ype: application/json' 'type of /-/backends'
 assert_contains "$(curl -sS --max-time 5 "http://$ADMIN/-/backends")" '127.0.0.1' '/-/backends'
+
+# Each name is in the manual.
+for name in $(curl -sS --max-time 5 "http://$ADMIN/metrics" | sed -n 's/^# TYPE sdlab_\([a-z0-9_]*\) .*/\1/p'); do
+  grep -q "^\.It Li .*\b$name\b" "$ROOT/man/sdlab-lb.1" || fail "metric sdlab_$name is not in sdlab-lb(1)"
+done
 
 # The live stream opens and stays open.
 : >"$TMP/events.head"
