@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What else lb costs beside HAProxy and nginx: handshakes, connections, TCP mode, hashing, its log, and the time it adds.
 #
-#   test/bench/edge.sh BIN [--only tls-full,tls-resumed,connect,tcp,tcp-bulk,hash,log,added] [--conns 4,16,64,256]
+#   test/bench/edge.sh BIN [--only tls-full,tls-resumed,connect,tcp,tcp-bulk,hash,log,files,added] [--conns 4,16,64,256]
 #                          [--peers haproxy,nginx] [--rounds 5] [--seconds 3] [--out bench-results] [--quick]
 #
 #   tls-full     a request on a connection of its own, each with a whole handshake (TLS 1.3, ECDSA P-256, X25519)
@@ -11,11 +11,14 @@
 #   tcp-bulk     the same with answers of 1 MiB
 #   hash         the backend chosen by consistent hashing of a header of 4,096 values
 #   log          requests with an access log in a file; log-off beside it is the same without
+#   files        a file of 1 KiB, of 128 KiB and of 1 MiB that is in memory (nginx: with sendfile and tcp_nopush)
 #   added        time added at a fixed rate, 70 % of what the slowest can do, with 64 connections
 #
 # Server on CPU 0, generator and origin on CPU 1; CPU time a request, in turns, as in run.sh. Every comparison is of the
 # same work: one thread each, connections to the origin kept, X-Forwarded-For added in HTTP. HAProxy writes its log to
-# standard output, a line at a time, since it has no files; nginx and lb gather lines.
+# standard output, a line at a time, since it has no files; nginx and lb gather lines. Of files, both send the head and the
+# first bytes in one packet. Without tcp_nopush the head wakes the reader early, and its acknowledgements, on the other
+# CPU, do a part of the sending: less for the server's CPU, more for both together.
 
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -32,7 +35,7 @@ usage() {
 [ $# -gt 0 ] || usage
 bin=$1
 shift
-only=tls-full,tls-resumed,connect,tcp,tcp-bulk,hash,log,added
+only=tls-full,tls-resumed,connect,tcp,tcp-bulk,hash,log,files,added
 conns=4,16,64,256
 peers=haproxy,nginx
 rounds=${BENCH_ROUNDS:-5}
@@ -80,6 +83,10 @@ certs=$TMP/certs
 "$SDLAB" tls selfsigned --name 127.0.0.1 --out "$certs" >/dev/null || fail 'no certificate'
 cat "$certs/cert.pem" "$certs/key.pem" >"$TMP/both.pem"
 
+www=$TMP/www
+mkdir "$www"
+for size in 1 128 1024; do head -c "${size}K" /dev/zero | tr '\0' x >"$www/${size}K"; done
+
 # ---- the servers: config_SERVER WHAT PORT writes TMP/SERVER.conf ----
 
 config_sdlab() { # PORT is 0: the kernel's choice is told
@@ -92,6 +99,7 @@ config_sdlab() { # PORT is 0: the kernel's choice is told
   tcp*) echo 'mode: tcp' ;;
   hash) printf 'algorithm: hash\nhash: {on: header, name: X-Key, bound: 0}\n' ;;
   log) printf 'access-log: %s\naccess-log-format: combined\n' "$TMP/sdlab.access" ;;
+  files-*) printf 'routes:\n  - {path: /, files: %s}\n' "$www" ;;
   esac
   echo 'backends:'
   for origin in "${origins[@]}"; do echo "  - {address: 127.0.0.1:$origin}"; done
@@ -159,6 +167,11 @@ config_nginx() {
     [ "$1" != tls-full ] || printf '    ssl_session_tickets off;\n    ssl_session_cache off;\n'
     ;;
   *) echo "    listen $listen backlog=4096;" ;;
+  esac
+  case $1 in files-*)
+    printf '    sendfile on;\n    tcp_nopush on;\n    root %s;\n  }\n}\n' "$www"
+    return
+    ;;
   esac
   # shellcheck disable=SC2016 # nginx's variables
   printf '    location / {\n      proxy_pass http://pool;\n      proxy_http_version 1.1;\n      proxy_set_header Connection "";\n%s%s    }\n  }\n}\n' \
@@ -233,6 +246,7 @@ load() { # WHAT PORT CONNECTIONS SECONDS
   case $1 in
   tls-*) load_fresh https "$2" "$3" "$4" ;;
   connect) load_fresh http "$2" "$3" "$4" ;;
+  files-*) load_kept "/${1#files-}" "$2" "$3" "$4" ;;
   tcp-bulk) load_kept /bytes/1MiB "$2" "$3" "$4" ;;
   hash) load_kept /bytes/1KiB "$2" "$3" "$4" "$TMP/keys.lua" ;;
   *) load_kept /bytes/1KiB "$2" "$3" "$4" ;;
@@ -241,6 +255,7 @@ load() { # WHAT PORT CONNECTIONS SECONDS
 
 able() { # WHAT SERVER
   case $1-$2 in
+  files-*-haproxy) return 1 ;;
   tcp*-nginx) [ -n "$stream_module" ] ;;
   esac
 }
@@ -253,7 +268,7 @@ cost() {
   case $what in tls-*) scheme=https ;; esac
   for server in "${servers[@]}"; do
     able "$what" "$server" || {
-      echo "bench: $what: $server is left out: needs package libnginx-mod-stream"
+      case $what in tcp*) echo "bench: $what: $server is left out: needs package libnginx-mod-stream" ;; esac
       continue
     }
     start_server "$what" "$server"
@@ -331,10 +346,11 @@ echo 'what,connections,round,server,requests,seconds,requests_per_s,cpu_us,cpu_u
 start_origins
 for what in ${only//,/ }; do
   case $what in
-  added) continue ;;
-  log) cost log-off ;;
+  added) ;;
+  log) cost log-off && cost log ;;
+  files) cost files-1K && cost files-128K && cost files-1024K ;;
+  *) cost "$what" ;;
   esac
-  cost "$what"
 done
 grep -q '^[a-z].*,sdlab,' "$csv" && print_cost "$csv" sdlab
 case ,$only, in *,added,*) added ;; esac
