@@ -140,7 +140,7 @@ void sd_stream_close(struct sd_stream *s)
 	/* What was written in this very callback still goes out. */
 	if (!s->closing && !s->dead && !s->connecting && s->out_len > 0) {
 		struct iovec v = {s->out + s->out_off, s->out_len};
-		if (s->io->ops->writev(s->io, &v, 1) < 0)
+		if (sd_io_write_last(s->io, &v, 1) < 0)
 			s->dead = true;
 	}
 	close_io(s, false);
@@ -190,6 +190,17 @@ static void cannot_write(struct sd_stream *s, enum sd_err why)
 	drop_out(s);
 }
 
+static bool waits_in_pipe(const struct sd_stream *to)
+{
+	return to->splice_from && to->splice_from->in_pipe > 0;
+}
+
+/* Does the end follow as soon as the gathered bytes are sent? */
+static bool ends_here(const struct sd_stream *s)
+{
+	return (s->shut_pending || s->close_pending) && !s->file_waits && !waits_in_pipe(s);
+}
+
 /* Sends the gathered bytes and then n more from p; returns how many of p went. */
 static size_t send_now(struct sd_stream *s, const char *p, size_t n)
 {
@@ -199,7 +210,7 @@ static size_t send_now(struct sd_stream *s, const char *p, size_t n)
 		v[k++] = (struct iovec){s->out + s->out_off, s->out_len};
 	if (n)
 		v[k++] = (struct iovec){(char *)(uintptr_t)p, n};
-	ssize_t put = s->io->ops->writev(s->io, v, k);
+	ssize_t put = n == 0 && ends_here(s) ? sd_io_write_last(s->io, v, k) : s->io->ops->writev(s->io, v, k);
 	if (put < 0) {
 		if (put != -SD_EAGAIN)
 			cannot_write(s, (enum sd_err)-put);
@@ -216,11 +227,6 @@ static size_t send_now(struct sd_stream *s, const char *p, size_t n)
 }
 
 /* ---- splicing ---- */
-
-static bool waits_in_pipe(const struct sd_stream *to)
-{
-	return to->splice_from && to->splice_from->in_pipe > 0;
-}
 
 /* Nothing is read while bytes are in the pipe or in front of it. */
 static bool may_splice(const struct sd_stream *s)

@@ -376,7 +376,25 @@ static ssize_t seal(struct tls_io *t, const struct iovec *iov, int niov, size_t 
 	return (ssize_t)at;
 }
 
-static ssize_t write_some(struct tls_io *t, const struct iovec *iov, int niov)
+/* close_notify, behind what is in out. */
+static void add_end(struct tls_io *t)
+{
+	if (t->state != OPEN || (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN))
+		return;
+	ERR_clear_error();
+	SSL_shutdown(t->ssl);
+	ERR_clear_error();
+}
+
+static size_t sum_of(const struct iovec *iov, int niov)
+{
+	size_t n = 0;
+	for (int i = 0; i < niov; i++)
+		n += iov[i].iov_len;
+	return n;
+}
+
+static ssize_t write_some(struct tls_io *t, const struct iovec *iov, int niov, bool last)
 {
 	enum sd_err err = flush(t);
 	if (err)
@@ -387,6 +405,8 @@ static ssize_t write_some(struct tls_io *t, const struct iovec *iov, int niov)
 	if (at < 0)
 		return at;
 	t->held = 0;
+	if (last && (size_t)at == sum_of(iov, niov))
+		add_end(t);
 	if ((err = flush(t)))
 		return -(ssize_t)err;
 	t->held = t->out_n > 0;
@@ -394,7 +414,7 @@ static ssize_t write_some(struct tls_io *t, const struct iovec *iov, int niov)
 	return at > 0 ? at : -SD_EAGAIN;
 }
 
-static ssize_t tls_writev(struct sd_io *io, const struct iovec *iov, int n)
+static ssize_t write_with(struct sd_io *io, const struct iovec *iov, int n, bool last)
 {
 	struct tls_io *t = of(io);
 	ssize_t put = -SD_EAGAIN;
@@ -403,9 +423,19 @@ static ssize_t tls_writev(struct sd_io *io, const struct iovec *iov, int n)
 	if (t->state == BROKEN)
 		put = -(ssize_t)t->err;
 	else if (t->state == OPEN)
-		put = write_some(t, iov, n);
+		put = write_some(t, iov, n, last);
 	settle(t);
 	return put;
+}
+
+static ssize_t tls_writev(struct sd_io *io, const struct iovec *iov, int n)
+{
+	return write_with(io, iov, n, false);
+}
+
+static ssize_t tls_write_last(struct sd_io *io, const struct iovec *iov, int n)
+{
+	return write_with(io, iov, n, true);
 }
 
 static void tls_want(struct sd_io *io, unsigned what)
@@ -425,11 +455,7 @@ static enum sd_err tls_connected(struct sd_io *io)
 
 static void say_end(struct tls_io *t)
 {
-	if (t->state != OPEN || (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN))
-		return;
-	ERR_clear_error();
-	SSL_shutdown(t->ssl);
-	ERR_clear_error();
+	add_end(t);
 	flush(t);
 }
 
@@ -492,6 +518,7 @@ static void tls_local(struct sd_io *io)
 static const struct sd_io_ops tls_io_ops = {
     .read = tls_read,
     .writev = tls_writev,
+    .write_last = tls_write_last,
     .want = tls_want,
     .connected = tls_connected,
     .shutdown_write = tls_shutdown_write,

@@ -76,6 +76,9 @@ struct sd_io_ops {
 	/* > 0: bytes; 0: end of stream; < 0: minus an enum sd_err, -SD_EAGAIN when nothing is there */
 	ssize_t (*read)(struct sd_io *io, void *buf, size_t n);
 	ssize_t (*writev)(struct sd_io *io, const struct iovec *iov, int n);
+	/* As writev; once it took everything, shutdown_write or close follows at once: what TLS
+	 * says of the end leaves with the bytes, not in a packet of its own. NULL: writev does it all. */
+	ssize_t (*write_last)(struct sd_io *io, const struct iovec *iov, int n);
 	/* Which of SD_IO_READ and SD_IO_WRITE call ready() from now on, each time they are possible. */
 	void (*want)(struct sd_io *io, unsigned what);
 	/* After sd_loop_connect, when first writable: did it work? */
@@ -98,6 +101,12 @@ struct sd_io_ops {
 	/* Fills in io->local, where this can be known. NULL: it cannot, or was told from the beginning. */
 	void (*local)(struct sd_io *io);
 };
+
+/* write_last, where there is one. */
+static inline ssize_t sd_io_write_last(struct sd_io *io, const struct iovec *iov, int n)
+{
+	return io->ops->write_last ? io->ops->write_last(io, iov, n) : io->ops->writev(io, iov, n);
+}
 
 /* The address of this end; kind NONE when nobody knows. */
 static inline struct sd_peer sd_io_local(struct sd_io *io)

@@ -279,10 +279,31 @@ static const struct sd_stream_events events = {.connected = on_connected,
 					       .timeout = on_timeout,
 					       .closed = on_closed};
 
+/* How often TLS gave the server's connection something to send. */
+static const struct sd_io_ops *uncounted_ops;
+static struct sd_io_ops counted_ops;
+static unsigned server_writes;
+
+static ssize_t count_and_write(struct sd_io *io, const struct iovec *iov, int n)
+{
+	server_writes++;
+	return uncounted_ops->writev(io, iov, n);
+}
+
+static void count_writes(struct sd_io *io)
+{
+	uncounted_ops = io->ops;
+	counted_ops = *io->ops;
+	counted_ops.writev = count_and_write;
+	io->ops = &counted_ops;
+	server_writes = 0;
+}
+
 static void on_accepted(void *arg, struct sd_io *io)
 {
 	struct end *x = arg;
 	ck_assert_ptr_null(x->s);
+	count_writes(io);
 	if (x->server)
 		io = sd_tls_accept(x->server, io);
 	ck_assert_ptr_nonnull(io);
@@ -425,6 +446,38 @@ START_TEST(test_end_on_a_full_wire)
 		part();
 	}
 	ck_assert_uint_gt(waited, 0);
+	ck_assert_uint_eq(watch_b.truncated, 0);
+	sd_tls_target_free(t);
+	sd_tls_server_release(s);
+}
+END_TEST
+
+/* An answer and the end behind it are one write of the connection below, whichever way the owner ends. */
+START_TEST(test_end_with_the_answer)
+{
+	char byte = (char)byte_at(0);
+	put_cert(a, "a", "a.test", &ca, -1, 30);
+	struct sd_tls_server *s = server_of("a.pem", "a.key", NULL);
+	struct sd_tls_target *t = target_of("a.test");
+	meet(s, t);
+	pass(SECOND);
+	ck_assert(client_end.connected);
+	unsigned before = server_writes;
+	struct sd_stream *server = server_end.s;
+	sd_stream_write(server, &byte, 1);
+	if (_i == 0)
+		sd_stream_close(server);
+	else if (_i == 1)
+		sd_stream_shutdown_write(server);
+	else
+		sd_stream_finish(server, sd_loop_now_ns(la) + SECOND, _i == 2, NULL, NULL);
+	if (_i != 1)
+		server_end.s = NULL;
+	pass(SECOND / 2);
+	ck_assert_uint_eq(server_writes - before, 1);
+	ck_assert_uint_eq(client_end.got, 1);
+	ck_assert(client_end.eof && !client_end.closed);
+	part();
 	ck_assert_uint_eq(watch_b.truncated, 0);
 	sd_tls_target_free(t);
 	sd_tls_server_release(s);
@@ -809,6 +862,7 @@ int main(void)
 	tcase_add_test(tc, test_slow_wire);
 	tcase_add_loop_test(tc, test_behind_a_header, 0, 2);
 	tcase_add_test(tc, test_end_on_a_full_wire);
+	tcase_add_loop_test(tc, test_end_with_the_answer, 0, 4);
 	tcase_add_test(tc, test_gone_before_its_header);
 	tcase_add_test(tc, test_truncation);
 	tcase_add_loop_test(tc, test_refused, 0, sizeof(refusals) / sizeof(refusals[0]));
