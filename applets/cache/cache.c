@@ -14,8 +14,8 @@ const char cache_no_memory[] = "OOM command not allowed when used memory > 'maxm
 
 /* ---- commands ---- */
 
-static const struct cache_command *const tables[] = {cache_connection_commands, cache_key_commands, cache_server_commands,
-						     cache_string_commands};
+static const struct cache_command *const tables[] = {cache_connection_commands, cache_config_commands, cache_key_commands,
+						     cache_server_commands, cache_string_commands};
 
 const struct cache_command *cache_command_at(size_t i)
 {
@@ -73,7 +73,7 @@ bool cache_is(struct sd_slice arg, const char *word)
 
 bool cache_parse_double(struct sd_slice s, long double *out)
 {
-	char text[256], *end;
+	char text[5120], *end;
 	if (s.n == 0 || s.n >= sizeof(text) || isspace((unsigned char)s.p[0]))
 		return false;
 	memcpy(text, s.p, s.n);
@@ -89,6 +89,29 @@ bool cache_arg_int(struct cache_call *c, size_t i, int64_t *out)
 		return true;
 	sd_resp_error(c->out, cache_not_int);
 	return false;
+}
+
+bool cache_arg_int32(struct cache_call *c, size_t i, int64_t *out)
+{
+	if (!cache_arg_int(c, i, out))
+		return false;
+	if (*out >= INT32_MIN && *out <= INT32_MAX)
+		return true;
+	sd_resp_error(c->out, "ERR value is out of range, value must between -2147483648 and 2147483647");
+	return false;
+}
+
+bool cache_arg_db(struct cache_call *c, size_t i, struct cache_db **out)
+{
+	int64_t n;
+	if (!cache_arg_int32(c, i, &n))
+		return false;
+	if (n < 0 || n >= CACHE_DBS) {
+		sd_resp_error(c->out, "ERR DB index is out of range");
+		return false;
+	}
+	*out = &c->cache->dbs[n];
+	return true;
 }
 
 bool cache_arg_expiry(struct cache_call *c, size_t i, int64_t unit_ms, bool relative, int64_t *at_ms)
@@ -128,10 +151,12 @@ static bool in_class(const char **p, const char *end, char c)
 }
 
 /* Goes back only to the last star: any pattern costs at most their product, and no recursion. */
-bool cache_matches(struct sd_slice pattern, struct sd_slice text)
+static bool matches(struct sd_slice pattern, struct sd_slice text)
 {
 	const char *p = pattern.p, *end = p + pattern.n, *t = text.p, *tend = t + text.n;
 	const char *star = NULL, *from = NULL;
+	if (tend == t) /* as Redis has it: "**" is not for what is empty */
+		return p == end || (pattern.n == 1 && *p == '*');
 	for (;;) {
 		if (p < end && *p == '*') {
 			star = ++p;
@@ -163,6 +188,21 @@ bool cache_matches(struct sd_slice pattern, struct sd_slice text)
 	return p == end;
 }
 
+bool cache_matches(struct sd_slice pattern, struct sd_slice text)
+{
+	return matches(pattern, text);
+}
+
+bool cache_matches_any_case(struct sd_slice pattern, struct sd_slice text)
+{
+	char p[256];
+	if (pattern.n > sizeof(p))
+		return false;
+	for (size_t i = 0; i < pattern.n; i++)
+		p[i] = (char)tolower((unsigned char)pattern.p[i]);
+	return matches((struct sd_slice){p, pattern.n}, text);
+}
+
 /* ---- sessions ---- */
 
 void cache_session_begin(struct cache *c, struct cache_session *s)
@@ -184,6 +224,12 @@ void cache_session_end(struct cache_session *s)
 }
 
 /* ---- running ---- */
+
+/* A browser was told to speak to this port, by a page that means no good: what it sends ends here. */
+static bool is_http(const struct cache_call *c)
+{
+	return cache_is(c->argv[0], "post") || cache_is(c->argv[0], "host:");
+}
 
 /* As Redis says it, with the first arguments, each cut at 128 bytes. */
 static void unknown(struct cache_call *c)
@@ -260,6 +306,10 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 	cache->now_ms = now_ms;
 	s->last_ms = now_ms;
 	cache->stats.commands++;
+	if (is_http(&c)) {
+		s->flags |= CACHE_DROP;
+		return;
+	}
 	c.command = look_up(&c);
 	if (c.command && may_run(&c)) {
 		s->last = c.command;
@@ -267,6 +317,11 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 	}
 	if (s->out.n > begun && s->out.p[begun] == '-')
 		cache->stats.errors++;
+	if (s->flags & (CACHE_MUTE | CACHE_SKIP))
+		s->out.n = begun;
+	s->flags &= ~(uint32_t)CACHE_SKIP;
+	if (s->flags & CACHE_SKIP_NEXT)
+		s->flags ^= CACHE_SKIP_NEXT | CACHE_SKIP;
 }
 
 /* ---- life ---- */
@@ -297,4 +352,5 @@ void cache_end(struct cache *c)
 {
 	for (int i = 0; i < CACHE_DBS; i++)
 		cache_flush(&c->dbs[i]);
+	cache_config_end(c);
 }

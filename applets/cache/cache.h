@@ -16,6 +16,7 @@
 #include "core/wheel.h"
 
 #define CACHE_DBS   16
+#define CACHE_SETTINGS 256 /* at least as many as CONFIG knows */
 #define CACHE_NAMES 1024 /* places for the names of commands, a few times as many as there are */
 
 /* How a value is kept; the names are what OBJECT ENCODING says. */
@@ -89,6 +90,9 @@ struct cache {
 	const struct cache_command *names[CACHE_NAMES]; /* by hash */
 	struct sd_resp_limits limits;
 	uint64_t max_memory;
+	uint32_t max_clients; /* 0: no limit */
+	char *settings[CACHE_SETTINGS]; /* of CONFIG SET that only have to be given back; NULL: the default */
+	bool dropped;                   /* some session has CACHE_DROP */
 	const char *password; /* NULL: none */
 	uint16_t port;
 };
@@ -96,6 +100,9 @@ struct cache {
 enum cache_session_flag {
 	CACHE_AUTHENTICATED = 1,
 	CACHE_QUIT = 2, /* to be closed once its replies are sent */
+	CACHE_DROP = 4, /* to be closed at once */
+	CACHE_MUTE = 8, /* CLIENT REPLY OFF */
+	CACHE_SKIP = 16, CACHE_SKIP_NEXT = 32,
 };
 
 /* One client. */
@@ -189,7 +196,11 @@ struct cache_item *cache_set_string(struct cache_db *db, struct sd_slice key, st
 extern const struct cache_command cache_string_commands[];
 
 /* ---- other tables of commands ---- */
-extern const struct cache_command cache_key_commands[], cache_connection_commands[], cache_server_commands[];
+extern const struct cache_command cache_key_commands[], cache_connection_commands[], cache_config_commands[],
+    cache_server_commands[];
+void cache_config_end(struct cache *c);
+/* What HELP of a container says: its rows. */
+void cache_help(struct cache_call *c);
 
 /* ---- arguments ---- */
 bool cache_is(struct sd_slice arg, const char *word); /* without regard to case */
@@ -201,5 +212,9 @@ bool cache_arg_int(struct cache_call *c, size_t i, int64_t *out);
 bool cache_arg_expiry(struct cache_call *c, size_t i, int64_t unit_ms, bool relative, int64_t *at_ms);
 /* glob-style, as KEYS and PSUBSCRIBE have it. */
 bool cache_matches(struct sd_slice pattern, struct sd_slice text);
+bool cache_matches_any_case(struct sd_slice pattern, struct sd_slice text);
+/* An int, or the error as the reply. */
+bool cache_arg_int32(struct cache_call *c, size_t i, int64_t *out);
+bool cache_arg_db(struct cache_call *c, size_t i, struct cache_db **out);
 
 #endif

@@ -83,8 +83,7 @@ static bool hello_options(struct cache_call *c)
 			if (!set_name(c, c->argv[++i]))
 				return false;
 		} else {
-			sd_resp_errorf(c->out, "ERR Syntax error in HELLO option '%.*s'", (int)(c->argv[i].n < 128 ? c->argv[i].n : 128),
-				       c->argv[i].p);
+			sd_resp_errorf(c->out, "ERR Syntax error in HELLO option '%.*s'", (int)c->argv[i].n, c->argv[i].p);
 			return false;
 		}
 	}
@@ -106,7 +105,7 @@ static void cmd_hello(struct cache_call *c)
 		return;
 	if (!(c->session->flags & CACHE_AUTHENTICATED)) {
 		sd_resp_error(c->out, "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
-				      "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+				      "AUTH <user> <pass> option can be used to authenticate the client and select the "
 				      "RESP protocol version at the same time");
 		return;
 	}
@@ -164,16 +163,8 @@ static void cmd_reset(struct cache_call *c)
 
 static void cmd_select(struct cache_call *c)
 {
-	int64_t n;
-	if (!sd_resp_parse_int(c->argv[1], &n) || n < INT32_MIN || n > INT32_MAX) {
-		sd_resp_error(c->out, cache_not_int);
+	if (!cache_arg_db(c, 1, &c->session->db))
 		return;
-	}
-	if (n < 0 || n >= CACHE_DBS) {
-		sd_resp_error(c->out, "ERR DB index is out of range");
-		return;
-	}
-	c->session->db = &c->cache->dbs[n];
 	sd_resp_simple(c->out, "OK");
 }
 
@@ -185,7 +176,25 @@ static void cmd_time(struct cache_call *c)
 	sd_resp_bulk(c->out, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)(c->cache->now_ms % 1000 * 1000)));
 }
 
+void cache_help(struct cache_call *c)
+{
+	const struct cache_command *k;
+	size_t stem = strcspn(c->command->name, "|") + 1, n = 0, place = sd_resp_later(c->out);
+	for (size_t i = 0; (k = cache_command_at(i)); i++) {
+		char line[160];
+		if (strncmp(k->name, c->command->name, stem) != 0)
+			continue;
+		snprintf(line, sizeof(line), "%s: %s", k->name + stem, k->summary);
+		sd_resp_simple(c->out, line);
+		n++;
+	}
+	sd_resp_now(c->out, place, '*', n);
+}
+
 /* ---- CLIENT ---- */
+
+static const char cache_not_client[] = "ERR client-id should be greater than 0";
+
 
 static void cmd_client_id(struct cache_call *c)
 {
@@ -238,6 +247,96 @@ static void cmd_client_info(struct cache_call *c)
 	struct sd_text t = {0};
 	put_client(&t, c->session);
 	reply_text(c, &t);
+}
+
+static void cmd_client_no_evict(struct cache_call *c)
+{
+	if (cache_is(c->argv[2], "on") || cache_is(c->argv[2], "off"))
+		sd_resp_simple(c->out, "OK");
+	else
+		sd_resp_error(c->out, cache_syntax);
+}
+
+static void cmd_client_reply(struct cache_call *c)
+{
+	uint32_t *flags = &c->session->flags;
+	if (cache_is(c->argv[2], "on")) {
+		*flags &= ~(uint32_t)(CACHE_MUTE | CACHE_SKIP);
+		sd_resp_simple(c->out, "OK");
+	} else if (cache_is(c->argv[2], "off")) {
+		*flags |= CACHE_MUTE;
+	} else if (cache_is(c->argv[2], "skip")) {
+		if (!(*flags & CACHE_MUTE))
+			*flags |= CACHE_SKIP_NEXT;
+	} else {
+		sd_resp_error(c->out, cache_syntax);
+	}
+}
+
+struct kill_filter {
+	uint64_t id;
+	struct sd_slice address; /* p NULL: any */
+	bool skip_me;
+};
+
+static bool kill_option(struct cache_call *c, size_t i, struct kill_filter *f)
+{
+	int64_t n;
+	struct sd_slice v = c->argv[i + 1];
+	if (cache_is(c->argv[i], "id")) {
+		if (sd_resp_parse_int(v, &n) && n > 0) {
+			f->id = (uint64_t)n;
+			return true;
+		}
+		sd_resp_error(c->out, cache_not_client);
+		return false;
+	}
+	if (cache_is(c->argv[i], "addr")) {
+		f->address = v;
+		return true;
+	}
+	if (cache_is(c->argv[i], "skipme") && (cache_is(v, "yes") || cache_is(v, "no"))) {
+		f->skip_me = cache_is(v, "yes");
+		return true;
+	}
+	sd_resp_error(c->out, cache_syntax);
+	return false;
+}
+
+static int64_t kill_clients(struct cache_call *c, const struct kill_filter *f)
+{
+	int64_t n = 0;
+	for (struct sd_link *k = c->cache->sessions.next; k != &c->cache->sessions; k = k->next) {
+		struct cache_session *s = sd_container(k, struct cache_session, link);
+		bool me = s == c->session;
+		if ((f->id && s->id != f->id) || (f->address.p && !sd_slice_eq(f->address, s->address)) || (me && f->skip_me))
+			continue;
+		s->flags |= me ? CACHE_QUIT : CACHE_DROP;
+		c->cache->dropped |= !me;
+		n++;
+	}
+	return n;
+}
+
+static void cmd_client_kill(struct cache_call *c)
+{
+	struct kill_filter f = {.skip_me = c->argc > 3};
+	if (c->argc == 3) {
+		f.address = c->argv[2];
+		if (kill_clients(c, &f))
+			sd_resp_simple(c->out, "OK");
+		else
+			sd_resp_error(c->out, "ERR No such client");
+		return;
+	}
+	if (c->argc % 2) {
+		sd_resp_error(c->out, cache_syntax);
+		return;
+	}
+	for (size_t i = 2; i < c->argc; i += 2)
+		if (!kill_option(c, i, &f))
+			return;
+	sd_resp_int(c->out, kill_clients(c, &f));
 }
 
 /* ---- COMMAND ---- */
@@ -466,9 +565,13 @@ const struct cache_command cache_connection_commands[] = {
     {"auth", -2, ANY | CACHE_FAST, 0, 0, 0, cmd_auth, "connection", "1.0.0", "Logs in"},
     {"client", -2, 0, 0, 0, 0, NULL, "connection", "2.4.0", "Asks and tells about connections"},
     {"client|getname", 2, 0, 0, 0, 0, cmd_client_getname, "connection", "2.6.9", "Gives the name of this connection"},
+    {"client|help", 2, 0, 0, 0, 0, cache_help, "connection", "5.0.0", "Lists the subcommands"},
     {"client|id", 2, 0, 0, 0, 0, cmd_client_id, "connection", "5.0.0", "Gives the number of this connection"},
     {"client|info", 2, 0, 0, 0, 0, cmd_client_info, "connection", "6.2.0", "Describes this connection"},
+    {"client|kill", -3, CACHE_ADMIN, 0, 0, 0, cmd_client_kill, "connection", "2.4.0", "Ends connections"},
     {"client|list", -2, CACHE_ADMIN, 0, 0, 0, cmd_client_list, "connection", "2.4.0", "Describes all connections"},
+    {"client|no-evict", 3, CACHE_ADMIN, 0, 0, 0, cmd_client_no_evict, "connection", "7.0.0", "Is taken, since no connection is evicted"},
+    {"client|reply", 3, 0, 0, 0, 0, cmd_client_reply, "connection", "3.2.0", "Chooses whether replies are sent"},
     {"client|setname", 3, 0, 0, 0, 0, cmd_client_setname, "connection", "2.6.9", "Names this connection"},
     {"echo", 2, CACHE_FAST, 0, 0, 0, cmd_echo, "connection", "1.0.0", "Gives back what it gets"},
     {"hello", -1, ANY | CACHE_FAST, 0, 0, 0, cmd_hello, "connection", "6.0.0", "Chooses the version of the protocol"},
@@ -482,7 +585,8 @@ const struct cache_command cache_server_commands[] = {
     {"command", -1, 0, 0, 0, 0, cmd_command, "server", "2.8.13", "Describes the commands"},
     {"command|count", 2, 0, 0, 0, 0, cmd_command_count, "server", "2.8.13", "Gives the number of commands"},
     {"command|docs", -2, 0, 0, 0, 0, cmd_command_docs, "server", "7.0.0", "Documents commands"},
-    {"command|getkeys", -3, 0, 0, 0, 0, cmd_command_getkeys, "server", "2.8.13", "Finds the keys of a command"},
+    {"command|getkeys", -4, 0, 0, 0, 0, cmd_command_getkeys, "server", "2.8.13", "Finds the keys of a command"},
+    {"command|help", 2, 0, 0, 0, 0, cache_help, "server", "5.0.0", "Lists the subcommands"},
     {"command|info", -2, 0, 0, 0, 0, cmd_command_info, "server", "2.8.13", "Describes some commands"},
     {"command|list", 2, 0, 0, 0, 0, cmd_command_list, "server", "7.0.0", "Lists the names of commands"},
     {"info", -1, 0, 0, 0, 0, cmd_info, "server", "1.0.0", "Tells how the server is"},

@@ -1,5 +1,8 @@
 /* cache_key.c - commands about keys, whatever is in them. */
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cache.h"
@@ -42,14 +45,14 @@ static bool expire_options(struct cache_call *c, unsigned *flags)
 	} words[] = {{"nx", NX}, {"xx", XX}, {"gt", GT}, {"lt", LT}};
 	*flags = 0;
 	for (size_t i = 3; i < c->argc; i++) {
-		unsigned was = *flags;
-		for (size_t k = 0; k < 4; k++)
-			*flags |= cache_is(c->argv[i], words[k].word) ? words[k].flag : 0;
-		if (*flags == was && !(was && cache_is(c->argv[i], "nx"))) {
-			sd_resp_errorf(c->out, "ERR Unsupported option %.*s", (int)(c->argv[i].n < 128 ? c->argv[i].n : 128),
-				       c->argv[i].p);
+		size_t k = 0;
+		while (k < 4 && !cache_is(c->argv[i], words[k].word))
+			k++;
+		if (k == 4) {
+			sd_resp_errorf(c->out, "ERR Unsupported option %.*s", (int)c->argv[i].n, c->argv[i].p);
 			return false;
 		}
+		*flags |= words[k].flag;
 	}
 	if (*flags & NX && *flags & (XX | GT | LT)) {
 		sd_resp_error(c->out, "ERR NX and XX, GT or LT options at the same time are not compatible");
@@ -130,7 +133,7 @@ static void when(struct cache_call *c, int64_t unit_ms, bool relative)
 	else if (relative)
 		sd_resp_int(c->out, (at - c->cache->now_ms + unit_ms / 2) / unit_ms);
 	else
-		sd_resp_int(c->out, (at + unit_ms / 2) / unit_ms);
+		sd_resp_int(c->out, (int64_t)(((uint64_t)at + (uint64_t)unit_ms / 2) / (uint64_t)unit_ms));
 }
 
 static void cmd_ttl(struct cache_call *c)
@@ -198,18 +201,6 @@ static void cmd_renamenx(struct cache_call *c)
 	rename_key(c, true);
 }
 
-static struct cache_db *db_arg(struct cache_call *c, size_t i)
-{
-	int64_t n;
-	if (!sd_resp_parse_int(c->argv[i], &n) || n < INT32_MIN || n > INT32_MAX)
-		sd_resp_error(c->out, cache_not_int);
-	else if (n < 0 || n >= CACHE_DBS)
-		sd_resp_error(c->out, "ERR DB index is out of range");
-	else
-		return &c->cache->dbs[n];
-	return NULL;
-}
-
 static void cmd_copy(struct cache_call *c)
 {
 	struct cache_db *to = c->db;
@@ -218,7 +209,7 @@ static void cmd_copy(struct cache_call *c)
 		if (cache_is(c->argv[i], "replace")) {
 			replace = true;
 		} else if (cache_is(c->argv[i], "db") && i + 1 < c->argc) {
-			if (!(to = db_arg(c, ++i)))
+			if (!cache_arg_db(c, ++i, &to))
 				return;
 		} else {
 			sd_resp_error(c->out, cache_syntax);
@@ -241,8 +232,8 @@ static void cmd_copy(struct cache_call *c)
 
 static void cmd_move(struct cache_call *c)
 {
-	struct cache_db *to = db_arg(c, 2);
-	if (!to)
+	struct cache_db *to;
+	if (!cache_arg_db(c, 2, &to))
 		return;
 	if (to == c->db) {
 		sd_resp_error(c->out, "ERR source and destination objects are the same");
@@ -311,16 +302,17 @@ static bool scan_options(struct cache_call *c, struct listing *l, int64_t *count
 	return true;
 }
 
+/* What strtoul takes, since Redis asks that one; so an empty cursor is 0. */
 static bool read_cursor(struct sd_slice s, uint64_t *out)
 {
-	*out = 0;
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned d = (unsigned)(s.p[i] - '0');
-		if (d > 9 || *out > (UINT64_MAX - d) / 10)
-			return false;
-		*out = *out * 10 + d;
-	}
-	return s.n > 0;
+	char text[128], *end;
+	if (s.n >= sizeof(text) || (s.n && isspace((unsigned char)s.p[0])))
+		return false;
+	memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	return !*end && errno != ERANGE;
 }
 
 static void cmd_scan(struct cache_call *c)
@@ -434,6 +426,13 @@ static void cmd_object_idletime(struct cache_call *c)
 		sd_resp_int(c->out, c->cache->now_ms / 1000 - it->read_s);
 }
 
+static void cmd_object_freq(struct cache_call *c)
+{
+	if (object(c))
+		sd_resp_error(c->out, "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that "
+				      "when switching between policies at runtime LRU and LFU data will take some time to adjust.");
+}
+
 #define WR CACHE_WRITE
 #define RD CACHE_READONLY
 #define FAST CACHE_FAST
@@ -451,6 +450,8 @@ const struct cache_command cache_key_commands[] = {
     {"move", 3, WR | FAST, 1, 1, 1, cmd_move, "generic", "1.0.0", "Moves a key to another database"},
     {"object", -2, 0, 0, 0, 0, NULL, "generic", "2.2.3", "Looks into a value"},
     {"object|encoding", 3, RD, 2, 2, 1, cmd_object_encoding, "generic", "2.2.3", "Tells how a value is kept"},
+    {"object|freq", 3, RD, 2, 2, 1, cmd_object_freq, "generic", "4.0.0", "Tells how often a value is used, where that is counted"},
+    {"object|help", 2, 0, 0, 0, 0, cache_help, "generic", "6.2.0", "Lists the subcommands"},
     {"object|idletime", 3, RD, 2, 2, 1, cmd_object_idletime, "generic", "2.2.3", "Tells how long ago a value was used"},
     {"object|refcount", 3, RD, 2, 2, 1, cmd_object_refcount, "generic", "2.2.3", "Tells how many share a value"},
     {"persist", 2, WR | FAST, 1, 1, 1, cmd_persist, "generic", "2.2.0", "Lets a key stay"},

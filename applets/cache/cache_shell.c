@@ -31,7 +31,6 @@ struct shell {
 	struct sd_timer tick;
 	struct sd_resp_out spare; /* whoever replies borrows it */
 	char *password;
-	uint32_t max_clients;
 	uint32_t active; /* read by the control loop */
 	bool draining;
 };
@@ -127,6 +126,7 @@ static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 	int64_t now = wall_ms(c->shell);
 	size_t took = 0;
 	while (took < n && !*end && !sd_stream_above_high(c->stream)) {
+		c->shell->cache.limits.stranger = !(s->flags & CACHE_AUTHENTICATED);
 		ssize_t k = sd_resp_read(&c->reader, p + took, n - took, &c->shell->cache.limits);
 		if (k == SD_RESP_INCOMPLETE) {
 			*end = c->reader.need > QUERY_MAX;
@@ -142,12 +142,26 @@ static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 			cache_call(s, c->reader.argc, c->reader.argv, now);
 		sd_resp_reader_reset(&c->reader);
 		took += (size_t)k;
-		*end = s->flags & CACHE_QUIT || s->out.full;
+		*end = s->flags & (CACHE_QUIT | CACHE_DROP) || s->out.full;
 		if (s->out.n > FLUSH_AT)
 			flush(c);
 	}
 	want(c, IN_LIMIT);
 	return took;
+}
+
+/* Those that CLIENT KILL named; never the one whose turn it is. */
+static void drop_others(struct shell *s, const struct client *me)
+{
+	if (!s->cache.dropped)
+		return;
+	s->cache.dropped = false;
+	for (struct sd_link *k = s->cache.sessions.next, *next; k != &s->cache.sessions; k = next) {
+		struct client *c = sd_container(k, struct client, session.link);
+		next = k->next;
+		if (c != me && c->session.flags & CACHE_DROP)
+			close_client(c);
+	}
 }
 
 static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
@@ -157,15 +171,21 @@ static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
 	bool end = false;
 	lend(c);
 	size_t took = run_all(c, p, n, &end);
-	flush(c);
+	bool drop = c->session.flags & CACHE_DROP;
+	if (!drop)
+		flush(c);
 	take_back(c);
 	if (s->cache.wheel.n) {
 		int64_t next = sd_wheel_next(&s->cache.wheel);
 		set_tick(s, next);
 	}
+	drop_others(s, c);
 	if (!end)
 		return took;
-	finish_client(c);
+	if (drop)
+		close_client(c);
+	else
+		finish_client(c);
 	return n;
 }
 
@@ -234,7 +254,7 @@ static void on_accepted(void *arg, struct sd_io *io, bool secure, struct sd_clie
 	sd_gauge(&s->active, 1);
 	if (secure)
 		sd_stream_deadline(stream, sd_loop_now_ns(s->loop) + 10000000000);
-	if (s->max_clients && sd_gauge_read(&s->active) > s->max_clients) {
+	if (s->cache.max_clients && sd_gauge_read(&s->active) > s->cache.max_clients) {
 		s->cache.stats.rejected++;
 		sd_stream_write(stream, "-ERR max number of clients reached\r\n", 36);
 		finish_client(c);
@@ -265,7 +285,6 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	*self = s;
 	s->run = run;
-	s->max_clients = (uint32_t)sd_conf_int(conf, "max-clients");
 	s->tick.fn = on_tick;
 	return read_password(run, conf, &s->password, e);
 }
@@ -280,6 +299,7 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	sd_world_random(s->run->spec.world, &seed, sizeof(seed));
 	cache_init(&s->cache, seed, wall_ms(s));
 	s->cache.max_memory = (uint64_t)sd_conf_int(s->run->conf, "max-memory");
+	s->cache.max_clients = (uint32_t)sd_conf_int(s->run->conf, "max-clients");
 	s->cache.password = s->password;
 	s->streams.accepted = on_accepted;
 	s->streams.arg = s;

@@ -187,7 +187,9 @@ static void cmd_get(struct cache_call *c)
 	reply_value(c, cache_read(c, c->argv[1]));
 }
 
-enum { NX = 1, XX = 2, GET = 4, KEEPTTL = 8, EXPIRES = 16, PERSIST = 32 };
+enum { NX = 1, XX = 2, GET = 4, KEEPTTL = 8, PERSIST = 16, EX = 32, PX = 64, EXAT = 128, PXAT = 256 };
+#define EXPIRES  (EX | PX | EXAT | PXAT)
+#define END(own) ((EXPIRES & ~(own)) | KEEPTTL | PERSIST) /* the same word again counts, another one is an error */
 
 struct set_options {
 	unsigned flags;
@@ -207,10 +209,10 @@ static const struct {
     {"get", GET, 0, 0, false, true, false},
     {"keepttl", KEEPTTL, EXPIRES | PERSIST, 0, false, true, false},
     {"persist", PERSIST, EXPIRES | KEEPTTL, 0, false, false, true},
-    {"ex", EXPIRES, EXPIRES | KEEPTTL | PERSIST, 1000, true, true, true},
-    {"px", EXPIRES, EXPIRES | KEEPTTL | PERSIST, 1, true, true, true},
-    {"exat", EXPIRES, EXPIRES | KEEPTTL | PERSIST, 1000, false, true, true},
-    {"pxat", EXPIRES, EXPIRES | KEEPTTL | PERSIST, 1, false, true, true},
+    {"ex", EX, END(EX), 1000, true, true, true},
+    {"px", PX, END(PX), 1, true, true, true},
+    {"exat", EXAT, END(EXAT), 1000, false, true, true},
+    {"pxat", PXAT, END(PXAT), 1, false, true, true},
 };
 
 static bool set_option(struct cache_call *c, size_t *i, bool getex, struct set_options *o)

@@ -8,6 +8,9 @@
 
 /* ---- requests ---- */
 
+#define STRANGER_ARGS 10
+#define STRANGER_BULK (16 * 1024)
+
 static ssize_t bad(struct sd_resp_reader *r, const char *why)
 {
 	snprintf(r->error, sizeof(r->error), "Protocol error: %s", why);
@@ -81,7 +84,7 @@ static int bulk_length(struct sd_resp_reader *r, const char *p, size_t n, const 
 	size_t end;
 	if (r->at < n && p[r->at] != '$') {
 		char c = p[r->at];
-		snprintf(r->error, sizeof(r->error), "Protocol error: expected '$', got '%c'", c < ' ' || c > '~' ? '?' : c);
+		snprintf(r->error, sizeof(r->error), "Protocol error: expected '$', got '%c'", c ? c : '?');
 		return SD_RESP_BAD;
 	}
 	if (!line(p, n, r->at, &s, &end)) {
@@ -95,6 +98,8 @@ static int bulk_length(struct sd_resp_reader *r, const char *p, size_t n, const 
 		r->bulk = -1;
 		return (int)bad(r, "invalid bulk length");
 	}
+	if (limits->stranger && r->bulk > STRANGER_BULK)
+		return (int)bad(r, "unauthenticated bulk length");
 	r->at = end;
 	return 1;
 }
@@ -128,6 +133,8 @@ static ssize_t begin_array(struct sd_resp_reader *r, const char *p, size_t n, co
 	s = (struct sd_slice){s.p + 1, s.n - 1};
 	if (!sd_resp_parse_int(s, &r->want) || r->want > limits->max_args)
 		return bad(r, "invalid multibulk length");
+	if (limits->stranger && r->want > STRANGER_ARGS)
+		return bad(r, "unauthenticated multibulk length");
 	r->at = end;
 	r->open = true;
 	r->bulk = -1;
@@ -150,12 +157,18 @@ static char escaped(char c)
 	return k ? to[k - from] : c;
 }
 
+/* Fewer than are passed over between words: a vertical tab is part of a word, as in Redis. */
+static bool ends_word(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* One word from *p, up to end, into *to. False: quotes do not close, or something stands right behind them. */
 static bool word(const char **p, const char *end, char **to)
 {
 	const char *s = *p;
 	char quote = 0, *o = *to;
-	while (s < end && (quote || !isspace((unsigned char)*s))) {
+	while (s < end && (quote || !ends_word(*s))) {
 		if (quote == '"' && *s == '\\' && s + 3 < end && s[1] == 'x' && hex(s[2]) >= 0 && hex(s[3]) >= 0) {
 			*o++ = (char)(hex(s[2]) * 16 + hex(s[3]));
 			s += 4;
@@ -314,12 +327,17 @@ void sd_resp_error(struct sd_resp_out *o, const char *text)
 
 void sd_resp_errorf(struct sd_resp_out *o, const char *format, ...)
 {
-	char text[512];
+	char *text;
 	va_list ap;
 	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
+	int n = vasprintf(&text, format, ap);
 	va_end(ap);
+	if (n < 0) {
+		o->full = true;
+		return;
+	}
 	sd_resp_error(o, text);
+	free(text);
 }
 
 void sd_resp_int(struct sd_resp_out *o, int64_t v)

@@ -26,6 +26,7 @@
 /* What a reader may be asked to take. */
 struct sd_resp_limits {
 	int64_t max_args, max_bulk;
+	bool stranger; /* did not say yet who it is, and may not take much memory meanwhile */
 };
 
 /* How far the reading of one request came; zero it to start, sd_resp_reader_free at the end. The caller keeps the bytes

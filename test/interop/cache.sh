@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The cache beside redis-server: the same random requests to both, in both protocols, replies compared byte for byte; then
+# requests that are none. With --long as the second argument for ten minutes; SEED=n for another seed.
+# shellcheck source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+sdlab_test "$@"
+need redis-server redis-server
+need redis-tools redis-cli
+need python3 python3
+
+seconds=12
+[ "${2:-}" != --long ] || seconds=600
+start ours "$SDLAB" cache --port 0
+ours=$(port_of ours) || exit 1
+theirs=$(free_port)
+start theirs redis-server --port "$theirs" --bind 127.0.0.1 --save '' --appendonly no --dir "$TMP"
+wait_port theirs "$theirs"
+
+python3 "$ROOT/test/interop/cache_peer.py" broken "$ours" "$theirs" || fail 'requests that are none'
+python3 "$ROOT/test/interop/cache_peer.py" random "${SEED:-1}" "$seconds" "$ours" "$theirs" || fail 'random requests'
+
+# Before AUTH only little may be announced.
+start locked "$SDLAB" cache --port 0 --password secret
+locked=$(port_of locked) || exit 1
+redis-cli -p "$theirs" CONFIG SET requirepass secret >"$TMP/set" || fail 'CONFIG SET requirepass'
+# shellcheck disable=SC2016 # the dollar is of the protocol
+for wire in '*11\r\n' '*1\r\n$16385\r\n' 'GET a\r\n' 'AUTH wrong\r\n' 'HELLO 3\r\n' 'PING\r\nAUTH secret\r\nPING\r\n' 'QUIT\r\n'; do
+  for port in "$locked" "$theirs"; do
+    python3 - "$port" "$wire" >"$TMP/reply.$port" <<'PY' || fail "$wire to port $port"
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.settimeout(20)
+s.sendall(sys.argv[2].encode().decode("unicode_escape").encode("latin-1"))
+s.shutdown(socket.SHUT_WR)
+while got := s.recv(65536):
+    sys.stdout.write(repr(got))
+PY
+  done
+  assert_same "$TMP/reply.$locked" "$TMP/reply.$theirs" "reply to $wire before AUTH"
+  [ -s "$TMP/reply.$locked" ] || fail "no reply to $wire before AUTH"
+done
+stop ours
+stop locked
