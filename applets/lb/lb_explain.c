@@ -179,7 +179,7 @@ static bool route(struct explain *e)
 		e->status = lb_answers[LB_FORWARD_PROXY].status;
 		return false;
 	}
-	lb_route_choose(e->w, 0, &e->head, &who, &choice);
+	lb_route_choose(e->w, e->peer.door, &e->head, &who, &choice);
 	const struct lb_route *r = choice.route;
 	e->pool = r && r->action != LB_TO_POOL ? LB_NO_POOL : choice.pool;
 	e->bad = choice.bad;
@@ -255,7 +255,7 @@ static char *request_text(const cJSON *o, size_t *n)
 static struct explain *explain_new(struct lb *lb, const cJSON *o, char text[256])
 {
 	struct explain *e = calloc(1, sizeof(*e));
-	const char *client = text_of(o, "client", "127.0.0.1");
+	const char *client = text_of(o, "client", "127.0.0.1"), *listener = text_of(o, "listener", "");
 	size_t n = 0;
 	snprintf(text, 256, "out of memory");
 	if (e)
@@ -268,7 +268,11 @@ static struct explain *explain_new(struct lb *lb, const cJSON *o, char text[256]
 	e->w = lb->workers[0];
 	e->ask.fn = on_ask;
 	e->peer.kind = SD_ADDR_INET;
-	if (!sd_ip_parse(sd_slice_of(client), e->peer.ip, &e->peer.v6)) {
+	int door = *listener ? sd_run_door(lb->conf, listener) : 0;
+	e->peer.door = (uint8_t)door;
+	if (door < 0) {
+		snprintf(text, 256, "listener: expected main or the name of one, found \"%.80s\"", listener);
+	} else if (!sd_ip_parse(sd_slice_of(client), e->peer.ip, &e->peer.v6)) {
 		snprintf(text, 256, "client: expected an IP address, found \"%.80s\"", client);
 	} else if (sd_http_parse_request(e->request, n, 0, NULL, &e->head) != (ssize_t)n) {
 		snprintf(text, 256, "such a request is refused with %d: %s", e->head.error_status ? e->head.error_status : 400,

@@ -208,6 +208,7 @@ static const struct sd_option explain_options[] = {
     SERVER,
     {"header", SD_OPT_LIST, NULL, "a field of the request, such as \"X-User: 7\"", .letter = 'H', .meta = "FIELD", .whole = true},
     {"client", SD_OPT_STRING, NULL, "address the request would come from", .meta = "IP"},
+    {"listener", SD_OPT_STRING, NULL, "where it would come in; else at the port", .meta = "NAME"},
     {"json", SD_OPT_BOOL, "false", "print JSON"},
     {0},
 };
@@ -219,6 +220,8 @@ static char *explain_body(const struct sd_verb_call *call)
 	cJSON_AddStringToObject(o, "target", call->args[call->nargs - 1]);
 	if (sd_conf_has(call->conf, "client"))
 		cJSON_AddStringToObject(o, "client", sd_conf_string(call->conf, "client"));
+	if (sd_conf_has(call->conf, "listener"))
+		cJSON_AddStringToObject(o, "listener", sd_conf_string(call->conf, "listener"));
 	for (size_t i = 0; i < sd_conf_count(call->conf, "header"); i++)
 		cJSON_AddItemToArray(list, cJSON_CreateString(sd_conf_list_item(call->conf, "header", i)));
 	char *text = cJSON_PrintUnformatted(o);

@@ -9,6 +9,7 @@ start_backend a A
 start_lb lb --health-interval 100ms --health-fall 2 --backend "address=127.0.0.1:$PORT,name=web-1,weight=3" \
   --backend address=127.0.0.1:1,name=web-2
 wait_line lb 'Removed 1 from pool'
+first_admin=$ADMIN
 
 run "$SDLAB" lb status --server "$ADMIN"
 assert_eq 0 "$STATUS" "lb status: $ERR"
@@ -34,6 +35,20 @@ assert_eq 1 "$STATUS" 'exit status of a request that is none'
 assert_contains "$ERR" 'such a request is refused with 400' 'a request that is none'
 run "$SDLAB" lb explain --server "$ADMIN"
 assert_eq 2 "$STATUS" 'exit status of explain without a target'
+
+# A listener has its own rules.
+cat >"$TMP/doors.yaml" <<END
+listeners: [{address: 127.0.0.1:0, name: plain}]
+backends: ["127.0.0.1:$PORT"]
+routes: [{listener: plain, redirect: "https://{hostname}{uri}"}]
+END
+start_lb doors --config "$TMP/doors.yaml"
+run "$SDLAB" lb explain --server "$ADMIN" /x --listener plain -H 'Host: h.test:81'
+assert_contains "$OUT" 'answered here with 308 to https://h.test/x' 'explain at a listener'
+run "$SDLAB" lb explain --server "$ADMIN" /x --listener nope
+assert_contains "$ERR" 'listener: expected main or the name of one, found "nope"' 'explain at a listener that is none'
+stop doors
+ADMIN=$first_admin
 
 # --watch goes on until there is nobody to ask.
 start watch "$SDLAB" lb status --server "$ADMIN" --watch --interval 20ms --json
