@@ -8,7 +8,7 @@ need redis-server redis-server
 need redis-tools redis-cli
 need python3 python3
 
-seconds=12
+seconds=8
 [ "${2:-}" != --long ] || seconds=600
 start ours "$SDLAB" cache --port 0
 ours=$(port_of ours) || exit 1

@@ -4,6 +4,7 @@
 # certificate, which backends there are.
 #
 #   test/interop/reload_minute.sh BIN [--minute]     --minute: one reload a second
+# plain build only: reload.sh does the same for less time
 #
 # The same against an lb that is restarted instead must show failures: that this test sees them.
 

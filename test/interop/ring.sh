@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Keys are where others put them: libmemcached, nutcracker, nginx, hashring and jump-gouache of npm, the Python of tutorials;
 # thousands of keys, with weights, after nodes came and went.
+# plain build only: it compares numbers, which the unit tests do under the sanitizers
 
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
