@@ -154,14 +154,17 @@ run_scripts() { # FOLDER
   done
 }
 
-# check_example FILE: a file with services is a stack; any other begins with the name of its applet. Certificates that it
-# names are made as its first lines say.
+# check_example FILE: a file with services is a stack; any other begins with the name of its applet. Certificates and
+# folders that it names are made as its first lines say.
 check_example() {
   local file=$1 name base best='' words
   mkdir -p "$tmp/examples" && cp "$1" "$tmp/examples/" && cd "$tmp" || return 1
   while read -r -a words; do
     "$bin" "${words[@]}" >/dev/null || return 1
   done < <(sed -n 's/^# *sdlab \(tls selfsigned .*\)/\1/p' "$file")
+  while read -r words; do
+    mkdir -p "$words"
+  done < <(sed -n 's|^# *mkdir -p \([a-z/]*\) .*|\1|p' "$file")
   if grep -q '^services:' "$file"; then
     "$bin" up "$file" --check-config
     return

@@ -329,13 +329,14 @@ static void cmd_client_kill(struct cache_call *c)
 			sd_resp_error(c->out, "ERR No such client");
 		return;
 	}
-	if (c->argc % 2) {
-		sd_resp_error(c->out, cache_syntax);
-		return;
-	}
-	for (size_t i = 2; i < c->argc; i += 2)
+	for (size_t i = 2; i < c->argc; i += 2) {
+		if (i + 1 == c->argc) {
+			sd_resp_error(c->out, cache_syntax);
+			return;
+		}
 		if (!kill_option(c, i, &f))
 			return;
+	}
 	sd_resp_int(c->out, kill_clients(c, &f));
 }
 

@@ -139,7 +139,7 @@ static const struct sd_option route_options[] = {
     {"status", SD_OPT_INT, NULL, "of the redirect, 308 when not set; or of an answer with the text of body", .min = 200,
      .max = 599},
     {"body", SD_OPT_STRING, NULL, "text of that answer"},
-    {"files", SD_OPT_STRING, NULL, "answer with the files below this folder; the path of the rule is no part of their names",
+    {"files", SD_OPT_FILE, NULL, "answer with the files below this folder; the path of the rule is no part of their names",
      .meta = "DIR"},
     {"index", SD_OPT_STRING, "index.html", "the file that stands for a folder; an empty one for none"},
     {"precompressed", SD_OPT_BOOL, "false", "send NAME.zst or NAME.gz instead to those that take it"},

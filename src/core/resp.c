@@ -315,6 +315,8 @@ void sd_resp_simple(struct sd_resp_out *o, const char *text)
 void sd_resp_error(struct sd_resp_out *o, const char *text)
 {
 	size_t n = strlen(text);
+	while (n && (text[n - 1] == '\r' || text[n - 1] == '\n'))
+		n--;
 	char *to = sd_resp_room(o, n + 3);
 	if (!to)
 		return;

@@ -70,7 +70,7 @@ struct sd_resp_out {
 char *sd_resp_room(struct sd_resp_out *o, size_t more);
 void sd_resp_raw(struct sd_resp_out *o, const void *p, size_t n);
 void sd_resp_simple(struct sd_resp_out *o, const char *text);
-/* "ERR no such key"; bytes that would end the line become spaces. */
+/* "ERR no such key"; bytes that would end the line go at its end, and become spaces inside. */
 void sd_resp_error(struct sd_resp_out *o, const char *text);
 void sd_resp_errorf(struct sd_resp_out *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sd_resp_int(struct sd_resp_out *o, int64_t v);

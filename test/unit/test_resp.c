@@ -158,7 +158,7 @@ END_TEST
 static void all_replies(struct sd_resp_out *o)
 {
 	sd_resp_simple(o, "OK");
-	sd_resp_error(o, "ERR a\r\nb");
+	sd_resp_error(o, "ERR a\r\nb\n\r");
 	sd_resp_int(o, INT64_MIN);
 	sd_resp_bulk(o, "a\0b", 3);
 	sd_resp_null(o);
