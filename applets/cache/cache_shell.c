@@ -11,6 +11,7 @@
 #define IN_LIMIT   (64 * 1024)
 #define QUERY_MAX  (1024ll * 1024 * 1024) /* of one request, as Redis's client-query-buffer-limit */
 #define FLUSH_AT   (64 * 1024)
+#define LOOK_AGAIN 60000 /* ms at most between two looks at what ends */
 #define TICK_MOST  1000 /* keys ended before others have their turn */
 
 struct shell;
@@ -44,11 +45,13 @@ static int64_t wall_ms(const struct shell *s)
 
 static void set_tick(struct shell *s, int64_t next_ms)
 {
-	int64_t wait = next_ms == INT64_MAX ? 0 : next_ms - wall_ms(s);
+	int64_t now = wall_ms(s), wait = next_ms > now ? next_ms - now : 0;
+	if (wait > LOOK_AGAIN) /* whatever the clock of the wall does meanwhile */
+		wait = LOOK_AGAIN;
 	if (next_ms == INT64_MAX)
 		sd_loop_timer_cancel(s->loop, &s->tick);
 	else
-		sd_loop_timer_set(s->loop, &s->tick, sd_loop_now_ns(s->loop) + (wait > 0 ? wait : 0) * 1000000);
+		sd_loop_timer_set(s->loop, &s->tick, sd_loop_now_ns(s->loop) + wait * 1000000);
 }
 
 static void on_tick(struct sd_timer *t)
