@@ -133,8 +133,8 @@ bool cache_arg_expiry(struct cache_call *c, size_t i, int64_t unit_ms, bool rela
 static bool in_class(const char **p, const char *end, char c)
 {
 	const char *s = *p;
-	bool not = s < end && *s == '^', found = false;
-	s += not;
+	bool other = s < end && *s == '^', found = false;
+	s += other;
 	for (; s < end && *s != ']'; s++) {
 		if (*s == '\\' && s + 1 < end) {
 			found |= *++s == c;
@@ -147,7 +147,7 @@ static bool in_class(const char **p, const char *end, char c)
 		}
 	}
 	*p = s < end ? s + 1 : s;
-	return found != not;
+	return found != other;
 }
 
 /* Goes back only to the last star: any pattern costs at most their product, and no recursion. */
@@ -269,7 +269,7 @@ static const struct cache_command *look_up(struct cache_call *c)
 		if (!sub) {
 			char upper[40];
 			size_t n = 0;
-			for (; k->name[n] && n < sizeof(upper) - 1; n++)
+			for (; n < sizeof(upper) - 1 && k->name[n]; n++)
 				upper[n] = (char)toupper((unsigned char)k->name[n]);
 			upper[n] = '\0';
 			sd_resp_errorf(c->out, "ERR unknown subcommand '%.*s'. Try %s HELP.",

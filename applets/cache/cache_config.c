@@ -409,7 +409,7 @@ static bool keep(struct cache *c, size_t at, const struct wanted *w)
 		snprintf(digits, sizeof(digits), "%lld", (long long)w->number);
 		copy = strdup(digits);
 	} else {
-		copy = strndup(w->text.p, w->text.n);
+		copy = w->text.n ? strndup(w->text.p, w->text.n) : strdup("");
 	}
 	if (!copy)
 		return false;

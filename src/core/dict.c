@@ -241,22 +241,27 @@ void sd_dict_each(struct sd_dict *d, void (*fn)(void *arg, struct sd_dict_entry 
 	d->paused--;
 }
 
+/* The first entry of a random bucket, of those that may have one. */
+static struct sd_dict_entry *random_bucket(const struct sd_dict *d, struct sd_rng *rng)
+{
+	size_t small = size_of(d, 0), large = size_of(d, 1), from = large ? d->moved : 0;
+	if (small + large == from)
+		return NULL;
+	size_t i = from + (size_t)(sd_rng_next(rng) % (small + large - from));
+	return i < small ? d->buckets[0][i] : d->buckets[1] ? d->buckets[1][i - small] : NULL;
+}
+
 struct sd_dict_entry *sd_dict_random(struct sd_dict *d, struct sd_rng *rng)
 {
-	if (sd_dict_count(d) == 0)
-		return NULL;
+	struct sd_dict_entry *e = NULL;
+	uint32_t n = 0;
 	if (d->buckets[1])
 		sd_dict_step(d, 1);
-	struct sd_dict_entry *e = NULL;
-	while (!e) {
-		size_t from = d->buckets[1] ? d->moved : 0, all = size_of(d, 0) + size_of(d, 1) - from;
-		size_t i = from + (size_t)(sd_rng_next(rng) % all);
-		e = i < size_of(d, 0) ? d->buckets[0][i] : d->buckets[1][i - size_of(d, 0)];
-	}
-	uint32_t n = 0;
+	while (!e && sd_dict_count(d))
+		e = random_bucket(d, rng);
 	for (const struct sd_dict_entry *k = e; k; k = k->next)
 		n++;
-	for (uint32_t skip = sd_rng_below(rng, n); skip; skip--)
+	for (uint32_t skip = n ? sd_rng_below(rng, n) : 0; skip && e->next; skip--)
 		e = e->next;
 	return e;
 }

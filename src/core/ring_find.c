@@ -89,7 +89,7 @@ enum sd_err sd_ring_fill_slots(struct sd_ring *r)
 	size_t n = make_turns(r, turns, &heaviest);
 	for (size_t s = 0; s < r->npoints; s++)
 		r->node[s] = UINT32_MAX;
-	for (size_t i = 0; n > 0 && taken < r->npoints; i = (i + 1) % n) {
+	for (size_t i = 0; n > 0 && taken < r->npoints; i = i + 1 < n ? i + 1 : 0) {
 		turns[i].credit += r->nodes[turns[i].node].weight;
 		if (turns[i].credit < heaviest)
 			continue;
