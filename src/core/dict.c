@@ -241,6 +241,34 @@ void sd_dict_each(struct sd_dict *d, void (*fn)(void *arg, struct sd_dict_entry 
 	d->paused--;
 }
 
+void sd_dict_iter_begin(struct sd_dict *d, struct sd_dict_iter *it)
+{
+	*it = (struct sd_dict_iter){0};
+	d->paused++;
+}
+
+struct sd_dict_entry *sd_dict_iter_next(const struct sd_dict *d, struct sd_dict_iter *it)
+{
+	while (!it->next) {
+		if (it->bucket == size_of(d, it->table)) {
+			if (it->table == 1)
+				return NULL;
+			it->table = 1;
+			it->bucket = 0;
+			continue;
+		}
+		it->next = d->buckets[it->table][it->bucket++];
+	}
+	struct sd_dict_entry *e = it->next;
+	it->next = e->next;
+	return e;
+}
+
+void sd_dict_iter_end(struct sd_dict *d)
+{
+	d->paused--;
+}
+
 /* The first entry of a random bucket, of those that may have one. */
 static struct sd_dict_entry *random_bucket(const struct sd_dict *d, struct sd_rng *rng)
 {

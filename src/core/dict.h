@@ -65,6 +65,16 @@ void sd_dict_moved(struct sd_dict *d, const struct sd_dict_entry *was, struct sd
 uint64_t sd_dict_scan(struct sd_dict *d, uint64_t cursor, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg);
 /* Calls fn for all; nothing may be added or removed meanwhile but the entry given. */
 void sd_dict_each(struct sd_dict *d, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg);
+/* One after another, for whoever may stop in between. Until the end nothing may be added or removed; begin keeps finds from
+ * moving entries. */
+struct sd_dict_iter {
+	struct sd_dict_entry *next;
+	size_t bucket;
+	int table;
+};
+void sd_dict_iter_begin(struct sd_dict *d, struct sd_dict_iter *it);
+struct sd_dict_entry *sd_dict_iter_next(const struct sd_dict *d, struct sd_dict_iter *it); /* NULL: that was all */
+void sd_dict_iter_end(struct sd_dict *d);
 /* A random entry, each about as likely as another; NULL when empty. */
 struct sd_dict_entry *sd_dict_random(struct sd_dict *d, struct sd_rng *rng);
 /* Goes on with a move, a bucket at a time; false when there is none: for a loop with nothing to do. */

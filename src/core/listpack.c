@@ -1,6 +1,5 @@
 #include "listpack.h"
 
-#include <stdio.h>
 
 #include "core/resp.h"
 
@@ -264,7 +263,7 @@ struct sd_slice sd_listpack_text(const unsigned char *lp, size_t at, char text[S
 	sd_listpack_get(lp, at, &v);
 	if (!v.is_number)
 		return v.text;
-	return (struct sd_slice){text, (size_t)snprintf(text, SD_LISTPACK_TEXT, "%lld", (long long)v.number)};
+	return (struct sd_slice){text, sd_resp_int_text(text, v.number)};
 }
 
 size_t sd_listpack_size(const unsigned char *lp, size_t at)

@@ -279,25 +279,32 @@ void sd_resp_raw(struct sd_resp_out *o, const void *p, size_t n)
 	o->n += n;
 }
 
-/* A type, a number, CRLF. */
-static void head(struct sd_resp_out *o, char type, int64_t v)
+size_t sd_resp_int_text(char out[24], int64_t v)
 {
-	char *to = sd_resp_room(o, 24), digits[20];
+	char digits[20], *to = out;
 	size_t n = 0;
 	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-	if (!to)
-		return;
-	*to++ = type;
 	if (v < 0)
 		*to++ = '-';
 	do
 		digits[n++] = (char)('0' + u % 10);
 	while (u /= 10);
-	o->n += n + 3 + (v < 0);
 	while (n)
 		*to++ = digits[--n];
-	to[0] = '\r';
-	to[1] = '\n';
+	return (size_t)(to - out);
+}
+
+/* A type, a number, CRLF. */
+static void head(struct sd_resp_out *o, char type, int64_t v)
+{
+	char *to = sd_resp_room(o, 28);
+	if (!to)
+		return;
+	*to = type;
+	size_t n = 1 + sd_resp_int_text(to + 1, v);
+	to[n] = '\r';
+	to[n + 1] = '\n';
+	o->n += n + 2;
 }
 
 void sd_resp_simple(struct sd_resp_out *o, const char *text)
@@ -349,7 +356,7 @@ void sd_resp_int(struct sd_resp_out *o, int64_t v)
 
 void sd_resp_bulk(struct sd_resp_out *o, const void *p, size_t n)
 {
-	char *to = sd_resp_room(o, n + 26);
+	char *to = sd_resp_room(o, n + 30);
 	if (!to)
 		return;
 	head(o, '$', (int64_t)n);
@@ -409,8 +416,11 @@ size_t sd_resp_double_text(char out[40], double v)
 		return (size_t)snprintf(out, 40, "%s", isnan(v) ? "nan" : v > 0 ? "inf" : "-inf");
 	if (v == 0)
 		return (size_t)snprintf(out, 40, "%s", signbit(v) ? "-0" : "0");
-	if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v)
-		return (size_t)snprintf(out, 40, "%lld", (long long)v);
+	if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v) {
+		size_t n = sd_resp_int_text(out, (int64_t)v);
+		out[n] = '\0';
+		return n;
+	}
 	return (size_t)snprintf(out, 40, "%.17g", v);
 }
 

@@ -90,6 +90,8 @@ void sd_resp_verbatim(struct sd_resp_out *o, const char *kind, const char *text)
 size_t sd_resp_later(struct sd_resp_out *o);
 void sd_resp_now(struct sd_resp_out *o, size_t place, char type, size_t n);
 
+/* The decimal digits; returns how many bytes they are, without a NUL at the end. */
+size_t sd_resp_int_text(char out[24], int64_t v);
 /* The text of a double as above; returns its length. */
 size_t sd_resp_double_text(char out[40], double v);
 

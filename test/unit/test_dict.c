@@ -122,6 +122,24 @@ START_TEST(scan_sees_all)
 }
 END_TEST
 
+/* At every size on the way up, with a move under way or not, each entry comes once, also when it is looked for meanwhile. */
+START_TEST(one_after_another)
+{
+	for (uint32_t i = 0; i < 700; i++) {
+		struct sd_dict_iter it;
+		size_t n = 0;
+		sd_dict_iter_begin(&d, &it);
+		for (struct thing *t; (t = (struct thing *)sd_dict_iter_next(&d, &it)); n++) {
+			ck_assert_uint_eq(t->seen++, i - t->number - 1);
+			ck_assert_ptr_eq(find(t->number), t);
+		}
+		sd_dict_iter_end(&d);
+		ck_assert_uint_eq(n, i);
+		add(i);
+	}
+}
+END_TEST
+
 static void drop(void *arg, struct sd_dict_entry *e)
 {
 	(void)arg;
@@ -169,6 +187,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, as_a_list, 0, 4);
 	tcase_add_loop_test(t, scan_sees_all, 0, 20);
+	tcase_add_test(t, one_after_another);
 	tcase_add_test(t, removed_while_given);
 	tcase_add_test(t, random_is_fair);
 	suite_add_tcase(s, t);
