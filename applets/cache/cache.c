@@ -10,12 +10,19 @@
 const char cache_syntax[] = "ERR syntax error";
 const char cache_no_key[] = "ERR no such key";
 const char cache_not_int[] = "ERR value is not an integer or out of range";
+const char cache_wrong_type[] = "WRONGTYPE Operation against a key holding the wrong kind of value";
 const char cache_no_memory[] = "OOM command not allowed when used memory > 'maxmemory'.";
 
 /* ---- commands ---- */
 
-static const struct cache_command *const tables[] = {cache_connection_commands, cache_config_commands, cache_key_commands,
-						     cache_server_commands, cache_string_commands};
+static const struct cache_command *const tables[] = {
+    cache_connection_commands, cache_config_commands, cache_key_commands,    cache_multi_commands,
+    cache_pubsub_commands,     cache_server_commands, cache_string_commands, cache_watch_commands,
+};
+
+const struct cache_type_ops *const cache_types[CACHE_TYPES] = {
+    [CACHE_STRING] = &cache_string_type,
+};
 
 const struct cache_command *cache_command_at(size_t i)
 {
@@ -210,17 +217,40 @@ void cache_session_begin(struct cache *c, struct cache_session *s)
 	*s = (struct cache_session){.cache = c, .id = ++c->next_id, .db = &c->dbs[0], .since_ms = c->now_ms, .last_ms = c->now_ms};
 	if (!c->password)
 		s->flags |= CACHE_AUTHENTICATED;
+	sd_list_init(&s->woken);
+	sd_list_init(&s->monitor);
+	sd_list_init(&s->watches);
+	sd_list_init(&s->subscriptions[0]);
+	sd_list_init(&s->subscriptions[1]);
 	sd_list_add(&c->sessions, &s->link);
 	c->nsessions++;
 	c->stats.connections++;
 }
 
+/* What a session has beyond its connection: RESET and the end drop it. */
+void cache_session_clear(struct cache_session *s)
+{
+	cache_multi_end(s);
+	cache_pubsub_end(s);
+	sd_list_del(&s->monitor);
+	s->flags &= ~(uint32_t)CACHE_MONITOR;
+}
+
 void cache_session_end(struct cache_session *s)
 {
+	cache_wait_end(s);
+	cache_session_clear(s);
+	sd_list_del(&s->woken);
 	sd_list_del(&s->link);
 	s->cache->nsessions--;
 	free(s->out.p);
 	s->out = (struct sd_resp_out){0};
+}
+
+void cache_wake(struct cache_session *s)
+{
+	if (sd_list_empty(&s->woken))
+		sd_list_add(&s->cache->woken, &s->woken);
 }
 
 /* ---- running ---- */
@@ -245,7 +275,7 @@ static void unknown(struct cache_call *c)
 		       (int)(c->argv[0].n < 128 ? c->argv[0].n : 128), c->argv[0].p, args);
 }
 
-static bool has_arity(const struct cache_command *k, size_t argc)
+bool cache_has_arity(const struct cache_command *k, size_t argc)
 {
 	return k->arity < 0 ? argc >= (size_t)-k->arity : argc == (size_t)k->arity;
 }
@@ -278,10 +308,16 @@ static const struct cache_command *look_up(struct cache_call *c)
 		}
 		k = sub;
 	}
-	if (k->fn && has_arity(k, c->argc))
+	if (k->fn && cache_has_arity(k, c->argc))
 		return k;
 	sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", k->name);
 	return NULL;
+}
+
+/* In RESP2 a reply and a message look the same, so a connection that gets messages may ask nothing else. */
+static bool is_listening(const struct cache_call *c)
+{
+	return cache_subscriptions(c->session) && !c->out->resp3 && !(c->command->flags & CACHE_PUBSUB);
 }
 
 static bool may_run(struct cache_call *c)
@@ -295,33 +331,63 @@ static bool may_run(struct cache_call *c)
 		sd_resp_error(c->out, cache_no_memory);
 		return false;
 	}
+	if (is_listening(c)) {
+		sd_resp_errorf(c->out, "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+				       "allowed in this context", c->command->name);
+		return false;
+	}
 	return true;
 }
 
-void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *argv, int64_t now_ms)
+void cache_run(struct cache_call *c)
 {
-	struct cache *cache = s->cache;
-	struct cache_call c = {cache, s, s->db, &s->out, NULL, argc, argv};
-	size_t begun = s->out.n;
-	cache->now_ms = now_ms;
-	s->last_ms = now_ms;
+	struct cache *cache = c->cache;
+	int64_t slow = cache->clock_us ? cache->tuning.slowlog_log_slower_than : -1;
+	int64_t begun = slow >= 0 ? cache->clock_us(cache->clock_arg) : 0;
 	cache->stats.commands++;
-	if (is_http(&c)) {
-		s->flags |= CACHE_DROP;
+	c->session->last = c->command;
+	if (cache->monitors.next != &cache->monitors)
+		cache_feed_monitors(c);
+	c->command->fn(c);
+	if (slow < 0)
 		return;
-	}
-	c.command = look_up(&c);
-	if (c.command && may_run(&c)) {
-		s->last = c.command;
-		c.command->fn(&c);
-	}
-	if (s->out.n > begun && s->out.p[begun] == '-')
-		cache->stats.errors++;
+	int64_t took = cache->clock_us(cache->clock_arg) - begun;
+	if (took >= slow)
+		cache_note_slow(c, took);
+}
+
+/* CLIENT REPLY */
+static void hold_back(struct cache_session *s, size_t begun)
+{
 	if (s->flags & (CACHE_MUTE | CACHE_SKIP))
 		s->out.n = begun;
 	s->flags &= ~(uint32_t)CACHE_SKIP;
 	if (s->flags & CACHE_SKIP_NEXT)
 		s->flags ^= CACHE_SKIP_NEXT | CACHE_SKIP;
+}
+
+void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *argv, int64_t now_ms)
+{
+	struct cache *cache = s->cache;
+	struct cache_call c = {.cache = cache, .session = s, .db = s->db, .out = &s->out, .argc = argc, .argv = argv};
+	size_t begun = s->out.n;
+	cache->now_ms = now_ms;
+	s->last_ms = now_ms;
+	if (is_http(&c)) {
+		s->flags |= CACHE_DROP;
+		return;
+	}
+	c.command = look_up(&c);
+	if (!c.command || !may_run(&c))
+		cache_refused(s);
+	else if (!(s->flags & CACHE_MULTI) || !cache_queued(&c))
+		cache_run(&c);
+	if (s->out.n > begun && s->out.p[begun] == '-')
+		cache->stats.errors++;
+	if (s->flags & (CACHE_MUTE | CACHE_SKIP | CACHE_SKIP_NEXT))
+		hold_back(s, begun);
+	if (cache->ready.next != &cache->ready)
+		cache_serve(cache);
 }
 
 /* ---- life ---- */
@@ -340,10 +406,19 @@ void cache_init(struct cache *c, uint64_t seed, int64_t now_ms)
 	sd_rng_seed(&c->rng, seed);
 	c->hash_key = (struct sd_siphash_key){sd_rng_next(&c->rng), sd_rng_next(&c->rng)};
 	sd_wheel_init(&c->wheel, now_ms);
+	sd_wheel_init(&c->deadlines, now_ms);
 	sd_list_init(&c->sessions);
+	sd_list_init(&c->ready);
+	sd_list_init(&c->woken);
+	sd_list_init(&c->monitors);
+	sd_list_init(&c->slow);
+	cache_pubsub_begin(c);
+	cache_config_begin(c);
 	for (unsigned i = 0; i < CACHE_DBS; i++) {
 		c->dbs[i] = (struct cache_db){.cache = c, .number = i};
 		sd_dict_init(&c->dbs[i].keys, offsetof(struct cache_item, key), &c->hash_key);
+		cache_multi_begin(&c->dbs[i]);
+		cache_wait_begin(&c->dbs[i]);
 	}
 	index_commands(c);
 }
@@ -352,5 +427,6 @@ void cache_end(struct cache *c)
 {
 	for (int i = 0; i < CACHE_DBS; i++)
 		cache_flush(&c->dbs[i]);
+	cache_watch_end(c);
 	cache_config_end(c);
 }

@@ -19,11 +19,14 @@
 #define CACHE_SETTINGS 256 /* at least as many as CONFIG knows */
 #define CACHE_NAMES 1024 /* places for the names of commands, a few times as many as there are */
 
+enum cache_type { CACHE_STRING, CACHE_LIST, CACHE_SET, CACHE_ZSET, CACHE_HASH, CACHE_TYPES };
+
 /* How a value is kept; the names are what OBJECT ENCODING says. */
 enum cache_encoding {
-	CACHE_INT,    /* a number, in v.i */
+	CACHE_INT,    /* a number */
 	CACHE_EMBSTR, /* bytes behind the key, in the same piece of memory */
 	CACHE_RAW,    /* struct cache_bytes */
+	CACHE_LISTPACK, CACHE_HASHTABLE, CACHE_QUICKLIST, CACHE_INTSET, CACHE_SKIPLIST,
 };
 
 /* Memory of one engine, counted as the allocator gives it out. */
@@ -40,6 +43,7 @@ struct cache_bytes {
 	char p[];
 };
 
+struct cache;
 struct cache_item;
 
 struct cache_expiry {
@@ -48,32 +52,66 @@ struct cache_expiry {
 	struct cache_db *db;
 };
 
+/* One piece of memory for all of an item but a value that has one of its own:
+ *
+ *	header (24 bytes) | key | expiry (8, when has_end) | value: n bytes (CACHE_EMBSTR), a number or a pointer (8)
+ *
+ * What is behind the key is not aligned, and the item moves in memory when it changes its size: an item's pointer is good until
+ * the next function that takes it by its address. */
 struct cache_item {
 	struct sd_dict_entry e;
-	uint8_t encoding;
-	uint32_t n;      /* CACHE_EMBSTR: bytes of the value */
-	uint32_t read_s; /* when it was read or written last, in seconds of the epoch: OBJECT IDLETIME */
-	union {
-		int64_t i;
-		struct cache_bytes *bytes;
-	} v;
-	struct cache_expiry *expiry; /* NULL: it stays */
+	uint32_t type : 3, encoding : 4; /* enum cache_type, enum cache_encoding */
+	uint32_t has_end : 1;		 /* there is a place for its expiry */
+	uint32_t clock : 24;		 /* when it was used last, in seconds: see cache_idle_s */
+	uint32_t n : 28;		 /* CACHE_EMBSTR: bytes of the value */
+	uint32_t stamped : 1, main : 1, freq : 2;
 	char key[];
 };
+
+/* What is known about the values of one type. */
+struct cache_type_ops {
+	const char *name;
+	void (*free)(struct cache *c, unsigned encoding, void *value);
+	/* NULL: out of memory. */
+	void *(*copy)(struct cache *c, unsigned encoding, const void *value);
+};
+extern const struct cache_type_ops cache_string_type;
+extern const struct cache_type_ops *const cache_types[CACHE_TYPES];
 
 struct cache_db {
 	struct cache *cache;
 	unsigned number;
-	struct sd_dict keys; /* cache_item */
-	size_t expires;      /* items that have an expiry */
+	struct sd_dict keys;	/* cache_item */
+	struct sd_dict watched; /* keys that WATCH named */
+	struct sd_dict waited;	/* keys that blocked sessions wait for */
+	size_t expires;		/* items that have an expiry */
 };
 
 struct cache_stats {
-	uint64_t connections, commands, hits, misses, expired, errors, rejected;
+	uint64_t connections, commands, hits, misses, expired, errors, rejected, output_closed;
 };
 
 struct cache_session;
 struct cache_command;
+struct cache_wait;
+struct cache_queue;
+
+/* Settings of CONFIG that commands look at, under their names there. */
+struct cache_tuning {
+	int64_t hash_max_listpack_entries, hash_max_listpack_value, zset_max_listpack_entries, zset_max_listpack_value,
+	    set_max_intset_entries, list_max_listpack_size, slowlog_log_slower_than, slowlog_max_len, maxmemory_samples,
+	    lfu_log_factor, lfu_decay_time;
+};
+
+/* A command that took long: SLOWLOG. */
+struct cache_slow {
+	struct sd_link link; /* in cache->slow, the latest first */
+	uint64_t id;
+	int64_t at_ms, took_us;
+	char address[64], name[64];
+	size_t argc;
+	struct sd_slice argv[]; /* their bytes are behind it */
+};
 
 struct cache {
 	struct cache_memory memory;
@@ -89,12 +127,34 @@ struct cache {
 	uint64_t next_id;
 	const struct cache_command *names[CACHE_NAMES]; /* by hash */
 	struct sd_resp_limits limits;
+	struct cache_tuning tuning;
 	uint64_t max_memory;
 	uint32_t max_clients; /* 0: no limit */
 	char *settings[CACHE_SETTINGS]; /* of CONFIG SET that only have to be given back; NULL: the default */
 	bool dropped;                   /* some session has CACHE_DROP */
 	const char *password; /* NULL: none */
 	uint16_t port;
+	int64_t (*clock_us)(void *arg); /* for how long commands take; NULL: nobody asks */
+	void *clock_arg;
+
+	/* what follows a change */
+	uint64_t dirty;   /* changes since the beginning */
+	unsigned watching; /* sessions' watched keys, and one when on_change is set: cache_changed is free without */
+	void (*on_change)(void *arg, struct cache_db *db, struct sd_slice key);
+	void *on_change_arg;
+
+	/* sessions that wait, and those that got something without having asked now */
+	struct sd_wheel deadlines; /* of waits */
+	struct sd_link ready;	   /* keys somebody waits for and that have come */
+	struct sd_link woken;
+	size_t nblocked;
+	bool serving;
+
+	struct sd_dict channels, patterns; /* of pub/sub */
+	struct sd_link monitors;
+	struct sd_link slow;
+	size_t nslow;
+	uint64_t next_slow;
 };
 
 enum cache_session_flag {
@@ -103,6 +163,11 @@ enum cache_session_flag {
 	CACHE_DROP = 4, /* to be closed at once */
 	CACHE_MUTE = 8, /* CLIENT REPLY OFF */
 	CACHE_SKIP = 16, CACHE_SKIP_NEXT = 32,
+	CACHE_MULTI = 64,	/* commands are queued */
+	CACHE_ABORT = 128,	/* one of them was refused: EXEC will be */
+	CACHE_TOUCHED = 256,	/* a watched key changed */
+	CACHE_BLOCKED = 512,	/* no request is taken until it was served or its time is over */
+	CACHE_MONITOR = 1024,
 };
 
 /* One client. */
@@ -117,6 +182,14 @@ struct cache_session {
 	int64_t since_ms, last_ms;
 	const struct cache_command *last;
 	char address[64]; /* of the client, as the shell says */
+	struct sd_link woken;	/* in cache->woken, when next is not NULL */
+	struct sd_link monitor; /* in cache->monitors */
+	struct cache_queue *queue; /* of MULTI */
+	size_t nqueue, room;
+	struct sd_link watches;
+	struct cache_wait *wait;
+	struct sd_link subscriptions[2]; /* to channels, to patterns */
+	size_t nsubscriptions[2];
 };
 
 /* A command being run. */
@@ -128,6 +201,8 @@ struct cache_call {
 	const struct cache_command *command;
 	size_t argc;
 	const struct sd_slice *argv;
+	bool again;   /* it waited, and is run once more */
+	bool in_exec; /* of a transaction: it never waits */
 };
 
 enum cache_flag {
@@ -137,6 +212,12 @@ enum cache_flag {
 	CACHE_FAST = 8,
 	CACHE_NOAUTH = 16, /* also before AUTH */
 	CACHE_ADMIN = 32,
+	CACHE_BLOCKING = 64,
+	CACHE_PUBSUB = 128,
+	CACHE_NOSCRIPT = 256, CACHE_LOADING = 512, CACHE_STALE = 1024, /* told by COMMAND only */
+	CACHE_MOVABLE = 2048, /* where its keys are depends on an argument */
+	CACHE_QUIET = 4096,   /* not shown by MONITOR */
+	CACHE_UNQUEUED = 8192, /* runs at once also after MULTI */
 };
 
 /* One row says everything about a command: who answers COMMAND, COMMAND DOCS and the arity check reads the same one. */
@@ -154,8 +235,13 @@ void cache_init(struct cache *c, uint64_t seed, int64_t now_ms);
 void cache_end(struct cache *c);
 void cache_session_begin(struct cache *c, struct cache_session *s);
 void cache_session_end(struct cache_session *s);
+/* Its transaction, subscriptions and MONITOR end; it goes on. */
+void cache_session_clear(struct cache_session *s);
 /* Runs one request; its reply is behind what session->out holds. now: since the epoch. */
 void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *argv, int64_t now_ms);
+/* Runs a command that was looked up and may be run: what cache_call, EXEC and served waits have in common. */
+void cache_run(struct cache_call *c);
+bool cache_has_arity(const struct cache_command *k, size_t argc);
 /* Ends what has expired, so many at most. When to call again; INT64_MAX: not before something changes. */
 int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most);
 const struct cache_command *cache_find_command(const struct cache *c, struct sd_slice name);
@@ -168,18 +254,54 @@ const struct cache_command *cache_command_at(size_t i);
 size_t cache_used_memory(const struct cache *c);
 
 /* ---- errors everybody says ---- */
-extern const char cache_syntax[], cache_no_key[], cache_not_int[], cache_no_memory[];
+extern const char cache_syntax[], cache_no_key[], cache_not_int[], cache_no_memory[], cache_wrong_type[];
 
 /* ---- cache_db.c ---- */
 /* The item of a key, NULL when there is none or its time is over. A read counts as one: hit or miss, and for eviction. */
 struct cache_item *cache_read(struct cache_call *c, struct sd_slice key);
 struct cache_item *cache_find(struct cache_db *db, struct sd_slice key);
-/* Takes it out and frees it with its value. */
+/* The item of argv[i], which must be of this type: *it NULL when there is none. False: it is of another one, which is the reply.
+ * The first counts as a read does. */
+bool cache_typed(struct cache_call *c, size_t i, unsigned type, struct cache_item **it);
+bool cache_typed_for_write(struct cache_call *c, size_t i, unsigned type, struct cache_item **it);
+/* Takes it out and frees it with its value. A change. */
 void cache_delete(struct cache_db *db, struct cache_item *it);
-/* at_ms since the epoch. False: out of memory. */
-bool cache_expire(struct cache_db *db, struct cache_item *it, int64_t at_ms);
+/* An item for a key that has none; the value is its own from here on, and a failure leaves it with the caller. NULL: out of
+ * memory. value: what a pointer's place holds; a CACHE_INT or CACHE_EMBSTR is made by cache_set_string. */
+struct cache_item *cache_make(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value);
+/* The same for a string, whose value has to be set at once: room for n bytes. */
+struct cache_item *cache_make_string(struct cache_db *db, struct sd_slice key, size_t n);
+/* Makes the key hold this value, whatever it held; the expiry goes. Notes the change. NULL: out of memory, and nothing changed. */
+struct cache_item *cache_put(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value);
+/* The value of what has one of its own; set does not free the one that was there, and is no change by itself. */
+static inline char *cache_place(const struct cache_item *it)
+{
+	return (char *)it->key + it->e.klen + (it->has_end ? sizeof(void *) : 0);
+}
+void *cache_value(const struct cache_item *it);
+void cache_set_value(struct cache_item *it, unsigned encoding, void *value);
+int64_t cache_int(const struct cache_item *it);
+/* Makes room for n bytes of value, whose first ones stay; it moves. False: out of memory, and nothing changed. */
+bool cache_resize(struct cache_db *db, struct cache_item **it, size_t n);
+/* To be called after every change of a key's value, its end, or its being there: for WATCH and for who keeps copies. */
+void cache_note_change(struct cache_db *db, struct sd_slice key);
+static inline void cache_changed(struct cache_db *db, struct sd_slice key)
+{
+	db->cache->dirty++;
+	if (db->cache->watching)
+		cache_note_change(db, key);
+}
+/* at_ms since the epoch; it may move. False: out of memory. */
+bool cache_expire(struct cache_db *db, struct cache_item **it, int64_t at_ms);
 void cache_persist(struct cache_db *db, struct cache_item *it);
 int64_t cache_expires_at(const struct cache_item *it); /* -1: never */
+bool cache_is_over(const struct cache_item *it, int64_t now_ms);
+/* Seconds since it was used. */
+uint32_t cache_idle_s(const struct cache *c, const struct cache_item *it);
+static inline void cache_used_now(const struct cache *c, struct cache_item *it)
+{
+	it->clock = (uint32_t)(c->now_ms / 1000) & 0xffffff;
+}
 static inline struct sd_slice cache_key(const struct cache_item *it)
 {
 	return (struct sd_slice){it->key, it->e.klen};
@@ -193,12 +315,95 @@ void cache_flush(struct cache_db *db);
 struct sd_slice cache_string(const struct cache_item *it, char text[24]);
 /* Makes the key hold these bytes; the expiry goes. NULL: out of memory, and nothing changed. */
 struct cache_item *cache_set_string(struct cache_db *db, struct sd_slice key, struct sd_slice value);
-extern const struct cache_command cache_string_commands[];
+struct cache_item *cache_copy_string(struct cache_item *it, struct cache_db *to_db, struct sd_slice to);
+
+/* ---- cache_tie.c: sessions tied to names: keys they watch or wait for, channels they subscribed to ---- */
+struct cache_name {
+	struct sd_dict_entry e;
+	struct sd_link ties;
+	size_t nties;
+	struct sd_link ready; /* in cache->ready, of a key that has come */
+	struct cache_db *db;  /* of a key */
+	char text[];
+};
+struct cache_tie {
+	struct sd_link of_name, of_session;
+	struct cache_name *name;
+	struct sd_dict *names;
+	struct cache_session *session;
+};
+void cache_names_init(struct sd_dict *names, const struct cache *c);
+struct cache_name *cache_name(struct sd_dict *names, struct sd_slice text); /* NULL: nobody is tied to it */
+static inline struct sd_slice cache_name_text(const struct cache_name *n)
+{
+	return (struct sd_slice){n->text, n->e.klen};
+}
+/* ties: those of the session of this kind, n of them. NULL: there is none. */
+struct cache_tie *cache_tied(struct sd_dict *names, struct sd_slice text, const struct sd_link *ties, size_t n,
+			     const struct cache_session *s);
+/* There must be none yet. NULL: out of memory. */
+struct cache_tie *cache_tie(struct sd_dict *names, struct sd_slice text, struct sd_link *ties, struct cache_session *s);
+/* Frees it, and the name with its last tie. */
+void cache_untie(struct cache *c, struct cache_tie *t);
+
+/* ---- cache_wait.c: commands that wait for a key ---- */
+/* Called by a command that found nothing in these arguments, instead of a reply. The session takes no request until one of the keys
+ * is there and the command, run again, replies; or until deadline_ms (since the epoch; 0: for ever), which is answered with
+ * null (null_array: as an array). Within a transaction null is the answer at once. */
+void cache_block(struct cache_call *c, size_t first_key, size_t nkeys, int64_t deadline_ms, bool null_array);
+/* A key that some may wait for is there: called by whoever makes one. They are served after the command in progress. */
+void cache_ready(struct cache_db *db, struct sd_slice key);
+/* A time to wait in seconds, as a moment for cache_block. */
+bool cache_arg_timeout(struct cache_call *c, size_t i, int64_t *deadline_ms);
+/* Those whose key has come. */
+void cache_serve(struct cache *c);
+/* Ends it with this reply (NULL: as its time being over does). False: it does not wait. */
+bool cache_unblock(struct cache_session *s, const char *error);
+/* When the next wait ends; those that are over are answered. */
+int64_t cache_tick_waits(struct cache *c, int64_t now_ms);
+void cache_wait_begin(struct cache_db *db);
+void cache_wait_end(struct cache_session *s);
+
+/* ---- cache_multi.c: transactions ---- */
+/* Keeps the command of an open transaction instead of running it; true: it did, and replied. */
+bool cache_queued(struct cache_call *c);
+/* A copy with its bytes, in one piece of memory; NULL: out of memory. */
+struct sd_slice *cache_copy_args(struct cache *c, size_t argc, const struct sd_slice *argv);
+void cache_refused(struct cache_session *s); /* a command of the transaction was */
+void cache_touch_watched(struct cache_db *db, struct sd_slice key);
+void cache_touch_all(struct cache_db *db);
+void cache_multi_begin(struct cache_db *db);
+void cache_multi_end(struct cache_session *s);
+
+/* ---- cache_pubsub.c ---- */
+void cache_pubsub_begin(struct cache *c);
+/* To how many it went. from gets it with what else it is replied. */
+int64_t cache_publish(struct cache *c, struct cache_session *from, struct sd_slice channel, struct sd_slice text);
+void cache_pubsub_end(struct cache_session *s);
+static inline size_t cache_subscriptions(const struct cache_session *s)
+{
+	return s->nsubscriptions[0] + s->nsubscriptions[1];
+}
+
+/* ---- cache_watch.c: MONITOR and SLOWLOG ---- */
+void cache_feed_monitors(const struct cache_call *c);
+void cache_note_slow(const struct cache_call *c, int64_t took_us);
+void cache_watch_end(struct cache *c);
+
+/* Something was written to a session that did not ask now: the shell finds it in cache->woken. */
+void cache_wake(struct cache_session *s);
 
 /* ---- other tables of commands ---- */
-extern const struct cache_command cache_key_commands[], cache_connection_commands[], cache_config_commands[],
-    cache_server_commands[];
+extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
+    cache_config_commands[], cache_server_commands[], cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[];
+void cache_config_begin(struct cache *c);
 void cache_config_end(struct cache *c);
+/* client-output-buffer-limit for what kind of client this is, in bytes and seconds; 0: none. */
+struct cache_output_limit {
+	uint64_t hard, soft;
+	int64_t soft_s;
+};
+struct cache_output_limit cache_output_limit(const struct cache *c, const struct cache_session *s);
 /* What HELP of a container says: its rows. */
 void cache_help(struct cache_call *c);
 

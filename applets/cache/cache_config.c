@@ -232,11 +232,45 @@ static size_t holder(size_t at)
 
 /* ---- what has a meaning here ---- */
 
+static const struct {
+	const char *name;
+	size_t at;
+} tuned[] = {
+#define TUNED(name, field) {name, offsetof(struct cache_tuning, field)}
+    TUNED("hash-max-listpack-entries", hash_max_listpack_entries), TUNED("hash-max-listpack-value", hash_max_listpack_value),
+    TUNED("lfu-decay-time", lfu_decay_time), TUNED("lfu-log-factor", lfu_log_factor),
+    TUNED("list-max-listpack-size", list_max_listpack_size), TUNED("maxmemory-samples", maxmemory_samples),
+    TUNED("set-max-intset-entries", set_max_intset_entries), TUNED("slowlog-log-slower-than", slowlog_log_slower_than),
+    TUNED("slowlog-max-len", slowlog_max_len), TUNED("zset-max-listpack-entries", zset_max_listpack_entries),
+    TUNED("zset-max-listpack-value", zset_max_listpack_value),
+};
+
+static int64_t *tuning(struct cache *c, const char *name)
+{
+	for (size_t i = 0; i < sizeof(tuned) / sizeof(tuned[0]); i++)
+		if (strcmp(tuned[i].name, name) == 0)
+			return (int64_t *)((char *)&c->tuning + tuned[i].at);
+	return NULL;
+}
+
+void cache_config_begin(struct cache *c)
+{
+	for (size_t i = 0; i < CACHE_SETTINGS && settings[i].name; i++) {
+		int64_t *t = tuning(c, settings[i].name);
+		if (t)
+			*t = strtoll(settings[i].value, NULL, 10);
+	}
+}
+
 /* False: this row is only kept. */
 static bool live(struct cache *c, size_t at, const int64_t *set, int64_t *get)
 {
 	const char *name = settings[at].name;
-	if (strcmp(name, "maxmemory") == 0) {
+	int64_t *t = tuning(c, name);
+	if (t) {
+		*t = set ? *set : *t;
+		*get = *t;
+	} else if (strcmp(name, "maxmemory") == 0) {
 		c->max_memory = set ? (uint64_t)*set : c->max_memory;
 		*get = (int64_t)c->max_memory;
 	} else if (strcmp(name, "maxclients") == 0) {
@@ -448,6 +482,23 @@ static void cmd_config_set(struct cache_call *c)
 			if (!set_one(c, i, apply))
 				return;
 	sd_resp_simple(c->out, "OK");
+}
+
+/* "normal 0 0 0 slave ... pubsub 33554432 8388608 60": sizes may have units. */
+struct cache_output_limit cache_output_limit(const struct cache *c, const struct cache_session *s)
+{
+	struct cache_output_limit l = {0};
+	const char *class = cache_subscriptions(s) ? "pubsub" : s->flags & CACHE_MONITOR ? "slave" : "normal";
+	char hard[32], soft[32];
+	size_t at = 0;
+	find_row(sd_slice_of("client-output-buffer-limit"), &at);
+	const char *text = c->settings[at] ? c->settings[at] : settings[at].value, *p = strstr(text, class);
+	long long s_s;
+	int64_t h, so;
+	if (p && sscanf(p + strlen(class), " %31s %31s %lld", hard, soft, &s_s) == 3 && parse_memory(sd_slice_of(hard), &h) &&
+	    parse_memory(sd_slice_of(soft), &so))
+		l = (struct cache_output_limit){(uint64_t)h, (uint64_t)so, s_s};
+	return l;
 }
 
 static void cmd_config_resetstat(struct cache_call *c)

@@ -132,9 +132,13 @@ static void cmd_hello(struct cache_call *c)
 
 static void cmd_ping(struct cache_call *c)
 {
-	if (c->argc > 2)
+	if (c->argc > 2) {
 		sd_resp_error(c->out, "ERR wrong number of arguments for 'ping' command");
-	else if (c->argc == 2)
+	} else if (cache_subscriptions(c->session) && !c->out->resp3) { /* a message, as all it gets */
+		sd_resp_array(c->out, 2);
+		sd_resp_text(c->out, "pong");
+		sd_resp_bulk(c->out, c->argc == 2 ? c->argv[1].p : "", c->argc == 2 ? c->argv[1].n : 0);
+	} else if (c->argc == 2)
 		sd_resp_bulk(c->out, c->argv[1].p, c->argv[1].n);
 	else
 		sd_resp_simple(c->out, "PONG");
@@ -154,6 +158,7 @@ static void cmd_quit(struct cache_call *c)
 static void cmd_reset(struct cache_call *c)
 {
 	struct cache_session *s = c->session;
+	cache_session_clear(s);
 	s->db = &c->cache->dbs[0];
 	s->name[0] = '\0';
 	s->out.resp3 = false;
@@ -215,13 +220,36 @@ static void cmd_client_setname(struct cache_call *c)
 		sd_resp_simple(c->out, "OK");
 }
 
+/* As CLIENT LIST of Redis abbreviates them. */
+static void put_flags(const struct cache_session *s, char out[8])
+{
+	static const struct {
+		uint32_t flag;
+		char as;
+	} letters[] = {{CACHE_MONITOR, 'O'}, {CACHE_MULTI, 'x'}, {CACHE_BLOCKED, 'b'}, {CACHE_TOUCHED, 'd'}, {CACHE_QUIT, 'c'},
+		       {CACHE_DROP, 'A'}};
+	size_t n = 0;
+	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+		if (s->flags & letters[i].flag)
+			out[n++] = letters[i].as;
+	if (cache_subscriptions(s))
+		out[n++] = 'P';
+	if (n == 0)
+		out[n++] = 'N';
+	out[n] = '\0';
+}
+
 static void put_client(struct sd_text *t, const struct cache_session *s)
 {
 	const struct cache *c = s->cache;
-	sd_text_format(t, "id=%llu addr=%s name=%s age=%lld idle=%lld flags=N db=%u resp=%d cmd=%s\n", (unsigned long long)s->id,
-		       s->address, s->name, (long long)((c->now_ms - s->since_ms) / 1000),
-		       (long long)((c->now_ms - s->last_ms) / 1000), s->db->number, s->out.resp3 ? 3 : 2,
-		       s->last ? s->last->name : "NULL");
+	char flags[8];
+	put_flags(s, flags);
+	sd_text_format(t, "id=%llu addr=%s name=%s age=%lld idle=%lld flags=%s db=%u sub=%zu psub=%zu ssub=0 multi=%lld "
+			  "cmd=%s user=default resp=%d\n",
+		       (unsigned long long)s->id, s->address, s->name, (long long)((c->now_ms - s->since_ms) / 1000),
+		       (long long)((c->now_ms - s->last_ms) / 1000), flags, s->db->number, s->nsubscriptions[0],
+		       s->nsubscriptions[1], s->flags & CACHE_MULTI ? (long long)s->nqueue : -1, s->last ? s->last->name : "NULL",
+		       s->out.resp3 ? 3 : 2);
 }
 
 static void reply_text(struct cache_call *c, struct sd_text *t)
@@ -340,6 +368,30 @@ static void cmd_client_kill(struct cache_call *c)
 	sd_resp_int(c->out, kill_clients(c, &f));
 }
 
+static void cmd_client_unblock(struct cache_call *c)
+{
+	int64_t id;
+	bool error = c->argc == 4 && cache_is(c->argv[3], "error");
+	if (c->argc > 4) {
+		sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->name);
+		return;
+	}
+	if (c->argc == 4 && !error && !cache_is(c->argv[3], "timeout")) {
+		sd_resp_error(c->out, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+		return;
+	}
+	if (!cache_arg_int(c, 2, &id))
+		return;
+	for (struct sd_link *k = c->cache->sessions.next; k != &c->cache->sessions; k = k->next) {
+		struct cache_session *s = sd_container(k, struct cache_session, link);
+		if (s->id != (uint64_t)id)
+			continue;
+		sd_resp_int(c->out, cache_unblock(s, error ? "UNBLOCKED client unblocked via CLIENT UNBLOCK" : NULL));
+		return;
+	}
+	sd_resp_int(c->out, 0);
+}
+
 /* ---- COMMAND ---- */
 
 static const struct {
@@ -347,7 +399,9 @@ static const struct {
 	const char *name;
 } flag_names[] = {
     {CACHE_WRITE, "write"}, {CACHE_READONLY, "readonly"}, {CACHE_DENYOOM, "denyoom"}, {CACHE_ADMIN, "admin"},
-    {CACHE_NOAUTH, "no_auth"}, {CACHE_FAST, "fast"},
+    {CACHE_PUBSUB, "pubsub"}, {CACHE_NOSCRIPT, "noscript"}, {CACHE_BLOCKING, "blocking"}, {CACHE_LOADING, "loading"},
+    {CACHE_STALE, "stale"}, {CACHE_QUIET, "skip_slowlog"}, {CACHE_NOAUTH, "no_auth"}, {CACHE_FAST, "fast"},
+    {CACHE_MOVABLE, "movablekeys"},
 };
 
 static bool is_sub(const struct cache_command *k)
@@ -490,7 +544,7 @@ static void info_server(const struct cache *c, struct sd_text *t)
 
 static void info_clients(const struct cache *c, struct sd_text *t)
 {
-	sd_text_format(t, "# Clients\r\nconnected_clients:%zu\r\nblocked_clients:0\r\n", c->nsessions);
+	sd_text_format(t, "# Clients\r\nconnected_clients:%zu\r\nblocked_clients:%zu\r\n", c->nsessions, c->nblocked);
 }
 
 static void info_memory(const struct cache *c, struct sd_text *t)
@@ -563,7 +617,7 @@ static void cmd_info(struct cache_call *c)
 
 #define ANY CACHE_NOAUTH
 const struct cache_command cache_connection_commands[] = {
-    {"auth", -2, ANY | CACHE_FAST, 0, 0, 0, cmd_auth, "connection", "1.0.0", "Logs in"},
+    {"auth", -2, ANY | CACHE_FAST | CACHE_QUIET, 0, 0, 0, cmd_auth, "connection", "1.0.0", "Logs in"},
     {"client", -2, 0, 0, 0, 0, NULL, "connection", "2.4.0", "Asks and tells about connections"},
     {"client|getname", 2, 0, 0, 0, 0, cmd_client_getname, "connection", "2.6.9", "Gives the name of this connection"},
     {"client|help", 2, 0, 0, 0, 0, cache_help, "connection", "5.0.0", "Lists the subcommands"},
@@ -574,11 +628,12 @@ const struct cache_command cache_connection_commands[] = {
     {"client|no-evict", 3, CACHE_ADMIN, 0, 0, 0, cmd_client_no_evict, "connection", "7.0.0", "Is taken, since no connection is evicted"},
     {"client|reply", 3, 0, 0, 0, 0, cmd_client_reply, "connection", "3.2.0", "Chooses whether replies are sent"},
     {"client|setname", 3, 0, 0, 0, 0, cmd_client_setname, "connection", "2.6.9", "Names this connection"},
+    {"client|unblock", -3, CACHE_ADMIN | CACHE_NOSCRIPT | CACHE_LOADING | CACHE_STALE, 0, 0, 0, cmd_client_unblock, "connection", "5.0.0", "Ends the wait of a connection"},
     {"echo", 2, CACHE_FAST, 0, 0, 0, cmd_echo, "connection", "1.0.0", "Gives back what it gets"},
-    {"hello", -1, ANY | CACHE_FAST, 0, 0, 0, cmd_hello, "connection", "6.0.0", "Chooses the version of the protocol"},
-    {"ping", -1, CACHE_FAST, 0, 0, 0, cmd_ping, "connection", "1.0.0", "Asks for a sign of life"},
-    {"quit", -1, ANY | CACHE_FAST, 0, 0, 0, cmd_quit, "connection", "1.0.0", "Ends the connection"},
-    {"reset", 1, ANY | CACHE_FAST, 0, 0, 0, cmd_reset, "connection", "6.2.0", "Makes the connection as new"},
+    {"hello", -1, ANY | CACHE_FAST | CACHE_QUIET, 0, 0, 0, cmd_hello, "connection", "6.0.0", "Chooses the version of the protocol"},
+    {"ping", -1, CACHE_FAST | CACHE_PUBSUB, 0, 0, 0, cmd_ping, "connection", "1.0.0", "Asks for a sign of life"},
+    {"quit", -1, ANY | CACHE_FAST | CACHE_PUBSUB | CACHE_UNQUEUED, 0, 0, 0, cmd_quit, "connection", "1.0.0", "Ends the connection"},
+    {"reset", 1, ANY | CACHE_FAST | CACHE_PUBSUB | CACHE_UNQUEUED, 0, 0, 0, cmd_reset, "connection", "6.2.0", "Makes the connection as new"},
     {"select", 2, CACHE_FAST, 0, 0, 0, cmd_select, "connection", "1.0.0", "Chooses a database"},
     {0},
 };

@@ -35,18 +35,117 @@ void cache_free(struct cache_memory *m, void *p)
 	free(p);
 }
 
+/* ---- what is behind an item's key ---- */
+
+void *cache_value(const struct cache_item *it)
+{
+	void *p;
+	memcpy(&p, cache_place(it), sizeof(p));
+	return p;
+}
+
+int64_t cache_int(const struct cache_item *it)
+{
+	int64_t v;
+	memcpy(&v, cache_place(it), sizeof(v));
+	return v;
+}
+
+void cache_set_value(struct cache_item *it, unsigned encoding, void *value)
+{
+	it->encoding = encoding & 15;
+	memcpy(cache_place(it), &value, sizeof(value));
+}
+
+static struct cache_expiry *expiry_of(const struct cache_item *it)
+{
+	struct cache_expiry *x = NULL;
+	if (it->has_end)
+		memcpy(&x, it->key + it->e.klen, sizeof(struct cache_expiry *));
+	return x;
+}
+
+static void set_expiry(struct cache_item *it, struct cache_expiry *x)
+{
+	memcpy(it->key + it->e.klen, &x, sizeof(struct cache_expiry *));
+}
+
+static size_t value_size(const struct cache_item *it)
+{
+	return it->encoding == CACHE_EMBSTR ? it->n : sizeof(int64_t);
+}
+
+static size_t size_for(const struct cache_item *it, size_t n)
+{
+	return offsetof(struct cache_item, key) + it->e.klen + (it->has_end ? sizeof(void *) : 0) + n;
+}
+
+static bool reallocate(struct cache_db *db, struct cache_item **it, size_t size)
+{
+	uintptr_t was = (uintptr_t)&(*it)->e;
+	struct cache_item *now = cache_realloc(&db->cache->memory, *it, size);
+	if (!now)
+		return false;
+	*it = now;
+	sd_dict_moved(&db->keys, was, &now->e);
+	struct cache_expiry *x = expiry_of(now);
+	if (x)
+		x->item = now;
+	return true;
+}
+
+bool cache_resize(struct cache_db *db, struct cache_item **it, size_t n)
+{
+	size_t size = size_for(*it, n), has = malloc_usable_size(*it);
+	return (has >= size && has <= 2 * size + 64) || reallocate(db, it, size);
+}
+
 /* ---- items ---- */
 
-/* Its time is over: as if it were not there, though nobody took it away yet. */
-static bool is_over(const struct cache_item *it, int64_t now_ms)
+static struct cache_item *new_item(struct cache_db *db, struct sd_slice key, size_t n)
 {
-	return it->expiry && it->expiry->wheel.due_ms <= now_ms;
+	struct cache *c = db->cache;
+	struct cache_item *it = cache_alloc(&c->memory, offsetof(struct cache_item, key) + key.n + n);
+	if (!it)
+		return NULL;
+	*it = (struct cache_item){.e = {.hash = sd_dict_hash(&db->keys, key), .klen = (uint32_t)key.n}};
+	if (key.n)
+		memcpy(it->key, key.p, key.n);
+	cache_used_now(c, it);
+	if (sd_dict_add(&db->keys, &it->e))
+		return it;
+	cache_free(&c->memory, it);
+	return NULL;
+}
+
+struct cache_item *cache_make(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value)
+{
+	struct cache_item *it = new_item(db, key, sizeof(value));
+	if (!it)
+		return NULL;
+	it->type = type & 7;
+	cache_set_value(it, encoding, value);
+	return it;
+}
+
+struct cache_item *cache_make_string(struct cache_db *db, struct sd_slice key, size_t n)
+{
+	return new_item(db, key, n);
+}
+
+/* Its time is over: as if it were not there, though nobody took it away yet. */
+bool cache_is_over(const struct cache_item *it, int64_t now_ms)
+{
+	if (!it->has_end)
+		return false;
+	const struct cache_expiry *x = expiry_of(it);
+	return x && x->wheel.due_ms <= now_ms;
 }
 
 struct cache_item *cache_find(struct cache_db *db, struct sd_slice key)
 {
 	struct cache_item *it = (struct cache_item *)sd_dict_find(&db->keys, key, sd_dict_hash(&db->keys, key));
-	if (!it || !is_over(it, db->cache->now_ms))
+	if (!it || !cache_is_over(it, db->cache->now_ms))
 		return it;
 	db->cache->stats.expired++;
 	cache_delete(db, it);
@@ -61,17 +160,52 @@ struct cache_item *cache_read(struct cache_call *c, struct sd_slice key)
 		return NULL;
 	}
 	c->cache->stats.hits++;
-	it->read_s = (uint32_t)(c->cache->now_ms / 1000);
+	cache_used_now(c->cache, it);
 	return it;
+}
+
+static bool is_of(struct cache_call *c, const struct cache_item *it, unsigned type)
+{
+	if (!it || it->type == type)
+		return true;
+	if (c->again) /* it waits for another value */
+		return false;
+	sd_resp_error(c->out, cache_wrong_type);
+	return false;
+}
+
+bool cache_typed(struct cache_call *c, size_t i, unsigned type, struct cache_item **it)
+{
+	*it = cache_read(c, c->argv[i]);
+	return is_of(c, *it, type);
+}
+
+bool cache_typed_for_write(struct cache_call *c, size_t i, unsigned type, struct cache_item **it)
+{
+	*it = cache_find(c->db, c->argv[i]);
+	if (*it)
+		cache_used_now(c->cache, *it);
+	return is_of(c, *it, type);
+}
+
+uint32_t cache_idle_s(const struct cache *c, const struct cache_item *it)
+{
+	return ((uint32_t)(c->now_ms / 1000) - it->clock) & 0xffffff;
+}
+
+static void free_value(struct cache *c, const struct cache_item *it)
+{
+	if (it->encoding != CACHE_INT && it->encoding != CACHE_EMBSTR)
+		cache_types[it->type]->free(c, it->encoding, cache_value(it));
 }
 
 static void free_item(struct cache *c, struct cache_item *it)
 {
-	if (it->encoding == CACHE_RAW)
-		cache_free(&c->memory, it->v.bytes);
-	if (it->expiry) {
-		sd_wheel_cancel(&c->wheel, &it->expiry->wheel);
-		cache_free(&c->memory, it->expiry);
+	struct cache_expiry *x = expiry_of(it);
+	free_value(c, it);
+	if (x) {
+		sd_wheel_cancel(&c->wheel, &x->wheel);
+		cache_free(&c->memory, x);
 	}
 	cache_free(&c->memory, it);
 }
@@ -79,7 +213,8 @@ static void free_item(struct cache *c, struct cache_item *it)
 void cache_delete(struct cache_db *db, struct cache_item *it)
 {
 	sd_dict_remove(&db->keys, &it->e);
-	db->expires -= it->expiry != NULL;
+	db->expires -= expiry_of(it) != NULL;
+	cache_changed(db, cache_key(it));
 	free_item(db->cache, it);
 }
 
@@ -90,51 +225,124 @@ static void flush_one(void *arg, struct sd_dict_entry *e)
 
 void cache_flush(struct cache_db *db)
 {
+	cache_touch_all(db);
+	db->cache->dirty += sd_dict_count(&db->keys);
 	sd_dict_each(&db->keys, flush_one, db->cache);
 	sd_dict_free(&db->keys);
 	db->expires = 0;
 }
 
+struct cache_item *cache_put(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value)
+{
+	struct cache_item *it = cache_find(db, key);
+	if (it) {
+		struct cache_item old = *it;
+		void *owned = old.encoding > CACHE_EMBSTR ? cache_value(it) : NULL;
+		if (!cache_resize(db, &it, sizeof(value)))
+			return NULL;
+		if (owned)
+			cache_types[old.type]->free(db->cache, old.encoding, owned);
+		cache_persist(db, it);
+		it->type = type & 7;
+		cache_set_value(it, encoding, value);
+		cache_used_now(db->cache, it);
+	} else if (!(it = cache_make(db, key, type, encoding, value))) {
+		return NULL;
+	}
+	cache_changed(db, key);
+	cache_ready(db, key);
+	return it;
+}
+
+static struct cache_item *copy_value(struct cache_item *it, struct cache_db *to_db, struct sd_slice to)
+{
+	struct cache *c = to_db->cache;
+	void *value = cache_types[it->type]->copy(c, it->encoding, cache_value(it));
+	struct cache_item *made = value ? cache_put(to_db, to, it->type, it->encoding, value) : NULL;
+	if (value && !made)
+		cache_types[it->type]->free(c, it->encoding, value);
+	return made;
+}
+
+bool cache_copy(struct cache_item *it, struct cache_db *to_db, struct sd_slice to)
+{
+	int64_t at = cache_expires_at(it);
+	struct cache_item *made = it->encoding <= CACHE_EMBSTR ? cache_copy_string(it, to_db, to) : copy_value(it, to_db, to);
+	return made && (at < 0 || cache_expire(to_db, &made, at));
+}
+
 /* ---- expiry ---- */
 
-bool cache_expire(struct cache_db *db, struct cache_item *it, int64_t at_ms)
+/* A place for it behind the key, in front of the value. */
+static bool make_place(struct cache_db *db, struct cache_item **it)
+{
+	size_t n = value_size(*it), behind_key;
+	if ((*it)->has_end)
+		return true;
+	if (malloc_usable_size(*it) < size_for(*it, n) + sizeof(void *) &&
+	    !reallocate(db, it, size_for(*it, n) + sizeof(void *)))
+		return false;
+	behind_key = (*it)->e.klen;
+	memmove((*it)->key + behind_key + sizeof(void *), (*it)->key + behind_key, n);
+	(*it)->has_end = 1;
+	set_expiry(*it, NULL);
+	return true;
+}
+
+bool cache_expire(struct cache_db *db, struct cache_item **it, int64_t at_ms)
 {
 	struct cache *c = db->cache;
-	if (!it->expiry) {
-		struct cache_expiry *x = cache_alloc(&c->memory, sizeof(*x));
+	if (!make_place(db, it))
+		return false;
+	struct cache_expiry *x = expiry_of(*it);
+	if (!x) {
+		x = cache_alloc(&c->memory, sizeof(*x));
 		if (!x)
 			return false;
-		*x = (struct cache_expiry){.item = it, .db = db};
-		it->expiry = x;
+		*x = (struct cache_expiry){.item = *it, .db = db};
+		set_expiry(*it, x);
 		db->expires++;
 	}
-	sd_wheel_set(&c->wheel, &it->expiry->wheel, at_ms);
+	sd_wheel_set(&c->wheel, &x->wheel, at_ms);
 	return true;
 }
 
 void cache_persist(struct cache_db *db, struct cache_item *it)
 {
-	if (!it->expiry)
+	struct cache_expiry *x = expiry_of(it);
+	if (!x)
 		return;
-	sd_wheel_cancel(&db->cache->wheel, &it->expiry->wheel);
-	cache_free(&db->cache->memory, it->expiry);
-	it->expiry = NULL;
+	sd_wheel_cancel(&db->cache->wheel, &x->wheel);
+	cache_free(&db->cache->memory, x);
+	set_expiry(it, NULL);
 	db->expires--;
 }
 
 int64_t cache_expires_at(const struct cache_item *it)
 {
-	return it->expiry ? it->expiry->wheel.due_ms : -1;
+	const struct cache_expiry *x = expiry_of(it);
+	return x ? x->wheel.due_ms : -1;
 }
 
 int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most)
 {
 	struct sd_wheel_entry *w;
+	c->now_ms = now_ms;
 	while (most && (w = sd_wheel_pop(&c->wheel, now_ms))) {
 		struct cache_expiry *x = sd_container(w, struct cache_expiry, wheel);
 		c->stats.expired++;
 		cache_delete(x->db, x->item);
 		most--;
 	}
-	return sd_wheel_next(&c->wheel);
+	int64_t ends = sd_wheel_next(&c->wheel), waits = cache_tick_waits(c, now_ms);
+	return ends < waits ? ends : waits;
+}
+
+/* ---- what follows a change ---- */
+
+void cache_note_change(struct cache_db *db, struct sd_slice key)
+{
+	cache_touch_watched(db, key);
+	if (db->cache->on_change)
+		db->cache->on_change(db->cache->on_change_arg, db, key);
 }

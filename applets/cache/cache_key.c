@@ -30,7 +30,8 @@ static void cmd_exists(struct cache_call *c)
 
 static void cmd_type(struct cache_call *c)
 {
-	sd_resp_simple(c->out, cache_find(c->db, c->argv[1]) ? "string" : "none");
+	const struct cache_item *it = cache_find(c->db, c->argv[1]);
+	sd_resp_simple(c->out, it ? cache_types[it->type]->name : "none");
 }
 
 /* ---- expiry ---- */
@@ -96,7 +97,8 @@ static void expire(struct cache_call *c, int64_t unit_ms, bool relative)
 	if (at_ms <= c->cache->now_ms) {
 		cache_delete(c->db, it);
 		sd_resp_int(c->out, 1);
-	} else if (cache_expire(c->db, it, at_ms)) {
+	} else if (cache_expire(c->db, &it, at_ms)) {
+		cache_changed(c->db, c->argv[1]);
 		sd_resp_int(c->out, 1);
 	} else {
 		sd_resp_error(c->out, cache_no_memory);
@@ -159,9 +161,11 @@ static void cmd_pexpiretime(struct cache_call *c)
 static void cmd_persist(struct cache_call *c)
 {
 	struct cache_item *it = cache_find(c->db, c->argv[1]);
-	bool has = it && it->expiry;
-	if (has)
+	bool has = it && cache_expires_at(it) >= 0;
+	if (has) {
 		cache_persist(c->db, it);
+		cache_changed(c->db, c->argv[1]);
+	}
 	sd_resp_int(c->out, has);
 }
 
@@ -255,7 +259,7 @@ static void cmd_move(struct cache_call *c)
 struct listing {
 	struct cache_call *c;
 	struct sd_slice pattern; /* p NULL: all */
-	bool none;               /* of a type that nothing here has */
+	struct sd_slice type;    /* p NULL: of all */
 	size_t n;
 };
 
@@ -263,7 +267,7 @@ static void list_one(void *arg, struct sd_dict_entry *e)
 {
 	struct listing *l = arg;
 	const struct cache_item *it = (struct cache_item *)e;
-	if (l->none || (it->expiry && it->expiry->wheel.due_ms <= l->c->cache->now_ms))
+	if (cache_is_over(it, l->c->cache->now_ms) || (l->type.p && !cache_is(l->type, cache_types[it->type]->name)))
 		return;
 	if (l->pattern.p && !cache_matches(l->pattern, cache_key(it)))
 		return;
@@ -293,7 +297,7 @@ static bool scan_options(struct cache_call *c, struct listing *l, int64_t *count
 				return false;
 			}
 		} else if (has_value && cache_is(c->argv[i], "type")) {
-			l->none = !cache_is(c->argv[i + 1], "string");
+			l->type = c->argv[i + 1];
 		} else {
 			sd_resp_error(c->out, cache_syntax);
 			return false;
@@ -355,7 +359,7 @@ static void cmd_randomkey(struct cache_call *c)
 			return;
 		}
 		/* one that is over is taken away by being looked for */
-		if (!it->expiry || it->expiry->wheel.due_ms > c->cache->now_ms) {
+		if (!cache_is_over(it, c->cache->now_ms)) {
 			sd_resp_bulk(c->out, it->key, it->e.klen);
 			return;
 		}
@@ -406,7 +410,11 @@ static struct cache_item *object(struct cache_call *c)
 
 static void cmd_object_encoding(struct cache_call *c)
 {
-	static const char *const names[] = {[CACHE_INT] = "int", [CACHE_EMBSTR] = "embstr", [CACHE_RAW] = "raw"};
+	static const char *const names[] = {
+	    [CACHE_INT] = "int",	     [CACHE_EMBSTR] = "embstr",	      [CACHE_RAW] = "raw",
+	    [CACHE_LISTPACK] = "listpack",   [CACHE_HASHTABLE] = "hashtable", [CACHE_QUICKLIST] = "quicklist",
+	    [CACHE_INTSET] = "intset",	     [CACHE_SKIPLIST] = "skiplist",
+	};
 	const struct cache_item *it = object(c);
 	/* Redis's names by Redis's length, though more is kept behind the key here */
 	if (it)
@@ -423,7 +431,7 @@ static void cmd_object_idletime(struct cache_call *c)
 {
 	const struct cache_item *it = object(c);
 	if (it)
-		sd_resp_int(c->out, c->cache->now_ms / 1000 - it->read_s);
+		sd_resp_int(c->out, cache_idle_s(c->cache, it));
 }
 
 static void cmd_object_freq(struct cache_call *c)

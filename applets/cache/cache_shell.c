@@ -21,6 +21,7 @@ struct client {
 	struct sd_resp_reader reader;
 	struct shell *shell;
 	struct sd_stream *stream;
+	int64_t slow_since_ms; /* its backlog is above the soft limit; 0: it is not */
 };
 
 struct shell {
@@ -30,6 +31,7 @@ struct shell {
 	struct cache cache;
 	struct sd_run_streams streams;
 	struct sd_timer tick;
+	int64_t tick_at_ms;
 	struct sd_resp_out spare; /* whoever replies borrows it */
 	char *password;
 	uint32_t active; /* read by the control loop */
@@ -41,23 +43,29 @@ static int64_t wall_ms(const struct shell *s)
 	return sd_world_wall_ns(sd_loop_world(s->loop)) / 1000000;
 }
 
-/* ---- the clock ---- */
-
-static void set_tick(struct shell *s, int64_t next_ms)
+static int64_t mono_us(void *arg)
 {
-	int64_t now = wall_ms(s), wait = next_ms > now ? next_ms - now : 0;
-	if (wait > LOOK_AGAIN) /* whatever the clock of the wall does meanwhile */
-		wait = LOOK_AGAIN;
-	if (next_ms == INT64_MAX)
-		sd_loop_timer_cancel(s->loop, &s->tick);
-	else
-		sd_loop_timer_set(s->loop, &s->tick, sd_loop_now_ns(s->loop) + wait * 1000000);
+	const struct shell *s = arg;
+	return sd_world_mono_ns(sd_loop_world(s->loop)) / 1000;
 }
 
-static void on_tick(struct sd_timer *t)
+/* ---- the clock ---- */
+
+static void schedule(struct shell *s)
 {
-	struct shell *s = sd_container(t, struct shell, tick);
-	set_tick(s, cache_tick(&s->cache, wall_ms(s), TICK_MOST));
+	int64_t ends = sd_wheel_next(&s->cache.wheel), waits = sd_wheel_next(&s->cache.deadlines);
+	int64_t next = ends < waits ? ends : waits;
+	if (next == s->tick_at_ms)
+		return;
+	s->tick_at_ms = next;
+	if (next == INT64_MAX) {
+		sd_loop_timer_cancel(s->loop, &s->tick);
+		return;
+	}
+	int64_t now = wall_ms(s), wait = next > now ? next - now : 0;
+	if (wait > LOOK_AGAIN) /* whatever the clock of the wall does meanwhile */
+		wait = LOOK_AGAIN;
+	sd_loop_timer_set(s->loop, &s->tick, sd_loop_now_ns(s->loop) + wait * 1000000);
 }
 
 /* ---- clients ---- */
@@ -128,7 +136,7 @@ static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 	struct cache_session *s = &c->session;
 	int64_t now = wall_ms(c->shell);
 	size_t took = 0;
-	while (took < n && !*end && !sd_stream_above_high(c->stream)) {
+	while (took < n && !*end && !(s->flags & CACHE_BLOCKED) && !sd_stream_above_high(c->stream)) {
 		c->shell->cache.limits.stranger = !(s->flags & CACHE_AUTHENTICATED);
 		ssize_t k = sd_resp_read(&c->reader, p + took, n - took, &c->shell->cache.limits);
 		if (k == SD_RESP_INCOMPLETE) {
@@ -167,6 +175,52 @@ static void drop_others(struct shell *s, const struct client *me)
 	}
 }
 
+/* How far a client that does not read may fall behind: normal ones stop being served at SD_STREAM_HIGH by themselves, those that
+ * get what others send are closed. */
+static bool too_far_behind(struct client *c, int64_t now_ms)
+{
+	struct cache_output_limit l = cache_output_limit(&c->shell->cache, &c->session);
+	size_t backlog = sd_stream_backlog(c->stream);
+	if (l.hard && backlog > l.hard)
+		return true;
+	if (!l.soft || backlog <= l.soft)
+		c->slow_since_ms = 0;
+	else if (!c->slow_since_ms)
+		c->slow_since_ms = now_ms;
+	return c->slow_since_ms && now_ms - c->slow_since_ms > l.soft_s * 1000;
+}
+
+/* Sends what sessions got without having asked just now, and lets those whose wait is over go on. me: the one whose turn it
+ * is, which sends by itself; or NULL. */
+static void send_woken(struct shell *s, const struct client *me)
+{
+	while (!sd_list_empty(&s->cache.woken)) {
+		struct client *c = sd_container(s->cache.woken.next, struct client, session.woken);
+		sd_list_del(&c->session.woken);
+		if (c == me)
+			continue;
+		bool full = c->session.out.full, resp3 = c->session.out.resp3;
+		flush(c);
+		free(c->session.out.p);
+		c->session.out = (struct sd_resp_out){.resp3 = resp3};
+		if (full || (sd_stream_above_high(c->stream) && too_far_behind(c, s->cache.now_ms))) {
+			s->cache.stats.output_closed++;
+			close_client(c);
+		} else if (c->stream->in_len && !(c->session.flags & CACHE_BLOCKED)) {
+			sd_stream_resume(c->stream);
+		}
+	}
+}
+
+static void on_tick(struct sd_timer *t)
+{
+	struct shell *s = sd_container(t, struct shell, tick);
+	s->tick_at_ms = 0;
+	cache_tick(&s->cache, wall_ms(s), TICK_MOST);
+	send_woken(s, NULL);
+	schedule(s);
+}
+
 static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
 {
 	struct client *c = stream->owner;
@@ -178,10 +232,8 @@ static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
 	if (!drop)
 		flush(c);
 	take_back(c);
-	if (s->cache.wheel.n) {
-		int64_t next = sd_wheel_next(&s->cache.wheel);
-		set_tick(s, next);
-	}
+	send_woken(s, c);
+	schedule(s);
 	drop_others(s, c);
 	if (!end)
 		return took;
@@ -304,6 +356,9 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	s->cache.max_memory = (uint64_t)sd_conf_int(s->run->conf, "max-memory");
 	s->cache.max_clients = (uint32_t)sd_conf_int(s->run->conf, "max-clients");
 	s->cache.password = s->password;
+	s->cache.clock_us = mono_us;
+	s->cache.clock_arg = s;
+	s->tick_at_ms = INT64_MAX;
 	s->streams.accepted = on_accepted;
 	s->streams.arg = s;
 	enum sd_err err = sd_run_listen_streams(s->run, w, &s->streams, e);

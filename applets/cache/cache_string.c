@@ -12,25 +12,25 @@
 
 /* ---- keeping ---- */
 
-static char *embedded(struct cache_item *it)
-{
-	return it->key + it->e.klen;
-}
-
 static size_t digits(int64_t v, char text[24])
 {
 	return (size_t)snprintf(text, 24, "%lld", (long long)v);
+}
+
+static struct cache_bytes *raw(const struct cache_item *it)
+{
+	return cache_value(it);
 }
 
 struct sd_slice cache_string(const struct cache_item *it, char text[24])
 {
 	switch (it->encoding) {
 	case CACHE_INT:
-		return (struct sd_slice){text, digits(it->v.i, text)};
+		return (struct sd_slice){text, digits(cache_int(it), text)};
 	case CACHE_EMBSTR:
-		return (struct sd_slice){it->key + it->e.klen, it->n};
+		return (struct sd_slice){cache_place(it), it->n};
 	default:
-		return (struct sd_slice){it->v.bytes->p, it->v.bytes->n};
+		return (struct sd_slice){raw(it)->p, raw(it)->n};
 	}
 }
 
@@ -46,60 +46,57 @@ static struct cache_bytes *bytes_new(struct cache *c, struct sd_slice value, siz
 	return b;
 }
 
-/* The item of this key with room for so many bytes behind it; it keeps nothing of its value. NULL: out of memory, and
- * what was there stays. */
-static struct cache_item *item_for(struct cache_db *db, struct sd_slice key, struct cache_item *it, size_t embed)
+static void free_bytes(struct cache *c, unsigned encoding, void *value)
 {
-	struct cache *c = db->cache;
-	size_t size = offsetof(struct cache_item, key) + key.n + embed;
-	if (it) {
-		const struct cache_item *was = it;
-		if (malloc_usable_size(it) < size || malloc_usable_size(it) > 2 * size + 64) {
-			if (!(it = cache_realloc(&c->memory, it, size)))
-				return NULL;
-			sd_dict_moved(&db->keys, &was->e, &it->e);
-			if (it->expiry)
-				it->expiry->item = it;
-		}
-		return it;
-	}
-	it = cache_alloc(&c->memory, size);
-	if (!it)
-		return NULL;
-	*it = (struct cache_item){.e = {.hash = sd_dict_hash(&db->keys, key), .klen = (uint32_t)key.n}};
-	if (key.n)
-		memcpy(it->key, key.p, key.n);
-	if (!sd_dict_add(&db->keys, &it->e)) {
-		cache_free(&c->memory, it);
-		return NULL;
-	}
-	return it;
+	(void)encoding;
+	cache_free(&c->memory, value);
 }
 
-/* it NULL: there is none yet. Its expiry stays. value may not point into the item. */
+static void *copy_bytes(struct cache *c, unsigned encoding, const void *value)
+{
+	const struct cache_bytes *b = value;
+	(void)encoding;
+	return bytes_new(c, (struct sd_slice){b->p, b->n}, b->n);
+}
+
+const struct cache_type_ops cache_string_type = {"string", free_bytes, copy_bytes};
+
+/* it NULL: there is none yet; its value may be of any type, and is freed. Its expiry stays. value may not point into the item.
+ * NULL: out of memory, and what was there stays. */
 static struct cache_item *put(struct cache_db *db, struct sd_slice key, struct cache_item *it, struct sd_slice value)
 {
 	struct cache *c = db->cache;
 	int64_t number;
 	bool is_int = value.n <= 20 && sd_resp_parse_int(value, &number);
-	struct cache_bytes *bytes = NULL, *old = it && it->encoding == CACHE_RAW ? it->v.bytes : NULL;
+	struct cache_bytes *bytes = NULL;
+	size_t n = is_int || value.n > EMBED ? sizeof(int64_t) : value.n;
 	if (!is_int && value.n > EMBED && !(bytes = bytes_new(c, value, value.n)))
 		return NULL;
-	it = item_for(db, key, it, is_int || bytes ? 0 : value.n);
+	if (it) {
+		struct cache_item old = *it;
+		void *owned = old.encoding > CACHE_EMBSTR ? cache_value(it) : NULL;
+		if (!cache_resize(db, &it, n))
+			it = NULL;
+		else if (owned)
+			cache_types[old.type]->free(c, old.encoding, owned);
+	} else {
+		it = cache_make_string(db, key, n);
+	}
 	if (!it) {
 		cache_free(&c->memory, bytes);
 		return NULL;
 	}
-	cache_free(&c->memory, old);
-	it->read_s = (uint32_t)(c->now_ms / 1000);
+	cache_used_now(c, it);
+	it->type = CACHE_STRING;
 	it->encoding = is_int ? CACHE_INT : bytes ? CACHE_RAW : CACHE_EMBSTR;
-	it->n = (uint32_t)value.n;
+	it->n = bytes || is_int ? 0 : (uint32_t)value.n & 0xfffffff;
 	if (is_int)
-		it->v.i = number;
+		memcpy(cache_place(it), &number, sizeof(number));
 	else if (bytes)
-		it->v.bytes = bytes;
+		memcpy(cache_place(it), &bytes, sizeof(bytes));
 	else if (value.n)
-		memcpy(embedded(it), value.p, value.n);
+		memcpy(cache_place(it), value.p, value.n);
+	cache_changed(db, key);
 	return it;
 }
 
@@ -111,16 +108,10 @@ struct cache_item *cache_set_string(struct cache_db *db, struct sd_slice key, st
 	return it;
 }
 
-bool cache_copy(struct cache_item *it, struct cache_db *to_db, struct sd_slice to)
+struct cache_item *cache_copy_string(struct cache_item *it, struct cache_db *to_db, struct sd_slice to)
 {
 	char text[24];
-	int64_t at = cache_expires_at(it);
-	struct sd_slice value = cache_string(it, text);
-	struct cache_item *made = put(to_db, to, cache_find(to_db, to), value);
-	if (!made)
-		return false;
-	cache_persist(to_db, made);
-	return at < 0 || cache_expire(to_db, made, at);
+	return cache_set_string(to_db, to, cache_string(it, text));
 }
 
 /* The value as bytes that can grow to n; zeros between what is there and n. NULL: out of memory. */
@@ -128,25 +119,24 @@ static struct cache_bytes *growable(struct cache_call *c, struct sd_slice key, s
 {
 	char text[24];
 	struct sd_slice value = *it ? cache_string(*it, text) : (struct sd_slice){"", 0};
-	struct cache_bytes *b = *it && (*it)->encoding == CACHE_RAW ? (*it)->v.bytes : NULL;
+	struct cache_bytes *b = *it && (*it)->encoding == CACHE_RAW ? raw(*it) : NULL;
 	size_t room = n < 1024 * 1024 ? n * 2 : n + 1024 * 1024;
 	if (!b) {
 		b = bytes_new(c->cache, value, room);
-		struct cache_item *made = b ? item_for(c->db, key, *it, 0) : NULL;
-		if (!made) {
+		bool ok = b && (*it ? cache_resize(c->db, it, sizeof(b)) : (*it = cache_make_string(c->db, key, sizeof(b))) != NULL);
+		if (!ok) {
 			cache_free(&c->cache->memory, b);
 			return NULL;
 		}
-		*it = made;
-		made->encoding = CACHE_RAW;
 	} else if (b->room < n) {
 		b = cache_realloc(&c->cache->memory, b, sizeof(*b) + room);
 		if (!b)
 			return NULL;
 		b->room = room;
 	}
-	(*it)->v.bytes = b;
-	(*it)->read_s = (uint32_t)(c->cache->now_ms / 1000);
+	cache_set_value(*it, CACHE_RAW, b);
+	cache_used_now(c->cache, *it);
+	cache_changed(c->db, key);
 	if (n > b->n) {
 		memset(b->p + b->n, 0, n - b->n);
 		b->n = n;
@@ -184,7 +174,9 @@ static bool too_long(struct cache_call *c, uint64_t n)
 
 static void cmd_get(struct cache_call *c)
 {
-	reply_value(c, cache_read(c, c->argv[1]));
+	struct cache_item *it;
+	if (cache_typed(c, 1, CACHE_STRING, &it))
+		reply_value(c, it);
 }
 
 enum { NX = 1, XX = 2, GET = 4, KEEPTTL = 8, PERSIST = 16, EX = 32, PX = 64, EXAT = 128, PXAT = 256 };
@@ -253,9 +245,13 @@ static void cmd_set(struct cache_call *c)
 	if (!set_options(c, 3, false, &o) ||
 	    (o.flags & EXPIRES && !cache_arg_expiry(c, o.time_at, o.unit_ms, o.relative, &at_ms)))
 		return;
-	struct cache_item *it = cache_find(c->db, c->argv[1]);
-	if (o.flags & GET)
+	struct cache_item *it;
+	if (!(o.flags & GET))
+		it = cache_find(c->db, c->argv[1]);
+	else if (cache_typed(c, 1, CACHE_STRING, &it))
 		reply_value(c, it);
+	else
+		return;
 	if ((o.flags & NX && it) || (o.flags & XX && !it)) {
 		if (!(o.flags & GET))
 			sd_resp_null(c->out);
@@ -264,7 +260,7 @@ static void cmd_set(struct cache_call *c)
 	it = put(c->db, c->argv[1], it, c->argv[2]);
 	if (it && !(o.flags & KEEPTTL) && at_ms < 0)
 		cache_persist(c->db, it);
-	if (!it || (at_ms >= 0 && !cache_expire(c->db, it, at_ms))) {
+	if (!it || (at_ms >= 0 && !cache_expire(c->db, &it, at_ms))) {
 		no_memory(c);
 		return;
 	}
@@ -287,7 +283,7 @@ static void set_for(struct cache_call *c, int64_t unit_ms)
 	if (!cache_arg_expiry(c, 2, unit_ms, true, &at_ms))
 		return;
 	struct cache_item *it = cache_set_string(c->db, c->argv[1], c->argv[3]);
-	if (it && cache_expire(c->db, it, at_ms))
+	if (it && cache_expire(c->db, &it, at_ms))
 		sd_resp_simple(c->out, "OK");
 	else
 		no_memory(c);
@@ -305,8 +301,10 @@ static void cmd_psetex(struct cache_call *c)
 
 static void cmd_getset(struct cache_call *c)
 {
-	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	struct cache_item *it;
 	size_t begun = c->out->n;
+	if (!cache_typed(c, 1, CACHE_STRING, &it))
+		return;
 	reply_value(c, it);
 	if (cache_set_string(c->db, c->argv[1], c->argv[2]))
 		return;
@@ -316,7 +314,9 @@ static void cmd_getset(struct cache_call *c)
 
 static void cmd_getdel(struct cache_call *c)
 {
-	struct cache_item *it = cache_read(c, c->argv[1]);
+	struct cache_item *it;
+	if (!cache_typed(c, 1, CACHE_STRING, &it))
+		return;
 	reply_value(c, it);
 	if (it)
 		cache_delete(c->db, it);
@@ -328,7 +328,9 @@ static void cmd_getex(struct cache_call *c)
 	int64_t at_ms = 0;
 	if (!set_options(c, 2, true, &o))
 		return;
-	struct cache_item *it = cache_read(c, c->argv[1]);
+	struct cache_item *it;
+	if (!cache_typed(c, 1, CACHE_STRING, &it))
+		return;
 	if (!it) {
 		sd_resp_null(c->out);
 		return;
@@ -336,19 +338,25 @@ static void cmd_getex(struct cache_call *c)
 	if (o.flags & EXPIRES && !cache_arg_expiry(c, o.time_at, o.unit_ms, o.relative, &at_ms))
 		return;
 	reply_value(c, it);
+	if (o.flags & EXPIRES && at_ms <= c->cache->now_ms) {
+		cache_delete(c->db, it);
+		return;
+	}
 	if (o.flags & PERSIST)
 		cache_persist(c->db, it);
-	else if (o.flags & EXPIRES && at_ms <= c->cache->now_ms)
-		cache_delete(c->db, it);
 	else if (o.flags & EXPIRES)
-		cache_expire(c->db, it, at_ms);
+		cache_expire(c->db, &it, at_ms);
+	if (o.flags & (PERSIST | EXPIRES))
+		cache_changed(c->db, c->argv[1]);
 }
 
 static void cmd_mget(struct cache_call *c)
 {
 	sd_resp_array(c->out, c->argc - 1);
-	for (size_t i = 1; i < c->argc; i++)
-		reply_value(c, cache_read(c, c->argv[i]));
+	for (size_t i = 1; i < c->argc; i++) {
+		struct cache_item *it = cache_read(c, c->argv[i]);
+		reply_value(c, it && it->type == CACHE_STRING ? it : NULL);
+	}
 }
 
 static bool pairs_are_whole(struct cache_call *c)
@@ -393,10 +401,12 @@ static void cmd_msetnx(struct cache_call *c)
 static void add_to(struct cache_call *c, int64_t by)
 {
 	char text[24];
-	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	struct cache_item *it;
 	int64_t v = 0;
+	if (!cache_typed_for_write(c, 1, CACHE_STRING, &it))
+		return;
 	if (it && it->encoding == CACHE_INT)
-		v = it->v.i;
+		v = cache_int(it);
 	else if (it && !sd_resp_parse_int(cache_string(it, text), &v)) {
 		sd_resp_error(c->out, cache_not_int);
 		return;
@@ -406,8 +416,8 @@ static void add_to(struct cache_call *c, int64_t by)
 		return;
 	}
 	if (it && it->encoding == CACHE_INT) {
-		it->v.i = v;
-		it->read_s = (uint32_t)(c->cache->now_ms / 1000);
+		memcpy(cache_place(it), &v, sizeof(v));
+		cache_changed(c->db, c->argv[1]);
 	} else if (!put(c->db, c->argv[1], it, (struct sd_slice){text, digits(v, text)})) {
 		no_memory(c);
 		return;
@@ -463,7 +473,9 @@ static void cmd_incrbyfloat(struct cache_call *c)
 {
 	char number[24], text[5120];
 	long double v = 0, by;
-	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	struct cache_item *it;
+	if (!cache_typed_for_write(c, 1, CACHE_STRING, &it))
+		return;
 	if ((it && !cache_parse_double(cache_string(it, number), &v)) || !cache_parse_double(c->argv[2], &by)) {
 		sd_resp_error(c->out, "ERR value is not a valid float");
 		return;
@@ -485,14 +497,17 @@ static void cmd_incrbyfloat(struct cache_call *c)
 static void cmd_strlen(struct cache_call *c)
 {
 	char text[24];
-	const struct cache_item *it = cache_read(c, c->argv[1]);
-	sd_resp_int(c->out, it ? (int64_t)cache_string(it, text).n : 0);
+	struct cache_item *it;
+	if (cache_typed(c, 1, CACHE_STRING, &it))
+		sd_resp_int(c->out, it ? (int64_t)cache_string(it, text).n : 0);
 }
 
 static void cmd_append(struct cache_call *c)
 {
 	char text[24];
-	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	struct cache_item *it;
+	if (!cache_typed_for_write(c, 1, CACHE_STRING, &it))
+		return;
 	size_t had = it ? cache_string(it, text).n : 0, n = c->argv[2].n;
 	if (!it) {
 		if (cache_set_string(c->db, c->argv[1], c->argv[2]))
@@ -519,7 +534,9 @@ static void cmd_getrange(struct cache_call *c)
 	int64_t from, to;
 	if (!cache_arg_int(c, 2, &from) || !cache_arg_int(c, 3, &to))
 		return;
-	const struct cache_item *it = cache_read(c, c->argv[1]);
+	struct cache_item *it;
+	if (!cache_typed(c, 1, CACHE_STRING, &it))
+		return;
 	struct sd_slice v = it ? cache_string(it, text) : (struct sd_slice){"", 0};
 	int64_t n = (int64_t)v.n;
 	if (from < 0 && to < 0 && from > to)
@@ -544,7 +561,9 @@ static void cmd_setrange(struct cache_call *c)
 		sd_resp_error(c->out, "ERR offset is out of range");
 		return;
 	}
-	struct cache_item *it = cache_find(c->db, c->argv[1]);
+	struct cache_item *it;
+	if (!cache_typed_for_write(c, 1, CACHE_STRING, &it))
+		return;
 	size_t had = it ? cache_string(it, text).n : 0, n = c->argv[3].n;
 	if (n == 0) {
 		sd_resp_int(c->out, (int64_t)had);

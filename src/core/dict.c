@@ -151,13 +151,13 @@ bool sd_dict_add(struct sd_dict *d, struct sd_dict_entry *e)
 }
 
 /* Where a pointer to this entry stands; its table in *t. */
-static struct sd_dict_entry **place_of(struct sd_dict *d, const struct sd_dict_entry *e, uint32_t hash, int *t)
+static struct sd_dict_entry **place_of(struct sd_dict *d, uintptr_t e, uint32_t hash, int *t)
 {
 	for (*t = 0; *t < 2; ++*t) {
 		if (!d->buckets[*t])
 			continue;
 		struct sd_dict_entry **at = &d->buckets[*t][hash & (size_of(d, *t) - 1)];
-		while (*at && *at != e)
+		while (*at && (uintptr_t)*at != e)
 			at = &(*at)->next;
 		if (*at)
 			return at;
@@ -168,7 +168,7 @@ static struct sd_dict_entry **place_of(struct sd_dict *d, const struct sd_dict_e
 void sd_dict_remove(struct sd_dict *d, struct sd_dict_entry *e)
 {
 	int t;
-	struct sd_dict_entry **at = place_of(d, e, e->hash, &t);
+	struct sd_dict_entry **at = place_of(d, (uintptr_t)e, e->hash, &t);
 	if (!at)
 		return;
 	*at = e->next;
@@ -177,7 +177,7 @@ void sd_dict_remove(struct sd_dict *d, struct sd_dict_entry *e)
 		maybe_shrink(d);
 }
 
-void sd_dict_moved(struct sd_dict *d, const struct sd_dict_entry *was, struct sd_dict_entry *e)
+void sd_dict_moved(struct sd_dict *d, uintptr_t was, struct sd_dict_entry *e)
 {
 	int t;
 	struct sd_dict_entry **at = place_of(d, was, e->hash, &t);

@@ -58,8 +58,8 @@ struct sd_dict_entry *sd_dict_find(struct sd_dict *d, struct sd_slice key, uint3
 bool sd_dict_add(struct sd_dict *d, struct sd_dict_entry *e);
 /* Takes it out. */
 void sd_dict_remove(struct sd_dict *d, struct sd_dict_entry *e);
-/* The entry moved in memory (realloc): was is what it was, and is not looked into. */
-void sd_dict_moved(struct sd_dict *d, const struct sd_dict_entry *was, struct sd_dict_entry *e);
+/* The entry moved in memory (realloc): was is where it was. */
+void sd_dict_moved(struct sd_dict *d, uintptr_t was, struct sd_dict_entry *e);
 
 /* Calls fn for the entries of one place; returns the next cursor, 0 at the end. fn may remove the entry it is given. */
 uint64_t sd_dict_scan(struct sd_dict *d, uint64_t cursor, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg);

@@ -79,7 +79,7 @@ START_TEST(as_a_list)
 		} else if (things[i] && sd_rng_below(&rng, 4) == 0) {
 			struct thing *was = things[i], *is = malloc(sizeof(*is));
 			memcpy(is, was, sizeof(*is));
-			sd_dict_moved(&d, &was->e, &is->e);
+			sd_dict_moved(&d, (uintptr_t)&was->e, &is->e);
 			free(was);
 			things[i] = is;
 		}

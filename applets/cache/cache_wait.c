@@ -1,0 +1,193 @@
+/* cache_wait.c - commands that wait for a key.
+ *
+ *	runs --- found something ---> replies
+ *	  | nothing                      ^
+ *	  v                              | runs again, in the order they came
+ *	blocked ---- its key comes ------+
+ *	  |-------- time is over ------> null
+ *	  '-------- CLIENT UNBLOCK ----> null, or an error
+ *
+ * What it waits for is served after the command (or transaction) that made the key, so that nobody sees half of one.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "cache.h"
+
+struct cache_wait {
+	struct sd_wheel_entry deadline;
+	struct cache_session *session;
+	struct sd_link ties; /* to its keys */
+	const struct cache_command *command;
+	struct cache_db *db;
+	bool null_array;
+	size_t argc;
+	struct sd_slice *argv; /* a copy */
+};
+
+void cache_wait_begin(struct cache_db *db)
+{
+	cache_names_init(&db->waited, db->cache);
+}
+
+static struct cache_wait *new_wait(struct cache_call *c)
+{
+	struct sd_slice *argv = cache_copy_args(c->cache, c->argc, c->argv);
+	struct cache_wait *w = argv ? cache_alloc(&c->cache->memory, sizeof(*w)) : NULL;
+	if (!w) {
+		cache_free(&c->cache->memory, argv);
+		return NULL;
+	}
+	*w = (struct cache_wait){.session = c->session, .command = c->command, .db = c->db, .argc = c->argc, .argv = argv};
+	sd_list_init(&w->ties);
+	return w;
+}
+
+static bool tie_all(struct cache_wait *w, size_t first, size_t n)
+{
+	struct cache_session *s = w->session;
+	for (size_t i = first; i < first + n; i++) {
+		struct cache_tie *t = cache_tied(&w->db->waited, w->argv[i], &w->ties, i - first, s);
+		if (t)
+			continue;
+		if (!(t = cache_tie(&w->db->waited, w->argv[i], &w->ties, s)))
+			return false;
+		t->name->db = w->db;
+	}
+	return true;
+}
+
+static void reply_null(struct cache_session *s, bool array)
+{
+	if (array)
+		sd_resp_null_array(&s->out);
+	else
+		sd_resp_null(&s->out);
+}
+
+void cache_block(struct cache_call *c, size_t first_key, size_t nkeys, int64_t deadline_ms, bool null_array)
+{
+	struct cache_session *s = c->session;
+	if (c->again) /* it waits already */
+		return;
+	if (c->in_exec) {
+		reply_null(s, null_array);
+		return;
+	}
+	struct cache_wait *w = new_wait(c);
+	s->wait = w;
+	if (!w || !tie_all(w, first_key, nkeys)) {
+		cache_wait_end(s);
+		sd_resp_error(c->out, cache_no_memory);
+		return;
+	}
+	w->null_array = null_array;
+	s->flags |= CACHE_BLOCKED;
+	c->cache->nblocked++;
+	if (deadline_ms)
+		sd_wheel_set(&c->cache->deadlines, &w->deadline, deadline_ms);
+}
+
+void cache_wait_end(struct cache_session *s)
+{
+	struct cache_wait *w = s->wait;
+	struct cache *c = s->cache;
+	if (!w)
+		return;
+	while (!sd_list_empty(&w->ties))
+		cache_untie(c, sd_container(w->ties.next, struct cache_tie, of_session));
+	if (sd_wheel_is_set(&w->deadline))
+		sd_wheel_cancel(&c->deadlines, &w->deadline);
+	if (s->flags & CACHE_BLOCKED)
+		c->nblocked--;
+	s->flags &= ~(uint32_t)CACHE_BLOCKED;
+	cache_free(&c->memory, w->argv);
+	cache_free(&c->memory, w);
+	s->wait = NULL;
+}
+
+void cache_ready(struct cache_db *db, struct sd_slice key)
+{
+	struct cache_name *n = cache_name(&db->waited, key);
+	if (n && sd_list_empty(&n->ready))
+		sd_list_add(&db->cache->ready, &n->ready);
+}
+
+/* True: it replied, and does not wait any more. */
+static bool run_again(struct cache_wait *w)
+{
+	struct cache_session *s = w->session;
+	struct cache_call c = {.cache = s->cache, .session = s, .db = w->db, .out = &s->out, .command = w->command, .argc = w->argc,
+			       .argv = w->argv, .again = true};
+	size_t begun = s->out.n;
+	w->command->fn(&c);
+	if (s->out.n == begun && !s->out.full)
+		return false;
+	cache_wait_end(s);
+	cache_wake(s);
+	return true;
+}
+
+/* The first one of those who wait for it that can be served now. */
+static bool serve_one(struct cache_name *n)
+{
+	for (struct sd_link *k = n->ties.next; k != &n->ties; k = k->next)
+		if (run_again(sd_container(k, struct cache_tie, of_name)->session->wait))
+			return true;
+	return false;
+}
+
+/* What one is given may be what another waits for (BLMOVE): so on until nothing is left. Every round serves one or ends a name. */
+void cache_serve(struct cache *c)
+{
+	if (c->serving)
+		return;
+	c->serving = true;
+	while (!sd_list_empty(&c->ready)) {
+		struct cache_name *n = sd_container(c->ready.next, struct cache_name, ready);
+		if (!serve_one(n))
+			sd_list_del(&n->ready);
+	}
+	c->serving = false;
+}
+
+bool cache_unblock(struct cache_session *s, const char *error)
+{
+	if (!s->wait)
+		return false;
+	if (error)
+		sd_resp_error(&s->out, error);
+	else
+		reply_null(s, s->wait->null_array);
+	cache_wait_end(s);
+	cache_wake(s);
+	return true;
+}
+
+int64_t cache_tick_waits(struct cache *c, int64_t now_ms)
+{
+	struct sd_wheel_entry *e;
+	while ((e = sd_wheel_pop(&c->deadlines, now_ms)))
+		cache_unblock(sd_container(e, struct cache_wait, deadline)->session, NULL);
+	return sd_wheel_next(&c->deadlines);
+}
+
+bool cache_arg_timeout(struct cache_call *c, size_t i, int64_t *deadline_ms)
+{
+	long double s;
+	if (!cache_parse_double(c->argv[i], &s)) {
+		sd_resp_error(c->out, "ERR timeout is not a float or out of range");
+		return false;
+	}
+	s *= 1000;
+	if (s > (long double)INT64_MAX || (s > 0 && ceill(s) > (long double)(INT64_MAX - c->cache->now_ms))) {
+		sd_resp_error(c->out, "ERR timeout is out of range");
+		return false;
+	}
+	if (s < 0) {
+		sd_resp_error(c->out, "ERR timeout is negative");
+		return false;
+	}
+	*deadline_ms = s > 0 ? c->cache->now_ms + (int64_t)ceill(s) : 0;
+	return true;
+}
