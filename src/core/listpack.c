@@ -1,6 +1,5 @@
 #include "listpack.h"
 
-
 #include "core/resp.h"
 
 #define END       0xff
@@ -323,14 +322,30 @@ void sd_listpack_replace(unsigned char *lp, size_t at, const struct sd_listpack_
 	put_entry(lp + at, e);
 }
 
-size_t sd_listpack_delete(unsigned char *lp, size_t at, size_t n)
+size_t sd_listpack_span(const unsigned char *lp, size_t at, size_t *n)
 {
 	size_t to = at, done = 0;
-	for (; done < n && lp[to] != END; done++)
+	for (; done < *n && lp[to] != END; done++)
 		to += whole_size(lp + to);
-	shift(lp, to, at);
-	add_count(lp, -(unsigned)done);
-	return done;
+	*n = done;
+	return to - at;
+}
+
+size_t sd_listpack_delete(unsigned char *lp, size_t at, size_t n)
+{
+	size_t bytes = sd_listpack_span(lp, at, &n);
+	shift(lp, at + bytes, at);
+	add_count(lp, -(unsigned)n);
+	return n;
+}
+
+void sd_listpack_append(unsigned char *lp, const unsigned char *from, size_t at, size_t bytes, size_t n)
+{
+	size_t end = sd_listpack_end(lp), count = stored_count(lp) + n;
+	memcpy(lp + end, from + at, bytes);
+	lp[end + bytes] = END;
+	set_bytes(lp, end + bytes + 1);
+	put_le(lp + 4, count < UNCOUNTED ? count : UNCOUNTED, 2);
 }
 
 unsigned char *sd_listpack_push_front(unsigned char *lp, const struct sd_listpack_new *e)

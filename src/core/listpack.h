@@ -98,6 +98,11 @@ void sd_listpack_replace(unsigned char *lp, size_t at, const struct sd_listpack_
 /* Takes out up to n entries from `at` on; the next one is at `at` then, or the end. Returns how many there were. */
 size_t sd_listpack_delete(unsigned char *lp, size_t at, size_t n);
 
+/* Bytes of up to *n entries from `at` on; *n becomes how many there are. */
+size_t sd_listpack_span(const unsigned char *lp, size_t at, size_t *n);
+/* Appends n entries of another one, which are so many bytes. */
+void sd_listpack_append(unsigned char *lp, const unsigned char *from, size_t at, size_t bytes, size_t n);
+
 /* At the front without moving what is there: the listpack begins e->size bytes earlier afterwards, or where the entry that was
  * taken out ended. Returns where it begins. */
 unsigned char *sd_listpack_push_front(unsigned char *lp, const struct sd_listpack_new *e);
