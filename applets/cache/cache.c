@@ -162,8 +162,8 @@ static bool matches(struct sd_slice pattern, struct sd_slice text)
 {
 	const char *p = pattern.p, *end = p + pattern.n, *t = text.p, *tend = t + text.n;
 	const char *star = NULL, *from = NULL;
-	if (tend == t) /* as Redis has it: "**" is not for what is empty */
-		return p == end || (pattern.n == 1 && *p == '*');
+	if (tend == t) /* as Redis has it: a star is not for what is empty, but where it stands for all keys */
+		return p == end;
 	for (;;) {
 		if (p < end && *p == '*') {
 			star = ++p;
@@ -286,6 +286,19 @@ static bool has_subcommands(const struct cache_command *k)
 	return !k->fn || strcmp(k->name, "command") == 0;
 }
 
+/* A command that is not even tried; EXEC, which takes its transaction along, says it in its own words. */
+static bool refuse(struct cache_call *c, const char *why)
+{
+	bool plain = strncmp(why, "ERR ", 4) == 0;
+	if (c->command && strcmp(c->command->name, "exec") == 0) {
+		cache_multi_end(c->session);
+		sd_resp_errorf(c->out, "EXECABORT Transaction discarded because of: %s", why + (plain ? 4 : 0));
+	} else {
+		sd_resp_error(c->out, why);
+	}
+	return false;
+}
+
 /* The command, or NULL after the reply that says why not. */
 static const struct cache_command *look_up(struct cache_call *c)
 {
@@ -310,7 +323,10 @@ static const struct cache_command *look_up(struct cache_call *c)
 	}
 	if (k->fn && cache_has_arity(k, c->argc))
 		return k;
-	sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", k->name);
+	char why[100];
+	snprintf(why, sizeof(why), "ERR wrong number of arguments for '%s' command", k->name);
+	c->command = k;
+	refuse(c, why);
 	return NULL;
 }
 
@@ -323,20 +339,16 @@ static bool is_listening(const struct cache_call *c)
 static bool may_run(struct cache_call *c)
 {
 	const struct cache *cache = c->cache;
-	if (!(c->session->flags & CACHE_AUTHENTICATED) && !(c->command->flags & CACHE_NOAUTH)) {
-		sd_resp_error(c->out, "NOAUTH Authentication required.");
-		return false;
-	}
-	if (cache->max_memory && c->command->flags & CACHE_DENYOOM && cache_used_memory(cache) > cache->max_memory) {
-		sd_resp_error(c->out, cache_no_memory);
-		return false;
-	}
-	if (is_listening(c)) {
-		sd_resp_errorf(c->out, "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
-				       "allowed in this context", c->command->name);
-		return false;
-	}
-	return true;
+	char why[200];
+	if (!(c->session->flags & CACHE_AUTHENTICATED) && !(c->command->flags & CACHE_NOAUTH))
+		return refuse(c, "NOAUTH Authentication required.");
+	if (cache->max_memory && c->command->flags & CACHE_DENYOOM && cache_used_memory(cache) > cache->max_memory)
+		return refuse(c, cache_no_memory);
+	if (!is_listening(c))
+		return true;
+	snprintf(why, sizeof(why), "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+				   "allowed in this context", c->command->name);
+	return refuse(c, why);
 }
 
 void cache_run(struct cache_call *c)

@@ -263,13 +263,19 @@ struct listing {
 	size_t n;
 };
 
+/* All, also the empty one. */
+static bool is_star(struct sd_slice pattern)
+{
+	return pattern.n == 1 && pattern.p[0] == '*';
+}
+
 static void list_one(void *arg, struct sd_dict_entry *e)
 {
 	struct listing *l = arg;
 	const struct cache_item *it = (struct cache_item *)e;
 	if (cache_is_over(it, l->c->cache->now_ms) || (l->type.p && !cache_is(l->type, cache_types[it->type]->name)))
 		return;
-	if (l->pattern.p && !cache_matches(l->pattern, cache_key(it)))
+	if (l->pattern.p && !is_star(l->pattern) && !cache_matches(l->pattern, cache_key(it)))
 		return;
 	sd_resp_bulk(l->c->out, it->key, it->e.klen);
 	l->n++;

@@ -224,12 +224,104 @@ START_TEST(patterns)
 		const char *pattern, *text;
 		bool fits;
 	} t[] = {
-	    {"*", "", true}, {"**", "", false}, {"h?llo", "hello", true}, {"h[^e]llo", "hello", false}, {"h[a-f]llo", "hello", true},
+	    {"*", "", false}, {"", "", true}, {"*", "a", true}, {"h?llo", "hello", true}, {"h[^e]llo", "hello", false}, {"h[a-f]llo", "hello", true},
 	    {"h[f-a]llo", "hello", true}, {"h\\*", "h*", true}, {"h\\*", "hx", false}, {"*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
 	    {"[", "[", false}, {"a[", "a", false}, {"*llo", "hello hello", true},
 	};
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
 		ck_assert_msg(cache_matches(sd_slice_of(t[i].pattern), sd_slice_of(t[i].text)) == t[i].fits, "%s %s", t[i].pattern, t[i].text);
+}
+END_TEST
+
+/* Says it for another session: what it was replied is in its out. */
+static void other_says(struct cache_session *s, const char *a, const char *b, const char *c)
+{
+	struct sd_slice argv[] = {sd_slice_of(a), sd_slice_of(b ? b : ""), sd_slice_of(c ? c : "")};
+	cache_call(s, 1u + (b != NULL) + (c != NULL), argv, now);
+}
+
+START_TEST(transactions)
+{
+	static const struct turn t[] = {
+	    {"EXEC", "-ERR EXEC without MULTI|"}, {"SET a 1", "+OK|"}, {"MULTI", "+OK|"}, {"INCR a", "+QUEUED|"}, {"GET a", "+QUEUED|"},
+	    {"EXEC", "*2|:2|$1|2|"}, {"MULTI", "+OK|"}, {"INCR a", "+QUEUED|"}, {"nonsense", "-ERR unknown command 'nonsense', with args beginning with: |"},
+	    {"EXEC", "-EXECABORT Transaction discarded because of previous errors.|"}, {"GET a", "$1|2|"},
+	};
+	static const struct turn watched[] = {{"WATCH a e", "+OK|"}, {"MULTI", "+OK|"}, {"INCR a", "+QUEUED|"}};
+	static const struct turn off[] = {{"EXEC", "*-1|"}, {"GET a", "$1|3|"}};
+	struct cache_session other;
+	cache_session_begin(&cache, &other);
+	PLAY(t);
+	PLAY(watched);
+	other_says(&other, "INCR", "a", NULL);
+	PLAY(off);
+	/* a key whose time ends between WATCH and EXEC has changed; one that was over before has not */
+	static const struct turn ends[] = {{"SET e 1 PX 100", "+OK|"}, {"WATCH e", "+OK|"}, {"MULTI", "+OK|"}, {"PING", "+QUEUED|"}};
+	PLAY(ends);
+	now += 100;
+	ck_assert_str_eq(say("EXEC"), "*-1|");
+	static const struct turn was_over[] = {{"WATCH e", "+OK|"}, {"MULTI", "+OK|"}, {"PING", "+QUEUED|"}, {"EXEC", "*1|+PONG|"}};
+	PLAY(was_over);
+	/* what a session leaves behind goes with it */
+	size_t used = cache_used_memory(&cache);
+	other_says(&other, "WATCH", "a", "b");
+	other_says(&other, "MULTI", NULL, NULL);
+	other_says(&other, "SET", "a", "1");
+	ck_assert_uint_gt(cache_used_memory(&cache), used);
+	cache_session_end(&other);
+	ck_assert_uint_eq(cache_used_memory(&cache), used);
+	ck_assert_uint_eq(cache.watching, 0);
+}
+END_TEST
+
+static int64_t fake_us;
+static int64_t tell_us(void *arg)
+{
+	(void)arg;
+	return fake_us += 600;
+}
+
+START_TEST(slow_commands)
+{
+	char long_arg[300], request[400];
+	cache.clock_us = tell_us;
+	static const struct turn t[] = {
+	    {"SLOWLOG LEN", ":0|"}, {"CONFIG SET slowlog-log-slower-than 500 slowlog-max-len 2", "+OK|"}, {"SET a 1", "+OK|"}, {"SLOWLOG LEN", ":1|"},
+	    {"SLOWLOG RESET", "+OK|"}, {"GET a", "$1|1|"}, {"CONFIG SET slowlog-log-slower-than 1000", "+OK|"}, {"GET a", "$1|1|"},
+	};
+	PLAY(t);
+	ck_assert_str_eq(say("SLOWLOG GET 1"), "*1|*6|:4|:1700000000|:600|*4|$6|CONFIG|$3|SET|$23|slowlog-log-slower-than|$4|1000|$0||$0||");
+	memset(long_arg, 'x', sizeof(long_arg) - 1);
+	long_arg[sizeof(long_arg) - 1] = '\0';
+	say("CONFIG SET slowlog-log-slower-than 0");
+	snprintf(request, sizeof(request), "GET %s", long_arg);
+	say(request);
+	ck_assert_ptr_nonnull(strstr(say("SLOWLOG GET"), "... (171 more bytes)|"));
+	ck_assert_str_eq(say("SLOWLOG LEN"), ":2|");
+}
+END_TEST
+
+START_TEST(listeners)
+{
+	struct cache_session other;
+	char reply[400];
+	cache_session_begin(&cache, &other);
+	snprintf(other.address, sizeof(other.address), "1.2.3.4:5");
+	other_says(&other, "PSUBSCRIBE", "n*", NULL);
+	other_says(&other, "SUBSCRIBE", "news", NULL);
+	other.out.n = 0;
+	ck_assert_str_eq(say("PUBLISH news hello"), ":2|");
+	ck_assert_ptr_eq(cache.woken.next, &other.woken);
+	const char *want = "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n*4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n";
+	ck_assert_mem_eq(other.out.p, want, strlen(want));
+	ck_assert_str_eq(say("PUBSUB NUMSUB news x"), "*4|$4|news|:1|$1|x|:0|");
+	say("MONITOR");
+	me.out.n = 0;
+	other_says(&other, "PING", "\x01\"b", NULL);
+	snprintf(reply, sizeof(reply), "%.*s", (int)me.out.n, me.out.p);
+	ck_assert_str_eq(reply, "+1700000000.000000 [0 1.2.3.4:5] \"PING\" \"\\x01\\\"b\"\r\n");
+	cache_session_end(&other);
+	ck_assert_str_eq(say("PUBSUB NUMPAT") + strlen("+1700000000.000000 [0 ] \"PUBSUB\" \"NUMPAT\"|"), ":0|");
 }
 END_TEST
 
@@ -246,6 +338,9 @@ int main(void)
 	tcase_add_test(t, full);
 	tcase_add_test(t, connection);
 	tcase_add_test(t, patterns);
+	tcase_add_test(t, transactions);
+	tcase_add_test(t, slow_commands);
+	tcase_add_test(t, listeners);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
