@@ -1,11 +1,7 @@
 /* cache_key.c - commands about keys, whatever is in them. */
-#include <ctype.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cache.h"
+#include "cache_scan.h"
 
 static void cmd_del(struct cache_call *c)
 {
@@ -256,104 +252,29 @@ static void cmd_move(struct cache_call *c)
 
 /* ---- all of them ---- */
 
-struct listing {
-	struct cache_call *c;
-	struct sd_slice pattern; /* p NULL: all */
-	struct sd_slice type;    /* p NULL: of all */
-	size_t n;
-};
-
-/* All, also the empty one. */
-static bool is_star(struct sd_slice pattern)
-{
-	return pattern.n == 1 && pattern.p[0] == '*';
-}
-
 static void list_one(void *arg, struct sd_dict_entry *e)
 {
-	struct listing *l = arg;
+	struct cache_scan *s = arg;
 	const struct cache_item *it = (struct cache_item *)e;
-	if (cache_is_over(it, l->c->cache->now_ms) || (l->type.p && !cache_is(l->type, cache_types[it->type]->name)))
-		return;
-	if (l->pattern.p && !is_star(l->pattern) && !cache_matches(l->pattern, cache_key(it)))
-		return;
-	sd_resp_bulk(l->c->out, it->key, it->e.klen);
-	l->n++;
+	if (!cache_is_over(it, s->c->cache->now_ms) && (!s->type.p || cache_is(s->type, cache_types[it->type]->name)))
+		cache_scan_give(s, cache_key(it), NULL);
 }
 
 static void cmd_keys(struct cache_call *c)
 {
-	struct listing l = {.c = c, .pattern = c->argv[1]};
-	size_t place = sd_resp_later(c->out);
-	sd_dict_each(&c->db->keys, list_one, &l);
-	sd_resp_now(c->out, place, '*', l.n);
-}
-
-static bool scan_options(struct cache_call *c, struct listing *l, int64_t *count)
-{
-	for (size_t i = 2; i < c->argc; i += 2) {
-		bool has_value = i + 1 < c->argc;
-		if (has_value && cache_is(c->argv[i], "match")) {
-			l->pattern = c->argv[i + 1];
-		} else if (has_value && cache_is(c->argv[i], "count")) {
-			if (!cache_arg_int(c, i + 1, count))
-				return false;
-			if (*count < 1) {
-				sd_resp_error(c->out, cache_syntax);
-				return false;
-			}
-		} else if (has_value && cache_is(c->argv[i], "type")) {
-			l->type = c->argv[i + 1];
-		} else {
-			sd_resp_error(c->out, cache_syntax);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* What strtoul takes, since Redis asks that one; so an empty cursor is 0. */
-static bool read_cursor(struct sd_slice s, uint64_t *out)
-{
-	char text[128], *end;
-	if (s.n >= sizeof(text) || (s.n && isspace((unsigned char)s.p[0])))
-		return false;
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	return !*end && errno != ERANGE;
+	struct cache_scan s = {.c = c, .pattern = c->argv[1], .place = sd_resp_later(c->out)};
+	sd_dict_each(&c->db->keys, list_one, &s);
+	sd_resp_now(c->out, s.place, '*', s.items);
 }
 
 static void cmd_scan(struct cache_call *c)
 {
-	struct listing l = {.c = c};
-	uint64_t cursor;
-	int64_t count = 10;
-	char text[24];
-	if (!read_cursor(c->argv[1], &cursor)) {
-		sd_resp_error(c->out, "ERR invalid cursor");
+	struct cache_scan s;
+	if (!cache_scan_begin(c, 1, &s))
 		return;
-	}
-	if (!scan_options(c, &l, &count))
-		return;
-	size_t place = sd_resp_later(c->out);
-	int64_t rounds = count > INT64_MAX / 10 ? INT64_MAX : count * 10; /* an almost empty table does not hold others up */
-	do
-		cursor = sd_dict_scan(&c->db->keys, cursor, list_one, &l);
-	while (cursor && --rounds && (int64_t)l.n < count);
-	sd_resp_now(c->out, place, '*', l.n);
-	/* the cursor comes first, so it is put in front of what was gathered */
-	size_t body = c->out->n - place;
-	sd_resp_array(c->out, 2);
-	sd_resp_bulk(c->out, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)cursor));
-	if (c->out->full)
-		return;
-	size_t head = c->out->n - place - body;
-	char front[64];
-	memcpy(front, c->out->p + place + body, head);
-	memmove(c->out->p + place + head, c->out->p + place, body);
-	memcpy(c->out->p + place, front, head);
+	s.keys = true;
+	if (cache_scan_options(&s, 2))
+		cache_scan_table(&s, &c->db->keys, list_one);
 }
 
 static void cmd_randomkey(struct cache_call *c)
