@@ -272,8 +272,8 @@ char *sd_resp_room(struct sd_resp_out *o, size_t more)
 
 void sd_resp_raw(struct sd_resp_out *o, const void *p, size_t n)
 {
-	char *to = sd_resp_room(o, n);
-	if (!to || !n)
+	char *to = n ? sd_resp_room(o, n) : NULL;
+	if (!to)
 		return;
 	memcpy(to, p, n);
 	o->n += n;
