@@ -22,9 +22,15 @@
 
 #define OPTIONS_OF_REQUEST                                                                                   \
 	{"method", SD_OPT_STRING, NULL, "GET, or POST with a body", .letter = 'm', .meta = "METHOD"},        \
-	    {"body", SD_OPT_STRING, NULL, "what to send, or @FILE; {{seq}} and {{rand}} become ten digits",  \
+	    {"body", SD_OPT_STRING, NULL, "what to send, or @FILE; {{seq}}, {{rand}} and {{key}} become ten digits", \
 	     .letter = 'b'},                                                                                 \
-	    {"requests-file", SD_OPT_FILE, NULL, "lines of WEIGHT METHOD /PATH [BODY], picked at random"},   \
+	    {"requests-file", SD_OPT_FILE, NULL,                                                             \
+	     "lines of WEIGHT METHOD /PATH [BODY], or of [WEIGHT] COMMAND, picked at random"},               \
+	    {"command", SD_OPT_LIST, NULL,                                                                   \
+	     "redis: \"[WEIGHT] COMMAND\", picked at random; without it nine GET to a SET",                  \
+	     .meta = "LINE", .whole = true},                                                                 \
+	    {"size", SD_OPT_SIZE, "64", "redis: bytes of a {{value}}", .max = 16 << 20},                     \
+	    {"keys", SD_OPT_INT, "100000", "{{key}} is one of so many", .min = 1, .max = 10000000000},       \
 	    {"seed", SD_OPT_INT, "0", "of chance; 0 takes it from the system", .max = INT64_MAX}
 
 #define OPTION_PIPELINE                                                                                      \
@@ -333,11 +339,12 @@ static const struct sd_manner manners[] = {
 const struct sd_applet sd_applet_load = {
     .name = "load",
     .summary = "a load generator that cannot lie",
-    .description = "Sends HTTP requests and reports what came of them. With --rate requests leave on schedule and their "
+    .description = "Sends HTTP requests, or commands to a cache, and reports what came of them. With --rate requests leave on schedule and their "
 		   "time counts from the moment they were due, which is what users of a slow server see; without it every "
 		   "connection waits for its answer before it asks again, and the report says so.",
     .examples = "sdlab load http://127.0.0.1:8080/ -c 50 -d 10s\n"
 		"sdlab load http://127.0.0.1:8080/ -r 2000/s -d 30s --fail-if 'p99>50ms'\n"
+		"sdlab load redis://127.0.0.1:7001 -c 50 --pipeline 16 --command 'INCR counter:{{key}}'\n"
 		"sdlab load sweep http://127.0.0.1:8080/ --conns 1,10,50,100\n"
 		"sdlab load replay access.json http://127.0.0.1:8080 --speed 2\n"
 		"sdlab load ramp http://127.0.0.1:8080/ --from 100/s --to 20000/s",

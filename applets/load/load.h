@@ -6,6 +6,7 @@
  *	load_replay.c  from an access log to what is sent when
  *	load_run.c     threads, progress, Ctrl-C, the result put together
  *	load_conn.c    one connection: requests out, answers in, times taken
+ *	load_resp.c    what is sent to a cache
  *	load_tally.c   which answers came how often (--tally)
  *	load_text.c    the summary a person reads
  *	load_export.c  JSON, CSV, histogram log
@@ -40,10 +41,12 @@
 
 #define LOAD_MAX_MARKS 8
 
-/* Ten digits that change with each request: its number, or chance. */
+/* Ten digits that change with each request: its number, chance, or one of so many keys. */
+enum load_mark_kind { LOAD_SEQ, LOAD_RAND, LOAD_KEY };
+
 struct load_mark {
 	uint32_t at;
-	bool random;
+	enum load_mark_kind kind;
 };
 
 struct load_request {
@@ -76,6 +79,10 @@ struct load_plan {
 	struct sd_addr addr; /* resolved */
 	struct sd_tls_client *tls; /* NULL: plain */
 	char tls_name[SD_TLS_NAME]; /* host of the URL */
+	bool resp;                /* a cache is asked; else HTTP */
+	struct sd_slice greeting; /* what is said first on each connection: AUTH, SELECT */
+	unsigned greetings;       /* replies to it */
+	uint64_t keys;            /* {{key}} is one of so many */
 	struct load_request *requests;
 	size_t nrequests;
 	uint64_t total_weight;
@@ -110,8 +117,9 @@ static inline bool load_plan_open(const struct load_plan *p)
 	X(LOAD_TIMEOUT, "timeout", "no complete answer in time")                                             \
 	X(LOAD_TLS, "tls", "TLS failed")                                                                     \
 	X(LOAD_SHORT, "short", "closed in the middle of an answer")                                          \
-	X(LOAD_GARBAGE, "garbage", "what came was not HTTP")                                                 \
+	X(LOAD_GARBAGE, "garbage", "what came was no answer of the protocol")                                \
 	X(LOAD_PORTS, "ports", "no local port or descriptor left")                                           \
+	X(LOAD_REPLY, "reply", "a cache answered with an error")                                             \
 	X(LOAD_OTHER, "other", "anything else")
 
 enum load_error {
@@ -180,6 +188,7 @@ struct load_result {
 	bool interrupted;
 	struct load_detail *detail; /* NULL: not asked for */
 	struct load_tally *tally;   /* NULL: not asked for */
+	struct load_tally *refusals; /* first words of the errors that a cache answered; NULL: HTTP */
 	const char *limited; /* why the generator, not the server, was the limit; NULL: it was not */
 };
 
@@ -235,6 +244,18 @@ enum sd_err load_plan_begin(struct sd_world *w, const struct sd_conf *conf, cons
 			    struct load_plan *plan, struct load_builder *b, struct sd_error *e);
 enum sd_err load_plan_add(struct load_builder *b, uint32_t weight, struct sd_slice method, struct sd_slice path,
 			  struct sd_slice body, struct sd_error *e);
+/* A request that is written already; it becomes the plan's, unless there is an error. */
+enum sd_err load_plan_push(struct load_builder *b, struct load_request *r, struct sd_error *e);
+/* A copy in which each mark has room for its ten digits. NULL: out of memory. */
+char *load_marks_expand(struct sd_slice in, size_t *n);
+/* False: there are more than LOAD_MAX_MARKS. */
+bool load_marks_find(struct load_request *r);
+
+/* ---- load_resp.c ---- */
+/* "user:password" and "/7" of a URL. */
+enum sd_err load_resp_greet(struct load_plan *p, struct sd_slice login, struct sd_slice path, struct sd_error *e);
+/* --command, --requests-file, or a mix of GET and SET. */
+enum sd_err load_resp_commands(struct sd_world *w, struct load_builder *b, struct sd_error *e);
 
 /* ---- load_replay.c ---- */
 /* From a log, of which the text is not needed any more afterwards. With an error there is nothing to free. */
@@ -258,7 +279,11 @@ void load_result_free(struct load_result *r);
 /* Takes the next bytes of a body. */
 void load_line_take(struct load_line *line, struct sd_slice data);
 void load_tally_add(struct load_tally *t, const struct load_line *line);
+/* Its first word only. */
+void load_tally_add_word(struct load_tally *t, struct sd_slice text);
 void load_tally_merge(struct load_tally *to, const struct load_tally *from);
+/* NULL has none. */
+uint64_t load_tally_total(const struct load_tally *t);
 /* By text. */
 void load_tally_sort(struct load_tally *t);
 

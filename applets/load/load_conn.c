@@ -46,6 +46,18 @@ static void put_digits(char *to, uint64_t v)
 		to[i] = (char)('0' + v % 10);
 }
 
+static uint64_t digits_of(struct load_worker *w, enum load_mark_kind kind)
+{
+	switch (kind) {
+	case LOAD_SEQ:
+		return w->begun;
+	case LOAD_KEY:
+		return sd_rng_next(&w->rng) % w->plan->keys;
+	default:
+		return sd_rng_next(&w->rng) % 10000000000u;
+	}
+}
+
 static void put_request(struct load_conn *c, const struct load_request *r)
 {
 	struct load_worker *w = c->w;
@@ -54,7 +66,7 @@ static void put_request(struct load_conn *c, const struct load_request *r)
 		return;
 	memcpy(to, r->bytes, r->n);
 	for (unsigned i = 0; i < r->nmarks; i++)
-		put_digits(to + r->marks[i].at, r->marks[i].random ? sd_rng_next(&w->rng) % 10000000000u : w->begun);
+		put_digits(to + r->marks[i].at, digits_of(w, r->marks[i].kind));
 	sd_stream_commit(c->stream, r->n);
 }
 
@@ -126,7 +138,7 @@ static void conn_failed(struct load_conn *c, enum load_error why)
 		c->count--;
 		load_failed(w, &slot, head ? first : why, now);
 	}
-	rest(c, connected ? 0 : RETRY_NS);
+	rest(c, connected && !c->greetings ? 0 : RETRY_NS); /* nor with a wrong password */
 	load_pump(w);
 }
 
@@ -276,6 +288,8 @@ static void note_first_byte(struct load_conn *c)
 
 static void count_bytes(const struct load_conn *c, uint64_t n)
 {
+	if (c->greetings)
+		return;
 	struct load_result *r = c->w->result;
 	if (load_counts(c->w, &c->slots[c->first]))
 		r->bytes_in += n;
@@ -283,16 +297,97 @@ static void count_bytes(const struct load_conn *c, uint64_t n)
 		r->window.bytes_in += n;
 }
 
+/* ---- replies of a cache ---- */
+
+static void note_text(struct load_conn *c, const struct sd_resp_token *t)
+{
+	if (t->depth || t->push)
+		return;
+	if (sd_resp_is_error(t->kind) && !c->refused) {
+		c->refused = true;
+		if (!c->w->done && (c->greetings || load_counts(c->w, current(c))))
+			load_tally_add_word(c->w->result->refusals, t->text);
+	}
+	if (c->line)
+		load_line_take(c->line, t->kind == SD_RESP_NULL ? sd_slice_of("(nil)") : t->text);
+}
+
+/* The reply in front is whole. False: the connection is gone. */
+static bool reply_done(struct load_conn *c)
+{
+	struct load_worker *w = c->w;
+	bool refused = c->refused;
+	c->refused = false;
+	if (c->greetings && refused) {
+		conn_failed(c, LOAD_REPLY);
+		return false;
+	}
+	if (c->greetings) {
+		c->greetings--;
+	} else if (refused) {
+		struct load_slot slot = *current(c);
+		c->first = (c->first + 1) % w->plan->pipeline;
+		c->count--;
+		c->got_first = false;
+		c->idle_since_ns = sd_loop_now_ns(w->loop);
+		load_failed(w, &slot, LOAD_REPLY, c->idle_since_ns);
+		deadline(c);
+	} else {
+		answer_done(c, 0);
+	}
+	if (c->line)
+		memset(c->line, 0, sizeof(*c->line));
+	return true;
+}
+
+static ssize_t take_reply(struct load_conn *c, const char *p, size_t n, bool *over)
+{
+	struct sd_resp_token t;
+	ssize_t took = sd_resp_next(c->replies, p, n, &sd_resp_reply_usual, &t);
+	if (took == SD_RESP_BAD) {
+		conn_failed(c, LOAD_GARBAGE);
+		return -1;
+	}
+	if (took == SD_RESP_INCOMPLETE)
+		return 0;
+	note_text(c, &t);
+	count_bytes(c, (uint64_t)took);
+	if (!t.last || t.push)
+		return took;
+	*over = !c->greetings;
+	return reply_done(c) ? took : -1;
+}
+
+/* ---- both ---- */
+
+/* Goes on with the next request, unless the connection ends here. */
+static ssize_t next_piece(struct load_conn *c, ssize_t took)
+{
+	struct sd_stream *s = c->stream;
+	if (!c->keep || !c->w->plan->keep_alive) {
+		conn_close(c);
+		return -1;
+	}
+	set_idle(c, true);
+	load_pump(c->w);
+	return s->owner == c ? took : -1;
+}
+
 /* Takes one piece; -1 when the connection is gone, 0 when more must come. */
 static ssize_t take_piece(struct load_conn *c, const char *p, size_t n)
 {
-	struct sd_stream *s = c->stream;
-	if (c->count == 0) {
+	if (c->count == 0 && !c->greetings) {
 		/* an answer nobody asked for */
 		conn_failed(c, LOAD_GARBAGE);
 		return -1;
 	}
-	note_first_byte(c);
+	if (!c->greetings)
+		note_first_byte(c);
+	if (c->replies) {
+		bool over = false;
+		ssize_t took = take_reply(c, p, n, &over);
+		return over && took > 0 ? next_piece(c, took) : took;
+	}
 	struct sd_slice data = {p, 0};
 	ssize_t took = c->in_body ? take_body(c, p, n, &data) : take_head(c, p, n);
 	if (c->line && took > 0)
@@ -302,13 +397,7 @@ static ssize_t take_piece(struct load_conn *c, const char *p, size_t n)
 	if (took < 0 || !c->in_body || !body_done(c))
 		return took;
 	answer_done(c, current(c)->status);
-	if (!c->keep || !c->w->plan->keep_alive) {
-		conn_close(c);
-		return -1;
-	}
-	set_idle(c, true);
-	load_pump(c->w);
-	return s->owner == c ? took : -1;
+	return next_piece(c, took);
 }
 
 static size_t on_data(struct sd_stream *s, const char *p, size_t n)
@@ -376,6 +465,18 @@ static const struct sd_stream_events conn_events = {
 
 /* ---- connecting ---- */
 
+/* A new connection of a cache; what is said first goes out before the first command. */
+static void greet(struct load_conn *c)
+{
+	const struct load_plan *p = c->w->plan;
+	memset(c->replies, 0, sizeof(*c->replies));
+	c->greetings = p->greetings;
+	c->refused = false;
+	c->keep = true;
+	if (p->greeting.n)
+		sd_stream_write(c->stream, p->greeting.p, p->greeting.n);
+}
+
 static void conn_open(struct load_conn *c)
 {
 	struct load_worker *w = c->w;
@@ -392,6 +493,8 @@ static void conn_open(struct load_conn *c)
 		return;
 	}
 	sd_stream_deadline(c->stream, c->connect_ns + w->plan->timeout_ns);
+	if (c->replies)
+		greet(c);
 }
 
 static void on_retry(struct sd_timer *t)
@@ -422,7 +525,9 @@ enum sd_err load_conns_make(struct load_worker *w)
 		c->slots = calloc(w->plan->pipeline, sizeof(*c->slots));
 		if (w->plan->tally)
 			c->line = calloc(1, sizeof(*c->line));
-		if (!c->slots || (w->plan->tally && !c->line))
+		if (w->plan->resp)
+			c->replies = calloc(1, sizeof(*c->replies));
+		if (!c->slots || (w->plan->tally && !c->line) || (w->plan->resp && !c->replies))
 			return SD_ENOMEM;
 		/* on the worker's own thread, when it runs */
 		sd_loop_timer_set(w->loop, &c->retry, sd_loop_now_ns(w->loop));
@@ -440,6 +545,7 @@ void load_conns_free(struct load_worker *w)
 			sd_stream_abort(c->stream);
 		}
 		free(c->line);
+		free(c->replies);
 		free(c->slots);
 	}
 	sd_tls_target_free(w->tls);

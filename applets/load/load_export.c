@@ -188,13 +188,13 @@ static void add_outcomes(cJSON *root, const struct load_result *r)
 		add_count(o, load_error_names[i], r->errors[i]);
 }
 
-static void add_tally(cJSON *root, const struct load_tally *t)
+static void add_tally(cJSON *root, const char *key, const struct load_tally *t)
 {
 	if (!t) {
-		cJSON_AddNullToObject(root, "tally");
+		cJSON_AddNullToObject(root, key);
 		return;
 	}
-	cJSON *o = cJSON_AddObjectToObject(root, "tally"), *list = cJSON_AddArrayToObject(o, "answers");
+	cJSON *o = cJSON_AddObjectToObject(root, key), *list = cJSON_AddArrayToObject(o, "answers");
 	for (size_t i = 0; i < t->n; i++) {
 		cJSON *row = cJSON_CreateObject();
 		add_text(row, "text", t->rows[i].text);
@@ -252,7 +252,8 @@ static cJSON *result_json(const struct load_plan *plan, const struct load_result
 	add_distribution(o, "first_byte", r->first_byte);
 	add_distribution(o, "connect", r->connect);
 	add_outcomes(root, r);
-	add_tally(root, r->tally);
+	add_tally(root, "tally", r->tally);
+	add_tally(root, "refusals", r->refusals);
 	add_seconds(root, r);
 	add_generator(root, r);
 	o = cJSON_AddObjectToObject(root, "hdr");

@@ -3,6 +3,7 @@
 #define LOAD_INT_H
 
 #include "core/count.h"
+#include "core/resp_reply.h"
 #include "load.h"
 #include "net/stream.h"
 
@@ -27,6 +28,9 @@ struct load_conn {
 	uint32_t seen;
 	uint8_t framing;
 	bool in_body, got_first, keep, listed, fresh; /* fresh: no answer came on it yet */
+	struct sd_resp_replies *replies; /* NULL: HTTP */
+	unsigned greetings;              /* replies to what was said first that did not come yet */
+	bool refused;                    /* the reply in progress is an error */
 	struct load_line *line; /* of the body in progress; NULL: no tally */
 };
 

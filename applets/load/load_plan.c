@@ -15,24 +15,48 @@ struct target {
 	struct sd_slice host; /* with port, as in the URL */
 	struct sd_slice path; /* with query; "/" when there is none */
 	bool secure;          /* https */
+	bool resp;            /* a cache */
+	struct sd_slice login; /* in front of the host of a cache */
+	const char *port;     /* when the URL has none */
 };
+
+static const struct scheme {
+	const char *name, *port;
+	bool secure, resp;
+} schemes[] = {
+    {"http://", ":80", false, false},    {"https://", ":443", true, false},  {"resp://", ":6379", false, true},
+    {"redis://", ":6379", false, true},  {"rediss://", ":6379", true, true},
+};
+
+static const struct scheme *scheme_of(const char *url)
+{
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		if (strncasecmp(url, schemes[i].name, strlen(schemes[i].name)) == 0)
+			return &schemes[i];
+	return NULL;
+}
 
 static enum sd_err split_url(const char *url, struct target *t, struct sd_error *e)
 {
-	static const struct {
-		const char *scheme, *why;
-	} later[] = {
-	    {"resp://", "RESP is not in yet"},
-	    {"amqp://", "AMQP is not in yet"},
-	};
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (strncasecmp(url, later[i].scheme, strlen(later[i].scheme)) == 0)
-			return sd_fail(e, SD_EUNSUPPORTED, "%s: %s; expected http://HOST[:PORT]/PATH", url, later[i].why);
-	t->secure = strncasecmp(url, "https://", 8) == 0;
-	const char *host = t->secure ? url + 8 : strncasecmp(url, "http://", 7) == 0 ? url + 7 : url;
+	const struct scheme *s = scheme_of(url);
+	if (strncasecmp(url, "amqp://", 7) == 0)
+		return sd_fail(e, SD_EUNSUPPORTED, "%s: AMQP is not in yet; expected http://HOST[:PORT]/PATH", url);
+	const char *host = s ? url + strlen(s->name) : url;
+	s = s ? s : &schemes[0];
+	t->secure = s->secure;
+	t->resp = s->resp;
+	t->port = s->port;
 	size_t n = strcspn(host, "/?#");
-	if (n == 0 || strstr(host, "://"))
-		return sd_fail(e, SD_EUSAGE, "expected http://HOST[:PORT]/PATH, found \"%.100s\"", url);
+	const char *at = t->resp ? memrchr(host, '@', n) : NULL;
+	if (at) {
+		t->login = (struct sd_slice){host, (size_t)(at - host)};
+		n -= t->login.n + 1;
+		host = at + 1;
+	}
+	/* a password is not shown again */
+	if (n == 0 || (!at && strstr(host, "://")))
+		return sd_fail(e, SD_EUSAGE, "expected http://HOST[:PORT]/PATH or redis://HOST[:PORT], found \"%.100s\"",
+			       at ? "no host after the password" : url);
 	t->host = (struct sd_slice){host, n};
 	t->path = host[n] == '/' ? (struct sd_slice){host + n, strcspn(host + n, "#")} : sd_slice_of("/");
 	return SD_OK;
@@ -51,7 +75,7 @@ static enum sd_err find_target(struct sd_world *w, const struct sd_conf *conf, c
 	if (path)
 		snprintf(text, sizeof(text), "unix:%.250s", path);
 	else
-		snprintf(text, sizeof(text), "%.*s%s", (int)(host.n < 280 ? host.n : 280), host.p, has_port ? "" : t->secure ? ":443" : ":80");
+		snprintf(text, sizeof(text), "%.*s%s", (int)(host.n < 280 ? host.n : 280), host.p, has_port ? "" : t->port);
 	enum sd_err err = sd_addr_parse(text, "127.0.0.1", out, e);
 	if (err) {
 		sd_wrap(e, path ? "--unix" : "URL");
@@ -80,7 +104,7 @@ static enum sd_err make_tls(struct sd_world *w, const struct sd_conf *conf, stru
 	    .cert = sd_conf_string(conf, "cert"),
 	    .key = sd_conf_string(conf, "key"),
 	    .insecure = sd_conf_bool(conf, "insecure"),
-	    .alpn = alpn,
+	    .alpn = p->resp ? NULL : alpn,
 	};
 	if (n >= sizeof(p->tls_name))
 		return sd_fail(e, SD_EUSAGE, "the host name of the URL is too long");
@@ -91,39 +115,55 @@ static enum sd_err make_tls(struct sd_world *w, const struct sd_conf *conf, stru
 
 /* ---- requests ---- */
 
-/* {{seq}} and {{rand}} become ten digits, written anew each time a request leaves. */
-static void find_marks(struct load_request *r)
+/* They become ten digits, written anew each time a request leaves. */
+static const struct mark {
+	const char *word;
+	size_t n;
+	enum load_mark_kind kind;
+} marks[] = {{"{{seq}}", 7, LOAD_SEQ}, {"{{rand}}", 8, LOAD_RAND}, {"{{key}}", 7, LOAD_KEY}};
+#define NMARKS (sizeof(marks) / sizeof(marks[0]))
+
+static const struct mark *mark_at(struct sd_slice s)
 {
-	static const char *const words[] = {"{{seq}}", "{{rand}}"};
-	for (int k = 0; k < 2; k++) {
-		char *at = r->bytes;
-		while ((at = memmem(at, r->n - (size_t)(at - r->bytes), words[k], strlen(words[k]))) &&
-		       r->nmarks < LOAD_MAX_MARKS) {
-			/* the ten digits were made room for: see expand */
-			memset(at, '0', 10);
-			r->marks[r->nmarks++] = (struct load_mark){(uint32_t)(at - r->bytes), k == 1};
-		}
-	}
+	for (size_t k = 0; k < NMARKS; k++)
+		if (s.n >= marks[k].n && memcmp(s.p, marks[k].word, marks[k].n) == 0)
+			return &marks[k];
+	return NULL;
 }
 
-/* Makes room: each mark is padded to ten bytes, so that its digits fit and lengths stay as they are. */
-static char *expand(struct sd_slice in, size_t *n)
+bool load_marks_find(struct load_request *r)
 {
-	static const char *const words[] = {"{{seq}}", "{{rand}}"};
+	char *at = r->bytes, *end = r->bytes + r->n;
+	while ((at = memmem(at, (size_t)(end - at), "{{", 2))) {
+		const struct mark *m = mark_at((struct sd_slice){at, (size_t)(end - at)});
+		if (!m) {
+			at++;
+			continue;
+		}
+		if (r->nmarks == LOAD_MAX_MARKS)
+			return false;
+		/* the ten digits were made room for: see load_marks_expand */
+		memset(at, '0', 10);
+		r->marks[r->nmarks++] = (struct load_mark){(uint32_t)(at - r->bytes), m->kind};
+		at += 10;
+	}
+	return true;
+}
+
+/* Each mark is padded to ten bytes, so that its digits fit and lengths stay as they are. */
+char *load_marks_expand(struct sd_slice in, size_t *n)
+{
 	char *out = malloc(in.n * 2 + 16), *o = out;
 	for (size_t i = 0; out && i < in.n;) {
-		size_t k = 0;
-		while (k < 2 && (in.n - i < strlen(words[k]) || memcmp(in.p + i, words[k], strlen(words[k])) != 0))
-			k++;
-		if (k == 2) {
+		const struct mark *m = mark_at((struct sd_slice){in.p + i, in.n - i});
+		if (!m) {
 			*o++ = in.p[i++];
 			continue;
 		}
-		size_t len = strlen(words[k]);
-		memcpy(o, words[k], len);
-		memset(o + len, '0', 10 - len);
+		memcpy(o, m->word, m->n);
+		memset(o + m->n, '0', 10 - m->n);
 		o += 10;
-		i += len;
+		i += m->n;
 	}
 	if (out)
 		*n = (size_t)(o - out);
@@ -200,31 +240,45 @@ static bool write_marked(const struct load_builder *b, struct sd_slice method, s
 			 struct load_request *r)
 {
 	size_t body_n = 0, path_n = 0;
-	char *text = expand(body, &body_n), *target = expand(path, &path_n);
+	char *text = load_marks_expand(body, &body_n), *target = load_marks_expand(path, &path_n);
 	bool good = text && target &&
 		    write_request(b, method, (struct sd_slice){target, path_n}, (struct sd_slice){text, body_n}, r);
 	free(text);
 	free(target);
 	if (good)
-		find_marks(r);
+		load_marks_find(r); /* those beyond stay as they are */
 	return good;
+}
+
+enum sd_err load_plan_push(struct load_builder *b, struct load_request *r, struct sd_error *e)
+{
+	struct load_plan *p = b->plan;
+	if (p->nrequests == b->max)
+		return sd_fail(e, SD_ERANGE, "expected at most %zu different requests", b->max);
+	if (!make_room(b))
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	p->requests[p->nrequests++] = *r;
+	p->total_weight += r->weight;
+	return SD_OK;
 }
 
 enum sd_err load_plan_add(struct load_builder *b, uint32_t weight, struct sd_slice method, struct sd_slice path,
 			  struct sd_slice body, struct sd_error *e)
 {
-	struct load_plan *p = b->plan;
 	struct load_request r = {.weight = weight, .method = method_of(method)};
-	if (p->nrequests == b->max)
-		return sd_fail(e, SD_ERANGE, "expected at most %zu different requests", b->max);
-	if (!make_room(b) || !(b->literal ? write_request : write_marked)(b, method, path, body, &r) ||
+	enum sd_err err = SD_OK;
+	if (!(b->literal ? write_request : write_marked)(b, method, path, body, &r) ||
 	    asprintf(&r.name, "%.*s %.*s", (int)method.n, method.p, (int)path.n, path.p) < 0) {
-		free(r.bytes);
-		return sd_fail(e, SD_ENOMEM, "out of memory");
+		r.name = NULL;
+		err = sd_fail(e, SD_ENOMEM, "out of memory");
 	}
-	p->requests[p->nrequests++] = r;
-	p->total_weight += weight;
-	return SD_OK;
+	if (!err)
+		err = load_plan_push(b, &r, e);
+	if (err) {
+		free(r.bytes);
+		free(r.name);
+	}
+	return err;
 }
 
 static struct sd_slice next_word(struct sd_slice *line)
@@ -314,6 +368,7 @@ static void read_amount(const struct sd_conf *conf, struct load_plan *p)
 	p->max_requests = (uint64_t)sd_conf_int(conf, "requests");
 	p->duration_ns = sd_conf_int(conf, "duration");
 	p->seed = (uint64_t)sd_conf_int(conf, "seed");
+	p->keys = (uint64_t)sd_conf_int(conf, "keys");
 	if (!p->max_requests && !p->duration_ns)
 		p->duration_ns = 10000000000;
 	if (p->max_requests && p->threads > p->max_requests)
@@ -333,17 +388,29 @@ static enum sd_err check_text(const struct sd_conf *conf, struct sd_slice path, 
 	const char *method = sd_conf_string(conf, "method");
 	if (method && (!*method || strcspn(method, " \t\r\n") != strlen(method)))
 		return sd_fail(e, SD_EUSAGE, "--method: expected a word such as GET, found \"%.60s\"", method);
+	if (sd_conf_count(conf, "command"))
+		return sd_fail(e, SD_EUSAGE, "--command: only for redis://");
 	if (!fits_a_line(path) || memchr(path.p, ' ', path.n))
 		return sd_fail(e, SD_EUSAGE, "the path has a blank or control byte; write it as %%20");
 	return SD_OK;
 }
 
+/* As it is shown. */
+static char *without_login(const char *url, const struct target *t)
+{
+	char *out;
+	if (!t->login.p)
+		return strdup(url);
+	return asprintf(&out, "%.*s%s", (int)(t->login.p - url), url, t->host.p) < 0 ? NULL : out;
+}
+
 enum sd_err load_plan_begin(struct sd_world *w, const struct sd_conf *conf, const char *url, unsigned conns,
 			    struct load_plan *plan, struct load_builder *b, struct sd_error *e)
 {
-	struct target t = {{"", 0}, {"/", 1}, false};
+	struct target t = {.host = {"", 0}, .path = {"/", 1}};
 	memset(plan, 0, sizeof(*plan));
 	enum sd_err err = split_url(url, &t, e);
+	plan->resp = t.resp;
 	if (!err)
 		err = read_target(conf, conns, plan, e);
 	if (!err)
@@ -351,7 +418,9 @@ enum sd_err load_plan_begin(struct sd_world *w, const struct sd_conf *conf, cons
 	if (!err && t.secure)
 		err = make_tls(w, conf, t.host, plan, e);
 	*b = (struct load_builder){.conf = conf, .plan = plan, .host = t.host, .path = t.path, .max = MAX_REQUESTS};
-	if (!err && !(plan->url = strdup(url)))
+	if (!err && t.resp)
+		err = load_resp_greet(plan, t.login, t.path, e);
+	if (!err && !(plan->url = without_login(url, &t)))
 		err = sd_fail(e, SD_ENOMEM, "out of memory");
 	return err;
 }
@@ -362,12 +431,12 @@ enum sd_err load_plan_make_sized(struct sd_world *w, const struct sd_conf *conf,
 	struct load_builder b;
 	const char *file = sd_conf_string(conf, "requests-file");
 	enum sd_err err = load_plan_begin(w, conf, url, conns, out, &b, e);
-	if (!err)
+	if (!err && !out->resp)
 		err = check_text(conf, b.path, e);
 	if (!err)
 		read_amount(conf, out);
 	if (!err)
-		err = file ? add_file(w, &b, file, e) : add_single(w, &b, e);
+		err = out->resp ? load_resp_commands(w, &b, e) : file ? add_file(w, &b, file, e) : add_single(w, &b, e);
 	if (err)
 		load_plan_free(out);
 	return err;
@@ -397,6 +466,7 @@ void load_plan_free(struct load_plan *p)
 	free(p->schedule);
 	free(p->log);
 	sd_tls_client_release(p->tls);
+	free((char *)p->greeting.p);
 	free(p->url);
 	memset(p, 0, sizeof(*p));
 }

@@ -173,7 +173,8 @@ static void count_answer(struct load_worker *w, const struct load_slot *slot, st
 	struct load_result *r = w->result;
 	int64_t response = now_ns - slot->due_ns;
 	r->answers++;
-	r->status[status < 600 ? status : 0]++;
+	if (!w->plan->resp)
+		r->status[status < 600 ? status : 0]++;
 	sd_hdr_record(r->service, now_ns - slot->sent_ns, 1);
 	if (r->response)
 		sd_hdr_record(r->response, response, 1);
@@ -314,8 +315,10 @@ static struct load_result *result_new(const struct load_plan *p)
 		r->detail = load_detail_new(p);
 	if (p->tally)
 		r->tally = calloc(1, sizeof(*r->tally));
+	if (p->resp)
+		r->refusals = calloc(1, sizeof(*r->refusals));
 	if (r->service && r->first_byte && r->connect && (!load_plan_open(p) || (r->response && r->lag)) &&
-	    (!p->detail || r->detail) && (!p->tally || r->tally))
+	    (!p->detail || r->detail) && (!p->tally || r->tally) && (!p->resp || r->refusals))
 		return r;
 	load_result_free(r);
 	return NULL;
@@ -332,6 +335,7 @@ void load_result_free(struct load_result *r)
 	sd_hdr_free(r->lag);
 	load_detail_free(r->detail);
 	free(r->tally);
+	free(r->refusals);
 	free(r->seconds);
 	free(r);
 }
@@ -401,6 +405,8 @@ static void add_up(struct load_result *to, const struct load_result *from)
 		to->detail->max_rows = to->detail->nrows; /* no more of them */
 	if (to->tally)
 		load_tally_merge(to->tally, from->tally);
+	if (to->refusals)
+		load_tally_merge(to->refusals, from->refusals);
 	to->answers += from->answers;
 	to->window.answers += from->window.answers;
 	to->window.bytes_in += from->window.bytes_in;
@@ -487,6 +493,8 @@ static struct load_result *put_together(struct load_job *job)
 	}
 	if (r->tally)
 		load_tally_sort(r->tally);
+	if (r->refusals)
+		load_tally_sort(r->refusals);
 	measure_time(job, r);
 	r->interrupted = job->interrupted;
 	r->started_wall_ns = sd_world_wall_ns(job->world) - later(now - job->start_ns - job->plan->warmup_ns, 0);

@@ -46,11 +46,27 @@ void load_tally_add(struct load_tally *t, const struct load_line *line)
 	add_text(t, text, 1);
 }
 
+void load_tally_add_word(struct load_tally *t, struct sd_slice text)
+{
+	struct load_line line = {0};
+	const char *blank = memchr(text.p, ' ', text.n);
+	load_line_take(&line, (struct sd_slice){text.p, blank ? (size_t)(blank - text.p) : text.n});
+	load_tally_add(t, &line);
+}
+
 void load_tally_merge(struct load_tally *to, const struct load_tally *from)
 {
 	for (size_t i = 0; i < from->n; i++)
 		add_text(to, from->rows[i].text, from->rows[i].count);
 	to->other += from->other;
+}
+
+uint64_t load_tally_total(const struct load_tally *t)
+{
+	uint64_t n = t ? t->other : 0;
+	for (size_t i = 0; t && i < t->n; i++)
+		n += t->rows[i].count;
+	return n;
 }
 
 static int by_text(const void *a, const void *b)

@@ -200,6 +200,8 @@ static enum paint status_paint(int status)
 static void put_statuses(const struct report *p)
 {
 	char n[TEXT];
+	if (p->plan->resp)
+		return;
 	put_heading(p, "Statuses");
 	for (int s = 0; s < 600; s++)
 		if (p->r->status[s])
@@ -209,22 +211,21 @@ static void put_statuses(const struct report *p)
 		fputs("  none: no request was answered\n", p->out);
 }
 
-static void put_tally(const struct report *p)
+static void put_tally(const struct report *p, const char *title, const struct load_tally *t, uint64_t whole)
 {
-	const struct load_tally *t = p->r->tally;
 	struct load_tally_row other = {.text = "(other)"};
 	size_t width = strlen(other.text);
 	char n[TEXT];
 	if (!t || (t->n == 0 && t->other == 0))
 		return;
-	put_heading(p, "Answers");
+	put_heading(p, title);
 	for (size_t i = 0; i < t->n; i++)
 		width = strlen(t->rows[i].text) > width ? strlen(t->rows[i].text) : width;
 	other.count = t->other;
 	for (size_t i = 0; i < t->n + (t->other > 0); i++) {
 		const struct load_tally_row *row = i < t->n ? &t->rows[i] : &other;
 		fprintf(p->out, "  %-*s %9s %7.2f%%\n", (int)width, *row->text ? row->text : "(empty)",
-			commas(row->count, n), share(row->count, p->r->answers));
+			commas(row->count, n), share(row->count, whole));
 	}
 }
 
@@ -417,8 +418,9 @@ void load_text_summary(FILE *out, const struct load_plan *plan, const struct loa
 	put_bytes(&p);
 	put_generator(&p);
 	put_statuses(&p);
-	put_tally(&p);
+	put_tally(&p, "Answers", r->tally, r->answers);
 	put_errors(&p);
+	put_tally(&p, "Errors of the cache", r->refusals, load_tally_total(r->refusals));
 	put_latencies(&p);
 	put_distribution(&p);
 	put_meaning(&p);
