@@ -22,7 +22,7 @@ count_on() { # PORT WHO
   before=$(stat_of "$1" total_commands_processed)
   # pipelined, on several threads, with a password that needs escaping, in another database
   "$SDLAB" load "redis://:se%40cret@127.0.0.1:$1/3" -n $n -c 4 -t 2 --pipeline 8 -q --keys 50 --command '3 SET key:{{key}} "a {{value}}"' \
-    --size 10 --command 'LPUSH key:{{key}} {{rand}}' --command 'GET key:{{key}}' --json "$2.json" >"$2.txt" 2>"$2.err"
+    --size 10 --command 'INCRBY key:{{key}} 1{{rand}}' --command 'GET key:{{key}}' --json "$2.json" >"$2.txt" 2>"$2.err"
   assert_eq 0 $? "$2: exit status ($(cat "$2.err"))"
   after=$(stat_of "$1" total_commands_processed)
   # AUTH and SELECT on each of four connections, and what say said: AUTH and QUIT behind the first figure, AUTH and INFO (not
@@ -42,8 +42,8 @@ if baseline redis-server redis-server; then
   start theirs redis-server --port "$theirs" --bind 127.0.0.1 --save '' --requirepass se@cret
   wait_port theirs "$theirs"
   count_on "$theirs" theirs
-  assert_match "$(cat theirs.txt)" '^  WRONGTYPE +[0-9,]+ +100.00%$' 'errors by their first word'
-  assert_match "$(cat theirs.json)" '"text":[[:space:]]*"WRONGTYPE"' 'errors by their first word, in JSON'
+  assert_match "$(cat theirs.txt)" '^  ERR +[0-9,]+ +100.00%$' 'errors by their first word'
+  assert_match "$(cat theirs.json)" '"text":[[:space:]]*"ERR"' 'errors by their first word, in JSON'
   stop_quietly theirs
 fi
 
