@@ -58,9 +58,15 @@ bool cache_scan_options(struct cache_scan *s, size_t from)
 	return true;
 }
 
+/* All, also the empty one. */
+static bool is_star(struct sd_slice pattern)
+{
+	return pattern.n == 1 && pattern.p[0] == '*';
+}
+
 void cache_scan_give(struct cache_scan *s, struct sd_slice name, const struct sd_slice *value)
 {
-	if (s->pattern.p && !cache_matches(s->pattern, name))
+	if (s->pattern.p && !is_star(s->pattern) && !cache_matches(s->pattern, name))
 		return;
 	sd_resp_bulk(s->c->out, name.p, name.n);
 	if (value)
