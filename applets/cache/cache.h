@@ -75,7 +75,7 @@ struct cache_type_ops {
 	/* NULL: out of memory. */
 	void *(*copy)(struct cache *c, unsigned encoding, const void *value);
 };
-extern const struct cache_type_ops cache_string_type;
+extern const struct cache_type_ops cache_string_type, cache_hash_type;
 extern const struct cache_type_ops *const cache_types[CACHE_TYPES];
 
 struct cache_db {
@@ -393,9 +393,13 @@ void cache_watch_end(struct cache *c);
 /* Something was written to a session that did not ask now: the shell finds it in cache->woken. */
 void cache_wake(struct cache_session *s);
 
+/* A number as INCRBYFLOAT writes it; returns its length. */
+#define CACHE_FLOAT_TEXT 5120
+size_t cache_float_text(long double v, char out[CACHE_FLOAT_TEXT]);
+
 /* ---- other tables of commands ---- */
 extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
-    cache_config_commands[], cache_server_commands[], cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[];
+    cache_config_commands[], cache_hash_commands[], cache_server_commands[], cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[];
 void cache_config_begin(struct cache *c);
 void cache_config_end(struct cache *c);
 /* client-output-buffer-limit for what kind of client this is, in bytes and seconds; 0: none. */

@@ -35,7 +35,7 @@ static bool option(struct cache_scan *s, size_t i)
 	if (i + 1 == c->argc)
 		return false;
 	if (cache_is(c->argv[i], "match"))
-		s->pattern = c->argv[i + 1];
+		s->pattern = sd_slice_eq(c->argv[i + 1], "*") ? (struct sd_slice){0} : c->argv[i + 1];
 	else if (s->keys && cache_is(c->argv[i], "type"))
 		s->type = c->argv[i + 1];
 	else

@@ -454,9 +454,9 @@ static void cmd_decrby(struct cache_call *c)
 }
 
 /* As Redis writes it for people: 17 digits behind the point, without the zeros at the end. */
-static size_t float_text(long double v, char out[5120])
+size_t cache_float_text(long double v, char out[CACHE_FLOAT_TEXT])
 {
-	int n = snprintf(out, 5120, "%.17Lf", v);
+	int n = snprintf(out, CACHE_FLOAT_TEXT, "%.17Lf", v);
 	char *end = out + n;
 	while (end[-1] == '0')
 		end--;
@@ -471,7 +471,7 @@ static size_t float_text(long double v, char out[5120])
 
 static void cmd_incrbyfloat(struct cache_call *c)
 {
-	char number[24], text[5120];
+	char number[24], text[CACHE_FLOAT_TEXT];
 	long double v = 0, by;
 	struct cache_item *it;
 	if (!cache_typed_for_write(c, 1, CACHE_STRING, &it))
@@ -485,7 +485,7 @@ static void cmd_incrbyfloat(struct cache_call *c)
 		sd_resp_error(c->out, "ERR increment would produce NaN or Infinity");
 		return;
 	}
-	size_t n = float_text(v, text);
+	size_t n = cache_float_text(v, text);
 	if (put(c->db, c->argv[1], it, (struct sd_slice){text, n}))
 		sd_resp_bulk(c->out, text, n);
 	else

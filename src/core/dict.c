@@ -279,17 +279,25 @@ static struct sd_dict_entry *random_bucket(const struct sd_dict *d, struct sd_rn
 	return i < small ? d->buckets[0][i] : d->buckets[1] ? d->buckets[1][i - small] : NULL;
 }
 
+/* A bucket is taken the more often the more there is in it, so that those who share one are not left behind. What is beyond so
+ * many in one is rarer; a table that is not overfull has none such. */
+#define FAIR 4
+
 struct sd_dict_entry *sd_dict_random(struct sd_dict *d, struct sd_rng *rng)
 {
-	struct sd_dict_entry *e = NULL;
-	uint32_t n = 0;
 	if (d->buckets[1])
 		sd_dict_step(d, 1);
-	while (!e && sd_dict_count(d))
-		e = random_bucket(d, rng);
-	for (const struct sd_dict_entry *k = e; k; k = k->next)
-		n++;
-	for (uint32_t skip = n ? sd_rng_below(rng, n) : 0; skip && e->next; skip--)
-		e = e->next;
-	return e;
+	while (sd_dict_count(d)) {
+		struct sd_dict_entry *e = random_bucket(d, rng);
+		uint32_t n = 0;
+		for (const struct sd_dict_entry *k = e; k; k = k->next)
+			n++;
+		uint32_t skip = sd_rng_below(rng, n > FAIR ? n : FAIR);
+		if (skip >= n)
+			continue;
+		for (; skip; skip--)
+			e = e->next;
+		return e;
+	}
+	return NULL;
 }

@@ -18,6 +18,9 @@ wait_port theirs "$theirs"
 
 python3 "$ROOT/test/interop/cache_peer.py" broken "$ours" "$theirs" || fail 'requests that are none'
 python3 "$ROOT/test/interop/cache_peer.py" random "${SEED:-1}" "$count" "$ours" "$theirs" || fail 'random requests'
+for family in hash; do
+  python3 "$ROOT/test/interop/cache_peer.py" random "${SEED:-1}" $((count / 2)) "$ours" "$theirs" "$family" || fail "random requests: $family"
+done
 python3 "$ROOT/test/interop/cache_peer_sessions.py" "${SEED:-1}" $((count / 40)) "$ours" "$theirs" || fail 'transactions and subscriptions'
 
 # Before AUTH only little may be announced.

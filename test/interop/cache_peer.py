@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The same requests to two servers, the replies compared byte for byte.
 
-  cache_peer.py random SEED COUNT OURS THEIRS       so many random commands, in pipelines
-  cache_peer.py broken OURS THEIRS                  requests that are none, and what is said before the end
+  cache_peer.py random SEED COUNT OURS THEIRS [FAMILY]   so many random commands, in pipelines; those of cache_peer_FAMILY.py
+  cache_peer.py broken OURS THEIRS                       requests that are none, and what is said before the end
 
 Ports on this machine. Exit status 1 with the first difference, and the requests of its key that led to it.
 """
+import importlib
 import random
 import socket
 import sys
@@ -47,6 +48,9 @@ class Rng(random.Random):
         if r < 0.8:
             return self.choice(FLOATS)
         return bytes(self.getrandbits(8) for _ in range(self.randint(0, 12)))
+
+    def float(self):
+        return self.choice(FLOATS)
 
     def offset(self):
         return self.choice(OFFSETS) if self.random() < 0.85 else self.number()
@@ -250,7 +254,7 @@ def unordered(argv, reply):
     if name == b"HELLO" and isinstance(reply, tuple):
         return [v for v in reply[1] if v[:1] != b":"]
     if name == b"OBJECT" and argv[1:2] and argv[1].upper() == b"ENCODING" and reply[:1] == b"$" and reply[1:2] != b"-":
-        return "how it is kept"
+        return "how it is kept" if reply.split(b"\r\n")[1] in (b"int", b"embstr", b"raw") else reply
     if name == b"CONFIG" and argv[1:2] and argv[1].upper() == b"GET" and isinstance(reply, tuple):
         return reply[0], sorted(zip(reply[1][::2], reply[1][1::2]))
     return reply
@@ -260,10 +264,15 @@ def show(reply):
     return repr(reply)[:600]
 
 
-def run_random(seed, count, ports):
+def run_random(seed, count, ports, family):
+    """family: the module with COMMANDS, and with UNORDERED, by name what makes replies comparable; None: what is here."""
     r = Rng(seed)
     peers = [Peer(p) for p in ports]
-    table = COMMANDS + CONFIG
+    table = family.COMMANDS if family else COMMANDS + CONFIG
+    comparable = family.UNORDERED if family else {}
+    for p in peers:
+        p.s.sendall(b"FLUSHALL\r\n")
+        p.reply()
     weights = [w for w, _ in table]
     log, n, differ = [], 0, {}
     resp3 = False
@@ -278,7 +287,7 @@ def run_random(seed, count, ports):
         for p in peers:
             p.s.sendall(wire)
         for argv in batch:
-            ours, theirs = [unordered(argv, p.reply()) for p in peers]
+            ours, theirs = [comparable.get(argv[0].upper(), unordered)(argv, p.reply()) for p in peers]
             log.append(argv)
             n += 1
             if ours != theirs:
@@ -354,5 +363,6 @@ def run_broken(ports):
 
 if __name__ == "__main__":
     if sys.argv[1] == "random":
-        sys.exit(run_random(int(sys.argv[2]), int(sys.argv[3]), [int(p) for p in sys.argv[4:6]]))
+        named = importlib.import_module("cache_peer_" + sys.argv[6]) if len(sys.argv) > 6 else None
+        sys.exit(run_random(int(sys.argv[2]), int(sys.argv[3]), [int(p) for p in sys.argv[4:6]], named))
     sys.exit(run_broken([int(p) for p in sys.argv[2:4]]))
