@@ -75,7 +75,7 @@ struct cache_type_ops {
 	/* NULL: out of memory. */
 	void *(*copy)(struct cache *c, unsigned encoding, const void *value);
 };
-extern const struct cache_type_ops cache_string_type, cache_hash_type;
+extern const struct cache_type_ops cache_string_type, cache_set_type, cache_zset_type, cache_hash_type;
 extern const struct cache_type_ops *const cache_types[CACHE_TYPES];
 
 struct cache_db {
@@ -253,6 +253,14 @@ const struct cache_command *cache_command_at(size_t i);
 /* Values, their items and the tables. */
 size_t cache_used_memory(const struct cache *c);
 
+/* ---- cache_keys.c ---- */
+/* Which arguments are keys: also (0: none), and n from first on, step apart. */
+struct cache_keys {
+	size_t also, first, n, step;
+};
+/* argc fits the command. False: the arguments do not say it. */
+bool cache_keys(const struct cache_command *k, size_t argc, const struct sd_slice *argv, struct cache_keys *keys);
+
 /* ---- errors everybody says ---- */
 extern const char cache_syntax[], cache_no_key[], cache_not_int[], cache_no_memory[], cache_wrong_type[];
 
@@ -398,6 +406,8 @@ void cache_wake(struct cache_session *s);
 size_t cache_float_text(long double v, char out[CACHE_FLOAT_TEXT]);
 
 /* ---- other tables of commands ---- */
+extern const struct cache_command cache_set_commands[], cache_set_algebra_commands[], cache_zset_commands[],
+    cache_zset_algebra_commands[], cache_zset_pop_commands[], cache_zset_range_commands[];
 extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
     cache_config_commands[], cache_hash_commands[], cache_server_commands[], cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[];
 void cache_config_begin(struct cache *c);

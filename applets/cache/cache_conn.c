@@ -509,10 +509,23 @@ static void cmd_command_docs(struct cache_call *c)
 	sd_resp_now(c->out, place, '%', n);
 }
 
+/* Of the command that begins with argv[2]. */
+static void put_keys(struct cache_call *c, const struct cache_keys *keys)
+{
+	const struct sd_slice *argv = c->argv + 2;
+	sd_resp_array(c->out, keys->n + (keys->also != 0));
+	if (keys->also)
+		sd_resp_bulk(c->out, argv[keys->also].p, argv[keys->also].n);
+	for (size_t i = 0; i < keys->n; i++) {
+		struct sd_slice key = argv[keys->first + i * keys->step];
+		sd_resp_bulk(c->out, key.p, key.n);
+	}
+}
+
 static void cmd_command_getkeys(struct cache_call *c)
 {
 	const struct cache_command *k = cache_find_command(c->cache, c->argv[2]);
-	size_t argc = c->argc - 2, n = 0;
+	size_t argc = c->argc - 2;
 	if (k && !k->fn && argc > 1)
 		k = cache_find_subcommand(c->cache, k, c->argv[3]);
 	if (!k) {
@@ -523,14 +536,13 @@ static void cmd_command_getkeys(struct cache_call *c)
 		sd_resp_error(c->out, "ERR Invalid number of arguments specified for command");
 		return;
 	}
-	if (!k->first) {
+	struct cache_keys keys;
+	if (!cache_keys(k, argc, c->argv + 2, &keys))
+		sd_resp_error(c->out, "ERR Invalid arguments specified for command");
+	else if (!keys.n)
 		sd_resp_error(c->out, "ERR The command has no key arguments");
-		return;
-	}
-	size_t last = k->last < 0 ? argc + (size_t)(int64_t)k->last : (size_t)k->last, place = sd_resp_later(c->out);
-	for (size_t i = (size_t)k->first; i <= last; i += (size_t)k->step, n++)
-		sd_resp_bulk(c->out, c->argv[2 + i].p, c->argv[2 + i].n);
-	sd_resp_now(c->out, place, '*', n);
+	else
+		put_keys(c, &keys);
 }
 
 /* ---- INFO ---- */

@@ -3,6 +3,8 @@
 #ifndef CACHE_SAMPLE_H
 #define CACHE_SAMPLE_H
 
+#include <stdbool.h>
+
 #include "core/rng.h"
 
 struct cache_sample {

@@ -21,6 +21,7 @@ python3 "$ROOT/test/interop/cache_peer.py" random "${SEED:-1}" "$count" "$ours" 
 for family in hash; do
   python3 "$ROOT/test/interop/cache_peer.py" random "${SEED:-1}" $((count / 2)) "$ours" "$theirs" "$family" || fail "random requests: $family"
 done
+python3 "$ROOT/test/interop/cache_peer_sets.py" "${SEED:-1}" $((count / 2)) "$ours" "$theirs" || fail 'sets and sorted sets'
 python3 "$ROOT/test/interop/cache_peer_sessions.py" "${SEED:-1}" $((count / 40)) "$ours" "$theirs" || fail 'transactions and subscriptions'
 
 # Before AUTH only little may be announced.
