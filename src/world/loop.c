@@ -190,6 +190,23 @@ void sd_listener_close(struct sd_listener *s)
 		s->ops->close(s);
 }
 
+enum sd_err sd_loop_datagrams(struct sd_loop *l, struct sd_addr *addr, const struct sd_datagrams_events *events,
+			      struct sd_datagrams **out, struct sd_error *e)
+{
+	return l->ops->datagrams(l, addr, events, out, e);
+}
+
+void sd_datagrams_send(struct sd_datagrams *d, const struct sd_addr *to, const void *p, size_t n)
+{
+	d->ops->send(d, to, p, n);
+}
+
+void sd_datagrams_close(struct sd_datagrams *d)
+{
+	if (d)
+		d->ops->close(d);
+}
+
 /* ---- what blocks ---- */
 
 struct sd_helpers *sd_helpers_new(struct sd_world *w, unsigned max_threads)

@@ -136,6 +136,21 @@ enum sd_err sd_loop_listen(struct sd_loop *l, struct sd_addr *addr, bool shared,
 void sd_listener_pause(struct sd_listener *s, bool paused);
 void sd_listener_close(struct sd_listener *s);
 
+/* ---- datagrams ---- */
+
+/* A UDP socket of one loop. What it sends may be lost, come twice, or late; nobody is told. */
+struct sd_datagrams;
+struct sd_datagrams_events {
+	/* One came; p is valid until the callback returns. */
+	void (*received)(void *arg, const struct sd_addr *from, const void *p, size_t n);
+	void *arg;
+};
+/* addr->port 0 is replaced by the one chosen. */
+enum sd_err sd_loop_datagrams(struct sd_loop *l, struct sd_addr *addr, const struct sd_datagrams_events *events,
+			      struct sd_datagrams **out, struct sd_error *e);
+void sd_datagrams_send(struct sd_datagrams *d, const struct sd_addr *to, const void *p, size_t n);
+void sd_datagrams_close(struct sd_datagrams *d); /* NULL is fine */
+
 /* ---- signals; the loop of the main thread only ---- */
 struct sd_signal;
 struct sd_signal *sd_loop_signal(struct sd_loop *l, int signo, void (*fn)(void *arg, int signo), void *arg);

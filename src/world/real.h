@@ -69,6 +69,8 @@ void real_unmap(struct sd_world *w, const void *p, size_t n);
 enum sd_err real_connect(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e);
 enum sd_err real_listen(struct sd_loop *l, struct sd_addr *addr, bool shared,
 			const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e);
+enum sd_err real_datagrams(struct sd_loop *l, struct sd_addr *addr, const struct sd_datagrams_events *events,
+			   struct sd_datagrams **out, struct sd_error *e);
 
 bool real_write_all(int fd, const char *text, size_t n);
 /* errno to ours. */

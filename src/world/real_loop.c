@@ -192,6 +192,7 @@ static const struct sd_loop_ops loop_ops = {
     .arm = arm,
     .connect = real_connect,
     .listen = real_listen,
+    .datagrams = real_datagrams,
 };
 
 static bool add_events(struct real_loop *r)

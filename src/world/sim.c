@@ -159,6 +159,7 @@ struct sd_sim *sd_sim_new(uint64_t seed)
 	s->digest = mix(0, seed);
 	s->next_port = 32768;
 	sd_list_init(&s->conns);
+	sd_list_init(&s->flying);
 	return s;
 }
 
@@ -167,6 +168,7 @@ void sd_sim_free(struct sd_sim *s)
 	if (!s)
 		return;
 	sim_net_free(s);
+	sim_datagrams_free(s);
 	for (unsigned i = 0; i < s->nnodes; i++) {
 		struct sim_node *n = s->nodes[i];
 		sd_helpers_free(n->resolver);
@@ -199,6 +201,7 @@ struct sd_world *sd_sim_node(struct sd_sim *s, const char *name)
 	n->up = true;
 	sd_list_init(&n->loops);
 	sd_list_init(&n->listeners);
+	sd_list_init(&n->sockets);
 	s->nodes[s->nnodes++] = n;
 	for (unsigned i = 0; i < s->nnodes; i++) {
 		struct sd_sim_wire wire = {.latency_ns = i == n->index ? 10000 : 100000, .tail_ns = i == n->index ? 5000 : 100000};
@@ -236,6 +239,7 @@ static void go_down(struct sim_node *n, bool silent, const char *what)
 	n->life++;
 	n->cut_in = 0;
 	sim_net_down(n, silent);
+	sim_datagrams_down(n);
 }
 
 void sd_sim_power_cut(struct sd_world *node)

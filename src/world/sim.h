@@ -18,7 +18,8 @@
  * bandwidth, a share of lost packets, or a cut. Connections are TCP as a program sees it: in order, without loss, so that a lost
  * packet is a delay that doubles with each try (200 ms to 120 s), given up after 924 s (127 s for a connection's
  * beginning). A node without power answers nothing; booted again it resets connections it does not know. Reads and writes
- * are sometimes cut short, since nothing promises that they are not. Addresses are 10.0.0.1, 10.0.0.2 ... in order of making,
+ * are sometimes cut short, since nothing promises that they are not. Datagrams are lost as often as the wire says, overtake
+ * each other, and may come twice; a node takes 256 at most while its program does not. Addresses are 10.0.0.1, 10.0.0.2 ... in order of making,
  * 127.0.0.1 the node itself; host names are node names.
  *
  * Disk: see the rules in file.h. A power cut decides for each 512-byte sector that was written since the last sync
@@ -90,6 +91,7 @@ struct sd_sim_wire {
 	int64_t latency_ns, tail_ns;   /* at least; and on average this much more, exponentially */
 	uint32_t loss_ppm;             /* packets lost in a million */
 	uint64_t bytes_per_s;          /* 0: no limit */
+	uint32_t twice_ppm;            /* datagrams that come twice, in a million */
 	bool cut;
 };
 /* From one node to another (the same: its loopback). */

@@ -3,6 +3,7 @@
  *	sim.c        the universe: agenda, time, chance, trace; nodes up and down
  *	sim_loop.c   loops, helper threads, look-ups
  *	sim_net.c    listeners, connections, packets
+ *	sim_datagrams.c  what has no connection
  *	sim_disk.h   files, folders, power cuts, in three files of their own
  *
  * The agenda is a heap of timers (core/timers) in universe time; each thing that waits has its own: a loop for its posts and
@@ -35,6 +36,7 @@ struct sd_sim {
 	struct sim_node *nodes[SD_SIM_MAX_NODES];
 	unsigned nnodes;
 	struct sd_link conns; /* struct sim_conn */
+	struct sd_link flying; /* datagrams on their way: struct flight */
 	struct sim_loop *current;
 	struct sim_io *current_io; /* NULL once its callback closed it */
 	struct sim_record trace[SIM_TRACE];
@@ -53,7 +55,7 @@ struct sim_node {
 	bool up, paused;
 	uint32_t life; /* grows when it goes down: what is of an earlier one is a ghost */
 	int64_t booted_ns, mono_base_ns, wall_offset_ns, callback_ns;
-	struct sd_link loops, listeners;
+	struct sd_link loops, listeners, sockets; /* sockets: struct sim_datagrams */
 	struct sd_helpers *resolver;
 	struct sd_sim_wire wires[SD_SIM_MAX_NODES]; /* to each node */
 	int64_t wire_free_ns[SD_SIM_MAX_NODES];     /* when the last packet has left */
@@ -124,6 +126,15 @@ void sim_net_revive(struct sim_loop *l);
 /* The node's sockets go: silently, or as a kernel closes them. */
 void sim_net_down(struct sim_node *n, bool silent);
 void sim_net_free(struct sd_sim *s);
+
+/* ---- sim_datagrams.c ---- */
+enum sd_err sim_datagrams(struct sd_loop *l, struct sd_addr *addr, const struct sd_datagrams_events *events,
+			  struct sd_datagrams **out, struct sd_error *e);
+void sim_datagrams_revive(struct sim_loop *l);
+void sim_datagrams_down(struct sim_node *n);
+void sim_datagrams_free(struct sd_sim *s);
+/* The node an address leads to from this one; NULL: none. */
+struct sim_node *sim_node_at(struct sim_node *from, const struct sd_addr *a);
 
 /* ---- sim_names.c, sim_file.c, sim_dir.c ---- */
 int sim_open(struct sd_world *w, const char *name, unsigned flags, struct sd_file **out);

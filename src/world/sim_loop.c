@@ -115,6 +115,7 @@ void sim_loop_revive(struct sim_loop *l)
 {
 	wait_next(l);
 	sim_net_revive(l);
+	sim_datagrams_revive(l);
 }
 
 static enum sd_err start(struct sd_loop *loop, const char *name, struct sd_error *e)
@@ -202,6 +203,7 @@ static const struct sd_loop_ops loop_ops = {
     .arm = arm,
     .connect = sim_connect,
     .listen = sim_listen,
+    .datagrams = sim_datagrams,
 };
 
 struct sd_loop *sim_loop_new(struct sd_world *w, struct sd_error *e)

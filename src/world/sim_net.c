@@ -428,8 +428,7 @@ static struct sim_io *io_new(struct sim_loop *l, struct sim_conn *c, unsigned si
 
 /* ---- connecting ---- */
 
-/* The node an address leads to; NULL: none. */
-static struct sim_node *node_at(struct sim_node *from, const struct sd_addr *a)
+struct sim_node *sim_node_at(struct sim_node *from, const struct sd_addr *a)
 {
 	if (a->kind != SD_ADDR_INET || a->v6 || a->ip[0] == 127)
 		return from; /* names and loopback are the node's own */
@@ -503,7 +502,7 @@ enum sd_err sim_connect(struct sd_loop *loop, const struct sd_addr *addr, struct
 	char text[SD_ADDR_TEXT];
 	if (!sim_alive(l))
 		return sd_fail(e, SD_EUNREACHABLE, "cannot connect to %s: the node is down", sd_addr_format(addr, text));
-	struct sim_node *to = node_at(l->node, addr);
+	struct sim_node *to = sim_node_at(l->node, addr);
 	if (!to)
 		return sd_fail(e, SD_EUNREACHABLE, "cannot connect to %s: no node has this address",
 			       sd_addr_format(addr, text));

@@ -94,6 +94,8 @@ struct sd_loop_ops {
 	enum sd_err (*connect)(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e);
 	enum sd_err (*listen)(struct sd_loop *l, struct sd_addr *addr, bool shared,
 			      const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e);
+	enum sd_err (*datagrams)(struct sd_loop *l, struct sd_addr *addr, const struct sd_datagrams_events *events,
+				 struct sd_datagrams **out, struct sd_error *e);
 };
 
 struct sd_loop {
@@ -118,6 +120,17 @@ struct sd_listener {
 	const struct sd_listener_ops *ops;
 	struct sd_loop *loop;
 	struct sd_listener_events events;
+};
+
+struct sd_datagrams_ops {
+	void (*send)(struct sd_datagrams *d, const struct sd_addr *to, const void *p, size_t n);
+	void (*close)(struct sd_datagrams *d);
+};
+
+struct sd_datagrams {
+	const struct sd_datagrams_ops *ops;
+	struct sd_loop *loop;
+	struct sd_datagrams_events events;
 };
 
 struct sd_helpers {
