@@ -13,6 +13,8 @@ const char cache_not_int[] = "ERR value is not an integer or out of range";
 const char cache_wrong_type[] = "WRONGTYPE Operation against a key holding the wrong kind of value";
 const char cache_no_memory[] = "OOM command not allowed when used memory > 'maxmemory'.";
 
+#define EVICT_MOST 64 /* keys evicted for one command; if that is not enough, cache_tick goes on */
+
 /* ---- commands ---- */
 
 static const struct cache_command *const tables[] = {
@@ -343,11 +345,11 @@ static bool is_listening(const struct cache_call *c)
 
 static bool may_run(struct cache_call *c)
 {
-	const struct cache *cache = c->cache;
+	struct cache *cache = c->cache;
 	char why[200];
 	if (!(c->session->flags & CACHE_AUTHENTICATED) && !(c->command->flags & CACHE_NOAUTH))
 		return refuse(c, "NOAUTH Authentication required.");
-	if (cache->max_memory && c->command->flags & CACHE_DENYOOM && cache_used_memory(cache) > cache->max_memory)
+	if (cache->max_memory && !cache_make_space(cache, EVICT_MOST) && c->command->flags & CACHE_DENYOOM)
 		return refuse(c, cache_no_memory);
 	if (!is_listening(c))
 		return true;
@@ -411,7 +413,7 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 
 size_t cache_used_memory(const struct cache *c)
 {
-	size_t n = c->memory.used;
+	size_t n = c->memory.used + (c->evict.queued ? sd_s3fifo_memory(&c->evict.queues) : 0);
 	for (int i = 0; i < CACHE_DBS; i++)
 		n += sd_dict_memory(&c->dbs[i].keys);
 	return n;
@@ -431,6 +433,7 @@ void cache_init(struct cache *c, uint64_t seed, int64_t now_ms)
 	sd_list_init(&c->slow);
 	cache_pubsub_begin(c);
 	cache_config_begin(c);
+	cache_set_policy(c, sd_slice_of("noeviction"));
 	for (unsigned i = 0; i < CACHE_DBS; i++) {
 		c->dbs[i] = (struct cache_db){.cache = c, .number = i};
 		sd_dict_init(&c->dbs[i].keys, offsetof(struct cache_item, key), &c->hash_key);
@@ -442,6 +445,7 @@ void cache_init(struct cache *c, uint64_t seed, int64_t now_ms)
 
 void cache_end(struct cache *c)
 {
+	cache_evict_end(c);
 	for (int i = 0; i < CACHE_DBS; i++)
 		cache_flush(&c->dbs[i]);
 	cache_watch_end(c);

@@ -13,6 +13,7 @@
 #include "core/dict.h"
 #include "core/list.h"
 #include "core/resp.h"
+#include "core/s3fifo.h"
 #include "core/wheel.h"
 
 #define CACHE_DBS   16
@@ -88,7 +89,7 @@ struct cache_db {
 };
 
 struct cache_stats {
-	uint64_t connections, commands, hits, misses, expired, errors, rejected, output_closed;
+	uint64_t connections, commands, hits, misses, expired, evicted, errors, rejected, output_closed;
 };
 
 struct cache_session;
@@ -101,6 +102,35 @@ struct cache_tuning {
 	int64_t hash_max_listpack_entries, hash_max_listpack_value, zset_max_listpack_entries, zset_max_listpack_value,
 	    set_max_intset_entries, list_max_listpack_size, slowlog_log_slower_than, slowlog_max_len, maxmemory_samples,
 	    lfu_log_factor, lfu_decay_time;
+};
+
+/* By what is told which key goes first when memory is full. */
+enum cache_rank { CACHE_BY_NOTHING, CACHE_BY_IDLE, CACHE_BY_USE, CACHE_BY_CHANCE, CACHE_BY_END, CACHE_BY_S3FIFO };
+
+/* One that was looked at by chance and may go. */
+struct cache_candidate {
+	uint64_t rank; /* the highest goes first */
+	struct cache_db *db;
+	uint32_t hash;
+};
+#define CACHE_CANDIDATES 16
+#define CACHE_POLICIES                                                                                                      \
+	"allkeys-s3fifo|volatile-s3fifo|allkeys-lru|volatile-lru|allkeys-lfu|volatile-lfu|allkeys-random|volatile-random|"  \
+	"volatile-ttl|noeviction"
+
+struct cache_evictor {
+	const char *policy; /* its name, in maxmemory-policy */
+	enum cache_rank by;
+	bool ending_only;   /* only keys that have an end */
+	bool queued;        /* keys are in the queues */
+	bool more;	    /* there is more to evict than was done at once */
+	const struct cache_item *victim; /* it leaves the queues by itself */
+	struct cache_db *fresh; /* where a key was made that is not queued yet, since its value may not be there yet */
+	uint32_t fresh_hash;
+	unsigned next_db;
+	struct sd_s3fifo queues; /* of all databases */
+	struct cache_candidate pool[CACHE_CANDIDATES]; /* the best is the last */
+	size_t npool;
 };
 
 /* A command that took long: SLOWLOG. */
@@ -128,7 +158,8 @@ struct cache {
 	const struct cache_command *names[CACHE_NAMES]; /* by hash */
 	struct sd_resp_limits limits;
 	struct cache_tuning tuning;
-	uint64_t max_memory;
+	uint64_t max_memory; /* set by cache_set_max_memory */
+	struct cache_evictor evict;
 	uint32_t max_clients; /* 0: no limit */
 	char *settings[CACHE_SETTINGS]; /* of CONFIG SET that only have to be given back; NULL: the default */
 	bool dropped;                   /* some session has CACHE_DROP */
@@ -306,9 +337,15 @@ int64_t cache_expires_at(const struct cache_item *it); /* -1: never */
 bool cache_is_over(const struct cache_item *it, int64_t now_ms);
 /* Seconds since it was used. */
 uint32_t cache_idle_s(const struct cache *c, const struct cache_item *it);
-static inline void cache_used_now(const struct cache *c, struct cache_item *it)
+/* Seconds; where uses are counted (LFU) minutes and, in the lowest eight bits, the count. */
+void cache_count_use(struct cache *c, struct cache_item *it);
+static inline void cache_used_now(struct cache *c, struct cache_item *it)
 {
-	it->clock = (uint32_t)(c->now_ms / 1000) & 0xffffff;
+	it->freq = sd_s3fifo_read(it->freq) & 3;
+	if (c->evict.by == CACHE_BY_USE)
+		cache_count_use(c, it);
+	else
+		it->clock = (uint32_t)(c->now_ms / 1000) & 0xffffff;
 }
 static inline struct sd_slice cache_key(const struct cache_item *it)
 {
@@ -317,6 +354,26 @@ static inline struct sd_slice cache_key(const struct cache_item *it)
 /* A copy under this key, with its expiry; what had that key goes. False: out of memory, and nothing changed. */
 bool cache_copy(struct cache_item *it, struct cache_db *to_db, struct sd_slice to);
 void cache_flush(struct cache_db *db);
+
+/* ---- cache_evict.c: which key goes when memory is full ---- */
+/* Both rebuild the queues where they are needed now, and free them where not: that takes a while with many keys. */
+void cache_set_max_memory(struct cache *c, uint64_t bytes);
+bool cache_set_policy(struct cache *c, struct sd_slice name); /* false: there is none of this name */
+/* Evicts so many keys at most. True: memory is below its limit, or will be (evict.more). */
+bool cache_make_space(struct cache *c, unsigned most);
+/* Called for an item that was made; that got an end or lost it, or goes; of a database that lost all. */
+void cache_evict_made(struct cache_db *db, struct cache_item *it);
+void cache_evict_ends(struct cache_db *db, const struct cache_item *it);
+void cache_evict_stays(struct cache_db *db, const struct cache_item *it);
+void cache_evict_gone(struct cache_db *db, const struct cache_item *it);
+void cache_evict_flushed(struct cache_db *db);
+void cache_evict_end(struct cache *c);
+/* Bytes of the item and of its value, as far as that is one piece. */
+size_t cache_item_size(const struct cache_item *it);
+/* How often it was used, in Redis's logarithmic scale. */
+unsigned cache_use_count(const struct cache *c, const struct cache_item *it);
+/* NULL: none. */
+struct cache_item *cache_item_of_expiry(const struct sd_wheel_entry *w, struct cache_db **db);
 
 /* ---- cache_string.c: values that are strings ---- */
 /* The bytes; of a number they are written into text. */

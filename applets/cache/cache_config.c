@@ -113,7 +113,7 @@ static const struct setting {
     {"maxmemory-eviction-tenacity", "10", INT, 0, 100},
     {"maxmemory-policy", "noeviction", WORD,
      .words = "volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, "
-     "allkeys-random, noeviction"},
+     "allkeys-random, noeviction, allkeys-s3fifo, volatile-s3fifo"},
     {"maxmemory-samples", "5", INT, 1, INT32_MAX},
     {"min-replicas-max-lag", "10", INT, 0, INT32_MAX},
     {"min-replicas-to-write", "0", INT, 0, INT32_MAX},
@@ -271,7 +271,8 @@ static bool live(struct cache *c, size_t at, const int64_t *set, int64_t *get)
 		*t = set ? *set : *t;
 		*get = *t;
 	} else if (strcmp(name, "maxmemory") == 0) {
-		c->max_memory = set ? (uint64_t)*set : c->max_memory;
+		if (set)
+			cache_set_max_memory(c, (uint64_t)*set);
 		*get = (int64_t)c->max_memory;
 	} else if (strcmp(name, "maxclients") == 0) {
 		c->max_clients = set ? (uint32_t)*set : c->max_clients;
@@ -294,7 +295,9 @@ static void put_value(struct cache_call *c, size_t at)
 	char text[24];
 	int64_t v;
 	at = holder(at);
-	if (live(c->cache, at, NULL, &v))
+	if (strcmp(settings[at].name, "maxmemory-policy") == 0)
+		sd_resp_text(c->out, c->cache->evict.policy);
+	else if (live(c->cache, at, NULL, &v))
 		sd_resp_bulk(c->out, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)v));
 	else
 		sd_resp_text(c->out, c->cache->settings[at] ? c->cache->settings[at] : settings[at].value);
@@ -449,6 +452,8 @@ static bool keep(struct cache *c, size_t at, const struct wanted *w)
 		return false;
 	free(c->settings[at]);
 	c->settings[at] = copy;
+	if (strcmp(settings[at].name, "maxmemory-policy") == 0)
+		cache_set_policy(c, w->text);
 	return true;
 }
 

@@ -561,18 +561,18 @@ static void info_clients(const struct cache *c, struct sd_text *t)
 
 static void info_memory(const struct cache *c, struct sd_text *t)
 {
-	sd_text_format(t, "# Memory\r\nused_memory:%zu\r\nmaxmemory:%llu\r\nmaxmemory_policy:noeviction\r\n", cache_used_memory(c),
-		       (unsigned long long)c->max_memory);
+	sd_text_format(t, "# Memory\r\nused_memory:%zu\r\nmaxmemory:%llu\r\nmaxmemory_policy:%s\r\n", cache_used_memory(c),
+		       (unsigned long long)c->max_memory, c->evict.policy);
 }
 
 static void info_stats(const struct cache *c, struct sd_text *t)
 {
 	const struct cache_stats *s = &c->stats;
 	sd_text_format(t, "# Stats\r\ntotal_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n"
-			  "rejected_connections:%llu\r\nexpired_keys:%llu\r\nevicted_keys:0\r\nkeyspace_hits:%llu\r\n"
+			  "rejected_connections:%llu\r\nexpired_keys:%llu\r\nevicted_keys:%llu\r\nkeyspace_hits:%llu\r\n"
 			  "keyspace_misses:%llu\r\ntotal_error_replies:%llu\r\n",
 		       (unsigned long long)s->connections, (unsigned long long)s->commands, (unsigned long long)s->rejected,
-		       (unsigned long long)s->expired, (unsigned long long)s->hits, (unsigned long long)s->misses,
+		       (unsigned long long)s->expired, (unsigned long long)s->evicted, (unsigned long long)s->hits, (unsigned long long)s->misses,
 		       (unsigned long long)s->errors);
 }
 

@@ -111,9 +111,10 @@ static struct cache_item *new_item(struct cache_db *db, struct sd_slice key, siz
 	*it = (struct cache_item){.e = {.hash = sd_dict_hash(&db->keys, key), .klen = (uint32_t)key.n}};
 	if (key.n)
 		memcpy(it->key, key.p, key.n);
-	cache_used_now(c, it);
-	if (sd_dict_add(&db->keys, &it->e))
+	if (sd_dict_add(&db->keys, &it->e)) {
+		cache_evict_made(db, it);
 		return it;
+	}
 	cache_free(&c->memory, it);
 	return NULL;
 }
@@ -212,6 +213,8 @@ static void free_item(struct cache *c, struct cache_item *it)
 
 void cache_delete(struct cache_db *db, struct cache_item *it)
 {
+	if (db->cache->evict.queued)
+		cache_evict_gone(db, it);
 	sd_dict_remove(&db->keys, &it->e);
 	db->expires -= expiry_of(it) != NULL;
 	cache_changed(db, cache_key(it));
@@ -230,6 +233,7 @@ void cache_flush(struct cache_db *db)
 	sd_dict_each(&db->keys, flush_one, db->cache);
 	sd_dict_free(&db->keys);
 	db->expires = 0;
+	cache_evict_flushed(db);
 }
 
 struct cache_item *cache_put(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value)
@@ -302,6 +306,8 @@ bool cache_expire(struct cache_db *db, struct cache_item **it, int64_t at_ms)
 		*x = (struct cache_expiry){.item = *it, .db = db};
 		set_expiry(*it, x);
 		db->expires++;
+		if (c->evict.queued)
+			cache_evict_ends(db, *it);
 	}
 	sd_wheel_set(&c->wheel, &x->wheel, at_ms);
 	return true;
@@ -312,6 +318,8 @@ void cache_persist(struct cache_db *db, struct cache_item *it)
 	struct cache_expiry *x = expiry_of(it);
 	if (!x)
 		return;
+	if (db->cache->evict.queued)
+		cache_evict_stays(db, it);
 	sd_wheel_cancel(&db->cache->wheel, &x->wheel);
 	cache_free(&db->cache->memory, x);
 	set_expiry(it, NULL);
@@ -324,6 +332,15 @@ int64_t cache_expires_at(const struct cache_item *it)
 	return x ? x->wheel.due_ms : -1;
 }
 
+struct cache_item *cache_item_of_expiry(const struct sd_wheel_entry *w, struct cache_db **db)
+{
+	if (!w)
+		return NULL;
+	const struct cache_expiry *x = sd_container(w, struct cache_expiry, wheel);
+	*db = x->db;
+	return x->item;
+}
+
 int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most)
 {
 	struct sd_wheel_entry *w;
@@ -334,7 +351,11 @@ int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most)
 		cache_delete(x->db, x->item);
 		most--;
 	}
+	if (c->evict.more)
+		cache_make_space(c, most);
 	int64_t ends = sd_wheel_next(&c->wheel), waits = cache_tick_waits(c, now_ms);
+	if (c->evict.more)
+		return now_ms;
 	return ends < waits ? ends : waits;
 }
 

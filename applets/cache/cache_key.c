@@ -16,11 +16,23 @@ static void cmd_del(struct cache_call *c)
 	sd_resp_int(c->out, n);
 }
 
-static void cmd_exists(struct cache_call *c)
+static void cmd_touch(struct cache_call *c)
 {
 	int64_t n = 0;
 	for (size_t i = 1; i < c->argc; i++)
 		n += cache_read(c, c->argv[i]) != NULL;
+	sd_resp_int(c->out, n);
+}
+
+/* A hit or a miss, but not a use. */
+static void cmd_exists(struct cache_call *c)
+{
+	int64_t n = 0;
+	for (size_t i = 1; i < c->argc; i++) {
+		bool there = cache_find(c->db, c->argv[i]);
+		*(there ? &c->cache->stats.hits : &c->cache->stats.misses) += 1;
+		n += there;
+	}
 	sd_resp_int(c->out, n);
 }
 
@@ -354,18 +366,25 @@ static void cmd_object_refcount(struct cache_call *c)
 		sd_resp_int(c->out, 1);
 }
 
+#define WHEN_SWITCHING                                                                                                       \
+	" Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+
 static void cmd_object_idletime(struct cache_call *c)
 {
 	const struct cache_item *it = object(c);
-	if (it)
+	if (it && c->cache->evict.by == CACHE_BY_USE)
+		sd_resp_error(c->out, "ERR An LFU maxmemory policy is selected, idle time not tracked." WHEN_SWITCHING);
+	else if (it)
 		sd_resp_int(c->out, cache_idle_s(c->cache, it));
 }
 
 static void cmd_object_freq(struct cache_call *c)
 {
-	if (object(c))
-		sd_resp_error(c->out, "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that "
-				      "when switching between policies at runtime LRU and LFU data will take some time to adjust.");
+	const struct cache_item *it = object(c);
+	if (it && c->cache->evict.by != CACHE_BY_USE)
+		sd_resp_error(c->out, "ERR An LFU maxmemory policy is not selected, access frequency not tracked." WHEN_SWITCHING);
+	else if (it)
+		sd_resp_int(c->out, cache_use_count(c->cache, it));
 }
 
 #define WR CACHE_WRITE
@@ -398,7 +417,7 @@ const struct cache_command cache_key_commands[] = {
     {"rename", 3, WR, 1, 2, 1, cmd_rename, "generic", "1.0.0", "Renames a key"},
     {"renamenx", 3, WR | FAST, 1, 2, 1, cmd_renamenx, "generic", "1.0.0", "Renames a key when the new name is free"},
     {"scan", -2, RD, 0, 0, 0, cmd_scan, "generic", "2.8.0", "Lists keys a part at a time"},
-    {"touch", -2, RD | FAST, 1, -1, 1, cmd_exists, "generic", "3.2.1", "Counts which keys are there, and as used now"},
+    {"touch", -2, RD | FAST, 1, -1, 1, cmd_touch, "generic", "3.2.1", "Counts which keys are there, and as used now"},
     {"ttl", 2, RD | FAST, 1, 1, 1, cmd_ttl, "generic", "1.0.0", "Tells in how many seconds a key ends"},
     {"type", 2, RD | FAST, 1, 1, 1, cmd_type, "generic", "1.0.0", "Tells what kind of value a key has"},
     {"unlink", -2, WR | FAST, 1, -1, 1, cmd_del, "generic", "4.0.0", "Deletes keys"},

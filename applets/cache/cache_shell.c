@@ -21,6 +21,7 @@ struct client {
 	struct sd_resp_reader reader;
 	struct shell *shell;
 	struct sd_stream *stream;
+	size_t counted; /* of it in used_memory */
 	int64_t slow_since_ms; /* its backlog is above the soft limit; 0: it is not */
 };
 
@@ -54,7 +55,7 @@ static int64_t mono_us(void *arg)
 static void schedule(struct shell *s)
 {
 	int64_t ends = sd_wheel_next(&s->cache.wheel), waits = sd_wheel_next(&s->cache.deadlines);
-	int64_t next = ends < waits ? ends : waits;
+	int64_t next = s->cache.evict.more ? s->cache.now_ms : ends < waits ? ends : waits;
 	if (next == s->tick_at_ms)
 		return;
 	s->tick_at_ms = next;
@@ -70,9 +71,23 @@ static void schedule(struct shell *s)
 
 /* ---- clients ---- */
 
+/* What a connection takes is memory in use: itself, a request that is half there, replies that nobody reads. */
+static void count_client(struct client *c, size_t now)
+{
+	struct cache_memory *m = &c->shell->cache.memory;
+	m->used += now - c->counted;
+	c->counted = now;
+}
+
+static void count_buffers(struct client *c)
+{
+	count_client(c, sizeof(*c) + sizeof(*c->stream) + c->stream->in_cap + c->stream->out_cap);
+}
+
 static void client_free(struct client *c)
 {
 	struct shell *s = c->shell;
+	count_client(c, 0);
 	cache_session_end(&c->session);
 	sd_resp_reader_free(&c->reader);
 	free(c);
@@ -102,6 +117,7 @@ static void flush(struct client *c)
 	if (o->n)
 		sd_stream_write(c->stream, o->p, o->n);
 	o->n = 0;
+	count_buffers(c);
 }
 
 /* The shell's buffer is lent to the session that replies, so that an idle one has none. */
@@ -246,6 +262,7 @@ static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
 
 static void on_drained(struct sd_stream *stream)
 {
+	count_buffers(stream->owner);
 	sd_stream_resume(stream);
 }
 
@@ -306,6 +323,7 @@ static void on_accepted(void *arg, struct sd_io *io, bool secure, struct sd_clie
 	s->cache.now_ms = wall_ms(s);
 	cache_session_begin(&s->cache, &c->session);
 	describe(c, &peer);
+	count_buffers(c);
 	sd_gauge(&s->active, 1);
 	if (secure)
 		sd_stream_deadline(stream, sd_loop_now_ns(s->loop) + 10000000000);
@@ -344,6 +362,16 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 	return read_password(run, conf, &s->password, e);
 }
 
+/* With a limit of its own the cache makes room as it does best; one that is set later begins with Redis's default. */
+static void set_eviction(struct shell *s)
+{
+	const struct sd_conf *conf = s->run->conf;
+	int64_t most = sd_conf_int(conf, "max-memory");
+	const char *policy = sd_conf_string(conf, "max-memory-policy");
+	cache_set_policy(&s->cache, sd_slice_of(policy ? policy : most ? "allkeys-s3fifo" : "noeviction"));
+	cache_set_max_memory(&s->cache, (uint64_t)most);
+}
+
 static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 {
 	struct shell *s = self;
@@ -353,7 +381,7 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	s->loop = w->loop;
 	sd_world_random(s->run->spec.world, &seed, sizeof(seed));
 	cache_init(&s->cache, seed, wall_ms(s));
-	s->cache.max_memory = (uint64_t)sd_conf_int(s->run->conf, "max-memory");
+	set_eviction(s);
 	s->cache.max_clients = (uint32_t)sd_conf_int(s->run->conf, "max-clients");
 	s->cache.password = s->password;
 	s->cache.clock_us = mono_us;
@@ -421,7 +449,8 @@ static const struct sd_option options[] = {
     {"port", SD_OPT_PORT, "7001", "where to listen", .letter = 'p'},
     {"password", SD_OPT_STRING, NULL, "what clients must give with AUTH; needed to listen beyond this machine", .secret = true},
     {"password-file", SD_OPT_FILE, NULL, "file that holds it"},
-    {"max-memory", SD_OPT_SIZE, "0", "above this commands that need more are refused; 0 for no limit"},
+    {"max-memory", SD_OPT_SIZE, "0", "above this keys are evicted; 0 for no limit"},
+    {"max-memory-policy", SD_OPT_ENUM, NULL, "which keys; allkeys-s3fifo when there is a limit, else noeviction", .choices = CACHE_POLICIES},
     {"max-clients", SD_OPT_INT, "10000", "connections at a time; 0 for no limit", .max = 1000000},
     {0},
 };

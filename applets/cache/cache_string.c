@@ -79,6 +79,8 @@ static struct cache_item *put(struct cache_db *db, struct sd_slice key, struct c
 			it = NULL;
 		else if (owned)
 			cache_types[old.type]->free(c, old.encoding, owned);
+		if (it)
+			cache_used_now(c, it);
 	} else {
 		it = cache_make_string(db, key, n);
 	}
@@ -86,7 +88,6 @@ static struct cache_item *put(struct cache_db *db, struct sd_slice key, struct c
 		cache_free(&c->memory, bytes);
 		return NULL;
 	}
-	cache_used_now(c, it);
 	it->type = CACHE_STRING;
 	it->encoding = is_int ? CACHE_INT : bytes ? CACHE_RAW : CACHE_EMBSTR;
 	it->n = bytes || is_int ? 0 : (uint32_t)value.n & 0xfffffff;
@@ -135,7 +136,6 @@ static struct cache_bytes *growable(struct cache_call *c, struct sd_slice key, s
 		b->room = room;
 	}
 	cache_set_value(*it, CACHE_RAW, b);
-	cache_used_now(c->cache, *it);
 	cache_changed(c->db, key);
 	if (n > b->n) {
 		memset(b->p + b->n, 0, n - b->n);

@@ -138,6 +138,31 @@ struct sd_dict_entry *sd_dict_find(struct sd_dict *d, struct sd_slice key, uint3
 	return e || !d->buckets[1] ? e : find_in(d, 1, key, hash);
 }
 
+static struct sd_dict_entry *next_with_hash(struct sd_dict_entry *e, uint32_t hash)
+{
+	while (e && e->hash != hash)
+		e = e->next;
+	return e;
+}
+
+static struct sd_dict_entry *first_with_hash(const struct sd_dict *d, int t, uint32_t hash)
+{
+	return d->buckets[t] ? next_with_hash(d->buckets[t][hash & (size_of(d, t) - 1)], hash) : NULL;
+}
+
+/* Entries of one hash are in one bucket of each table. */
+struct sd_dict_entry *sd_dict_with_hash(const struct sd_dict *d, uint32_t hash, const struct sd_dict_entry *after)
+{
+	struct sd_dict_entry *first = first_with_hash(d, 0, hash), *e = after ? next_with_hash(after->next, hash) : first;
+	if (e || !d->buckets[1])
+		return e;
+	struct sd_dict_entry *second = first_with_hash(d, 1, hash);
+	for (const struct sd_dict_entry *k = second; after && k; k = k->next)
+		if (k == after)
+			return NULL;
+	return second;
+}
+
 bool sd_dict_add(struct sd_dict *d, struct sd_dict_entry *e)
 {
 	if (!make_room(d))

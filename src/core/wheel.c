@@ -123,3 +123,57 @@ struct sd_wheel_entry *sd_wheel_pop(struct sd_wheel *w, int64_t now_ms)
 	sd_wheel_cancel(w, e);
 	return e;
 }
+
+/* ---- looking at what is not due ---- */
+
+/* Its first entry becomes the last. */
+static struct sd_wheel_entry *in_turn(struct sd_link *slot)
+{
+	struct sd_link *l = slot->next;
+	if (l == slot)
+		return NULL;
+	sd_list_del(l);
+	sd_list_add(slot, l);
+	return sd_container(l, struct sd_wheel_entry, link);
+}
+
+/* The first slot that has something, in the order of time; NULL: none has. */
+static struct sd_link *first_slot(struct sd_wheel *w)
+{
+	if (!sd_list_empty(&w->due))
+		return &w->due;
+	for (int level = 0; level < SD_WHEEL_LEVELS; level++)
+		for (int at = first_full(w, level, slot_now(w, level) + 1); at >= 0; at = first_full(w, level, (unsigned)at + 1))
+			if (!sd_list_empty(&w->slots[level][at]))
+				return &w->slots[level][at];
+	/* what is beyond the last level may stand before now there */
+	for (int at = first_full(w, SD_WHEEL_LEVELS - 1, 0); at >= 0; at = first_full(w, SD_WHEEL_LEVELS - 1, (unsigned)at + 1))
+		if (!sd_list_empty(&w->slots[SD_WHEEL_LEVELS - 1][at]))
+			return &w->slots[SD_WHEEL_LEVELS - 1][at];
+	return NULL;
+}
+
+size_t sd_wheel_soon(struct sd_wheel *w, struct sd_wheel_entry **out, size_t max)
+{
+	struct sd_link *slot = w->n ? first_slot(w) : NULL;
+	size_t n = 0;
+	while (slot && n < max) {
+		struct sd_wheel_entry *e = in_turn(slot);
+		if (n && e == out[0])
+			break;
+		out[n++] = e;
+	}
+	return n;
+}
+
+struct sd_wheel_entry *sd_wheel_any(struct sd_wheel *w, uint64_t random)
+{
+	struct sd_wheel_entry *e = NULL;
+	unsigned level = (unsigned)(random % SD_WHEEL_LEVELS), from = (unsigned)(random >> 32) % SD_WHEEL_SLOTS;
+	for (int k = 0; w->n && !e && k < SD_WHEEL_LEVELS; k++, level = (level + 1) % SD_WHEEL_LEVELS)
+		for (int half = 0; !e && half < 2; half++) /* from there on, then from the beginning */
+			for (int at = first_full(w, (int)level, half ? 0 : from); at >= 0 && !e;
+			     at = first_full(w, (int)level, (unsigned)at + 1))
+				e = in_turn(&w->slots[level][at]);
+	return e ? e : in_turn(&w->due);
+}

@@ -39,6 +39,11 @@ static inline bool sd_wheel_is_set(const struct sd_wheel_entry *e)
 }
 /* Takes out one whose time has come by now_ms; NULL: none. Time never goes back. */
 struct sd_wheel_entry *sd_wheel_pop(struct sd_wheel *w, int64_t now_ms);
+/* Some of those due soonest, of the first slot that has any and so in no order; the next call goes on with others of it. They
+ * stay. How many. */
+size_t sd_wheel_soon(struct sd_wheel *w, struct sd_wheel_entry **out, size_t max);
+/* Any one, by a random number; each slot is gone through in turn, so that in time all come. It stays. NULL: there is none. */
+struct sd_wheel_entry *sd_wheel_any(struct sd_wheel *w, uint64_t random);
 /* No entry is due before this; INT64_MAX: there is none. It may be earlier than the first one's time, never later. */
 int64_t sd_wheel_next(const struct sd_wheel *w);
 

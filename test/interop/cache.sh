@@ -24,6 +24,56 @@ done
 python3 "$ROOT/test/interop/cache_peer_sets.py" "${SEED:-1}" $((count / 2)) "$ours" "$theirs" || fail 'sets and sorted sets'
 python3 "$ROOT/test/interop/cache_peer_sessions.py" "${SEED:-1}" $((count / 40)) "$ours" "$theirs" || fail 'transactions and subscriptions'
 
+# What is told of how keys are used, under each policy, and the words of a full memory.
+while read -r line; do
+  for port in "$ours" "$theirs"; do
+    # shellcheck disable=SC2086 # words
+    redis-cli -p "$port" $line >"$TMP/reply.$port"
+  done
+  assert_same "$TMP/reply.$ours" "$TMP/reply.$theirs" "reply to $line"
+done <<'END'
+FLUSHALL
+SET before v
+OBJECT FREQ before
+OBJECT FREQ none
+OBJECT IDLETIME before
+CONFIG SET maxmemory-policy allkeys-lfu
+SET k v
+OBJECT FREQ k
+OBJECT FREQ k
+GET k
+OBJECT FREQ k
+SET k w
+EXISTS k
+TTL k
+TYPE k
+OBJECT IDLETIME k
+OBJECT IDLETIME none
+CONFIG SET lfu-log-factor 0
+SET l v
+GET l
+GET l
+APPEND l x
+STRLEN l
+EXISTS l
+TOUCH l l
+SETRANGE l 1 a
+GETRANGE l 0 1
+OBJECT FREQ l
+CONFIG GET maxmemory-policy
+CONFIG SET maxmemory-policy volatile-lru
+OBJECT FREQ l
+CONFIG SET maxmemory 1
+SET a b
+MSET a b
+INCR a
+GET k
+MULTI
+DEL k l before
+CONFIG SET maxmemory 0 maxmemory-policy noeviction lfu-log-factor 10
+SET a b
+END
+
 # Before AUTH only little may be announced.
 start locked "$SDLAB" cache --port 0 --password secret
 locked=$(port_of locked) || exit 1

@@ -183,7 +183,7 @@ CONFIG_SETS = [[b"hash-max-ziplist-entries", b"64"], [b"hash-max-listpack-entrie
                [b"list-max-ziplist-size", b"-2"], [b"set-max-intset-entries", b"512"], [b"lazyfree-lazy-expire", b"yes"],
                [b"lazyfree-lazy-expire", b"no"], [b"lazyfree-lazy-expire", b"maybe"], [b"databases", b"3"],
                [b"zset-max-listpack-value", b"64"], [b"list-max-listpack-size", b"-2", b"hz", b"10"], [b"hz", b"10", b"HZ", b"11"],
-               [b"maxmemory-policy", b"allkeys-nothing"], [b"maxmemory-policy", b"noeviction"], [b"appendfsync", b"x"]]
+               [b"maxmemory-policy", b"volatile-ttl"], [b"maxmemory-policy", b"noeviction"], [b"maxmemory-policy", b"noeviction"], [b"appendfsync", b"x"]]
 
 
 def request(r, table, weights):

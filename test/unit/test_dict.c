@@ -123,6 +123,31 @@ START_TEST(scan_sees_all)
 END_TEST
 
 /* At every size on the way up, with a move under way or not, each entry comes once, also when it is looked for meanwhile. */
+/* All entries of a hash, and no other; also while the table grows and shrinks. */
+START_TEST(by_hash_alone)
+{
+	for (uint32_t i = 0; i < MANY; i++) {
+		struct thing *t = calloc(1, sizeof(*t));
+		t->e.hash = i % 1700 * 2654435761u;
+		t->e.klen = 4;
+		memcpy(t->key, &i, 4);
+		things[i] = t;
+		ck_assert(sd_dict_add(&d, &t->e));
+		uint32_t n = 0;
+		for (struct sd_dict_entry *e = NULL; (e = sd_dict_with_hash(&d, t->e.hash, e)); n++)
+			ck_assert_uint_eq(e->hash, t->e.hash);
+		ck_assert_uint_eq(n, i / 1700 + 1);
+	}
+	ck_assert_ptr_null(sd_dict_with_hash(&d, 1, NULL));
+	for (uint32_t i = 0; i < MANY; i++) {
+		ck_assert_ptr_nonnull(sd_dict_with_hash(&d, things[i]->e.hash, NULL));
+		take_out(i);
+		things[i] = NULL;
+	}
+	ck_assert_ptr_null(sd_dict_with_hash(&d, 0, NULL));
+}
+END_TEST
+
 START_TEST(one_after_another)
 {
 	for (uint32_t i = 0; i < 700; i++) {
@@ -187,6 +212,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, as_a_list, 0, 4);
 	tcase_add_loop_test(t, scan_sees_all, 0, 20);
+	tcase_add_test(t, by_hash_alone);
 	tcase_add_test(t, one_after_another);
 	tcase_add_test(t, removed_while_given);
 	tcase_add_test(t, random_is_fair);

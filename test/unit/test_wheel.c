@@ -76,12 +76,52 @@ START_TEST(as_an_array)
 }
 END_TEST
 
+/* What is looked at stays, comes in time to all, and those of the next slot are no later than the others. */
+START_TEST(looking_changes_nothing)
+{
+	struct sd_wheel_entry *soon[8];
+	bool seen[MANY] = {0};
+	sd_rng_seed(&rng, 5);
+	sd_wheel_init(&w, 1700000000000);
+	ck_assert_ptr_null(sd_wheel_any(&w, 7));
+	ck_assert_uint_eq(sd_wheel_soon(&w, soon, 8), 0);
+	for (int i = 0; i < MANY; i++) {
+		things[i] = (struct thing){.due = 1700000000000 + (_i ? 1ll << sd_rng_below(&rng, 51) : 0)};
+		sd_wheel_set(&w, &things[i].e, things[i].due);
+	}
+	for (int i = 0; i < 100 * MANY; i++) {
+		struct sd_wheel_entry *e = sd_wheel_any(&w, sd_rng_next(&rng));
+		ck_assert(sd_wheel_is_set(e));
+		seen[(struct thing *)e - things] = true;
+	}
+	for (int i = 0; i < MANY; i++)
+		ck_assert(seen[i]);
+	while (w.n) {
+		size_t n = sd_wheel_soon(&w, soon, 8);
+		ck_assert_uint_ge(n, 1);
+		int64_t next = INT64_MAX;
+		for (int i = 0; i < MANY; i++)
+			if (things[i].due >= 0 && things[i].due < next)
+				next = things[i].due;
+		for (size_t i = 0; i < n; i++) {
+			int64_t off = ((struct thing *)soon[i])->due - 1700000000000;
+			ck_assert_int_le(off / 64, 64 * (next - 1700000000000 + 64));
+			for (size_t j = 0; j < i; j++)
+				ck_assert_ptr_ne(soon[i], soon[j]);
+		}
+		((struct thing *)soon[0])->due = -1;
+		sd_wheel_cancel(&w, soon[0]);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("wheel");
 	TCase *t = tcase_create("wheel");
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, as_an_array, 0, 12);
+	tcase_add_loop_test(t, looking_changes_nothing, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
