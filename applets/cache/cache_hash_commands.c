@@ -335,8 +335,6 @@ static void cmd_hscan(struct cache_call *c)
 
 /* ---- HRANDFIELD ---- */
 
-#define LONGEST (512 * 1024 * 1024) /* bytes of a reply that may have more of one field than there are */
-
 static void reply_random(struct cache_call *c, const struct cache_pair *pair, bool values)
 {
 	if (values && c->out->resp3)
@@ -353,7 +351,7 @@ static void reply_header(struct cache_call *c, uint64_t n, bool values)
 static void any_fields(struct cache_call *c, const struct cache_hash *h, uint64_t n, bool values)
 {
 	struct cache_pair pair;
-	size_t most = c->out->n + LONGEST;
+	size_t most = c->out->n + CACHE_SAMPLE_LONGEST;
 	reply_header(c, n, values);
 	for (; n && !c->out->full; n--) {
 		cache_hash_random(h, &pair);

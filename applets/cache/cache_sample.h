@@ -7,6 +7,9 @@
 
 #include "core/rng.h"
 
+/* Bytes of a reply that may have more of one thing than there are. */
+#define CACHE_SAMPLE_LONGEST (512 * 1024 * 1024)
+
 struct cache_sample {
 	struct sd_rng *rng;
 	uint32_t wanted, left; /* not more than are left */

@@ -529,9 +529,11 @@ static void cmd_srandmember(struct cache_call *c)
 	sd_resp_array(c->out, has ? (size_t)(count < 0 ? -count : count) : 0);
 	if (has && count > 0)
 		reply_sample(c, &s, (uint32_t)count);
+	size_t begun = c->out->n;
 	for (; has && count < 0 && !c->out->full; count++) {
 		struct sd_slice m = cache_set_random(&s, text);
 		sd_resp_bulk(c->out, m.p, m.n);
+		c->out->full |= c->out->n - begun > CACHE_SAMPLE_LONGEST;
 	}
 }
 

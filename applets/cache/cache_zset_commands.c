@@ -313,6 +313,7 @@ static void reply_random(struct cache_call *c, const struct cache_zset *z, int64
 	for (; n < 0 && !c->out->full; n++) {
 		seek_any(c, z, &it);
 		cache_zset_reply(c, &it, scores, false);
+		c->out->full |= c->out->n - place > CACHE_SAMPLE_LONGEST;
 	}
 }
 
