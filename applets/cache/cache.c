@@ -19,6 +19,7 @@ const char cache_no_memory[] = "OOM command not allowed when used memory > 'maxm
 
 static const struct cache_command *const tables[] = {
     cache_connection_commands, cache_config_commands, cache_hash_commands,   cache_key_commands,
+    cache_list_commands,       cache_list_pop_commands,
     cache_multi_commands,      cache_pubsub_commands, cache_server_commands, cache_set_commands,
     cache_set_algebra_commands, cache_string_commands, cache_watch_commands, cache_zset_commands,
     cache_zset_algebra_commands, cache_zset_pop_commands, cache_zset_range_commands,
@@ -29,6 +30,7 @@ const struct cache_type_ops *const cache_types[CACHE_TYPES] = {
     [CACHE_SET] = &cache_set_type,
     [CACHE_ZSET] = &cache_zset_type,
     [CACHE_HASH] = &cache_hash_type,
+    [CACHE_LIST] = &cache_list_type,
 };
 
 const struct cache_command *cache_command_at(size_t i)

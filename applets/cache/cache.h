@@ -76,7 +76,7 @@ struct cache_type_ops {
 	/* NULL: out of memory. */
 	void *(*copy)(struct cache *c, unsigned encoding, const void *value);
 };
-extern const struct cache_type_ops cache_string_type, cache_set_type, cache_zset_type, cache_hash_type;
+extern const struct cache_type_ops cache_string_type, cache_set_type, cache_zset_type, cache_hash_type, cache_list_type;
 extern const struct cache_type_ops *const cache_types[CACHE_TYPES];
 
 struct cache_db {
@@ -233,6 +233,7 @@ struct cache_call {
 	size_t argc;
 	const struct sd_slice *argv;
 	bool again;   /* it waited, and is run once more */
+	struct sd_slice ready; /* then: the key that came, the only one that it may look at */
 	bool in_exec; /* of a transaction: it never waits */
 };
 
@@ -414,7 +415,7 @@ void cache_untie(struct cache *c, struct cache_tie *t);
 /* ---- cache_wait.c: commands that wait for a key ---- */
 /* Called by a command that found nothing in these arguments, instead of a reply. The session takes no request until one of the keys
  * is there and the command, run again, replies; or until deadline_ms (since the epoch; 0: for ever), which is answered with
- * null (null_array: as an array). Within a transaction null is the answer at once. */
+ * null as an array, as Redis does whatever the command. Within a transaction null is the answer at once (null_array: as an array). */
 void cache_block(struct cache_call *c, size_t first_key, size_t nkeys, int64_t deadline_ms, bool null_array);
 /* A key that some may wait for is there: called by whoever makes one. They are served after the command in progress. */
 void cache_ready(struct cache_db *db, struct sd_slice key);
@@ -466,7 +467,8 @@ size_t cache_float_text(long double v, char out[CACHE_FLOAT_TEXT]);
 extern const struct cache_command cache_set_commands[], cache_set_algebra_commands[], cache_zset_commands[],
     cache_zset_algebra_commands[], cache_zset_pop_commands[], cache_zset_range_commands[];
 extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
-    cache_config_commands[], cache_hash_commands[], cache_server_commands[], cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[];
+    cache_config_commands[], cache_hash_commands[], cache_list_commands[], cache_list_pop_commands[], cache_server_commands[],
+    cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[];
 void cache_config_begin(struct cache *c);
 void cache_config_end(struct cache *c);
 /* client-output-buffer-limit for what kind of client this is, in bytes and seconds; 0: none. */

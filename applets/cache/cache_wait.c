@@ -9,7 +9,6 @@
  *
  * What it waits for is served after the command (or transaction) that made the key, so that nobody sees half of one.
  */
-#include <math.h>
 #include <string.h>
 
 #include "cache.h"
@@ -20,7 +19,6 @@ struct cache_wait {
 	struct sd_link ties; /* to its keys */
 	const struct cache_command *command;
 	struct cache_db *db;
-	bool null_array;
 	size_t argc;
 	struct sd_slice *argv; /* a copy */
 };
@@ -57,21 +55,16 @@ static bool tie_all(struct cache_wait *w, size_t first, size_t n)
 	return true;
 }
 
-static void reply_null(struct cache_session *s, bool array)
-{
-	if (array)
-		sd_resp_null_array(&s->out);
-	else
-		sd_resp_null(&s->out);
-}
-
 void cache_block(struct cache_call *c, size_t first_key, size_t nkeys, int64_t deadline_ms, bool null_array)
 {
 	struct cache_session *s = c->session;
 	if (c->again) /* it waits already */
 		return;
 	if (c->in_exec) {
-		reply_null(s, null_array);
+		if (null_array)
+			sd_resp_null_array(c->out);
+		else
+			sd_resp_null(c->out);
 		return;
 	}
 	struct cache_wait *w = new_wait(c);
@@ -81,7 +74,6 @@ void cache_block(struct cache_call *c, size_t first_key, size_t nkeys, int64_t d
 		sd_resp_error(c->out, cache_no_memory);
 		return;
 	}
-	w->null_array = null_array;
 	s->flags |= CACHE_BLOCKED;
 	c->cache->nblocked++;
 	if (deadline_ms)
@@ -114,11 +106,11 @@ void cache_ready(struct cache_db *db, struct sd_slice key)
 }
 
 /* True: it replied, and does not wait any more. */
-static bool run_again(struct cache_wait *w)
+static bool run_again(struct cache_wait *w, struct sd_slice ready)
 {
 	struct cache_session *s = w->session;
 	struct cache_call c = {.cache = s->cache, .session = s, .db = w->db, .out = &s->out, .command = w->command, .argc = w->argc,
-			       .argv = w->argv, .again = true};
+			       .argv = w->argv, .again = true, .ready = ready};
 	size_t begun = s->out.n;
 	w->command->fn(&c);
 	if (s->out.n == begun && !s->out.full)
@@ -132,7 +124,7 @@ static bool run_again(struct cache_wait *w)
 static bool serve_one(struct cache_name *n)
 {
 	for (struct sd_link *k = n->ties.next; k != &n->ties; k = k->next)
-		if (run_again(sd_container(k, struct cache_tie, of_name)->session->wait))
+		if (run_again(sd_container(k, struct cache_tie, of_name)->session->wait, cache_name_text(n)))
 			return true;
 	return false;
 }
@@ -158,7 +150,7 @@ bool cache_unblock(struct cache_session *s, const char *error)
 	if (error)
 		sd_resp_error(&s->out, error);
 	else
-		reply_null(s, s->wait->null_array);
+		sd_resp_null_array(&s->out);
 	cache_wait_end(s);
 	cache_wake(s);
 	return true;
@@ -180,14 +172,12 @@ bool cache_arg_timeout(struct cache_call *c, size_t i, int64_t *deadline_ms)
 		return false;
 	}
 	s *= 1000;
-	if (s > (long double)INT64_MAX || (s > 0 && ceill(s) > (long double)(INT64_MAX - c->cache->now_ms))) {
-		sd_resp_error(c->out, "ERR timeout is out of range");
+	int64_t ms = s > -0x1p63L && s < 0x1p63L ? (int64_t)s : INT64_MIN; /* as x86 makes a number of it, and so Redis */
+	ms += ms > INT64_MIN && s > (long double)ms;
+	if (ms < 0 || ms > INT64_MAX - c->cache->now_ms) {
+		sd_resp_error(c->out, ms < 0 ? "ERR timeout is negative" : "ERR timeout is out of range");
 		return false;
 	}
-	if (s < 0) {
-		sd_resp_error(c->out, "ERR timeout is negative");
-		return false;
-	}
-	*deadline_ms = s > 0 ? c->cache->now_ms + (int64_t)ceill(s) : 0;
+	*deadline_ms = ms ? c->cache->now_ms + ms : 0;
 	return true;
 }

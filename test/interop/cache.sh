@@ -18,10 +18,11 @@ wait_port theirs "$theirs"
 
 python3 "$ROOT/test/interop/cache_peer.py" broken "$ours" "$theirs" || fail 'requests that are none'
 python3 "$ROOT/test/interop/cache_peer.py" random "${SEED:-1}" "$count" "$ours" "$theirs" || fail 'random requests'
-for family in hash; do
+for family in hash list; do
   python3 "$ROOT/test/interop/cache_peer.py" random "${SEED:-1}" $((count / 2)) "$ours" "$theirs" "$family" || fail "random requests: $family"
 done
 python3 "$ROOT/test/interop/cache_peer_sets.py" "${SEED:-1}" $((count / 2)) "$ours" "$theirs" || fail 'sets and sorted sets'
+python3 "$ROOT/test/interop/cache_peer_blocking.py" "${SEED:-1}" $((count / 200)) "$ours" "$theirs" || fail 'clients that wait'
 python3 "$ROOT/test/interop/cache_peer_sessions.py" "${SEED:-1}" $((count / 40)) "$ours" "$theirs" || fail 'transactions and subscriptions'
 
 # What is told of how keys are used, under each policy, and the words of a full memory.

@@ -195,7 +195,7 @@ def request(r, table, weights):
 
 
 def encode(r, argv):
-    if r.random() < 0.1:
+    if r.random() < 0.1 and sum(map(len, argv)) < 10000:  # a line has a limit
         words = []
         for a in argv:
             plain = a and all(33 <= c < 127 and c not in b"\"'\\" for c in a)
