@@ -7,6 +7,7 @@
 #include "app/run_stream.h"
 #include "app/secret.h"
 #include "cache.h"
+#include "cache_cli.h"
 
 #define IN_LIMIT   (64 * 1024)
 #define QUERY_MAX  (1024ll * 1024 * 1024) /* of one request, as Redis's client-query-buffer-limit */
@@ -485,7 +486,7 @@ static const struct sd_service service = {
     .destroy = destroy,
 };
 
-static const struct sd_alias aliases[] = {{"cache-node", NULL}, {0}};
+static const struct sd_alias aliases[] = {{"cache-cli", "*"}, {"cache-node", NULL}, {0}};
 
 const struct sd_applet sd_applet_cache = {
     .name = "cache",
@@ -493,9 +494,12 @@ const struct sd_applet sd_applet_cache = {
     .description = "Keeps strings by key, in memory, and speaks the protocol of Redis, so that clients you have work with it. "
 		   "Keys end when they are to, at their time and not some time later.",
     .examples = "sdlab cache\n"
-		"redis-cli -p 7001 SET greeting hello EX 60\n"
+		"sdlab cache set greeting hello --ttl 60\n"
+		"sdlab cache get greeting\n"
+		"sdlab cache top\n"
 		"redis-cli -p 7001 GET greeting",
-    .next = "redis-cli -p 7001 PING",
+    .next = "sdlab cache set greeting hello --ttl 60",
+    .verbs = cache_verbs,
     .aliases = aliases,
     .options = options,
     .service = &service,

@@ -252,8 +252,9 @@ char *load_marks_expand(struct sd_slice in, size_t *n);
 bool load_marks_find(struct load_request *r);
 
 /* ---- load_resp.c ---- */
-/* "user:password" and "/7" of a URL. */
-enum sd_err load_resp_greet(struct load_plan *p, struct sd_slice login, struct sd_slice path, struct sd_error *e);
+/* What is said first: who we are, and which database is meant. */
+struct sd_resp_url;
+enum sd_err load_resp_greet(struct load_plan *p, const struct sd_resp_url *url, struct sd_error *e);
 /* --command, --requests-file, or a mix of GET and SET. */
 enum sd_err load_resp_commands(struct sd_world *w, struct load_builder *b, struct sd_error *e);
 

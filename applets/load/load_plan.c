@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/resp_url.h"
 #include "core/units.h"
 #include "load.h"
 
@@ -16,47 +17,32 @@ struct target {
 	struct sd_slice path; /* with query; "/" when there is none */
 	bool secure;          /* https */
 	bool resp;            /* a cache */
-	struct sd_slice login; /* in front of the host of a cache */
+	struct sd_resp_url cache;
 	const char *port;     /* when the URL has none */
 };
 
-static const struct scheme {
-	const char *name, *port;
-	bool secure, resp;
-} schemes[] = {
-    {"http://", ":80", false, false},    {"https://", ":443", true, false},  {"resp://", ":6379", false, true},
-    {"redis://", ":6379", false, true},  {"rediss://", ":6379", true, true},
-};
-
-static const struct scheme *scheme_of(const char *url)
+static enum sd_err split_cache_url(const char *url, struct target *t, struct sd_error *e)
 {
-	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
-		if (strncasecmp(url, schemes[i].name, strlen(schemes[i].name)) == 0)
-			return &schemes[i];
-	return NULL;
+	enum sd_err err = sd_resp_url_parse(url, &t->cache, e);
+	t->resp = true;
+	t->host = t->cache.host;
+	t->secure = t->cache.secure;
+	t->port = ":6379";
+	return err;
 }
 
 static enum sd_err split_url(const char *url, struct target *t, struct sd_error *e)
 {
-	const struct scheme *s = scheme_of(url);
+	if (sd_resp_url_is(url))
+		return split_cache_url(url, t, e);
 	if (strncasecmp(url, "amqp://", 7) == 0)
 		return sd_fail(e, SD_EUNSUPPORTED, "%s: AMQP is not in yet; expected http://HOST[:PORT]/PATH", url);
-	const char *host = s ? url + strlen(s->name) : url;
-	s = s ? s : &schemes[0];
-	t->secure = s->secure;
-	t->resp = s->resp;
-	t->port = s->port;
+	t->secure = strncasecmp(url, "https://", 8) == 0;
+	t->port = t->secure ? ":443" : ":80";
+	const char *host = t->secure ? url + 8 : strncasecmp(url, "http://", 7) == 0 ? url + 7 : url;
 	size_t n = strcspn(host, "/?#");
-	const char *at = t->resp ? memrchr(host, '@', n) : NULL;
-	if (at) {
-		t->login = (struct sd_slice){host, (size_t)(at - host)};
-		n -= t->login.n + 1;
-		host = at + 1;
-	}
-	/* a password is not shown again */
-	if (n == 0 || (!at && strstr(host, "://")))
-		return sd_fail(e, SD_EUSAGE, "expected http://HOST[:PORT]/PATH or redis://HOST[:PORT], found \"%.100s\"",
-			       at ? "no host after the password" : url);
+	if (n == 0 || strstr(host, "://"))
+		return sd_fail(e, SD_EUSAGE, "expected http://HOST[:PORT]/PATH or redis://HOST[:PORT], found \"%.100s\"", url);
 	t->host = (struct sd_slice){host, n};
 	t->path = host[n] == '/' ? (struct sd_slice){host + n, strcspn(host + n, "#")} : sd_slice_of("/");
 	return SD_OK;
@@ -395,13 +381,13 @@ static enum sd_err check_text(const struct sd_conf *conf, struct sd_slice path, 
 	return SD_OK;
 }
 
-/* As it is shown. */
-static char *without_login(const char *url, const struct target *t)
+/* As it is shown: without a password. */
+static char *shown_url(const char *url, const struct target *t)
 {
 	char *out;
-	if (!t->login.p)
+	if (!t->resp)
 		return strdup(url);
-	return asprintf(&out, "%.*s%s", (int)(t->login.p - url), url, t->host.p) < 0 ? NULL : out;
+	return asprintf(&out, "%s%s", t->secure ? "rediss://" : "redis://", t->cache.shown.p) < 0 ? NULL : out;
 }
 
 enum sd_err load_plan_begin(struct sd_world *w, const struct sd_conf *conf, const char *url, unsigned conns,
@@ -419,8 +405,8 @@ enum sd_err load_plan_begin(struct sd_world *w, const struct sd_conf *conf, cons
 		err = make_tls(w, conf, t.host, plan, e);
 	*b = (struct load_builder){.conf = conf, .plan = plan, .host = t.host, .path = t.path, .max = MAX_REQUESTS};
 	if (!err && t.resp)
-		err = load_resp_greet(plan, t.login, t.path, e);
-	if (!err && !(plan->url = without_login(url, &t)))
+		err = load_resp_greet(plan, &t.cache, e);
+	if (!err && !(plan->url = shown_url(url, &t)))
 		err = sd_fail(e, SD_ENOMEM, "out of memory");
 	return err;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/resp.h"
+#include "core/resp_url.h"
 #include "core/units.h"
 #include "load.h"
 
@@ -12,65 +13,29 @@
 
 /* ---- who we are ---- */
 
-static int hex(char c)
+static void put_words(struct sd_resp_out *o, const char *const *words, size_t n)
 {
-	c = (char)tolower((unsigned char)c);
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	sd_resp_array(o, n);
+	for (size_t i = 0; i < n; i++)
+		sd_resp_text(o, words[i]);
 }
 
-/* %40 is an @: an own copy, of the same length or shorter. NULL: out of memory. */
-static char *unescape(struct sd_slice s, size_t *n)
-{
-	char *out = malloc(s.n + 1);
-	*n = 0;
-	for (size_t i = 0; out && i < s.n; i++) {
-		bool coded = s.p[i] == '%' && s.n - i > 2 && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0;
-		out[(*n)++] = coded ? (char)(hex(s.p[i + 1]) * 16 + hex(s.p[i + 2])) : s.p[i];
-		i += coded ? 2 : 0;
-	}
-	return out;
-}
-
-static bool put_auth(struct sd_resp_out *o, struct sd_slice login)
-{
-	const char *colon = memchr(login.p, ':', login.n);
-	size_t user_n = colon ? (size_t)(colon - login.p) : 0, n = 0, secret_n = 0;
-	struct sd_slice rest = colon ? (struct sd_slice){colon + 1, login.n - user_n - 1} : login;
-	char *user = unescape((struct sd_slice){login.p, user_n}, &n), *secret = unescape(rest, &secret_n);
-	bool good = user && secret;
-	if (good) {
-		sd_resp_array(o, n ? 3 : 2);
-		sd_resp_text(o, "AUTH");
-		if (n)
-			sd_resp_bulk(o, user, n);
-		sd_resp_bulk(o, secret, secret_n);
-	}
-	free(user);
-	free(secret);
-	return good && !o->full;
-}
-
-enum sd_err load_resp_greet(struct load_plan *p, struct sd_slice login, struct sd_slice path, struct sd_error *e)
+enum sd_err load_resp_greet(struct load_plan *p, const struct sd_resp_url *url, struct sd_error *e)
 {
 	struct sd_resp_out o = {0};
-	struct sd_slice db = {path.p + 1, path.n - 1};
-	int64_t number;
-	bool good = true;
-	if (db.n && (!sd_resp_parse_int(db, &number) || number < 0))
-		return sd_fail(e, SD_EUSAGE, "expected a number of a database after the port, found \"%.*s\"",
-			       (int)(db.n < 60 ? db.n : 60), db.p);
-	if (login.n) {
-		good = put_auth(&o, login);
-		p->greetings++;
-	}
-	if (db.n) {
-		sd_resp_array(&o, 2);
-		sd_resp_text(&o, "SELECT");
-		sd_resp_bulk(&o, db.p, db.n);
+	char db[24];
+	if (*url->user)
+		put_words(&o, (const char *const[]){"AUTH", url->user, url->password}, 3);
+	else if (*url->password)
+		put_words(&o, (const char *const[]){"AUTH", url->password}, 2);
+	p->greetings = o.n > 0;
+	snprintf(db, sizeof(db), "%lld", (long long)url->db);
+	if (url->db) {
+		put_words(&o, (const char *const[]){"SELECT", db}, 2);
 		p->greetings++;
 	}
 	p->greeting = (struct sd_slice){o.p, o.n};
-	return good && !o.full ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
+	return o.full ? sd_fail(e, SD_ENOMEM, "out of memory") : SD_OK;
 }
 
 /* ---- commands ---- */

@@ -28,11 +28,13 @@ struct sd_verb_call {
 /* A client command or a tool: `sdlab cache get user:1`. */
 struct sd_verb {
 	const char *name; /* NULL ends the table; "" is what runs when the applet has no service and no verb
-			     is given */
+			     is given; "*" is for every word that is no verb, which is then its first operand,
+			     and for none after an alias whose verb is "*" */
 	const char *usage;   /* operands: "KEY VALUE" */
 	const char *summary; /* one line */
 	const struct sd_option *options;
-	int min_args, max_args; /* of operands; max_args -1: any number */
+	int min_args, max_args; /* of operands; max_args -1: any number. Of "*", which takes what is no option of its
+				   table for an operand, they are not looked at */
 	int (*run)(struct sd_verb_call *call); /* the exit status */
 	bool hidden;
 };

@@ -127,7 +127,7 @@ static void offer_rest(const struct want *w, const struct tables *t, const char 
 static void offer_verbs(const struct want *w, const struct sd_applet *applet)
 {
 	for (const struct sd_verb *v = applet->verbs; v && v->name; v++)
-		if (*v->name && !v->hidden)
+		if (*v->name && !v->hidden && *v->name != '*')
 			offer(w, v->name);
 	if (applet->service)
 		offer(w, "serve");
@@ -152,6 +152,8 @@ static void complete_applet(const struct sd_dispatch *d, const struct want *w, c
 		verb = sd_verb_find(applet, argv[0], client);
 	if (!verb && argc == 1 && w->word[0] != '-')
 		offer_verbs(w, applet);
+	if (!verb && (client || (argc > 1 && *argv[0] != '-' && strcmp(argv[0], "serve") != 0)))
+		verb = sd_verb_find(applet, "*", false);
 	if (!verb && !applet->service)
 		verb = sd_verb_find(applet, "", false);
 	if (verb) {

@@ -85,6 +85,15 @@ int sd_conf_arg_width(const struct sd_conf *conf, const char *arg)
 	return v && v->opt->type != SD_OPT_BOOL && !arg[2] ? 2 : 1;
 }
 
+bool sd_conf_knows_arg(const struct sd_conf *conf, const char *arg)
+{
+	bool off;
+
+	if (strncmp(arg, "--", 2) == 0)
+		return arg[2] && find_long(conf, arg + 2, &off);
+	return is_letter_option(conf, arg) && !arg[2] && sd_conf_find_letter(conf, arg[1]);
+}
+
 /* ---- did you mean ---- */
 
 struct offer {

@@ -166,6 +166,8 @@ struct sd_conf_value *sd_conf_find_arg(const struct sd_conf *conf, const char *n
 struct sd_conf_value *sd_conf_find_letter(const struct sd_conf *conf, char letter);
 /* How many words the option that `arg` begins takes: 1 or 2; 0 when it is no option. `conf` may be blank. */
 int sd_conf_arg_width(const struct sd_conf *conf, const char *arg);
+/* Is it an option that there is? Of letters only when it stands alone. */
+bool sd_conf_knows_arg(const struct sd_conf *conf, const char *arg);
 
 /* Calls fn for each option that is not a group with its full names: on the command line ("health-interval")
  * and in a file ("health.interval"). Groups are opened; rows of tables are not. */

@@ -74,9 +74,9 @@ static void print_verbs(FILE *out, const struct sd_applet *applet)
 	const char *glue = "";
 
 	for (const struct sd_verb *v = applet->verbs; v && v->name; v++)
-		left += *v->name && !v->hidden;
+		left += *v->name && *v->name != '*' && !v->hidden;
 	for (const struct sd_verb *v = applet->verbs; v && v->name; v++) {
-		if (!*v->name || v->hidden)
+		if (!*v->name || *v->name == '*' || v->hidden)
 			continue;
 		fprintf(out, "%s%s", glue, v->name);
 		glue = --left == 1 ? " or " : ", ";
@@ -97,7 +97,7 @@ const char *sd_dispatch_near_verb(const struct sd_applet *applet, const char *wo
 
 	sd_suggest_init(&s, word);
 	for (const struct sd_verb *v = applet->verbs; v && v->name; v++)
-		if (*v->name && !v->hidden)
+		if (*v->name && !v->hidden && *v->name != '*')
 			sd_suggest_offer(&s, v->name);
 	if (applet->service)
 		sd_suggest_offer(&s, "serve");
@@ -128,9 +128,13 @@ static int run_client(struct sd_dispatch *d, const struct sd_applet *applet, int
 		sd_help_applet(d, applet, NULL);
 		return 0;
 	}
-	if (argc == 0 || argv[0][0] == '-')
+	const struct sd_verb *rest = sd_verb_find(applet, "*", false);
+	bool named = argc > 0 && argv[0][0] != '-';
+	if (!named && !rest)
 		return missing_verb(d, applet);
-	const struct sd_verb *verb = sd_verb_find(applet, argv[0], true);
+	const struct sd_verb *verb = named ? sd_verb_find(applet, argv[0], true) : NULL;
+	if (!verb && rest)
+		return sd_dispatch_verb(d, applet, rest, argc, argv);
 	return verb ? sd_dispatch_verb(d, applet, verb, argc - 1, argv + 1)
 		    : sd_dispatch_unknown_verb(d, applet, argv[0]);
 }
@@ -140,12 +144,14 @@ static int run_applet(struct sd_dispatch *d, const struct sd_applet *applet, int
 {
 	const char *word = argc > 0 && argv[0][0] && argv[0][0] != '-' ? argv[0] : NULL;
 	const struct sd_verb *verb = word ? sd_verb_find(applet, word, false) : NULL;
-	const struct sd_verb *plain = sd_verb_find(applet, "", false);
+	const struct sd_verb *plain = sd_verb_find(applet, "", false), *rest = sd_verb_find(applet, "*", false);
 
 	if (verb)
 		return sd_dispatch_verb(d, applet, verb, argc - 1, argv + 1);
 	if (word && applet->service && strcmp(word, "serve") == 0)
 		return sd_dispatch_service(d, applet, argc - 1, argv + 1);
+	if (word && rest)
+		return sd_dispatch_verb(d, applet, rest, argc, argv);
 	if (applet->service && (!word || applet->check_file))
 		return sd_dispatch_service(d, applet, argc, argv);
 	if (!applet->service && argc > 0 && is_help(argv[0])) {

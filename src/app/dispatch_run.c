@@ -31,6 +31,8 @@ struct line {
 	const char *config;
 	bool check, print, help;
 	bool has_file; /* an applet with a file of its own got one */
+	const char **words; /* of a verb "*": its operands, and nwords of them; to be freed */
+	int nwords;
 };
 
 /* ---- taking out ---- */
@@ -115,6 +117,36 @@ static enum sd_err split(struct line *line, const struct sd_option *metas, const
 		}
 	}
 	return SD_OK;
+}
+
+/* For a verb "*": what is no option is a word of a command that others made, "-inf" too. */
+static enum sd_err split_words(struct line *line, const struct sd_option *table, int argc, const char *const *argv,
+			       struct sd_error *e)
+{
+	struct sd_conf_mem mem = {NULL};
+	struct sd_conf *own = sd_conf_blank(&mem, table, NULL);
+	bool all = false;
+
+	line->argv = calloc((size_t)argc + 1, sizeof *line->argv);
+	line->words = calloc((size_t)argc + 1, sizeof *line->words);
+	enum sd_err err = own && line->argv && line->words ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
+	for (int i = 0; i < argc && !err; i++) {
+		bool known = !all && sd_conf_knows_arg(own, argv[i]);
+		if (!all && !known && strcmp(argv[i], "--") == 0) {
+			all = true;
+		} else if (!all && !known && find_meta(sd_dispatch_verb_options, own, argv[i])) {
+			line->help = true;
+		} else if (known) {
+			bool two = sd_conf_arg_width(own, argv[i]) == 2 && i + 1 < argc;
+			push(line, argv[i]);
+			if (two)
+				push(line, argv[++i]);
+		} else {
+			line->words[line->nwords++] = argv[i];
+		}
+	}
+	sd_conf_mem_free(&mem);
+	return err;
 }
 
 static enum sd_err read_line(struct line *line, const struct sd_option *table, const struct sd_option *common,
@@ -312,7 +344,7 @@ static bool misspelt(const struct sd_applet *applet, const struct sd_verb *verb,
 static int call_verb(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_verb *verb,
 		     const struct line *line, const char *who)
 {
-	const char *operands[MAX_OPERANDS];
+	const char *operands[MAX_OPERANDS], *const *args = line->words ? line->words : operands;
 	int n = 0;
 	struct sd_error e = {SD_OK, ""};
 	struct sd_conf *conf;
@@ -328,11 +360,13 @@ static int call_verb(struct sd_dispatch *d, const struct sd_applet *applet, cons
 	if (sd_conf_make(verb->options, NULL, &from, &conf, operands, &n, &e) != SD_OK)
 		return sd_dispatch_report(d, who, &e);
 	int status;
-	if (n < verb->min_args || (verb->max_args >= 0 && n > verb->max_args)) {
+	if (line->words)
+		n = line->nwords;
+	if (!line->words && (n < verb->min_args || (verb->max_args >= 0 && n > verb->max_args))) {
 		status = misspelt(applet, verb, operands, n) ? sd_dispatch_unknown_verb(d, applet, operands[0])
 								: wrong_count(d, who, verb, n);
 	} else {
-		struct sd_verb_call call = {d->world, applet, conf, operands, n, d->environ, d->out, d->err};
+		struct sd_verb_call call = {d->world, applet, conf, args, n, d->environ, d->out, d->err};
 		status = verb->run(&call);
 	}
 	sd_conf_free(conf);
@@ -347,13 +381,16 @@ int sd_dispatch_verb(struct sd_dispatch *d, const struct sd_applet *applet, cons
 	char who[SD_WHO_MAX];
 	int status = 0;
 
-	snprintf(who, sizeof who, "sdlab %s%s%s", applet->name, *verb->name ? " " : "", verb->name);
-	if (read_line(&line, verb->options, NULL, sd_dispatch_verb_options, false, argc, argv, &e) != SD_OK)
+	bool rest = strcmp(verb->name, "*") == 0;
+	snprintf(who, sizeof who, "sdlab %s%s%s", applet->name, *verb->name && !rest ? " " : "", rest ? "" : verb->name);
+	if ((rest ? split_words(&line, verb->options, argc, argv, &e)
+		  : read_line(&line, verb->options, NULL, sd_dispatch_verb_options, false, argc, argv, &e)) != SD_OK)
 		status = sd_dispatch_report(d, who, &e);
 	else if (line.help)
 		sd_help_applet(d, applet, verb);
 	else
 		status = call_verb(d, applet, verb, &line, who);
 	free(line.argv);
+	free(line.words);
 	return status;
 }

@@ -234,7 +234,9 @@ static void verb_usage(const struct sd_dispatch *d, bool *first, const struct sd
 {
 	const char *usage = verb->usage ? verb->usage : "";
 
-	usage_line(d, first, applet, "%s%s%s%s%s", *verb->name ? " " : "", verb->name,
+	const char *name = strcmp(verb->name, "*") == 0 ? "" : verb->name;
+
+	usage_line(d, first, applet, "%s%s%s%s%s", *name ? " " : "", name,
 		   verb->options ? " [options]" : "", *usage ? " " : "", usage);
 }
 
@@ -263,7 +265,8 @@ static void add_verbs(struct rows *rows, const struct sd_applet *applet)
 	for (const struct sd_verb *v = applet->verbs; v && v->name; v++)
 		if (*v->name && !v->hidden)
 			add_row(rows,
-				format("  %s%s%s", v->name, v->usage && *v->usage ? " " : "",
+				format("  %s%s%s", strcmp(v->name, "*") == 0 ? "" : v->name,
+				       v->usage && *v->usage && strcmp(v->name, "*") != 0 ? " " : "",
 				       v->usage ? v->usage : ""),
 				format("%s", v->summary ? v->summary : ""));
 }
@@ -394,7 +397,8 @@ void sd_help_applet(const struct sd_dispatch *d, const struct sd_applet *applet,
 	const struct sd_verb *plain = applet->service ? NULL : sd_verb_find(applet, "", false);
 	bool whole = !verb || !*verb->name;
 
-	fprintf(d->out, "sdlab %s%s%s: %s\n\n", applet->name, whole ? "" : " ", whole ? "" : verb->name,
+	bool rest = !whole && strcmp(verb->name, "*") == 0;
+	fprintf(d->out, "sdlab %s%s%s: %s\n\n", applet->name, whole || rest ? "" : " ", whole || rest ? "" : verb->name,
 		whole           ? applet->summary
 		: verb->summary ? verb->summary
 				: "");

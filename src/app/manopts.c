@@ -155,7 +155,7 @@ static void put_verbs(FILE *out, const struct sd_applet *applet)
 		if (v->hidden || is_empty(v->options))
 			continue;
 		if (*v->name)
-			fprintf(out, ".Ss Options of %s\n", v->name);
+			fprintf(out, ".Ss Options of %s\n", strcmp(v->name, "*") == 0 ? "commands" : v->name);
 		put_table(out, v->options, NULL);
 	}
 }

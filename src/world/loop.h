@@ -21,7 +21,7 @@ struct sd_file;
 
 struct sd_loop *sd_loop_new(struct sd_world *w, struct sd_error *e);
 void sd_loop_free(struct sd_loop *l);
-void sd_loop_run(struct sd_loop *l); /* until sd_loop_stop */
+void sd_loop_run(struct sd_loop *l); /* until sd_loop_stop; then it may be run again */
 void sd_loop_stop(struct sd_loop *l); /* from any thread */
 /* Runs it on a thread of its own that takes no signals. Then sd_loop_stop and sd_loop_join, which waits for the end. */
 enum sd_err sd_loop_start(struct sd_loop *l, const char *name, struct sd_error *e);

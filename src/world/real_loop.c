@@ -117,6 +117,7 @@ static void run(struct sd_loop *l)
 	loop_leave(l);
 	if (!__atomic_load_n(&r->stopping, __ATOMIC_ACQUIRE))
 		event_base_loop(r->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	__atomic_store_n(&r->stopping, false, __ATOMIC_RELEASE); /* it may be run again */
 }
 
 /* Before the wake-up, so that a loop which another thread stops sees it when it wakes. */

@@ -163,7 +163,7 @@ static void run(struct sd_loop *loop)
 	start(loop, NULL, NULL);
 	while (!l->stopping && sim_alive(l) && sd_sim_step(s))
 		;
-	l->running = false;
+	l->running = l->stopping = false;
 	s->current = before;
 	s->slept_ns = slept;
 	s->computed_ns = computed;

@@ -97,7 +97,7 @@ refused 'expected a command such as' "$url" --command '*1'
 refused 'weight from 1 to 1000000' "$url" --command '0 GET a'
 refused 'at most 8 of' "$url" --command 'DEL {{key}} {{key}} {{key}} {{key}} {{key}} {{key}} {{key}} {{key}} {{key}}'
 refused 'number of a database' "redis://127.0.0.1/one"
-refused 'no host after the password' "redis://:secret@/"
+refused 'expected redis://HOST.:PORT., found no host' "redis://:secret@/"
 printf 'GET a\n1 "b\n' >bad.txt
 refused 'bad.txt:2: expected a command' "$url" --requests-file bad.txt
 stop ours
