@@ -6,7 +6,7 @@
 #include "app/admin.h"
 #include "app/run_stream.h"
 #include "app/secret.h"
-#include "cache.h"
+#include "cache_ahead.h"
 #include "cache_cli.h"
 
 #define IN_LIMIT   (64 * 1024)
@@ -33,6 +33,7 @@ struct shell {
 	struct cache cache;
 	struct sd_run_streams streams;
 	struct sd_timer tick;
+	struct cache_ahead ahead; /* of whose turn it is */
 	int64_t tick_at_ms;
 	struct sd_resp_out spare; /* whoever replies borrows it */
 	char *password;
@@ -147,34 +148,58 @@ static void want(struct client *c, size_t need)
 	c->stream->in_limit = need > IN_LIMIT ? (uint32_t)need : IN_LIMIT;
 }
 
+static bool may_go_on(const struct client *c)
+{
+	return !(c->session.flags & CACHE_BLOCKED) && !sd_stream_above_high(c->stream);
+}
+
+/* The next whole request of p[0..n): its length, or what sd_resp_read says. One that comes in parts is read by the client's own
+ * reader, which remembers how far it is. */
+static ssize_t next_request(struct client *c, const char *p, size_t n, struct sd_resp_reader **r)
+{
+	struct shell *s = c->shell;
+	size_t length;
+	if ((*r = cache_ahead_next(&s->ahead, &length)))
+		return (ssize_t)length;
+	s->cache.limits.stranger = !(c->session.flags & CACHE_AUTHENTICATED);
+	if (!c->reader.at && cache_ahead_fill(&s->ahead, &c->session, p, n, &s->cache.limits)) {
+		*r = cache_ahead_next(&s->ahead, &length);
+		return (ssize_t)length;
+	}
+	*r = &c->reader;
+	return sd_resp_read(&c->reader, p, n, &s->cache.limits);
+}
+
 /* Runs what is complete; how many bytes it took. *end: the connection is to be finished. */
 static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 {
 	struct cache_session *s = &c->session;
+	struct sd_resp_reader *r;
 	int64_t now = wall_ms(c->shell);
 	size_t took = 0;
-	while (took < n && !*end && !(s->flags & CACHE_BLOCKED) && !sd_stream_above_high(c->stream)) {
-		c->shell->cache.limits.stranger = !(s->flags & CACHE_AUTHENTICATED);
-		ssize_t k = sd_resp_read(&c->reader, p + took, n - took, &c->shell->cache.limits);
+	want(c, IN_LIMIT);
+	while (took < n && !*end && may_go_on(c)) {
+		ssize_t k = next_request(c, p + took, n - took, &r);
 		if (k == SD_RESP_INCOMPLETE) {
-			*end = c->reader.need > QUERY_MAX;
-			want(c, c->reader.need);
-			return took;
+			*end = r->need > QUERY_MAX;
+			want(c, r->need);
+			break;
 		}
 		if (k < 0) {
-			sd_resp_errorf(&s->out, "ERR %s", c->reader.error);
+			sd_resp_errorf(&s->out, "ERR %s", r->error);
 			*end = true;
 			return n;
 		}
-		if (c->reader.argc)
-			cache_call(s, c->reader.argc, c->reader.argv, now);
-		sd_resp_reader_reset(&c->reader);
+		if (r->argc)
+			cache_call(s, r->argc, r->argv, now);
+		if (r == &c->reader)
+			sd_resp_reader_reset(r);
 		took += (size_t)k;
 		*end = s->flags & (CACHE_QUIT | CACHE_DROP) || s->out.full;
 		if (s->out.n > FLUSH_AT)
 			flush(c);
 	}
-	want(c, IN_LIMIT);
+	cache_ahead_drop(&c->shell->ahead);
 	return took;
 }
 
@@ -443,6 +468,7 @@ static void destroy(void *self)
 		explicit_bzero(s->password, strlen(s->password));
 	free(s->password);
 	free(s->spare.p);
+	cache_ahead_free(&s->ahead);
 	free(s);
 }
 

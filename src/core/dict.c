@@ -163,6 +163,20 @@ struct sd_dict_entry *sd_dict_with_hash(const struct sd_dict *d, uint32_t hash, 
 	return second;
 }
 
+void sd_dict_fetch_bucket(const struct sd_dict *d, uint32_t hash)
+{
+	for (int t = 0; t < 2; t++)
+		if (d->buckets[t])
+			__builtin_prefetch(&d->buckets[t][hash & (size_of(d, t) - 1)]);
+}
+
+void sd_dict_fetch_entry(const struct sd_dict *d, uint32_t hash)
+{
+	for (int t = 0; t < 2; t++)
+		if (d->buckets[t])
+			__builtin_prefetch(d->buckets[t][hash & (size_of(d, t) - 1)]);
+}
+
 bool sd_dict_add(struct sd_dict *d, struct sd_dict_entry *e)
 {
 	if (!make_room(d))

@@ -56,6 +56,9 @@ uint32_t sd_dict_hash(const struct sd_dict *d, struct sd_slice key);
 struct sd_dict_entry *sd_dict_find(struct sd_dict *d, struct sd_slice key, uint32_t hash);
 /* One with this hash whose key the caller does not have: the first (after NULL), or the one after that. NULL: no more. */
 struct sd_dict_entry *sd_dict_with_hash(const struct sd_dict *d, uint32_t hash, const struct sd_dict_entry *after);
+/* Tells the processor that an entry of this hash will be looked for: first its place, and when that came, what is there. */
+void sd_dict_fetch_bucket(const struct sd_dict *d, uint32_t hash);
+void sd_dict_fetch_entry(const struct sd_dict *d, uint32_t hash);
 /* e has hash and klen; its key is not there yet. False: no memory for the first table. */
 bool sd_dict_add(struct sd_dict *d, struct sd_dict_entry *e);
 /* Takes it out. */
