@@ -8,6 +8,7 @@
 #include "app/secret.h"
 #include "cache_ahead.h"
 #include "cache_cli.h"
+#include "cache_metrics.h"
 
 #define IN_LIMIT   (64 * 1024)
 #define QUERY_MAX  (1024ll * 1024 * 1024) /* of one request, as Redis's client-query-buffer-limit */
@@ -34,6 +35,7 @@ struct shell {
 	struct sd_run_streams streams;
 	struct sd_timer tick;
 	struct cache_ahead ahead; /* of whose turn it is */
+	struct cache_metrics metrics;
 	int64_t tick_at_ms;
 	struct sd_resp_out spare; /* whoever replies borrows it */
 	char *password;
@@ -91,6 +93,7 @@ static void client_free(struct client *c)
 	struct shell *s = c->shell;
 	count_client(c, 0);
 	cache_session_end(&c->session);
+	cache_metrics_publish(&s->metrics, &s->cache);
 	sd_resp_reader_free(&c->reader);
 	free(c);
 	sd_gauge(&s->active, -1);
@@ -261,6 +264,7 @@ static void on_tick(struct sd_timer *t)
 	cache_tick(&s->cache, wall_ms(s), TICK_MOST);
 	send_woken(s, NULL);
 	schedule(s);
+	cache_metrics_publish(&s->metrics, &s->cache);
 }
 
 static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
@@ -276,6 +280,7 @@ static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
 	take_back(c);
 	send_woken(s, c);
 	schedule(s);
+	cache_metrics_publish(&s->metrics, &s->cache);
 	drop_others(s, c);
 	if (!end)
 		return took;
@@ -503,6 +508,14 @@ static enum sd_err check(const struct sd_conf *conf, struct sd_error *e)
 	return SD_OK;
 }
 
+static void metrics(void *self, struct sd_metrics *m)
+{
+	struct shell *s = self;
+	char label[160];
+	sd_run_label(s->run, label, sizeof(label));
+	cache_metrics_put(&s->metrics, m, label);
+}
+
 static const struct sd_service service = {
     .create = create,
     .start = start,
@@ -510,6 +523,7 @@ static const struct sd_service service = {
     .drain = drain,
     .stop = stop,
     .destroy = destroy,
+    .metrics = metrics,
 };
 
 static const struct sd_alias aliases[] = {{"cache-cli", "*"}, {"cache-node", NULL}, {0}};
