@@ -28,7 +28,7 @@ is hits_total 1
 is misses_total 1
 is errors_total 1
 is memory_limit_bytes 10485760
-say INFO memory
-memory=$(sed -n 's/^used_memory:\([0-9]*\).*/\1/p' <<<"$OUT")
-is memory_bytes "$memory"
+memory=$(sed -n 's/^sdlab_cache_memory_bytes{.*} \([0-9]*\)$/\1/p' <<<"$OUT")
+# three keys and a table are some hundred bytes, and less than a kilobyte each
+if [ "${memory:-0}" -lt 150 ] || [ "$memory" -gt 10000 ]; then fail "memory_bytes is $memory"; fi
 stop cache
