@@ -22,7 +22,8 @@ static const struct cache_command *const tables[] = {
     cache_list_commands,       cache_list_pop_commands,
     cache_multi_commands,      cache_pubsub_commands, cache_server_commands, cache_set_commands,
     cache_set_algebra_commands, cache_string_commands, cache_watch_commands, cache_zset_commands,
-    cache_zset_algebra_commands, cache_zset_pop_commands, cache_zset_range_commands,
+    cache_zset_algebra_commands, cache_zset_pop_commands, cache_zset_range_commands, cache_hot_commands,
+    cache_lease_commands,
 };
 
 const struct cache_type_ops *const cache_types[CACHE_TYPES] = {
@@ -369,6 +370,8 @@ void cache_run(struct cache_call *c)
 	c->session->last = c->command;
 	if (cache->monitors.next != &cache->monitors)
 		cache_feed_monitors(c);
+	if (--cache->hot.skip == 0)
+		cache_hot_sample(c);
 	c->command->fn(c);
 	if (slow < 0)
 		return;
@@ -416,8 +419,11 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 size_t cache_used_memory(const struct cache *c)
 {
 	size_t n = c->memory.used + (c->evict.queued ? sd_s3fifo_memory(&c->evict.queues) : 0);
+	n += c->hot.seen ? sd_space_saving_memory(c->hot.seen) : 0;
+	n += sd_dict_memory(&c->channels) + sd_dict_memory(&c->patterns);
 	for (int i = 0; i < CACHE_DBS; i++)
-		n += sd_dict_memory(&c->dbs[i].keys);
+		n += sd_dict_memory(&c->dbs[i].keys) + sd_dict_memory(&c->dbs[i].watched) + sd_dict_memory(&c->dbs[i].waited) +
+		     sd_dict_memory(&c->dbs[i].leases);
 	return n;
 }
 
@@ -436,18 +442,21 @@ void cache_init(struct cache *c, uint64_t seed, int64_t now_ms)
 	cache_pubsub_begin(c);
 	cache_config_begin(c);
 	cache_set_policy(c, sd_slice_of("noeviction"));
+	cache_hot_begin(c);
 	for (unsigned i = 0; i < CACHE_DBS; i++) {
 		c->dbs[i] = (struct cache_db){.cache = c, .number = i};
 		sd_dict_init(&c->dbs[i].keys, offsetof(struct cache_item, key), &c->hash_key);
 		cache_multi_begin(&c->dbs[i]);
 		cache_wait_begin(&c->dbs[i]);
 	}
+	cache_lease_begin(c);
 	index_commands(c);
 }
 
 void cache_end(struct cache *c)
 {
 	cache_evict_end(c);
+	cache_hot_end(c);
 	for (int i = 0; i < CACHE_DBS; i++)
 		cache_flush(&c->dbs[i]);
 	cache_watch_end(c);

@@ -14,6 +14,7 @@
 #include "core/list.h"
 #include "core/resp.h"
 #include "core/s3fifo.h"
+#include "core/space_saving.h"
 #include "core/wheel.h"
 
 #define CACHE_DBS   16
@@ -86,6 +87,7 @@ struct cache_db {
 	struct sd_dict watched; /* keys that WATCH named */
 	struct sd_dict waited;	/* keys that blocked sessions wait for */
 	size_t expires;		/* items that have an expiry */
+	struct sd_dict leases;	/* cache_lease */
 };
 
 struct cache_stats {
@@ -123,6 +125,9 @@ struct cache_evictor {
 	enum cache_rank by;
 	bool ending_only;   /* only keys that have an end */
 	bool queued;        /* keys are in the queues */
+	bool full;	    /* nothing more may go */
+	unsigned looked;    /* how often memory was compared with the limit */
+	size_t tables;	    /* bytes of tables, when they were counted last */
 	bool more;	    /* there is more to evict than was done at once */
 	const struct cache_item *victim; /* it leaves the queues by itself */
 	struct cache_db *fresh; /* where a key was made that is not queued yet, since its value may not be there yet */
@@ -131,6 +136,21 @@ struct cache_evictor {
 	struct sd_s3fifo queues; /* of all databases */
 	struct cache_candidate pool[CACHE_CANDIDATES]; /* the best is the last */
 	size_t npool;
+};
+
+/* Keys that are asked for most, of a sample of the commands. */
+struct cache_hot {
+	struct sd_space_saving *seen; /* NULL: no memory */
+	unsigned skip;		      /* commands until the next one of the sample */
+	int64_t halved_ms, weight_ms; /* when counts were halved; how much time before that they stand for, halved as they are */
+};
+
+/* Keys that somebody computes anew, or whose value is kept for a while after its end. */
+struct cache_leases {
+	size_t n;
+	struct sd_wheel ends;
+	struct sd_link stale; /* that have a value, the oldest first */
+	const struct cache_lease *kept; /* the change in progress is its own */
 };
 
 /* A command that took long: SLOWLOG. */
@@ -160,6 +180,8 @@ struct cache {
 	struct cache_tuning tuning;
 	uint64_t max_memory; /* set by cache_set_max_memory */
 	struct cache_evictor evict;
+	struct cache_hot hot;
+	struct cache_leases leases;
 	uint32_t max_clients; /* 0: no limit */
 	char *settings[CACHE_SETTINGS]; /* of CONFIG SET that only have to be given back; NULL: the default */
 	bool dropped;                   /* some session has CACHE_DROP */
@@ -304,6 +326,8 @@ struct cache_item *cache_find(struct cache_db *db, struct sd_slice key);
  * The first counts as a read does. */
 bool cache_typed(struct cache_call *c, size_t i, unsigned type, struct cache_item **it);
 bool cache_typed_for_write(struct cache_call *c, size_t i, unsigned type, struct cache_item **it);
+/* Its time is over. */
+void cache_end_item(struct cache_db *db, struct cache_item *it);
 /* Takes it out and frees it with its value. A change. */
 void cache_delete(struct cache_db *db, struct cache_item *it);
 /* An item for a key that has none; the value is its own from here on, and a failure leaves it with the caller. NULL: out of
@@ -375,6 +399,24 @@ size_t cache_item_size(const struct cache_item *it);
 unsigned cache_use_count(const struct cache *c, const struct cache_item *it);
 /* NULL: none. */
 struct cache_item *cache_item_of_expiry(const struct sd_wheel_entry *w, struct cache_db **db);
+
+/* ---- cache_hot.c: keys that are asked for most ---- */
+void cache_hot_begin(struct cache *c);
+void cache_hot_end(struct cache *c);
+void cache_hot_sample(const struct cache_call *c); /* this one is of the sample */
+extern const struct cache_command cache_hot_commands[];
+
+/* ---- cache_lease.c: one of those who miss a key computes it ---- */
+void cache_lease_begin(struct cache *c);
+/* Another hand changed the key, or said that it did: who computes it is too late. */
+void cache_lease_changed(struct cache_db *db, struct sd_slice key);
+/* Takes the value of a key that is at its end, if it is to be kept, and deletes the key. */
+void cache_lease_expire(struct cache_db *db, struct cache_item *it);
+/* Gives up the oldest value that is kept beyond its end; false: there is none. */
+bool cache_lease_shed(struct cache *c);
+int64_t cache_lease_tick(struct cache *c, int64_t now_ms);
+void cache_lease_flush(struct cache_db *db);
+extern const struct cache_command cache_lease_commands[];
 
 /* ---- cache_string.c: values that are strings ---- */
 /* The bytes; of a number they are written into text. */

@@ -148,8 +148,7 @@ struct cache_item *cache_find(struct cache_db *db, struct sd_slice key)
 	struct cache_item *it = (struct cache_item *)sd_dict_find(&db->keys, key, sd_dict_hash(&db->keys, key));
 	if (!it || !cache_is_over(it, db->cache->now_ms))
 		return it;
-	db->cache->stats.expired++;
-	cache_delete(db, it);
+	cache_end_item(db, it);
 	return NULL;
 }
 
@@ -221,6 +220,15 @@ void cache_delete(struct cache_db *db, struct cache_item *it)
 	free_item(db->cache, it);
 }
 
+void cache_end_item(struct cache_db *db, struct cache_item *it)
+{
+	db->cache->stats.expired++;
+	if (db->cache->leases.n)
+		cache_lease_expire(db, it);
+	else
+		cache_delete(db, it);
+}
+
 static void flush_one(void *arg, struct sd_dict_entry *e)
 {
 	free_item(arg, (struct cache_item *)e);
@@ -234,6 +242,7 @@ void cache_flush(struct cache_db *db)
 	sd_dict_free(&db->keys);
 	db->expires = 0;
 	cache_evict_flushed(db);
+	cache_lease_flush(db);
 }
 
 struct cache_item *cache_put(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value)
@@ -347,13 +356,14 @@ int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most)
 	c->now_ms = now_ms;
 	while (most && (w = sd_wheel_pop(&c->wheel, now_ms))) {
 		struct cache_expiry *x = sd_container(w, struct cache_expiry, wheel);
-		c->stats.expired++;
-		cache_delete(x->db, x->item);
+		cache_end_item(x->db, x->item);
 		most--;
 	}
 	if (c->evict.more)
 		cache_make_space(c, most);
-	int64_t ends = sd_wheel_next(&c->wheel), waits = cache_tick_waits(c, now_ms);
+	int64_t ends = sd_wheel_next(&c->wheel), waits = cache_tick_waits(c, now_ms), leases = cache_lease_tick(c, now_ms);
+	if (leases < ends)
+		ends = leases;
 	if (c->evict.more)
 		return now_ms;
 	return ends < waits ? ends : waits;
@@ -364,6 +374,8 @@ int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most)
 void cache_note_change(struct cache_db *db, struct sd_slice key)
 {
 	cache_touch_watched(db, key);
+	if (db->cache->leases.n)
+		cache_lease_changed(db, key);
 	if (db->cache->on_change)
 		db->cache->on_change(db->cache->on_change_arg, db, key);
 }

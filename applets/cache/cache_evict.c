@@ -12,6 +12,7 @@
 #include "cache.h"
 
 #define COUNT_FIRST 5  /* of a new key, so that it does not go at once */
+#define LOOKS       32
 #define STEPS       8  /* of a table that shrinks, for each key that goes: its memory counts too */
 #define TRIES       16 /* for a key that has an end among all keys, before it is sought among the ends */
 
@@ -337,6 +338,8 @@ static struct cache_item *(*const ways[])(struct cache *c, struct cache_db **db)
 static bool evict_one(struct cache *c)
 {
 	struct cache_db *db;
+	if (cache_lease_shed(c)) /* what is beyond its end goes before what is not */
+		return true;
 	struct cache_item *it = c->evict.by == CACHE_BY_NOTHING ? NULL : ways[c->evict.by](c, &db);
 	if (!it)
 		return false;
@@ -348,16 +351,28 @@ static bool evict_one(struct cache *c)
 	return true;
 }
 
+/* Tables seldom change their size, so they are counted seldom. */
+static bool is_below(struct cache *c)
+{
+	struct cache_evictor *e = &c->evict;
+	if (e->looked++ % LOOKS && c->memory.used + e->tables <= c->max_memory)
+		return true;
+	e->tables = cache_used_memory(c) - c->memory.used;
+	return c->memory.used + e->tables <= c->max_memory;
+}
+
 bool cache_make_space(struct cache *c, unsigned most)
 {
-	c->evict.more = false;
-	while (c->max_memory && cache_used_memory(c) > c->max_memory) {
+	c->evict.more = c->evict.full = false;
+	while (c->max_memory && !is_below(c)) {
 		if (!most--) {
 			c->evict.more = true;
 			return true;
 		}
-		if (!evict_one(c))
+		if (!evict_one(c)) {
+			c->evict.full = true;
 			return false;
+		}
 	}
 	return true;
 }

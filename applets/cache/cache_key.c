@@ -8,8 +8,10 @@ static void cmd_del(struct cache_call *c)
 	int64_t n = 0;
 	for (size_t i = 1; i < c->argc; i++) {
 		struct cache_item *it = cache_find(c->db, c->argv[i]);
-		if (!it)
+		if (!it) {
+			cache_lease_changed(c->db, c->argv[i]);
 			continue;
+		}
 		cache_delete(c->db, it);
 		n++;
 	}
@@ -302,8 +304,7 @@ static void cmd_randomkey(struct cache_call *c)
 			sd_resp_bulk(c->out, it->key, it->e.klen);
 			return;
 		}
-		cache_delete(c->db, it);
-		c->cache->stats.expired++;
+		cache_end_item(c->db, it);
 	}
 }
 

@@ -59,6 +59,9 @@ static int64_t mono_us(void *arg)
 static void schedule(struct shell *s)
 {
 	int64_t ends = sd_wheel_next(&s->cache.wheel), waits = sd_wheel_next(&s->cache.deadlines);
+	int64_t leases = sd_wheel_next(&s->cache.leases.ends);
+	if (leases < ends)
+		ends = leases;
 	int64_t next = s->cache.evict.more ? s->cache.now_ms : ends < waits ? ends : waits;
 	if (next == s->tick_at_ms)
 		return;
