@@ -87,7 +87,7 @@ deps: ## install what the build and `make check` need (apt-get)
 deps-all: ## install also the real servers, clients and tools that some tests and benchmarks use
 	$(Q).ci/deps all
 
-bench: deps ## cost beside what else is installed (HAProxy, nginx; wrk, ab, ...): tables, raw figures in bench-results/
+bench: deps ## cost beside what else is installed (HAProxy, nginx, Redis; wrk, ab, ...): tables, raw figures in bench-results/
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)test/bench/run.sh $(BIN)
 	$(Q)test/bench/edge.sh $(BIN)
@@ -95,6 +95,7 @@ bench: deps ## cost beside what else is installed (HAProxy, nginx; wrk, ab, ...)
 	$(Q)test/bench/sim.sh
 	$(Q)test/bench/ring.sh
 	$(Q)test/bench/wal.sh $(BIN)
+	$(Q)test/bench/cache.sh $(BIN)
 
 # SEEDS=n for so many of each scenario, from SEED_FROM on; SEED=k for one; ONLY=name for scenarios with this in their name.
 sim: deps ## seeded simulations (SEEDS=200, SEED=k for one, ONLY=name)
