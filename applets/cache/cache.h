@@ -507,7 +507,7 @@ size_t cache_float_text(long double v, char out[CACHE_FLOAT_TEXT]);
 
 /* ---- other tables of commands ---- */
 extern const struct cache_command cache_set_commands[], cache_set_algebra_commands[], cache_zset_commands[],
-    cache_zset_algebra_commands[], cache_zset_pop_commands[], cache_zset_range_commands[];
+    cache_zset_algebra_commands[], cache_zset_pop_commands[], cache_zset_range_commands[], cache_sort_commands[];
 extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
     cache_config_commands[], cache_hash_commands[], cache_list_commands[], cache_list_pop_commands[], cache_server_commands[],
     cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[];

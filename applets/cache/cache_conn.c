@@ -514,12 +514,14 @@ static void put_keys(struct cache_call *c, const struct cache_keys *keys)
 {
 	const struct sd_slice *argv = c->argv + 2;
 	sd_resp_array(c->out, keys->n + (keys->also != 0));
-	if (keys->also)
+	if (keys->also && keys->also < keys->first)
 		sd_resp_bulk(c->out, argv[keys->also].p, argv[keys->also].n);
 	for (size_t i = 0; i < keys->n; i++) {
 		struct sd_slice key = argv[keys->first + i * keys->step];
 		sd_resp_bulk(c->out, key.p, key.n);
 	}
+	if (keys->also > keys->first)
+		sd_resp_bulk(c->out, argv[keys->also].p, argv[keys->also].n);
 }
 
 static void cmd_command_getkeys(struct cache_call *c)

@@ -176,6 +176,48 @@ def random_whole(r):
         [b"ZRANDMEMBER", r.zset_key(), b"4611686018427387904", b"WITHSCORES"]])
 
 
+WEIGHTS = [b"w_%d" % i for i in range(-3, 6)] + [b"w_a", b"w_b", b"w_foo", b"w_"]
+
+
+def sort_key(r):
+    return r.choice([b"n1", b"n1", b"n2", b"t1", b"set", b"zset", b"none", b"str" if r.random() < 0.2 else b"n1"])
+
+
+def sort(r):
+    """By what gives one order only: equal weights in bytes may come either way, and sets without an order do.
+
+    What strtod finds out of range is not asked for: from then on Redis says so of other numbers too, for a while (errno)."""
+    store = r.random() < 0.3
+    key = sort_key(r)
+    by = r.choice([None, None, b"w_*", b"nosort", b"w_*", b"h*->f", b"h*->", b"*"])
+    if by == b"nosort" and key == b"set" and not store:
+        by = None
+    out = [b"SORT" if store or r.random() < 0.5 else b"SORT_RO", key]
+    words = [[b"BY", by]] if by else []
+    if r.random() < 0.4 and by in (None, b"nosort"):
+        words.append([b"ALPHA"])
+    words += r.choice([[], [[b"DESC"]], [[b"ASC"]]]) + r.choice([[], [limit(r)]])
+    for _ in range(r.choice([0, 0, 1, 2])):
+        words.append([b"GET", r.choice([b"#", b"w_*", b"h*->f", b"x", b"w_*->f", b"h*->none", b"s*"])])
+    if store:
+        words.append([b"STORE", r.choice([b"n2", b"out", b"str"])])
+    words.append(r.bad(0.02, [b"foo", b"GET", b"LIMIT", b"STORE"] + [b"BY"] * (key != b"set")))
+    r.shuffle(words)
+    return out + [w if w == by else r.case(w) if w in (b"ALPHA", b"DESC", b"GET") else w for ws in words for w in ws]
+
+
+def sort_values(r):
+    number = lambda: r.choice([b"%d" % r.randint(-3, 6), b"%d" % r.randint(-3, 6), b"1.5", b"-0.5"])
+    texts = lambda: few(r, lambda: r.choice([m for m in MEMBERS if b"\x00" not in m and len(m) < 18] + [number(), number()]), 3)
+    return r.choice([
+        [r.choice([b"RPUSH", b"LPUSH"]), r.choice([b"n1", b"n2"])] + few(r, number, 4), [b"RPUSH", b"t1"] + texts(), [b"SADD", b"set"] + texts(), [b"SREM", b"set"] + texts(),
+        [b"ZADD", b"zset", number(), texts()[0]], [b"ZREM", b"zset"] + texts(), [b"SET", b"str", b"1"],
+        [b"LPOP", r.choice([b"n1", b"n2", b"t1"]), b"%d" % r.randint(1, 4)], [b"DEL", r.choice([b"n1", b"n2", b"t1", b"out"])],
+        [b"SET", r.choice(WEIGHTS), number() if r.random() < 0.97 else r.choice([b"x", b"", b" 1", b"nan", b"inf", b"0x10"])],
+        [b"DEL", r.choice(WEIGHTS)], [b"HSET", b"h%d" % r.randint(-3, 6), b"f", number()], [b"HDEL", b"h%d" % r.randint(-3, 6), b"f"],
+        [b"LRANGE", b"out", b"0", b"-1"], [b"LRANGE", b"n2", b"0", b"-1"]])
+
+
 def members(r, most=4):
     return few(r, r.member, most)
 
@@ -235,6 +277,7 @@ COMMANDS = [
                                                     [b"zset-max-listpack-value", r.choice([b"0", b"20", b"64"])]])),
     (0.3, lambda r: [b"COMMAND", b"GETKEYS"] + r.choice([zadd(r), zrange(r), algebra(r), card(r), mpop(r)])),
 ]
+SORTS = [(1, sort), (1, sort_values), (0.1, lambda r: [b"COMMAND", b"GETKEYS"] + sort(r))]
 SHUFFLED = {b"SMEMBERS", b"SINTER", b"SUNION", b"SDIFF", b"SPOP", b"SRANDMEMBER", b"ZRANDMEMBER"}
 
 
@@ -255,18 +298,18 @@ def in_order(argv, reply):
     return reply
 
 
-def request(r, weights):
-    argv = r.choices(COMMANDS, weights)[0][1](r)
+def request(r, table, weights):
+    argv = r.choices(table, weights)[0][1](r)
     if r.random() < 0.02:  # one argument too many or too few, where nothing would wait for it
-        if not argv[0].startswith(b"B") and argv[0] not in (b"SPOP", b"SRANDMEMBER", b"ZRANDMEMBER", b"SSCAN", b"ZSCAN"):
+        if not argv[0].startswith(b"B") and argv[0] not in (b"SPOP", b"SRANDMEMBER", b"ZRANDMEMBER", b"SSCAN", b"ZSCAN") and b"set" not in argv:
             argv = argv + [r.member()] if r.random() < 0.5 else argv[:-1] or [b"PING"]
     argv[0] = r.case(argv[0])
     return argv
 
 
-def run_random(seed, count, peers):
+def run_random(seed, count, peers, table):
     r = Chooser(seed)
-    weights = [w for w, _ in COMMANDS]
+    weights = [w for w, _ in table]
     log, n, differ = [], 0, {}
     resp3 = False
     while n < count and len(differ) < 20:
@@ -275,7 +318,7 @@ def run_random(seed, count, peers):
             for p in peers:
                 p.s.sendall(b"HELLO %d\r\n" % (3 if resp3 else 2))
                 p.reply()
-        batch = [request(r, weights) for _ in range(200)]
+        batch = [request(r, table, weights) for _ in range(200)]
         # what may wait is within a transaction, where it does not
         batch = [b for a in batch for b in ([[b"MULTI"], a, [b"EXEC"]] if a[0].upper().startswith(b"B") else [a])]
         wire = b"".join(encode(r, a) for a in batch)
@@ -296,7 +339,9 @@ def run_random(seed, count, peers):
                         for a in [a for a in log[-3000:] if set(a[1:]) & set(argv[1:3])][-12:]:
                             print("   ", a)
         del log[:-3000]
-    print("%d commands of sets, %d differences" % (n, len(differ)))
+    for p in peers:
+        ask(p, b"FLUSHALL"), ask(p, b"HELLO", b"2")
+    print("%d commands %s, %d differences" % (n, "that sort" if table is SORTS else "of sets", len(differ)))
     return bool(differ)
 
 
@@ -383,4 +428,5 @@ def run_chance(seed, p):
 
 if __name__ == "__main__":
     both = [Peer(int(port)) for port in sys.argv[3:5]]
-    sys.exit(run_random(int(sys.argv[1]), int(sys.argv[2]), both) | run_chance(int(sys.argv[1]), both[0]))
+    chosen, most = int(sys.argv[1]), int(sys.argv[2])
+    sys.exit(run_random(chosen, most, both, COMMANDS) | run_random(chosen, most // 4, both, SORTS) | run_chance(chosen, both[0]))

@@ -48,6 +48,26 @@ START_TEST(sorted_sets)
 }
 END_TEST
 
+START_TEST(sorting)
+{
+	static const struct rig_turn t[] = {
+	    {"RPUSH l 3 10 2 1.5", ":4|"}, {"SORT l", "*4|$3|1.5|$1|2|$1|3|$2|10|"}, {"SORT l DESC LIMIT 1 2", "*2|$1|3|$1|2|"},
+	    {"SORT_RO l ALPHA", "*4|$3|1.5|$2|10|$1|2|$1|3|"}, {"SORT_RO l STORE x", "-ERR syntax error|"}, {"MSET w_3 1 w_10 2 w_2 -5", "+OK|"},
+	    {"SORT l BY w_*", "*4|$1|2|$3|1.5|$1|3|$2|10|"}, {"SORT l BY w_* GET # GET w_* LIMIT 0 2", "*4|$1|2|$2|-5|$3|1.5|$-1|"},
+	    {"HSET h_3->x f 1", ":1|"}, {"HSET h_2 f b g 7", ":2|"}, {"SORT l BY h_*->f ALPHA DESC LIMIT 0 1", "*1|$1|2|"},
+	    {"SORT l LIMIT 1 1 GET h_*->g", "*1|$1|7|"}, {"SORT l BY nosort", "*4|$1|3|$2|10|$1|2|$3|1.5|"},
+	    {"SORT l BY nosort DESC LIMIT 1 2", "*2|$1|2|$2|10|"}, {"SORT l GET w_* STORE out", ":4|"}, {"LRANGE out 0 -1", "*4|$0||$2|-5|$1|1|$1|2|"},
+	    {"SORT none STORE out", ":0|"}, {"EXISTS out", ":0|"}, {"SADD s b c a", ":3|"},
+	    {"SORT s", "-ERR One or more scores can't be converted into double|"}, {"SORT s ALPHA LIMIT 2 9", "*1|$1|c|"},
+	    {"SORT s BY nosort STORE s", ":3|"}, {"LRANGE s 0 -1", "*3|$1|a|$1|b|$1|c|"}, {"ZADD z 3 1 2 2 1 3", ":3|"}, {"SORT z", "*3|$1|1|$1|2|$1|3|"},
+	    {"SORT z BY nosort LIMIT 0 2", "*2|$1|3|$1|2|"}, {"SORT z BY nosort DESC LIMIT 0 2", "*2|$1|1|$1|2|"}, {"SORT w_3", WRONG},
+	    {"SORT l LIMIT 1", "-ERR syntax error|"}, {"SORT l LIMIT x 1", "-ERR value is not an integer or out of range|"},
+	    {"SORT l LIMIT 9223372036854775807 9223372036854775807", "*0|"}, {"COMMAND GETKEYS SORT l BY store GET x STORE d", "*2|$1|l|$1|d|"},
+	};
+	RIG_PLAY(t);
+}
+END_TEST
+
 /* By number and by length; never back, but for what is stored anew. */
 START_TEST(encodings)
 {
@@ -117,6 +137,7 @@ START_TEST(memory)
 	    "ZREM z%u m%u", "ZINCRBY z%u 1 %u", "SPOP s%u", "ZPOPMIN z%u 2", "SUNIONSTORE s%u s1 s2", "SDIFFSTORE s%u s0 s2", "SINTERSTORE s%u s0 s1",
 	    "ZUNIONSTORE z%u 2 z0 s1", "ZINTERSTORE z%u 2 z0 z1", "ZDIFFSTORE z%u 2 z0 z2", "ZRANGESTORE z%u z1 2 -2", "ZREMRANGEBYRANK z%u 3 5",
 	    "COPY s0 c%u REPLACE", "COPY z0 c%u REPLACE", "DEL s%u", "DEL z%u", "SMOVE s%u s0 %u", "ZUNION 1 z%u", "SRANDMEMBER s%u 2", "ZRANDMEMBER z%u 2",
+	    "SORT s%u ALPHA STORE l%u", "SORT z%u BY w%u* ALPHA GET # GET z*", "SORT s%u DESC ALPHA",
 	};
 	struct sd_rng rng;
 	sd_rng_seed(&rng, (uint64_t)_i);
@@ -197,6 +218,7 @@ int main(void)
 	tcase_add_checked_fixture(t, rig_setup, rig_teardown);
 	tcase_add_test(t, sets);
 	tcase_add_test(t, sorted_sets);
+	tcase_add_test(t, sorting);
 	tcase_add_test(t, encodings);
 	tcase_add_test(t, resp3);
 	tcase_add_test(t, waiting);
