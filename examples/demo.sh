@@ -1,5 +1,6 @@
 #!/bin/sh
-# The main job, shown: a load balancer in front of three backends, real traffic, a backend killed at half time.
+# The main job, shown: a load balancer in front of three backends, real traffic, a backend killed at half time; and a cache,
+# asked as often as they are.
 #   examples/demo.sh build/plain/sdlab
 # On a terminal it stays up until Ctrl-C; elsewhere it ends with 0 when no request failed, else 1.
 set -u
@@ -14,10 +15,12 @@ command -v "$sdlab" >/dev/null || { echo "demo: cannot find $sdlab; run make fir
 requests=${DEMO_REQUESTS:-3000}
 rate=${DEMO_RATE:-2000} # a second
 url=http://127.0.0.1:8080
+cache=redis://127.0.0.1:7001
 admin=http://127.0.0.1:8079
 tmp=$(mktemp -d)
 stack=
 watcher=
+sessions=
 interrupted=
 
 # shellcheck disable=SC2317 # called by the trap
@@ -25,6 +28,7 @@ finish() {
   status=$?
   trap - EXIT INT TERM
   [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
+  [ -z "$sessions" ] || kill "$sessions" 2>/dev/null
   if [ -n "$stack" ]; then
     # Ctrl-C reached the stack as well; a second signal would cut its orderly stop short.
     [ -n "$interrupted" ] || kill -TERM "$stack" 2>/dev/null
@@ -48,7 +52,7 @@ say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 ours() { "$sdlab" up status demo --json 2>/dev/null | grep -q "\"pid\":[[:space:]]*$stack,"; }
 
 # shellcheck disable=SC2317 # called by until_true
-ready() { ours && curl -fs "$admin/-/ready" >/dev/null; }
+ready() { ours && curl -fs "$admin/-/ready" >/dev/null && "$sdlab" cache ping --server "$cache" >/dev/null 2>&1; }
 
 # Until a command succeeds; false when it has not within 10 s.
 until_true() {
@@ -71,7 +75,7 @@ pid_of() {
     here && $1 == "\"pid\":" { sub(",", "", $2); print $2; exit }'
 }
 
-say "1. A load balancer on 8080 in front of three backends: sdlab up examples/demo.yaml"
+say "1. A load balancer on 8080 in front of three backends, and a cache on 7001: sdlab up examples/demo.yaml"
 "$sdlab" up "$here/demo.yaml" &
 stack=$!
 if ! until_true ready; then
@@ -92,10 +96,17 @@ say "2. $requests requests, $rate a second, with sdlab load; Server-B is killed 
   kill -9 "$victim"
 ) &
 watcher=$!
+# Meanwhile the cache: sessions of 200 users are read, and one time in five written.
+"$sdlab" load "$cache" -n "$requests" -r "$rate/s" -c 4 --quiet --keys 200 --command '4 GET session:{{key}}' \
+  --command '1 SET session:{{key}} "user {{key}}" EX 60' >"$tmp/sessions" 2>&1 &
+sessions=$!
 "$sdlab" load "$url/?request={{seq}}" -n "$requests" -r "$rate/s" -c 20 --quiet --tally \
   --json "$tmp/result.json" --csv "$tmp/result.csv" >"$tmp/summary"
 wait "$watcher"
 watcher=
+wait "$sessions"
+cached=$?
+sessions=
 
 say "3. What came of it"
 # The tally has a line with the text of an answer, then one with how often it came.
@@ -106,8 +117,16 @@ good=$(awk '$1 == "\"200\":" { n = $2 + 0 } END { print n + 0 }' "$tmp/result.js
 printf '   requests %15d\n   failures %15d\n' "$requests" $((requests - good))
 awk -F, '$1 == "p50" || $1 == "p99" { printf "   %s %17.1f ms\n", $1, $2 }' "$tmp/result.csv"
 
+"$sdlab" cache stats --server "$cache" >"$tmp/cache" || cached=1
+awk '/^Hits:/ { hits = $2 + 0; misses = $4 + 0 }
+  END { printf "   cache hits %13d of %d reads\n", hits, hits + misses }' "$tmp/cache"
+
 killed=$(cat "$tmp/victim" 2>/dev/null || echo)
-if [ "$good" -eq "$requests" ] && [ -n "$killed" ]; then
+if [ "$cached" -ne 0 ]; then
+  cat "$tmp/sessions"
+  say 'The cache did not answer.'
+  status=1
+elif [ "$good" -eq "$requests" ] && [ -n "$killed" ]; then
   say "Server-B (pid $killed) was killed in the middle, and no request failed."
   status=0
 else
@@ -124,6 +143,8 @@ if [ -t 0 ] && [ -t 1 ]; then
   hint "curl -X POST $admin/-/backends/web-1/drain" 'no more requests for one of them'
   hint "curl $admin/metrics" 'the numbers, for Prometheus'
   hint "curl -N $admin/-/events" 'what happens, as it happens'
+  hint "$sdlab cache top" 'what the cache does'
+  hint "$sdlab cache get session:0000000007" 'what is in it'
   hint "$sdlab up status" 'the services and their processes'
   printf '   Ctrl-C stops everything.\n\n'
   wait "$stack"

@@ -191,14 +191,15 @@ int cache_run_stats(struct sd_verb_call *call)
 
 /* ---- the keys that are asked for most ---- */
 
+/* Each is a key, how often it is asked for in a second, by how much that may be too high, and its database. */
 static void put_hot(FILE *out, const struct sd_resp_value *v, bool screen)
 {
 	const struct sd_resp_value *row = v + 1;
-	fprintf(out, "%-12s %s\n", "COUNT", "KEY");
+	fprintf(out, "%10s %10s %3s  %s\n", "A SECOND", "AT LEAST", "DB", "KEY");
 	for (size_t i = 0; i < v->items; i++, row = sd_resp_after(row)) {
-		if (row->kind != SD_RESP_ARRAY || row->items < 2)
+		if (row->items < 4 || row->span != 5) /* of another server */
 			continue;
-		fprintf(out, "%-12.*s ", (int)row[2].text.n, row[2].text.p);
+		fprintf(out, "%10" PRId64 " %10" PRId64 " %3" PRId64 "  ", row[2].n, row[2].n - row[3].n, row[4].n);
 		cache_show_text(out, row[1].text, screen);
 		fputc('\n', out);
 	}

@@ -94,6 +94,13 @@ if baseline redis-server redis-server; then
   stop_quietly theirs
 fi
 
+# Keys that are asked for most.
+"$SDLAB" load "redis://127.0.0.1:$port" -n 5000 --pipeline 8 -q --command '20 GET hot' --command '1 GET cold:{{rand}}' >/dev/null || fail 'load'
+c hotkeys -p "$port"
+assert_match "$(printf '%s\n' "$OUT" | sed -n 2p)" '^ +[0-9]+ +[0-9]+ +0  hot$' 'the hottest key'
+c top -p "$port" -c 1 -i 10ms
+assert_match "$OUT" '^ +[0-9]+ +[0-9]+ +0  hot$' 'the hottest key in top'
+
 # The command line counts more than the variable; databases are apart.
 export SDLAB_CACHE_URL=redis://127.0.0.1:1/
 is '0 OK' set db x -p "$port" -n 3
