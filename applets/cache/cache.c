@@ -24,6 +24,7 @@ static const struct cache_command *const tables[] = {
     cache_set_algebra_commands, cache_string_commands, cache_watch_commands, cache_zset_commands,
     cache_zset_algebra_commands, cache_zset_pop_commands, cache_zset_range_commands, cache_hot_commands,
     cache_lease_commands,       cache_sort_commands,
+    cache_image_commands, cache_keep_commands,
 };
 
 const struct cache_type_ops *const cache_types[CACHE_TYPES] = {
@@ -354,6 +355,8 @@ static bool may_run(struct cache_call *c)
 		return refuse(c, "NOAUTH Authentication required.");
 	if (cache->max_memory && !cache_make_space(cache, EVICT_MOST) && c->command->flags & CACHE_DENYOOM)
 		return refuse(c, cache_no_memory);
+	if (cache->keep.failed && cache_keep_refuses(cache, c->command))
+		return refuse(c, cache_misconf);
 	if (!is_listening(c))
 		return true;
 	snprintf(why, sizeof(why), "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
@@ -372,7 +375,9 @@ void cache_run(struct cache_call *c)
 		cache_feed_monitors(c);
 	if (--cache->hot.skip == 0)
 		cache_hot_sample(c);
+	cache->save_first = cache->save && c->command->flags & CACHE_WRITE;
 	c->command->fn(c);
+	cache->save_first = cache->save != NULL;
 	if (slow < 0)
 		return;
 	int64_t took = cache->clock_us(cache->clock_arg) - begun;
@@ -443,6 +448,7 @@ void cache_init(struct cache *c, uint64_t seed, int64_t now_ms)
 	cache_config_begin(c);
 	cache_set_policy(c, sd_slice_of("noeviction"));
 	cache_hot_begin(c);
+	cache_keep_begin(c);
 	for (unsigned i = 0; i < CACHE_DBS; i++) {
 		c->dbs[i] = (struct cache_db){.cache = c, .number = i};
 		sd_dict_init(&c->dbs[i].keys, offsetof(struct cache_item, key), &c->hash_key);

@@ -10,6 +10,7 @@
 #ifndef CACHE_H
 #define CACHE_H
 
+#include "cache_keep.h"
 #include "core/dict.h"
 #include "core/list.h"
 #include "core/resp.h"
@@ -97,6 +98,7 @@ struct cache_stats {
 struct cache_session;
 struct cache_command;
 struct cache_wait;
+struct cache_save;
 struct cache_queue;
 
 /* Settings of CONFIG that commands look at, under their names there. */
@@ -202,6 +204,12 @@ struct cache {
 	struct sd_link woken;
 	size_t nblocked;
 	bool serving;
+
+	struct cache_keep keep;
+	bool (*shut_down)(void *arg); /* ends the program; false: it cannot be ended from here. NULL: so too */
+	void *shut_down_arg;
+	struct cache_save *save; /* the snapshot being made; NULL: none */
+	bool save_first;	 /* what is looked up may be changed next, so the snapshot gets it before */
 
 	struct sd_dict channels, patterns; /* of pub/sub */
 	struct sd_link monitors;
@@ -355,6 +363,10 @@ static inline void cache_changed(struct cache_db *db, struct sd_slice key)
 	if (db->cache->watching)
 		cache_note_change(db, key);
 }
+/* Before a key with this hash changes, comes or goes while there is a snapshot (cache_save.h). Looking a key up does it when the
+ * command may write, and so do a key's beginning and end; and before a database is emptied. */
+void cache_save_first(struct cache_db *db, uint32_t hash);
+void cache_save_emptied(struct cache_db *db);
 /* at_ms since the epoch; it may move. False: out of memory. */
 bool cache_expire(struct cache_db *db, struct cache_item **it, int64_t at_ms);
 void cache_persist(struct cache_db *db, struct cache_item *it);
@@ -511,6 +523,7 @@ extern const struct cache_command cache_set_commands[], cache_set_algebra_comman
 extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
     cache_config_commands[], cache_hash_commands[], cache_list_commands[], cache_list_pop_commands[], cache_server_commands[],
     cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[];
+extern const struct cache_command cache_image_commands[], cache_keep_commands[];
 void cache_config_begin(struct cache *c);
 void cache_config_end(struct cache *c);
 /* client-output-buffer-limit for what kind of client this is, in bytes and seconds; 0: none. */

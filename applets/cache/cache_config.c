@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cache.h"
+#include "cache_config.h"
 
 enum kind { TEXT, BOOL, INT, MEMORY, WORD, FIXED };
 
@@ -72,7 +73,7 @@ static const struct setting {
     {"crash-memcheck-enabled", "yes", BOOL},
     {"daemonize", "no", FIXED},
     {"databases", "16", FIXED},
-    {"dbfilename", "dump.rdb", FIXED},
+    {"dbfilename", "dump.rdb", TEXT},
     {"dir", "", FIXED},
     {"disable-thp", "yes", FIXED},
     {"dynamic-hz", "yes", BOOL},
@@ -392,9 +393,20 @@ static const char *check_number(const struct setting *s, struct sd_slice arg, st
 	return why;
 }
 
+static bool is_file_name(struct sd_slice s)
+{
+	bool dots = sd_slice_eq(s, ".") || sd_slice_eq(s, "..");
+	return s.n && s.n < 200 && !dots && !memchr(s.p, '/', s.n) && !memchr(s.p, '\0', s.n);
+}
+
 /* NULL: it fits; else why not, in the words of Redis. */
 static const char *check_value(const struct setting *s, struct sd_slice arg, struct wanted *w, char why[256])
 {
+	w->text = arg;
+	if (strcmp(s->name, "save") == 0)
+		return cache_keep_points(NULL, arg) ? NULL : "Invalid save parameters";
+	if (strcmp(s->name, "dbfilename") == 0)
+		return is_file_name(arg) ? NULL : "dbfilename can't be a path, just a filename";
 	switch (s->kind) {
 	case BOOL:
 		return find_word("yes, no", arg, w) ? NULL : "argument must be 'yes' or 'no'";
@@ -405,7 +417,6 @@ static const char *check_value(const struct setting *s, struct sd_slice arg, str
 	case MEMORY:
 		return check_number(s, arg, w, why);
 	default:
-		w->text = arg;
 		return NULL;
 	}
 }
@@ -457,6 +468,21 @@ static bool keep(struct cache *c, size_t at, const struct wanted *w)
 	return true;
 }
 
+const char *cache_config_text(const struct cache *c, const char *name)
+{
+	size_t at = 0;
+	find_row(sd_slice_of(name), &at);
+	return c->settings[at] ? c->settings[at] : settings[at].value;
+}
+
+bool cache_config_put(struct cache *c, const char *name, const char *value)
+{
+	size_t at = 0;
+	struct wanted w = {.text = sd_slice_of(value)};
+	find_row(sd_slice_of(name), &at);
+	return keep(c, at, &w) && (strcmp(name, "save") != 0 || cache_keep_points(c, w.text));
+}
+
 /* apply false: only looks whether it fits. */
 static bool set_one(struct cache_call *c, size_t i, bool apply)
 {
@@ -469,6 +495,8 @@ static bool set_one(struct cache_call *c, size_t i, bool apply)
 	const char *bad = check_value(&settings[at], c->argv[i + 1], &w, why);
 	if (!bad && apply && !live(c->cache, at, &w.number, &now) && !keep(c->cache, at, &w))
 		bad = "out of memory";
+	if (!bad && apply && strcmp(settings[at].name, "save") == 0)
+		cache_keep_points(c->cache, w.text);
 	if (bad)
 		set_failed(c, i, bad);
 	return !bad;

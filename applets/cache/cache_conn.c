@@ -603,7 +603,7 @@ static const struct {
 	const char *name;
 	void (*put)(const struct cache *c, struct sd_text *t);
 } sections[] = {
-    {"server", info_server}, {"clients", info_clients}, {"memory", info_memory}, {"stats", info_stats},
+    {"server", info_server}, {"clients", info_clients}, {"memory", info_memory}, {"persistence", cache_keep_info}, {"stats", info_stats},
     {"replication", info_replication}, {"cluster", info_cluster}, {"keyspace", info_keyspace},
 };
 

@@ -109,6 +109,8 @@ static struct cache_item *new_item(struct cache_db *db, struct sd_slice key, siz
 	if (!it)
 		return NULL;
 	*it = (struct cache_item){.e = {.hash = sd_dict_hash(&db->keys, key), .klen = (uint32_t)key.n}};
+	if (c->save)
+		cache_save_first(db, it->e.hash);
 	if (key.n)
 		memcpy(it->key, key.p, key.n);
 	if (sd_dict_add(&db->keys, &it->e)) {
@@ -145,7 +147,10 @@ bool cache_is_over(const struct cache_item *it, int64_t now_ms)
 
 struct cache_item *cache_find(struct cache_db *db, struct sd_slice key)
 {
-	struct cache_item *it = (struct cache_item *)sd_dict_find(&db->keys, key, sd_dict_hash(&db->keys, key));
+	uint32_t hash = sd_dict_hash(&db->keys, key);
+	if (db->cache->save_first)
+		cache_save_first(db, hash);
+	struct cache_item *it = (struct cache_item *)sd_dict_find(&db->keys, key, hash);
 	if (!it || !cache_is_over(it, db->cache->now_ms))
 		return it;
 	cache_end_item(db, it);
@@ -212,6 +217,8 @@ static void free_item(struct cache *c, struct cache_item *it)
 
 void cache_delete(struct cache_db *db, struct cache_item *it)
 {
+	if (db->cache->save)
+		cache_save_first(db, it->e.hash);
 	if (db->cache->evict.queued)
 		cache_evict_gone(db, it);
 	sd_dict_remove(&db->keys, &it->e);
@@ -236,6 +243,8 @@ static void flush_one(void *arg, struct sd_dict_entry *e)
 
 void cache_flush(struct cache_db *db)
 {
+	if (db->cache->save)
+		cache_save_emptied(db);
 	cache_touch_all(db);
 	db->cache->dirty += sd_dict_count(&db->keys);
 	sd_dict_each(&db->keys, flush_one, db->cache);

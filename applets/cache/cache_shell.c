@@ -9,6 +9,7 @@
 #include "cache_ahead.h"
 #include "cache_cli.h"
 #include "cache_metrics.h"
+#include "cache_disk.h"
 
 #define IN_LIMIT   (64 * 1024)
 #define QUERY_MAX  (1024ll * 1024 * 1024) /* of one request, as Redis's client-query-buffer-limit */
@@ -38,6 +39,7 @@ struct shell {
 	struct cache_metrics metrics;
 	int64_t tick_at_ms;
 	struct sd_resp_out spare; /* whoever replies borrows it */
+	struct cache_disk *disk; /* NULL: nothing is kept */
 	char *password;
 	uint32_t active; /* read by the control loop */
 	bool draining;
@@ -406,6 +408,21 @@ static void set_eviction(struct shell *s)
 	cache_set_max_memory(&s->cache, (uint64_t)most);
 }
 
+static bool shut_down(void *arg)
+{
+	struct shell *s = arg;
+	return sd_run_ask_stop(s->run);
+}
+
+static enum sd_err open_disk(struct shell *s, struct sd_error *e)
+{
+	const char *dir = sd_conf_string(s->run->conf, "data-dir");
+	if (!dir)
+		return SD_OK;
+	s->disk = cache_disk_open(&s->cache, s->loop, s->run->log, dir, e);
+	return s->disk ? SD_OK : e->code;
+}
+
 static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 {
 	struct shell *s = self;
@@ -418,12 +435,16 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	set_eviction(s);
 	s->cache.max_clients = (uint32_t)sd_conf_int(s->run->conf, "max-clients");
 	s->cache.password = s->password;
+	s->cache.shut_down = shut_down;
+	s->cache.shut_down_arg = s;
 	s->cache.clock_us = mono_us;
 	s->cache.clock_arg = s;
 	s->tick_at_ms = INT64_MAX;
 	s->streams.accepted = on_accepted;
 	s->streams.arg = s;
-	enum sd_err err = sd_run_listen_streams(s->run, w, &s->streams, e);
+	enum sd_err err = open_disk(s, e);
+	if (!err)
+		err = sd_run_listen_streams(s->run, w, &s->streams, e);
 	if (!err && s->run->naddrs)
 		s->cache.port = s->run->addrs[0].port;
 	return err;
@@ -465,6 +486,8 @@ static void stop(void *self, struct sd_worker *w)
 	sd_run_streams_close(&s->streams);
 	end_clients(s, true);
 	sd_loop_timer_cancel(s->loop, &s->tick);
+	cache_disk_close(s->disk);
+	s->disk = NULL;
 }
 
 static void destroy(void *self)
@@ -486,6 +509,8 @@ static const struct sd_option options[] = {
     {"password-file", SD_OPT_FILE, NULL, "file that holds it"},
     {"max-memory", SD_OPT_SIZE, "0", "above this keys are evicted; 0 for no limit"},
     {"max-memory-policy", SD_OPT_ENUM, NULL, "which keys; allkeys-s3fifo when there is a limit, else noeviction", .choices = CACHE_POLICIES},
+    {"data-dir", SD_OPT_FILE, NULL, "folder for dump.rdb, which is loaded at the start and saved now and then and at the end",
+     .meta = "DIR"},
     {"max-clients", SD_OPT_INT, "10000", "connections at a time; 0 for no limit", .max = 1000000},
     {0},
 };

@@ -470,6 +470,13 @@ void sd_run_free(struct sd_run *run)
 	free(run);
 }
 
+bool sd_run_ask_stop(struct sd_run *run)
+{
+	if (run->spec.stop)
+		sd_loop_post(run->spec.control, run->spec.stop);
+	return run->spec.stop != NULL;
+}
+
 void sd_run_drain(struct sd_run *run, void (*fn)(struct sd_run *run, void *arg), void *arg)
 {
 	run->on_drained = fn;

@@ -89,6 +89,7 @@ struct sd_run_spec {
 	struct sd_log *log;            /* where it speaks; NULL: one of its own */
 	const char *extra_addr;        /* also listens here ("inproc:web-1"), NULL: no */
 	bool no_port;                  /* its own port and admin address only when somebody set them */
+	struct sd_task *stop;          /* posted to the control loop when the service asks to end; NULL: it may not */
 };
 
 struct sd_run {
@@ -140,6 +141,8 @@ int sd_run_door(const struct sd_conf *conf, const char *name);
 /* Makes an HTTP server listen on all addresses of the run, on this worker. */
 enum sd_err sd_run_listen_http(struct sd_run *run, struct sd_worker *w, struct sd_http_server *srv,
 			       struct sd_error *e);
+/* From any thread: the whole ends, as after SIGTERM. False: this one may not ask that (it is one of a stack). */
+bool sd_run_ask_stop(struct sd_run *run);
 /* Says "Listening on :8080". */
 void sd_run_say_listening(struct sd_run *run);
 void sd_worker_drained(struct sd_worker *w);

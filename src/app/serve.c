@@ -41,6 +41,7 @@ struct process {
 	struct sd_events *events;
 	struct sd_run *run;
 	struct sd_stop_signals signals;
+	struct sd_task stop; /* the service's own wish */
 };
 
 static void on_drained(struct sd_run *run, void *arg)
@@ -56,6 +57,13 @@ static void on_stop(void *arg, bool again)
 	if (again)
 		sd_loop_stop(p->control);
 	else
+		sd_run_drain(p->run, on_drained, p);
+}
+
+static void on_asked(struct sd_task *t)
+{
+	struct process *p = sd_container(t, struct process, stop);
+	if (p->run)
 		sd_run_drain(p->run, on_drained, p);
 }
 
@@ -82,7 +90,9 @@ static enum sd_err make(struct process *p, struct sd_dispatch *d, const struct s
 	    .applet = applet,
 	    .conf = conf,
 	    .load = load,
+	    .stop = &p->stop,
 	};
+	p->stop.fn = on_asked;
 	return sd_run_start(&spec, &p->run, e);
 }
 

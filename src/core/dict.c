@@ -271,6 +271,21 @@ uint64_t sd_dict_scan(struct sd_dict *d, uint64_t cursor, void (*fn)(void *arg, 
 	return cursor;
 }
 
+bool sd_dict_scanned(uint64_t cursor, uint32_t hash)
+{
+	return reversed(hash) < reversed(cursor);
+}
+
+void sd_dict_each_of(struct sd_dict *d, uint32_t hash, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg)
+{
+	for (int t = 0; t < 2; t++)
+		for (struct sd_dict_entry *e = d->buckets[t] ? d->buckets[t][hash & (size_of(d, t) - 1)] : NULL, *next; e; e = next) {
+			next = e->next;
+			if (e->hash == hash)
+				fn(arg, e);
+		}
+}
+
 void sd_dict_each(struct sd_dict *d, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg)
 {
 	d->paused++;

@@ -68,6 +68,11 @@ void sd_dict_moved(struct sd_dict *d, uintptr_t was, struct sd_dict_entry *e);
 
 /* Calls fn for the entries of one place; returns the next cursor, 0 at the end. fn may remove the entry it is given. */
 uint64_t sd_dict_scan(struct sd_dict *d, uint64_t cursor, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg);
+/* Has a scan that is at this cursor given what has this hash? Exact, whatever sizes the table had meanwhile; a cursor that came
+ * back to 0 is to be told apart from one that did not begin. */
+bool sd_dict_scanned(uint64_t cursor, uint32_t hash);
+/* Calls fn for those with this hash: several, when keys share it. */
+void sd_dict_each_of(struct sd_dict *d, uint32_t hash, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg);
 /* Calls fn for all; nothing may be added or removed meanwhile but the entry given. */
 void sd_dict_each(struct sd_dict *d, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg);
 /* One after another, for whoever may stop in between. Until the end nothing may be added or removed; begin keeps finds from

@@ -63,7 +63,8 @@ enum sd_rdb_node {
 
 void sd_rdb_put_head(struct sd_text *t);
 void sd_rdb_put_aux(struct sd_text *t, const char *name, const char *value);
-void sd_rdb_put_db(struct sd_text *t, uint64_t number, uint64_t keys, uint64_t expiring);
+void sd_rdb_put_db(struct sd_text *t, uint64_t number);
+void sd_rdb_put_sizes(struct sd_text *t, uint64_t keys, uint64_t expiring);
 /* Before a key. at_ms since the epoch. */
 void sd_rdb_put_expiry(struct sd_text *t, int64_t at_ms);
 void sd_rdb_put_idle(struct sd_text *t, uint64_t seconds);

@@ -32,10 +32,14 @@ void sd_rdb_put_aux(struct sd_text *t, const char *name, const char *value)
 	sd_rdb_put_string(t, sd_slice_of(value));
 }
 
-void sd_rdb_put_db(struct sd_text *t, uint64_t number, uint64_t keys, uint64_t expiring)
+void sd_rdb_put_db(struct sd_text *t, uint64_t number)
 {
 	put_byte(t, OP_DB);
 	sd_rdb_put_length(t, number);
+}
+
+void sd_rdb_put_sizes(struct sd_text *t, uint64_t keys, uint64_t expiring)
+{
 	put_byte(t, OP_SIZES);
 	sd_rdb_put_length(t, keys);
 	sd_rdb_put_length(t, expiring);

@@ -318,7 +318,8 @@ static void put_all(struct sd_text *t)
 {
 	sd_rdb_put_head(t);
 	sd_rdb_put_aux(t, "who", "me");
-	sd_rdb_put_db(t, 3, 100, 1);
+	sd_rdb_put_db(t, 3);
+	sd_rdb_put_sizes(t, 100, 1);
 	put_plain(t);
 	put_packed(t);
 	finish(t);

@@ -1,0 +1,26 @@
+/* cache_disk.h - the folder of the cache: its snapshot is loaded from there and saved to there.
+ *
+ *	loop                                            helper thread (one, in order)
+ *	cache_save_step, a piece a turn  --blocks-->    DIR/FILE.tmp: write, now and then sync
+ *	      at the end                 --the last-->  checksum, sync, rename to FILE, sync of DIR
+ *	cache_keep_saved             <--blocks return--
+ *
+ * The loop never waits for the disk, but for SAVE, SHUTDOWN and at the end, which do the same at once. Blocks on their way are
+ * at most a few; then the walk waits for them. What fails, or is cut off by a crash, leaves FILE as it was.
+ */
+#ifndef CACHE_DISK_H
+#define CACHE_DISK_H
+
+#include "app/event.h"
+#include "cache.h"
+#include "world/loop.h"
+
+struct cache_disk;
+
+/* Loads DIR/FILE (CONFIG dbfilename) into the cache, which is empty, and saves to there from here on. dir is copied, and made when it
+ * is not there. NULL: *e says why. */
+struct cache_disk *cache_disk_open(struct cache *c, struct sd_loop *loop, struct sd_log *log, const char *dir, struct sd_error *e);
+/* Ends a snapshot in progress; saves what changed since the last one, when there are save points. On the loop's thread. */
+void cache_disk_close(struct cache_disk *d);
+
+#endif
