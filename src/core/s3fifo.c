@@ -28,7 +28,7 @@ static uint8_t size_class(size_t bytes)
 	if (bytes < 8)
 		return 0;
 	unsigned shift = 60 - (unsigned)__builtin_clzll(bytes);
-	return shift > 31 ? 255 : (uint8_t)(shift << 3 | ((bytes >> shift) & 7));
+	return (uint8_t)(shift > 31 ? 255 : (shift << 3 | ((bytes >> shift) & 7)));
 }
 
 static uint64_t class_bytes(uint8_t c)
