@@ -306,6 +306,19 @@ START_TEST(cut_off)
 }
 END_TEST
 
+/* A code whose length is not there any more: what is behind the end is not read for it. */
+START_TEST(code_at_the_end)
+{
+	struct guard g = guard_new(100);
+	static const unsigned char codes[] = {0x85, 0xc0, 0xe1, 0xf0, 0xf1, 0xf4, 0xf5, 0xff};
+	for (size_t i = 0; i < sizeof(codes); i++) {
+		const unsigned char bytes[] = {8, 0, 0, 0, 1, 0, codes[i], 0xff};
+		ck_assert(!sd_listpack_validate((const unsigned char *)guard_put(&g, bytes, sizeof(bytes)), sizeof(bytes), NULL, NULL));
+	}
+	guard_free(&g);
+}
+END_TEST
+
 /* One by one: the count, an end inside, a code that is none, the length at an entry's end. */
 START_TEST(wrong)
 {
@@ -369,6 +382,7 @@ int main(void)
 	tcase_add_test(t, uncounted);
 	tcase_add_test(t, each_entry_is_shown);
 	tcase_add_test(t, cut_off);
+	tcase_add_test(t, code_at_the_end);
 	tcase_add_test(t, wrong);
 	tcase_add_test(t, mutations);
 	suite_add_tcase(s, t);
