@@ -34,8 +34,9 @@ static bool option(struct cache_scan *s, size_t i)
 	const struct cache_call *c = s->c;
 	if (i + 1 == c->argc)
 		return false;
+	struct sd_slice value = c->argv[i + 1];
 	if (cache_is(c->argv[i], "match"))
-		s->pattern = sd_slice_eq(c->argv[i + 1], "*") ? (struct sd_slice){0} : c->argv[i + 1];
+		s->pattern = sd_slice_eq(value, "*") ? (struct sd_slice){NULL, 0} : value;
 	else if (s->keys && cache_is(c->argv[i], "type"))
 		s->type = c->argv[i + 1];
 	else

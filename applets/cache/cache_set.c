@@ -132,7 +132,8 @@ static bool to_table(struct cache_set *s)
 		return false;
 	struct cache_table *t = to.p;
 	for (uint32_t i = 0; i < sd_intset_count(s->p); i++) {
-		struct sd_slice member = {text, sd_resp_int_text(text, sd_intset_at(s->p, i))};
+		size_t n = sd_resp_int_text(text, sd_intset_at(s->p, i));
+		struct sd_slice member = {text, n};
 		if (!table_add(s->cache, t, member, sd_dict_hash(&t->d, member))) {
 			cache_set_free(&to);
 			return false;
