@@ -213,6 +213,7 @@ struct cache {
 
 	struct sd_dict channels, patterns; /* of pub/sub */
 	struct sd_link monitors;
+	struct cache_cluster *cluster; /* NULL: it is alone */
 	struct sd_link slow;
 	size_t nslow;
 	uint64_t next_slow;
@@ -229,6 +230,10 @@ enum cache_session_flag {
 	CACHE_TOUCHED = 256,	/* a watched key changed */
 	CACHE_BLOCKED = 512,	/* no request is taken until it was served or its time is over */
 	CACHE_MONITOR = 1024,
+	/* of clusters */
+	CACHE_AWARE = 1 << 16,	  /* it asked for the map: it gets MOVED */
+	CACHE_ANY_COPY = 1 << 17, /* READONLY */
+	CACHE_REMOTE = 1 << 18,	  /* of a client of another node */
 };
 
 /* One client. */
@@ -520,6 +525,7 @@ size_t cache_float_text(long double v, char out[CACHE_FLOAT_TEXT]);
 /* ---- other tables of commands ---- */
 extern const struct cache_command cache_set_commands[], cache_set_algebra_commands[], cache_zset_commands[],
     cache_zset_algebra_commands[], cache_zset_pop_commands[], cache_zset_range_commands[], cache_sort_commands[];
+extern const struct cache_command cache_cluster_commands[]; /* cache_cluster_cmd.c */
 extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
     cache_config_commands[], cache_hash_commands[], cache_list_commands[], cache_list_pop_commands[], cache_server_commands[],
     cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[];

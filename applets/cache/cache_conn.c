@@ -121,7 +121,7 @@ static void cmd_hello(struct cache_call *c)
 	sd_resp_text(c->out, "id");
 	sd_resp_int(c->out, (int64_t)c->session->id);
 	sd_resp_text(c->out, "mode");
-	sd_resp_text(c->out, "standalone");
+	sd_resp_text(c->out, c->cache->cluster ? "cluster" : "standalone");
 	sd_resp_text(c->out, "role");
 	sd_resp_text(c->out, "master");
 	sd_resp_text(c->out, "modules");
@@ -168,8 +168,14 @@ static void cmd_reset(struct cache_call *c)
 
 static void cmd_select(struct cache_call *c)
 {
-	if (!cache_arg_db(c, 1, &c->session->db))
+	struct cache_db *db;
+	if (!cache_arg_db(c, 1, &db))
 		return;
+	if (db->number && c->cache->cluster) {
+		sd_resp_error(c->out, "ERR SELECT is not allowed in cluster mode");
+		return;
+	}
+	c->session->db = db;
 	sd_resp_simple(c->out, "OK");
 }
 
@@ -551,8 +557,8 @@ static void cmd_command_getkeys(struct cache_call *c)
 
 static void info_server(const struct cache *c, struct sd_text *t)
 {
-	sd_text_format(t, "# Server\r\nredis_version:%s\r\nsdlab_version:%s\r\nredis_mode:standalone\r\ntcp_port:%u\r\n"
-			  "uptime_in_seconds:%lld\r\n", LIKE_REDIS, SDLAB_VERSION, c->port,
+	sd_text_format(t, "# Server\r\nredis_version:%s\r\nsdlab_version:%s\r\nredis_mode:%s\r\ntcp_port:%u\r\n"
+			  "uptime_in_seconds:%lld\r\n", LIKE_REDIS, SDLAB_VERSION, c->cluster ? "cluster" : "standalone", c->port,
 		       (long long)((c->now_ms - c->started_ms) / 1000));
 }
 
@@ -586,8 +592,7 @@ static void info_replication(const struct cache *c, struct sd_text *t)
 
 static void info_cluster(const struct cache *c, struct sd_text *t)
 {
-	(void)c;
-	sd_text_format(t, "# Cluster\r\ncluster_enabled:0\r\n");
+	sd_text_format(t, "# Cluster\r\ncluster_enabled:%d\r\n", c->cluster != NULL);
 }
 
 static void info_keyspace(const struct cache *c, struct sd_text *t)

@@ -10,6 +10,7 @@
 #include "cache_cli.h"
 #include "cache_metrics.h"
 #include "cache_disk.h"
+#include "cache_node.h"
 
 #define IN_LIMIT   (64 * 1024)
 #define QUERY_MAX  (1024ll * 1024 * 1024) /* of one request, as Redis's client-query-buffer-limit */
@@ -24,6 +25,8 @@ struct client {
 	struct sd_resp_reader reader;
 	struct shell *shell;
 	struct sd_stream *stream;
+	struct cache_route route; /* in a cluster */
+	bool said_all;            /* it sends no more, and waits for replies of other nodes */
 	size_t counted; /* of it in used_memory */
 	int64_t slow_since_ms; /* its backlog is above the soft limit; 0: it is not */
 };
@@ -40,6 +43,8 @@ struct shell {
 	int64_t tick_at_ms;
 	struct sd_resp_out spare; /* whoever replies borrows it */
 	struct cache_disk *disk; /* NULL: nothing is kept */
+	struct cache_node node;
+	struct cache_cluster cluster;
 	char *password;
 	uint32_t active; /* read by the control loop */
 	bool draining;
@@ -97,6 +102,7 @@ static void client_free(struct client *c)
 {
 	struct shell *s = c->shell;
 	count_client(c, 0);
+	cache_route_end(&c->route);
 	cache_session_end(&c->session);
 	cache_metrics_publish(&s->metrics, &s->cache);
 	sd_resp_reader_free(&c->reader);
@@ -178,6 +184,15 @@ static ssize_t next_request(struct client *c, const char *p, size_t n, struct sd
 	return sd_resp_read(&c->reader, p, n, &s->cache.limits);
 }
 
+/* Runs a request, here or at another node; false: it has to wait for those before. */
+static bool call(struct client *c, const struct sd_resp_reader *r, int64_t now)
+{
+	if (c->route.cl)
+		return cache_route_call(&c->route, r->argc, r->argv, now);
+	cache_call(&c->session, r->argc, r->argv, now);
+	return true;
+}
+
 /* Runs what is complete; how many bytes it took. *end: the connection is to be finished. */
 static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 {
@@ -193,15 +208,20 @@ static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 			want(c, r->need);
 			break;
 		}
+		if (k < 0 && c->route.nreplies) { /* after the replies to those before */
+			sd_resp_reader_reset(r);
+			break;
+		}
 		if (k < 0) {
 			sd_resp_errorf(&s->out, "ERR %s", r->error);
 			*end = true;
 			return n;
 		}
-		if (r->argc)
-			cache_call(s, r->argc, r->argv, now);
+		bool done = !r->argc || call(c, r, now);
 		if (r == &c->reader)
 			sd_resp_reader_reset(r);
+		if (!done)
+			break;
 		took += (size_t)k;
 		*end = s->flags & (CACHE_QUIT | CACHE_DROP) || s->out.full;
 		if (s->out.n > FLUSH_AT)
@@ -220,7 +240,7 @@ static void drop_others(struct shell *s, const struct client *me)
 	for (struct sd_link *k = s->cache.sessions.next, *next; k != &s->cache.sessions; k = next) {
 		struct client *c = sd_container(k, struct client, session.link);
 		next = k->next;
-		if (c != me && c->session.flags & CACHE_DROP)
+		if (c != me && (c->session.flags & (CACHE_DROP | CACHE_REMOTE)) == CACHE_DROP)
 			close_client(c);
 	}
 }
@@ -247,6 +267,10 @@ static void send_woken(struct shell *s, const struct client *me)
 	while (!sd_list_empty(&s->cache.woken)) {
 		struct client *c = sd_container(s->cache.woken.next, struct client, session.woken);
 		sd_list_del(&c->session.woken);
+		if (c->session.flags & CACHE_REMOTE) {
+			cache_remote_woken(&c->session);
+			continue;
+		}
 		if (c == me)
 			continue;
 		bool full = c->session.out.full, resp3 = c->session.out.resp3;
@@ -256,6 +280,8 @@ static void send_woken(struct shell *s, const struct client *me)
 		if (full || (sd_stream_above_high(c->stream) && too_far_behind(c, s->cache.now_ms))) {
 			s->cache.stats.output_closed++;
 			close_client(c);
+		} else if (c->said_all && !c->route.nreplies && !c->stream->in_len) {
+			finish_client(c);
 		} else if (c->stream->in_len && !(c->session.flags & CACHE_BLOCKED)) {
 			sd_stream_resume(c->stream);
 		}
@@ -279,6 +305,7 @@ static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
 	bool end = false;
 	lend(c);
 	size_t took = run_all(c, p, n, &end);
+	end |= c->said_all && !c->route.nreplies && may_go_on(c); /* what is left is no whole request */
 	bool drop = c->session.flags & CACHE_DROP;
 	if (!drop)
 		flush(c);
@@ -304,7 +331,10 @@ static void on_drained(struct sd_stream *stream)
 
 static void on_eof(struct sd_stream *stream)
 {
-	finish_client(stream->owner);
+	struct client *c = stream->owner;
+	c->said_all = c->route.nreplies; /* what other nodes reply is waited for */
+	if (!c->said_all)
+		finish_client(c);
 }
 
 static void on_closed(struct sd_stream *stream, enum sd_err why)
@@ -358,6 +388,8 @@ static void on_accepted(void *arg, struct sd_io *io, bool secure, struct sd_clie
 	c->stream = stream;
 	s->cache.now_ms = wall_ms(s);
 	cache_session_begin(&s->cache, &c->session);
+	if (s->node.on)
+		cache_route_begin(&c->route, &s->cluster, &c->session);
 	describe(c, &peer);
 	count_buffers(c);
 	sd_gauge(&s->active, 1);
@@ -395,7 +427,8 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 	*self = s;
 	s->run = run;
 	s->tick.fn = on_tick;
-	return read_password(run, conf, &s->password, e);
+	enum sd_err err = read_password(run, conf, &s->password, e);
+	return err ? err : cache_node_make(run, conf, &s->node, e);
 }
 
 /* With a limit of its own the cache makes room as it does best; one that is set later begins with Redis's default. */
@@ -423,6 +456,36 @@ static enum sd_err open_disk(struct shell *s, struct sd_error *e)
 	return s->disk ? SD_OK : e->code;
 }
 
+static void on_woken(void *arg)
+{
+	struct shell *s = arg;
+	send_woken(s, NULL);
+	schedule(s);
+}
+
+/* Nodes come to the address that clients come to, at a port of their own. */
+static enum sd_err start_node(struct shell *s, struct sd_error *e)
+{
+	struct cache_cluster *cl = &s->cluster;
+	const struct sd_addr *first = &s->run->addrs[0];
+	if (!s->node.on)
+		return SD_OK;
+	cl->conf = s->node.conf;
+	cl->conf.port = s->cache.port;
+	if (s->run->naddrs && first->kind == SD_ADDR_INET) {
+		cl->conf.bind = *first;
+		cl->conf.bind.port = s->node.conf.bind.port;
+	}
+	cl->cache = &s->cache;
+	cl->loop = s->loop;
+	cl->log = sd_log_new(s->run->spec.events, "CLUSTER", s->run->name, NULL, 0);
+	cl->host = (struct cache_cluster_host){s, on_woken};
+	enum sd_err err = cache_cluster_start(cl, e);
+	if (!err)
+		s->cache.cluster = cl;
+	return err;
+}
+
 static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 {
 	struct shell *s = self;
@@ -447,7 +510,7 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 		err = sd_run_listen_streams(s->run, w, &s->streams, e);
 	if (!err && s->run->naddrs)
 		s->cache.port = s->run->addrs[0].port;
-	return err;
+	return err ? err : start_node(s, e);
 }
 
 static void started(void *self)
@@ -461,6 +524,8 @@ static void end_clients(struct shell *s, bool at_once)
 	for (struct sd_link *k = s->cache.sessions.next, *next; k != &s->cache.sessions; k = next) {
 		struct client *c = sd_container(k, struct client, session.link);
 		next = k->next;
+		if (c->session.flags & CACHE_REMOTE)
+			continue;
 		if (at_once)
 			close_client(c);
 		else
@@ -474,6 +539,8 @@ static void drain(void *self, struct sd_worker *w)
 	struct shell *s = self;
 	sd_run_streams_close(&s->streams);
 	end_clients(s, false);
+	if (s->cache.cluster)
+		cache_cluster_leave(s->cache.cluster);
 	s->draining = true;
 	sd_worker_drained(w);
 }
@@ -485,6 +552,9 @@ static void stop(void *self, struct sd_worker *w)
 	s->draining = false;
 	sd_run_streams_close(&s->streams);
 	end_clients(s, true);
+	if (s->node.on)
+		cache_cluster_end(&s->cluster);
+	s->cache.cluster = NULL;
 	sd_loop_timer_cancel(s->loop, &s->tick);
 	cache_disk_close(s->disk);
 	s->disk = NULL;
@@ -498,6 +568,7 @@ static void destroy(void *self)
 	if (s->password)
 		explicit_bzero(s->password, strlen(s->password));
 	free(s->password);
+	cache_node_free(&s->node);
 	free(s->spare.p);
 	cache_ahead_free(&s->ahead);
 	free(s);
@@ -512,6 +583,7 @@ static const struct sd_option options[] = {
     {"data-dir", SD_OPT_FILE, NULL, "folder for dump.rdb, which is loaded at the start and saved now and then and at the end",
      .meta = "DIR"},
     {"max-clients", SD_OPT_INT, "10000", "connections at a time; 0 for no limit", .max = 1000000},
+    CACHE_NODE_OPTIONS,
     {0},
 };
 
@@ -533,7 +605,7 @@ static enum sd_err check(const struct sd_conf *conf, struct sd_error *e)
 	if (!near && !secret)
 		return sd_fail(e, SD_EINVAL, "%s: bind: expected a password to listen beyond this machine: --password-file FILE",
 			       sd_conf_origin(conf, "bind"));
-	return SD_OK;
+	return cache_node_check(conf, near, e);
 }
 
 static void metrics(void *self, struct sd_metrics *m)

@@ -1,0 +1,126 @@
+#include "cache_node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/secret.h"
+
+#define ID_TEXT (2 * SD_SWIM_ID)
+
+enum sd_err cache_node_check(const struct sd_conf *conf, bool near, struct sd_error *e)
+{
+	static const char *const others[] = {"join", "announce", "cluster-key", "cluster-key-file", "node-id-file", NULL};
+	struct sd_addr a;
+	bool key = sd_conf_has(conf, "cluster-key") || sd_conf_has(conf, "cluster-key-file");
+	if (!sd_conf_has(conf, "cluster-port")) {
+		for (size_t i = 0; others[i]; i++)
+			if (sd_conf_is_set(conf, others[i]))
+				return sd_fail(e, SD_EINVAL, "%s: %s: expected cluster-port as well", sd_conf_origin(conf, others[i]),
+					       others[i]);
+		return SD_OK;
+	}
+	if (sd_conf_has(conf, "cluster-key") && sd_conf_has(conf, "cluster-key-file"))
+		return sd_fail(e, SD_EINVAL, "%s: expected one key, or the file that holds it", sd_conf_origin(conf, "cluster-key"));
+	if (!near && !key)
+		return sd_fail(e, SD_EINVAL, "%s: cluster-port: expected a key to listen beyond this machine: --cluster-key-file FILE",
+			       sd_conf_origin(conf, "cluster-port"));
+	if (sd_conf_count(conf, "join") > SD_SWIM_SEEDS)
+		return sd_fail(e, SD_EINVAL, "%s: join: expected at most %d addresses", sd_conf_origin(conf, "join"), SD_SWIM_SEEDS);
+	if (!sd_conf_has(conf, "announce"))
+		return SD_OK;
+	if (sd_addr_parse(sd_conf_string(conf, "announce"), NULL, &a, NULL) || a.kind != SD_ADDR_INET)
+		return sd_fail(e, SD_EINVAL, "%s: announce: expected an IP address and a port, such as 10.0.0.7:7001",
+			       sd_conf_origin(conf, "announce"));
+	return SD_OK;
+}
+
+static enum sd_err read_key(struct sd_run *run, const struct sd_conf *conf, char **out, struct sd_error *e)
+{
+	const char *text = sd_conf_string(conf, "cluster-key"), *name = sd_conf_string(conf, "cluster-key-file");
+	char buf[SD_SECRET_MAX + 1];
+	size_t n = 0;
+	if (!text && !name)
+		return SD_OK;
+	if (!text && sd_secret_read(run->spec.world, name, 1, buf, &n, e))
+		return sd_wrap(e, "%s: cluster-key-file", sd_conf_origin(conf, "cluster-key-file"));
+	*out = strdup(text ? text : buf);
+	explicit_bzero(buf, n);
+	return *out ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
+}
+
+/* The id of its file, or a new one, which the file keeps where there is one. */
+static enum sd_err read_id(struct sd_world *w, const char *name, struct sd_swim_id *id, struct sd_error *e)
+{
+	char text[ID_TEXT + 2], *old = NULL;
+	unsigned mode;
+	size_t n;
+	sd_world_random(w, id, sizeof(*id));
+	if (!name)
+		return SD_OK;
+	if (!sd_world_file_mode(w, name, &mode)) {
+		sd_swim_id_text(id, text);
+		memcpy(text + ID_TEXT, "\n", 2);
+		return sd_world_write_file(w, name, text, ID_TEXT + 1, e);
+	}
+	enum sd_err err = sd_world_read_file(w, name, 4096, &old, &n, e);
+	if (err)
+		return err;
+	bool good = (n == ID_TEXT || (n == ID_TEXT + 1 && old[ID_TEXT] == '\n')) && sd_swim_id_parse(old, ID_TEXT, id);
+	free(old);
+	return good ? SD_OK : sd_fail(e, SD_EINVAL, "%s: expected the id of a node, %d digits in hexadecimal", name, ID_TEXT);
+}
+
+static enum sd_err read_seeds(const struct sd_conf *conf, struct cache_node *n, struct sd_error *e)
+{
+	size_t count = sd_conf_count(conf, "join");
+	n->seeds = calloc(count + 1, sizeof(*n->seeds));
+	if (!n->seeds)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		const char *text = sd_conf_list_item(conf, "join", i);
+		if (sd_addr_parse(text, "127.0.0.1", &n->seeds[i], e) ||
+		    (n->seeds[i].kind != SD_ADDR_INET && n->seeds[i].kind != SD_ADDR_NAME))
+			return sd_fail(e, SD_EINVAL, "%s: join: expected HOST:PORT, found \"%s\"", sd_conf_origin(conf, "join"), text);
+	}
+	n->conf.seeds = n->seeds;
+	n->conf.nseeds = count;
+	return SD_OK;
+}
+
+static enum cache_routing routing_of(const char *text)
+{
+	return strcmp(text, "moved") == 0 ? CACHE_ROUTE_MOVED : strcmp(text, "proxy") == 0 ? CACHE_ROUTE_PROXY : CACHE_ROUTE_AUTO;
+}
+
+enum sd_err cache_node_make(struct sd_run *run, const struct sd_conf *conf, struct cache_node *n, struct sd_error *e)
+{
+	struct cache_cluster_conf *c = &n->conf;
+	enum sd_err err;
+	if (!sd_conf_has(conf, "cluster-port"))
+		return SD_OK;
+	n->on = true;
+	c->copies = 1 + (unsigned)sd_conf_int(conf, "replicas");
+	c->interval_ns = sd_conf_int(conf, "gossip-interval");
+	c->routing = routing_of(sd_conf_string(conf, "cluster-routing"));
+	c->bind = (struct sd_addr){.kind = SD_ADDR_INET, .ip = {127, 0, 0, 1}, .port = (uint16_t)sd_conf_int(conf, "cluster-port")};
+	if (sd_conf_has(conf, "announce"))
+		sd_addr_parse(sd_conf_string(conf, "announce"), NULL, &c->announce, NULL);
+	n->name = strdup(sd_conf_string(conf, "cluster-name"));
+	if (!n->name)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	c->name = n->name;
+	if ((err = read_key(run, conf, &n->key, e)) || (err = read_seeds(conf, n, e)))
+		return err;
+	c->key = sd_slice_of(n->key);
+	err = read_id(run->spec.world, sd_conf_string(conf, "node-id-file"), &c->id, e);
+	return err ? sd_wrap(e, "node-id-file") : SD_OK;
+}
+
+void cache_node_free(struct cache_node *n)
+{
+	if (n->key)
+		explicit_bzero(n->key, strlen(n->key));
+	free(n->key);
+	free(n->name);
+	free(n->seeds);
+}

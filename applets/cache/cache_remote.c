@@ -1,0 +1,184 @@
+/* cache_remote.c - requests that other nodes sent here for their clients.
+ *
+ * Each link has sessions: one for requests that leave nothing behind, in each version of the protocol, and one for each client
+ * that waits, watches or runs a transaction, until it ends. A request whose keys are not this node's is not run: the answer is
+ * MOVED with the id of who has them, or TRYAGAIN, and who sent it tries elsewhere.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache_cluster.h"
+
+struct remote {
+	struct sd_link link; /* in cl->remotes */
+	struct cache_link *via;
+	uint64_t number;
+	struct cache_session session;
+	uint32_t answers; /* the number of the command that waits; 0: none does */
+};
+
+static struct remote *find(struct cache_cluster *cl, const struct cache_link *via, uint64_t number)
+{
+	for (struct sd_link *k = cl->remotes.next; k != &cl->remotes; k = k->next) {
+		struct remote *r = sd_container(k, struct remote, link);
+		if (r->via == via && r->number == number)
+			return r;
+	}
+	return NULL;
+}
+
+static struct remote *get(struct cache_cluster *cl, struct cache_link *via, uint64_t number)
+{
+	struct remote *r = find(cl, via, number);
+	if (r)
+		return r;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->via = via;
+	r->number = number;
+	cache_session_begin(cl->cache, &r->session);
+	r->session.flags |= CACHE_AUTHENTICATED | CACHE_REMOTE;
+	r->session.out.resp3 = number & 1;
+	snprintf(r->session.address, sizeof(r->session.address), "node");
+	sd_list_add(&cl->remotes, &r->link);
+	return r;
+}
+
+static void remote_free(struct remote *r)
+{
+	sd_list_del(&r->link);
+	cache_session_end(&r->session);
+	free(r);
+}
+
+static void answer(struct remote *r, uint32_t number)
+{
+	struct sd_resp_out *o = &r->session.out;
+	struct sd_slice body = {o->p, o->n};
+	static const struct sd_slice full = {"-ERR out of memory\r\n", 20};
+	cache_link_send(r->via, &(struct cache_frame){.kind = CACHE_FRAME_REPLY, .number = number, .session = r->number},
+			o->full ? &full : &body, 1);
+	*o = (struct sd_resp_out){.p = o->p, .room = o->room, .resp3 = o->resp3};
+	if (o->room > 65536) {
+		free(o->p);
+		*o = (struct sd_resp_out){.resp3 = o->resp3};
+	}
+}
+
+/* Is this node to answer for this key? The reply is in out when it is not. */
+static bool serves(struct cache_cluster *cl, struct sd_slice key, struct cache_asked *asked, struct sd_resp_out *out)
+{
+	struct sd_swim_id to;
+	char id[2 * SD_SWIM_ID + 1];
+	asked->slot = sd_slot_of(key);
+	enum cache_serving how = cache_cluster_serving(cl, asked, &to);
+	if (how == CACHE_SERVE)
+		return true;
+	if (how == CACHE_TRY_AGAIN) {
+		sd_resp_error(out, "TRYAGAIN the slot is moving");
+		return false;
+	}
+	sd_swim_id_text(&to, id);
+	sd_resp_errorf(out, "MOVED %u @%s", asked->slot, id);
+	return false;
+}
+
+static bool serves_all(struct cache_cluster *cl, size_t argc, const struct sd_slice *argv, bool any_copy, struct sd_resp_out *out)
+{
+	const struct cache_command *k = cache_find_command(cl->cache, argv[0]);
+	struct cache_keys keys;
+	if (k && !k->fn && argc > 1)
+		k = cache_find_subcommand(cl->cache, k, argv[1]);
+	if (!k || !cache_has_arity(k, argc) || !cache_keys(k, argc, argv, &keys))
+		return true; /* an error of its own */
+	struct cache_asked asked = {.write = k->flags & CACHE_WRITE, .sent_on = true, .any_copy = any_copy && k->flags & CACHE_READONLY};
+	if (keys.also && !serves(cl, argv[keys.also], &asked, out))
+		return false;
+	for (size_t i = 0; i < keys.n; i++)
+		if (!serves(cl, argv[keys.first + i * keys.step], &asked, out))
+			return false;
+	return true;
+}
+
+/* Goes through the requests of a frame; run: runs them, else looks whether all may be. The reply is that of the last. */
+static bool each_request(struct cache_cluster *cl, struct remote *r, const struct cache_frame *f, bool run)
+{
+	struct sd_resp_reader reader = {0};
+	struct sd_resp_out *out = &r->session.out;
+	size_t at = 0;
+	bool good = true;
+	while (good && at < f->body.n) {
+		ssize_t k = sd_resp_read(&reader, f->body.p + at, f->body.n - at, &cl->cache->limits);
+		if (k <= 0) {
+			sd_resp_error(out, "ERR a request that was sent on is not whole");
+			good = false;
+			break;
+		}
+		at += (size_t)k;
+		if (reader.argc && run) {
+			out->n = 0;
+			cache_call(&r->session, reader.argc, reader.argv, cl->cache->now_ms);
+		} else if (reader.argc) {
+			good = serves_all(cl, reader.argc, reader.argv, f->flags & 1, out);
+		}
+		sd_resp_reader_reset(&reader);
+	}
+	sd_resp_reader_free(&reader);
+	return good;
+}
+
+static void on_command(struct cache_cluster *cl, struct cache_link *from, const struct cache_frame *f)
+{
+	struct remote *r = get(cl, from, f->session);
+	if (!r)
+		return; /* out of memory: who asked gives up after a while */
+	cl->cache->now_ms = cl->peers.wall_ms(cl);
+	r->session.out.n = 0;
+	if (each_request(cl, r, f, false))
+		each_request(cl, r, f, true);
+	if (r->session.flags & CACHE_BLOCKED)
+		r->answers = f->number;
+	else
+		answer(r, f->number);
+}
+
+void cache_remote_frame(struct cache_cluster *cl, struct cache_link *from, const struct cache_frame *f)
+{
+	struct remote *r;
+	if (f->kind == CACHE_FRAME_COMMAND)
+		on_command(cl, from, f);
+	else if (f->kind == CACHE_FRAME_END && (r = find(cl, from, f->session)))
+		remote_free(r);
+}
+
+void cache_remote_gone(struct cache_cluster *cl, struct cache_link *link)
+{
+	for (struct sd_link *k = cl->remotes.next, *next; k != &cl->remotes; k = next) {
+		struct remote *r = sd_container(k, struct remote, link);
+		next = k->next;
+		if (r->via == link)
+			remote_free(r);
+	}
+}
+
+void cache_remote_woken(struct cache_session *s)
+{
+	struct remote *r = sd_container(s, struct remote, session);
+	if (s->flags & CACHE_BLOCKED || !r->answers)
+		return;
+	uint32_t number = r->answers;
+	r->answers = 0;
+	answer(r, number);
+}
+
+void cache_remote_publish(struct cache_cluster *cl, struct sd_slice channel, struct sd_slice text)
+{
+	uint8_t n[4] = {(uint8_t)channel.n, (uint8_t)(channel.n >> 8), (uint8_t)(channel.n >> 16), (uint8_t)(channel.n >> 24)};
+	struct sd_slice parts[3] = {{(const char *)n, sizeof(n)}, channel, text};
+	struct cache_frame f = {.kind = CACHE_FRAME_PUBLISH};
+	for (size_t i = 0; i < cl->view->n; i++)
+		if (i != cl->view->self)
+			cache_cluster_send(cl, &cl->view->members[i].id, &f, parts, 3);
+}
