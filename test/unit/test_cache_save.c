@@ -5,8 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../applets/cache/cache_hash.h"
 #include "../../applets/cache/cache_load.h"
+#include "../../applets/cache/cache_quicklist.h"
 #include "../../applets/cache/cache_save.h"
+#include "../../applets/cache/cache_set.h"
+#include "../../applets/cache/cache_zset.h"
 #include "core/bytes.h"
 #include "core/crc64.h"
 
@@ -72,6 +76,11 @@ static const char *const phrases[] = {
     "SET %k %v",	"SET %k %n",	     "SET %k %v PX %n",	    "APPEND %k %v",	    "INCR %k",
     "DEL %k",		"DEL %k %k %k",	     "PEXPIRE %k %n",	    "PERSIST %k",	    "RENAME %k %k",
     "COPY %k %k REPLACE", "MOVE %k 1",	     "GETDEL %k",	    "GETEX %k PX %n",	    "SETRANGE %k %n %v",
+    "HSET %k a %v b %n",	"HSET %k %v %n",     "HDEL %k a b",	    "HINCRBY %k b %n",	    "RPUSH %k %v %n %n",
+    "LPUSH %k %v",	"LPOP %k",	     "RPOP %k 2",	    "LSET %k 0 %n",	    "LTRIM %k 1 -1",
+    "SADD %k %n %n",	"SADD %k %v",	     "SPOP %k",		    "SMOVE %k %k %n",	    "SUNIONSTORE %k %k %k",
+    "ZADD %k %n %v",	"ZINCRBY %k %n a",   "ZPOPMIN %k",	    "ZADD %k %n a %n b",    "LMPOP 2 %k %k LEFT",
+    "ZMPOP 2 %k %k MAX", "LMOVE %k %k LEFT RIGHT", "SORT %k ALPHA STORE %k", "RENAMENX %k %k", "ZUNIONSTORE %k 2 %k %k",
     "GET %k",		"SELECT 0",	     "SELECT 1",	    "SELECT 9",		    "COPY %k %k DB 9 REPLACE",
 };
 
@@ -118,16 +127,81 @@ struct all {
 	const struct cache_db *db;
 };
 
+static uint64_t sum_of(struct sd_slice a, struct sd_slice b, double score)
+{
+	return sd_crc64(sd_crc64(sd_crc64(a.n, a.p, a.n), b.p, b.n), &score, sizeof(score));
+}
+
+static uint64_t sum_of_list(const struct cache_item *it)
+{
+	char text[SD_LISTPACK_TEXT];
+	uint64_t sum = 0;
+	for (struct quicklist_at at = quicklist_seek(cache_value(it), 0); at.node; at = quicklist_next(at))
+		sum = 31 * sum + sum_of(quicklist_text(at, text), (struct sd_slice){0}, 0);
+	return sum;
+}
+
+static uint64_t sum_of_set(struct cache *c, const struct cache_item *it)
+{
+	struct cache_set set = cache_set_of(c, it);
+	struct cache_set_iter i;
+	struct sd_slice member;
+	uint64_t sum = 0;
+	cache_set_iter_begin(&set, &i);
+	while (cache_set_iter_next(&i, &member))
+		sum += sum_of(member, (struct sd_slice){0}, 0);
+	cache_set_iter_end(&i);
+	return sum;
+}
+
+static uint64_t sum_of_hash(struct cache *c, const struct cache_item *it)
+{
+	struct cache_hash h = cache_hash_of(c, it);
+	struct cache_hash_iter i;
+	struct cache_pair pair;
+	uint64_t sum = 0;
+	cache_hash_iter_begin(&h, &i);
+	while (cache_hash_iter_next(&i, &pair))
+		sum += sum_of(pair.field, pair.value, 0);
+	cache_hash_iter_end(&i);
+	return sum;
+}
+
+static uint64_t sum_of_zset(struct cache *c, const struct cache_item *it)
+{
+	struct cache_zset z = cache_zset_of(c, it);
+	struct cache_zset_iter i;
+	uint64_t sum = 0;
+	for (bool more = cache_zset_seek(&z, 0, &i); more; more = cache_zset_step(&i, false))
+		sum = 31 * sum + sum_of(i.member, (struct sd_slice){0}, cache_zset_score(&i));
+	return sum;
+}
+
+/* Of what is in it, whatever form it is kept in. */
+static uint64_t sum_of_value(struct cache *c, const struct cache_item *it)
+{
+	char text[24];
+	switch (it->type) {
+	case CACHE_LIST:
+		return sum_of_list(it);
+	case CACHE_SET:
+		return sum_of_set(c, it);
+	case CACHE_ZSET:
+		return sum_of_zset(c, it);
+	case CACHE_HASH:
+		return sum_of_hash(c, it);
+	default:
+		return sum_of(cache_string(it, text), (struct sd_slice){0}, 0);
+	}
+}
+
 static void add_line(void *arg, struct sd_dict_entry *e)
 {
 	struct all *a = arg;
 	const struct cache_item *it = (const struct cache_item *)e;
-	struct sd_text t = {0}, dump = {0};
-	cache_image_put_dump(&dump, it);
-	sd_text_format(&t, "%u %.*s %lld ", a->db->number, (int)it->e.klen, it->key, (long long)cache_expires_at(it));
-	for (size_t i = 0; i < dump.n; i++)
-		sd_text_format(&t, "%02x", (unsigned char)dump.p[i]);
-	free(dump.p);
+	struct sd_text t = {0};
+	sd_text_format(&t, "%u %.*s %lld %d %016llx", a->db->number, (int)it->e.klen, it->key, (long long)cache_expires_at(it),
+		       it->type, (unsigned long long)sum_of_value(a->db->cache, it));
 	if (a->n == a->room)
 		a->lines = realloc(a->lines, (a->room = 2 * a->room + 100) * sizeof(*a->lines));
 	a->lines[a->n++] = t.p;
