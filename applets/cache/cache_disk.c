@@ -13,6 +13,7 @@
 
 #define LOAD_PIECE    (1024 * 1024)
 #define SYNC_EVERY    (32 * 1024 * 1024) /* so that the sync at the end is no long one */
+#define BLOCK	      (64 * 1024)
 #define ON_THE_WAY    (4 * 1024 * 1024)	 /* bytes of blocks at most before the walk waits */
 #define LOOK_EVERY_NS 1000000000	 /* at save points */
 #define NAME_MAX_     4096
@@ -250,7 +251,7 @@ static void on_turn(struct sd_task *t)
 		return;
 	switch (cache_save_step(s, s->out.n + CACHE_SAVE_PIECE)) {
 	case CACHE_SAVE_MORE:
-		if (!send_out(d, s))
+		if (s->out.n >= BLOCK && !send_out(d, s))
 			send_last(d, DISCARD);
 		else if (d->on_the_way < ON_THE_WAY)
 			post_turn(d);
@@ -302,7 +303,7 @@ static bool save(void *arg)
 	k->tried_ms = k->began_ms = wall_ms(d);
 	output_begin(d);
 	while (state == CACHE_SAVE_MORE && !d->out.failed) {
-		state = cache_save_step(s, CACHE_SAVE_PIECE * 4);
+		state = cache_save_step(s, BLOCK);
 		carry_out(&d->out, state == CACHE_SAVE_DONE ? FINISH : WRITE, s->out.p, s->out.n);
 		s->out.n = 0;
 	}

@@ -19,7 +19,7 @@
 #include "cache.h"
 #include "core/text.h"
 
-#define CACHE_SAVE_PIECE (64 * 1024) /* bytes of one step */
+#define CACHE_SAVE_PIECE (16 * 1024) /* bytes of one step: some tenths of a millisecond */
 
 enum cache_save_state {
 	CACHE_SAVE_MORE,   /* there is more to walk */
