@@ -141,7 +141,7 @@ static void unlink_key(struct sd_space_saving *s, const struct counter *c)
 /* False: no memory for a longer key. */
 static bool make_room(struct sd_space_saving *s, struct counter *c, size_t n)
 {
-	if (n <= c->room)
+	if (c->key && n <= c->room)
 		return true;
 	size_t room = n < 32 ? 32 : n;
 	char *p = realloc(c->key, room);
