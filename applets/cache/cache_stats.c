@@ -159,12 +159,13 @@ static void print_json(FILE *out, const struct sample *s, const int64_t ns[PINGS
 	} rows[] = {{"hits", s->hits},       {"misses", s->misses},     {"keys", s->keys},         {"ends", s->ends},
 		    {"evicted", s->evicted}, {"expired", s->expired},   {"memory", s->memory},     {"max_memory", s->max_memory},
 		    {"commands", s->commands}, {"clients", s->clients}, {"uptime_s", s->uptime_s}};
+	int64_t us = ns[PINGS / 2] / 1000;
 	cJSON *o = cJSON_CreateObject();
 	cJSON_AddStringToObject(o, "server", s->version);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		cJSON_AddNumberToObject(o, rows[i].key, (double)rows[i].value);
 	cJSON_AddNumberToObject(o, "hit_rate", rate(s->hits, s->misses) / 100);
-	cJSON_AddNumberToObject(o, "ping_ms", (double)(ns[PINGS / 2] / 1000) / 1000);
+	cJSON_AddNumberToObject(o, "ping_ms", (double)us / 1000);
 	char *text = cJSON_PrintUnformatted(o);
 	cJSON_Delete(o);
 	fprintf(out, "%s\n", text ? text : "");

@@ -129,8 +129,11 @@ static enum sd_err split_words(struct line *line, const struct sd_option *table,
 
 	line->argv = calloc((size_t)argc + 1, sizeof *line->argv);
 	line->words = calloc((size_t)argc + 1, sizeof *line->words);
-	enum sd_err err = own && line->argv && line->words ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
-	for (int i = 0; i < argc && !err; i++) {
+	if (!own || !line->argv || !line->words) {
+		sd_conf_mem_free(&mem);
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	}
+	for (int i = 0; i < argc; i++) {
 		bool known = !all && sd_conf_knows_arg(own, argv[i]);
 		if (!all && !known && strcmp(argv[i], "--") == 0) {
 			all = true;
@@ -146,7 +149,7 @@ static enum sd_err split_words(struct line *line, const struct sd_option *table,
 		}
 	}
 	sd_conf_mem_free(&mem);
-	return err;
+	return SD_OK;
 }
 
 static enum sd_err read_line(struct line *line, const struct sd_option *table, const struct sd_option *common,

@@ -153,21 +153,27 @@ enum sd_err sd_resp_client_say(struct sd_resp_client *c, const char *const *word
 
 /* ---- the connection ---- */
 
-static enum sd_err introduce(struct sd_resp_client *c, const struct sd_resp_target *to, struct sd_error *e)
+/* An error of the server is one here. */
+static enum sd_err demand(struct sd_resp_client *c, const char *const *words, size_t n, struct sd_error *e)
 {
 	const struct sd_resp_value *reply;
+	enum sd_err err = sd_resp_client_say(c, words, n, &reply, e);
+	if (err || !sd_resp_is_error(reply->kind))
+		return err;
+	return sd_fail(e, SD_EPERM, "%s", reply->text.p);
+}
+
+static enum sd_err introduce(struct sd_resp_client *c, const struct sd_resp_target *to, struct sd_error *e)
+{
+	bool named = to->user && *to->user;
 	char db[24];
-	const char *auth[] = {"AUTH", to->user && *to->user ? to->user : to->password, to->password}, *select[] = {"SELECT", db};
+	const char *full[] = {"AUTH", to->user, to->password}, *shortly[] = {"AUTH", to->password}, *select[] = {"SELECT", db};
 	enum sd_err err = SD_OK;
 	snprintf(db, sizeof(db), "%lld", (long long)to->db);
 	if (to->password && *to->password)
-		err = sd_resp_client_say(c, auth, to->user && *to->user ? 3 : 2, &reply, e);
-	if (!err && to->password && *to->password && sd_resp_is_error(reply->kind))
-		err = sd_fail(e, SD_EPERM, "%s", reply->text.p);
+		err = demand(c, named ? full : shortly, named ? 3 : 2, e);
 	if (!err && to->db)
-		err = sd_resp_client_say(c, select, 2, &reply, e);
-	if (!err && to->db && sd_resp_is_error(reply->kind))
-		err = sd_fail(e, SD_EINVAL, "%s", reply->text.p);
+		err = demand(c, select, 2, e);
 	return err;
 }
 
