@@ -18,7 +18,7 @@ const char cache_no_memory[] = "OOM command not allowed when used memory > 'maxm
 /* ---- commands ---- */
 
 static const struct cache_command *const tables[] = {
-    cache_cluster_commands, cache_connection_commands, cache_config_commands, cache_hash_commands,   cache_key_commands,
+    cache_client_commands,     cache_cluster_commands, cache_connection_commands, cache_config_commands, cache_hash_commands,   cache_key_commands,
     cache_list_commands,       cache_list_pop_commands,
     cache_multi_commands,      cache_pubsub_commands, cache_server_commands, cache_set_commands,
     cache_set_algebra_commands, cache_string_commands, cache_watch_commands, cache_zset_commands,

@@ -528,7 +528,7 @@ extern const struct cache_command cache_set_commands[], cache_set_algebra_comman
 extern const struct cache_command cache_cluster_commands[]; /* cache_cluster_cmd.c */
 extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
     cache_config_commands[], cache_hash_commands[], cache_list_commands[], cache_list_pop_commands[], cache_server_commands[],
-    cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[];
+    cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[], cache_client_commands[];
 extern const struct cache_command cache_image_commands[], cache_keep_commands[];
 void cache_config_begin(struct cache *c);
 void cache_config_end(struct cache *c);
@@ -538,6 +538,11 @@ struct cache_output_limit {
 	int64_t soft_s;
 };
 struct cache_output_limit cache_output_limit(const struct cache *c, const struct cache_session *s);
+struct sd_text;
+/* The text as the reply; frees it. */
+void cache_reply_text(struct cache_call *c, struct sd_text *t);
+/* False: it is none that a client may have, which is the reply. */
+bool cache_client_set_name(struct cache_call *c, struct sd_slice name);
 /* What HELP of a container says: its rows. */
 void cache_help(struct cache_call *c);
 

@@ -51,25 +51,6 @@ static void cmd_auth(struct cache_call *c)
 		sd_resp_simple(c->out, "OK");
 }
 
-static bool is_client_name(struct sd_slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < '!' || s.p[i] > '~')
-			return false;
-	return s.n < sizeof(((struct cache_session *)0)->name);
-}
-
-static bool set_name(struct cache_call *c, struct sd_slice name)
-{
-	if (!is_client_name(name)) {
-		sd_resp_error(c->out, "ERR Client names cannot contain spaces, newlines or special characters.");
-		return false;
-	}
-	memcpy(c->session->name, name.p, name.n);
-	c->session->name[name.n] = '\0';
-	return true;
-}
-
 /* The options of HELLO; false after the reply that says what is wrong. */
 static bool hello_options(struct cache_call *c)
 {
@@ -80,7 +61,7 @@ static bool hello_options(struct cache_call *c)
 				return false;
 			i += 2;
 		} else if (cache_is(c->argv[i], "setname") && more >= 1) {
-			if (!set_name(c, c->argv[++i]))
+			if (!cache_client_set_name(c, c->argv[++i]))
 				return false;
 		} else {
 			sd_resp_errorf(c->out, "ERR Syntax error in HELLO option '%.*s'", (int)c->argv[i].n, c->argv[i].p);
@@ -187,6 +168,16 @@ static void cmd_time(struct cache_call *c)
 	sd_resp_bulk(c->out, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)(c->cache->now_ms % 1000 * 1000)));
 }
 
+void cache_reply_text(struct cache_call *c, struct sd_text *t)
+{
+	char *text = sd_text_take(t, NULL);
+	if (text)
+		sd_resp_verbatim(c->out, "txt", text);
+	else
+		sd_resp_error(c->out, cache_no_memory);
+	free(text);
+}
+
 void cache_help(struct cache_call *c)
 {
 	const struct cache_command *k;
@@ -200,202 +191,6 @@ void cache_help(struct cache_call *c)
 		n++;
 	}
 	sd_resp_now(c->out, place, '*', n);
-}
-
-/* ---- CLIENT ---- */
-
-static const char cache_not_client[] = "ERR client-id should be greater than 0";
-
-
-static void cmd_client_id(struct cache_call *c)
-{
-	sd_resp_int(c->out, (int64_t)c->session->id);
-}
-
-static void cmd_client_getname(struct cache_call *c)
-{
-	if (c->session->name[0])
-		sd_resp_text(c->out, c->session->name);
-	else
-		sd_resp_null(c->out);
-}
-
-static void cmd_client_setname(struct cache_call *c)
-{
-	if (set_name(c, c->argv[2]))
-		sd_resp_simple(c->out, "OK");
-}
-
-/* As CLIENT LIST of Redis abbreviates them. */
-static void put_flags(const struct cache_session *s, char out[8])
-{
-	static const struct {
-		uint32_t flag;
-		char as;
-	} letters[] = {{CACHE_MONITOR, 'O'}, {CACHE_MULTI, 'x'}, {CACHE_BLOCKED, 'b'}, {CACHE_TOUCHED, 'd'}, {CACHE_QUIT, 'c'},
-		       {CACHE_DROP, 'A'}};
-	size_t n = 0;
-	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
-		if (s->flags & letters[i].flag)
-			out[n++] = letters[i].as;
-	if (cache_subscriptions(s))
-		out[n++] = 'P';
-	if (n == 0)
-		out[n++] = 'N';
-	out[n] = '\0';
-}
-
-static void put_client(struct sd_text *t, const struct cache_session *s)
-{
-	const struct cache *c = s->cache;
-	char flags[8];
-	put_flags(s, flags);
-	sd_text_format(t, "id=%llu addr=%s name=%s age=%lld idle=%lld flags=%s db=%u sub=%zu psub=%zu ssub=0 multi=%lld "
-			  "cmd=%s user=default resp=%d\n",
-		       (unsigned long long)s->id, s->address, s->name, (long long)((c->now_ms - s->since_ms) / 1000),
-		       (long long)((c->now_ms - s->last_ms) / 1000), flags, s->db->number, s->nsubscriptions[0],
-		       s->nsubscriptions[1], s->flags & CACHE_MULTI ? (long long)s->nqueue : -1, s->last ? s->last->name : "NULL",
-		       s->out.resp3 ? 3 : 2);
-}
-
-static void reply_text(struct cache_call *c, struct sd_text *t)
-{
-	char *text = sd_text_take(t, NULL);
-	if (text)
-		sd_resp_verbatim(c->out, "txt", text);
-	else
-		sd_resp_error(c->out, cache_no_memory);
-	free(text);
-}
-
-static void cmd_client_list(struct cache_call *c)
-{
-	struct sd_text t = {0};
-	for (struct sd_link *k = c->cache->sessions.next; k != &c->cache->sessions; k = k->next)
-		put_client(&t, sd_container(k, struct cache_session, link));
-	reply_text(c, &t);
-}
-
-static void cmd_client_info(struct cache_call *c)
-{
-	struct sd_text t = {0};
-	put_client(&t, c->session);
-	reply_text(c, &t);
-}
-
-static void cmd_client_no_evict(struct cache_call *c)
-{
-	if (cache_is(c->argv[2], "on") || cache_is(c->argv[2], "off"))
-		sd_resp_simple(c->out, "OK");
-	else
-		sd_resp_error(c->out, cache_syntax);
-}
-
-static void cmd_client_reply(struct cache_call *c)
-{
-	uint32_t *flags = &c->session->flags;
-	if (cache_is(c->argv[2], "on")) {
-		*flags &= ~(uint32_t)(CACHE_MUTE | CACHE_SKIP);
-		sd_resp_simple(c->out, "OK");
-	} else if (cache_is(c->argv[2], "off")) {
-		*flags |= CACHE_MUTE;
-	} else if (cache_is(c->argv[2], "skip")) {
-		if (!(*flags & CACHE_MUTE))
-			*flags |= CACHE_SKIP_NEXT;
-	} else {
-		sd_resp_error(c->out, cache_syntax);
-	}
-}
-
-struct kill_filter {
-	uint64_t id;
-	struct sd_slice address; /* p NULL: any */
-	bool skip_me;
-};
-
-static bool kill_option(struct cache_call *c, size_t i, struct kill_filter *f)
-{
-	int64_t n;
-	struct sd_slice v = c->argv[i + 1];
-	if (cache_is(c->argv[i], "id")) {
-		if (sd_resp_parse_int(v, &n) && n > 0) {
-			f->id = (uint64_t)n;
-			return true;
-		}
-		sd_resp_error(c->out, cache_not_client);
-		return false;
-	}
-	if (cache_is(c->argv[i], "addr")) {
-		f->address = v;
-		return true;
-	}
-	if (cache_is(c->argv[i], "skipme") && (cache_is(v, "yes") || cache_is(v, "no"))) {
-		f->skip_me = cache_is(v, "yes");
-		return true;
-	}
-	sd_resp_error(c->out, cache_syntax);
-	return false;
-}
-
-static int64_t kill_clients(struct cache_call *c, const struct kill_filter *f)
-{
-	int64_t n = 0;
-	for (struct sd_link *k = c->cache->sessions.next; k != &c->cache->sessions; k = k->next) {
-		struct cache_session *s = sd_container(k, struct cache_session, link);
-		bool me = s == c->session;
-		if ((f->id && s->id != f->id) || (f->address.p && !sd_slice_eq(f->address, s->address)) || (me && f->skip_me))
-			continue;
-		s->flags |= me ? CACHE_QUIT : CACHE_DROP;
-		c->cache->dropped |= !me;
-		n++;
-	}
-	return n;
-}
-
-static void cmd_client_kill(struct cache_call *c)
-{
-	struct kill_filter f = {.skip_me = c->argc > 3};
-	if (c->argc == 3) {
-		f.address = c->argv[2];
-		if (kill_clients(c, &f))
-			sd_resp_simple(c->out, "OK");
-		else
-			sd_resp_error(c->out, "ERR No such client");
-		return;
-	}
-	for (size_t i = 2; i < c->argc; i += 2) {
-		if (i + 1 == c->argc) {
-			sd_resp_error(c->out, cache_syntax);
-			return;
-		}
-		if (!kill_option(c, i, &f))
-			return;
-	}
-	sd_resp_int(c->out, kill_clients(c, &f));
-}
-
-static void cmd_client_unblock(struct cache_call *c)
-{
-	int64_t id;
-	bool error = c->argc == 4 && cache_is(c->argv[3], "error");
-	if (c->argc > 4) {
-		sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->name);
-		return;
-	}
-	if (c->argc == 4 && !error && !cache_is(c->argv[3], "timeout")) {
-		sd_resp_error(c->out, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-		return;
-	}
-	if (!cache_arg_int(c, 2, &id))
-		return;
-	for (struct sd_link *k = c->cache->sessions.next; k != &c->cache->sessions; k = k->next) {
-		struct cache_session *s = sd_container(k, struct cache_session, link);
-		if (s->id != (uint64_t)id)
-			continue;
-		sd_resp_int(c->out, cache_unblock(s, error ? "UNBLOCKED client unblocked via CLIENT UNBLOCK" : NULL));
-		return;
-	}
-	sd_resp_int(c->out, 0);
 }
 
 /* ---- COMMAND ---- */
@@ -631,23 +426,12 @@ static void cmd_info(struct cache_call *c)
 		sd_text_format(&t, "%s", t.n ? "\r\n" : "");
 		sections[i].put(c->cache, &t);
 	}
-	reply_text(c, &t);
+	cache_reply_text(c, &t);
 }
 
 #define ANY CACHE_NOAUTH
 const struct cache_command cache_connection_commands[] = {
     {"auth", -2, ANY | CACHE_FAST | CACHE_QUIET, 0, 0, 0, cmd_auth, "connection", "1.0.0", "Logs in"},
-    {"client", -2, 0, 0, 0, 0, NULL, "connection", "2.4.0", "Asks and tells about connections"},
-    {"client|getname", 2, 0, 0, 0, 0, cmd_client_getname, "connection", "2.6.9", "Gives the name of this connection"},
-    {"client|help", 2, 0, 0, 0, 0, cache_help, "connection", "5.0.0", "Lists the subcommands"},
-    {"client|id", 2, 0, 0, 0, 0, cmd_client_id, "connection", "5.0.0", "Gives the number of this connection"},
-    {"client|info", 2, 0, 0, 0, 0, cmd_client_info, "connection", "6.2.0", "Describes this connection"},
-    {"client|kill", -3, CACHE_ADMIN, 0, 0, 0, cmd_client_kill, "connection", "2.4.0", "Ends connections"},
-    {"client|list", -2, CACHE_ADMIN, 0, 0, 0, cmd_client_list, "connection", "2.4.0", "Describes all connections"},
-    {"client|no-evict", 3, CACHE_ADMIN, 0, 0, 0, cmd_client_no_evict, "connection", "7.0.0", "Is taken, since no connection is evicted"},
-    {"client|reply", 3, 0, 0, 0, 0, cmd_client_reply, "connection", "3.2.0", "Chooses whether replies are sent"},
-    {"client|setname", 3, 0, 0, 0, 0, cmd_client_setname, "connection", "2.6.9", "Names this connection"},
-    {"client|unblock", -3, CACHE_ADMIN | CACHE_NOSCRIPT | CACHE_LOADING | CACHE_STALE, 0, 0, 0, cmd_client_unblock, "connection", "5.0.0", "Ends the wait of a connection"},
     {"echo", 2, CACHE_FAST, 0, 0, 0, cmd_echo, "connection", "1.0.0", "Gives back what it gets"},
     {"hello", -1, ANY | CACHE_FAST | CACHE_QUIET, 0, 0, 0, cmd_hello, "connection", "6.0.0", "Chooses the version of the protocol"},
     {"ping", -1, CACHE_FAST | CACHE_PUBSUB, 0, 0, 0, cmd_ping, "connection", "1.0.0", "Asks for a sign of life"},

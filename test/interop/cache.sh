@@ -25,7 +25,7 @@ python3 "$ROOT/test/interop/cache_peer_sets.py" "${SEED:-1}" $((count / 2)) "$ou
 python3 "$ROOT/test/interop/cache_peer_blocking.py" "${SEED:-1}" $((count / 200)) "$ours" "$theirs" || fail 'clients that wait'
 python3 "$ROOT/test/interop/cache_peer_sessions.py" "${SEED:-1}" $((count / 40)) "$ours" "$theirs" || fail 'transactions and subscriptions'
 
-# What is told of how keys are used, under each policy, and the words of a full memory.
+# Words about clients; what is told of how keys are used, under each policy; and the words of a full memory.
 while read -r line; do
   for port in "$ours" "$theirs"; do
     # shellcheck disable=SC2086 # words
@@ -33,6 +33,29 @@ while read -r line; do
   done
   assert_same "$TMP/reply.$ours" "$TMP/reply.$theirs" "reply to $line"
 done <<'END'
+CLIENT LIST TYPE normal x
+CLIENT LIST foo
+CLIENT LIST TYPE foo
+CLIENT LIST TYPE pubsub
+CLIENT LIST ID x
+CLIENT LIST ID 99999
+CLIENT KILL ID 0
+CLIENT KILL ID x
+CLIENT KILL USER nobody
+CLIENT KILL USER default
+CLIENT KILL TYPE foo
+CLIENT KILL TYPE pubsub
+CLIENT KILL TYPE normal
+CLIENT KILL ADDR 1.2.3.4:5
+CLIENT KILL 1.2.3.4:5
+CLIENT KILL LADDR 1.2.3.4:5
+CLIENT KILL SKIPME maybe
+CLIENT KILL ID
+CLIENT KILL foo bar
+CLIENT UNBLOCK 99999
+CLIENT UNBLOCK x
+CLIENT UNBLOCK 1 foo
+CLIENT UNBLOCK 1 error x
 FLUSHALL
 SET before v
 OBJECT FREQ before
