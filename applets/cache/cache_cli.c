@@ -154,6 +154,20 @@ static bool goes_on(struct sd_slice command)
 	return false;
 }
 
+/* " (stored on node 7002)" behind the OK of a SET, of a server that is in a cluster; nothing of others. */
+static enum sd_err show_stored(struct cache_cli *cli, struct sd_slice key, struct sd_error *e)
+{
+	struct sd_slice locate[] = {sd_slice_of("CLUSTER"), sd_slice_of("LOCATE"), key};
+	const struct sd_resp_value *v;
+	enum sd_err err = sd_resp_client_ask(cli->conn, 3, locate, &v, e);
+	fputs("OK", cli->call->out);
+	/* the slot, then address, port and id of each node that has it */
+	if (!err && v->kind == SD_RESP_ARRAY && v->span >= 6 && v[2].kind == SD_RESP_ARRAY && v[4].kind == SD_RESP_INT)
+		fprintf(cli->call->out, " (stored on node %" PRId64 ")", v[4].n);
+	fputc('\n', cli->call->out);
+	return err;
+}
+
 /* Sends one and shows its answer. SD_OK with *status 1: the answer was an error. */
 static enum sd_err run_command(struct cache_cli *cli, size_t argc, const struct sd_slice *argv, bool screen, int *status,
 			       struct sd_error *e)
@@ -165,6 +179,8 @@ static enum sd_err run_command(struct cache_cli *cli, size_t argc, const struct 
 			*status = cache_cli_fail(cli, v->text.p);
 			return SD_OK;
 		}
+		if (cli->call->nargs && sd_slice_ieq(argv[0], "set") && v->kind == SD_RESP_SIMPLE && sd_slice_eq(v->text, "OK"))
+			return show_stored(cli, argv[1], e);
 		cache_show(cli->call->out, v, screen);
 		if (!goes_on(argv[0]))
 			break;
