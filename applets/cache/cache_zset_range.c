@@ -169,7 +169,8 @@ static void cmd_zrangestore(struct cache_call *c)
 		return;
 	struct cache_zset z = it ? cache_zset_of(c->cache, it) : (struct cache_zset){0};
 	struct cache_zset_span s = it ? span_of(&z, &r) : (struct cache_zset_span){0};
-	bool is_long = s.n > c->cache->tuning.zset_max_listpack_entries;
+	/* how it begins shows in the end in a score of -0; as Redis does, only ranks tell beforehand how many there will be */
+	bool is_long = r.by == RANK && s.n > c->cache->tuning.zset_max_listpack_entries;
 	bool whole = is_long ? cache_zset_new_long(c->cache, &to) : cache_zset_new(c->cache, &to);
 	if (whole && !(whole = copy_span(&z, s, &to)))
 		cache_zset_free(&to);
