@@ -366,6 +366,13 @@ size_t cache_bus_backlog(const struct cache_bus *b, const struct sd_swim_id *to)
 	return l ? cache_link_backlog(l) : 0;
 }
 
+void cache_bus_cut(struct cache_bus *b, const struct sd_swim_id *peer)
+{
+	struct cache_link *l = find(b, peer);
+	if (l)
+		link_free(l);
+}
+
 void cache_bus_drop(struct cache_bus *b, const struct sd_swim_id *peer)
 {
 	for (struct sd_link *k = b->links.next, *next; k != &b->links; k = next) {

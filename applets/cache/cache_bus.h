@@ -81,6 +81,8 @@ bool cache_bus_send(struct cache_bus *b, const struct sd_swim_id *to, const stru
 		    const struct sd_slice *parts, size_t nparts);
 /* Bytes that wait on the link we dialled. */
 size_t cache_bus_backlog(const struct cache_bus *b, const struct sd_swim_id *to);
+/* Ends the link that we dialled; the next frame dials anew. */
+void cache_bus_cut(struct cache_bus *b, const struct sd_swim_id *peer);
 /* Hangs up on a node that is no more, both ways. */
 void cache_bus_drop(struct cache_bus *b, const struct sd_swim_id *peer);
 

@@ -1,9 +1,11 @@
 #include "cache_node.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/secret.h"
+#include "world/file.h"
 
 #define ID_TEXT (2 * SD_SWIM_ID)
 
@@ -48,25 +50,51 @@ static enum sd_err read_key(struct sd_run *run, const struct sd_conf *conf, char
 	return *out ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
 }
 
+/* Written beside and renamed, so that a power cut leaves no half of it. */
+static enum sd_err write_id(struct sd_world *w, const char *name, const struct sd_swim_id *id, struct sd_error *e)
+{
+	char text[ID_TEXT + 2], path[4096];
+	struct sd_file *f;
+	int n = snprintf(path, sizeof(path), "%s.new", name);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return sd_fail(e, SD_ERANGE, "the name of the file is too long");
+	sd_swim_id_text(id, text);
+	memcpy(text + ID_TEXT, "\n", 2);
+	struct iovec iov = {text, ID_TEXT + 1};
+	enum sd_err err = sd_file_open(w, path, SD_FILE_WRITE | SD_FILE_CREATE | SD_FILE_TRUNCATE, &f, e);
+	if (err)
+		return err;
+	err = sd_file_write(f, &iov, 1, 0, e);
+	if (!err)
+		err = sd_file_sync(f, e);
+	sd_file_close(f);
+	if (!err)
+		err = sd_world_rename(w, path, name, e);
+	const char *slash = strrchr(name, '/');
+	snprintf(path, sizeof(path), "%.*s", slash ? (int)(slash - name) + 1 : 1, slash ? name : ".");
+	return err ? err : sd_dir_sync(w, path, e);
+}
+
 /* The id of its file, or a new one, which the file keeps where there is one. */
 static enum sd_err read_id(struct sd_world *w, const char *name, struct sd_swim_id *id, struct sd_error *e)
 {
-	char text[ID_TEXT + 2], *old = NULL;
-	unsigned mode;
+	char text[ID_TEXT + 2];
+	struct sd_file *f;
 	size_t n;
 	sd_world_random(w, id, sizeof(*id));
 	if (!name)
 		return SD_OK;
-	if (!sd_world_file_mode(w, name, &mode)) {
-		sd_swim_id_text(id, text);
-		memcpy(text + ID_TEXT, "\n", 2);
-		return sd_world_write_file(w, name, text, ID_TEXT + 1, e);
-	}
-	enum sd_err err = sd_world_read_file(w, name, 4096, &old, &n, e);
+	struct sd_error why = {0};
+	enum sd_err err = sd_file_open(w, name, 0, &f, &why);
+	if (err == SD_ENOTFOUND)
+		return write_id(w, name, id, e);
+	if (err)
+		return sd_fail(e, err, "%s", why.text);
+	err = sd_file_read(f, text, sizeof(text), 0, &n, e);
+	sd_file_close(f);
 	if (err)
 		return err;
-	bool good = (n == ID_TEXT || (n == ID_TEXT + 1 && old[ID_TEXT] == '\n')) && sd_swim_id_parse(old, ID_TEXT, id);
-	free(old);
+	bool good = (n == ID_TEXT || (n == ID_TEXT + 1 && text[ID_TEXT] == '\n')) && sd_swim_id_parse(text, ID_TEXT, id);
 	return good ? SD_OK : sd_fail(e, SD_EINVAL, "%s: expected the id of a node, %d digits in hexadecimal", name, ID_TEXT);
 }
 

@@ -13,6 +13,8 @@
 
 #define RETRY_FOR_NS   5000000000
 #define RETRY_EACH_NS  20000000
+#define ANSWER_NS      10000000000 /* a link whose answer takes longer is cut: its node lives, but the way there may not */
+#define LOOK_NS        1000000000
 #define MOST_REPLIES   1024 /* of one client */
 #define CURSOR_BITS    48   /* of a SCAN's own; above it the number of the node, from 0 */
 
@@ -46,7 +48,7 @@ struct route_part {
 	unsigned slot;
 	uint16_t hops; /* how often in a row somebody sent it elsewhere */
 	uint64_t session;
-	int64_t give_up_ns;
+	int64_t give_up_ns, answer_by_ns;
 	size_t nplaces; /* BY_PLACE: where its values belong: places[0..nplaces) */
 	size_t *places;
 	struct sd_resp_out request;
@@ -300,13 +302,20 @@ static void end_with_error(struct cache_cluster *cl, struct route_part *p, const
 
 /* ---- parts on their way ---- */
 
+/* At the latest after so long. */
+static void look_again(struct cache_cluster *cl, int64_t in_ns)
+{
+	int64_t at = sd_loop_now_ns(cl->loop) + in_ns;
+	if (!cl->retry.slot || at < cl->retry.due_ns)
+		sd_loop_timer_set(cl->loop, &cl->retry, at);
+}
+
 static void try_later(struct cache_cluster *cl, struct route_part *p)
 {
 	p->sent = false;
 	p->hops = 0;
 	cl->retried++;
-	if (!cl->retry.slot)
-		sd_loop_timer_set(cl->loop, &cl->retry, sd_loop_now_ns(cl->loop) + RETRY_EACH_NS);
+	look_again(cl, RETRY_EACH_NS);
 }
 
 /* Runs a request of ours here, beside what the session has in its own buffer. */
@@ -341,6 +350,8 @@ static void put_on_wire(struct cache_cluster *cl, struct route_part *p)
 				.session = p->session};
 	struct sd_slice body = {p->request.p, p->request.n};
 	p->sent = true;
+	p->answer_by_ns = p->give_up_ns == INT64_MAX ? INT64_MAX : sd_loop_now_ns(cl->loop) + ANSWER_NS;
+	look_again(cl, LOOK_NS);
 	cl->sent_on++;
 	if (!cache_cluster_send(cl, &p->to, &f, &body, 1))
 		try_later(cl, p);
@@ -442,11 +453,28 @@ void cache_route_lost(struct cache_cluster *cl, const struct sd_swim_id *peer)
 	}
 }
 
+/* Cuts links on which an answer is overdue: what was sent on them is lost then. */
+static void cut_silent_links(struct cache_cluster *cl, int64_t now)
+{
+	for (struct sd_link *k = cl->parts.next; k != &cl->parts; k = k->next) {
+		struct route_part *p = sd_container(k, struct route_part, link);
+		struct sd_swim_id peer = p->to;
+		if (!p->sent || now < p->answer_by_ns)
+			continue;
+		p->answer_by_ns = INT64_MAX;
+		cache_bus_cut(cl->bus, &peer);
+		k = &cl->parts; /* the list is another one now */
+	}
+}
+
 void cache_route_retry(struct cache_cluster *cl)
 {
 	int64_t now = sd_loop_now_ns(cl->loop);
 	uint32_t until = cl->number;
 	sd_loop_timer_cancel(cl->loop, &cl->retry);
+	cut_silent_links(cl, now);
+	if (!sd_list_empty(&cl->parts))
+		look_again(cl, LOOK_NS);
 	for (struct sd_link *k = cl->parts.next, *next; k != &cl->parts; k = next) {
 		struct route_part *p = sd_container(k, struct route_part, link);
 		next = k->next;
