@@ -64,6 +64,7 @@ sdlab_test "$bin"
 ulimit -n "$(ulimit -Hn)"
 conns=${conns//,/ }
 body_bytes=1024
+# shellcheck disable=SC2034 # peers.sh reads it
 HAPROXY_INTER=5s # as ours
 
 if ! command -v wrk >/dev/null 2>&1 || ! command -v nginx >/dev/null 2>&1; then

@@ -165,7 +165,7 @@ if baseline haproxy haproxy; then
 fi
 
 if baseline nginx-light nginx; then
-  for try in 1 2 3; do
+  for _ in 1 2 3; do
     port=$(free_port)
     nginx_head nginx.conf "$TMP/nginx.d"
     printf '%s\n' "server { listen 127.0.0.1:$port proxy_protocol;" \
@@ -181,7 +181,7 @@ if baseline nginx-light nginx; then
       stop "nginx.$version.$mode"
     done
   done
-  for try in 1 2 3; do
+  for _ in 1 2 3; do
     port=$(free_port)
     nginx_head tls.conf "$TMP/nginx.tls"
     printf '%s\n' "server { listen 127.0.0.1:$port proxy_protocol ssl; ssl_certificate $certs/cert.pem;" \

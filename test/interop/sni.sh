@@ -81,7 +81,7 @@ assert_contains "$OUT" 'the connection is closed: no route' 'explain of a name w
 stop strict
 
 if baseline haproxy haproxy; then
-  for try in 1 2 3; do
+  for _ in 1 2 3; do
     port=$(free_port)
     printf '%s\n' 'defaults' '  mode tcp' '  timeout connect 5s' '  timeout client 10s' '  timeout server 10s' \
       'frontend front' "  bind 127.0.0.1:$port" '  tcp-request inspect-delay 5s' \
