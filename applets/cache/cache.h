@@ -18,6 +18,8 @@
 #include "core/space_saving.h"
 #include "core/wheel.h"
 
+/* What clients ask for to know which commands they may use: the Redis whose behaviour this follows. */
+#define CACHE_LIKE_REDIS "7.0.15"
 #define CACHE_DBS   16
 #define CACHE_SETTINGS 256 /* at least as many as CONFIG knows */
 #define CACHE_NAMES 1024 /* places for the names of commands, a few times as many as there are */
@@ -529,7 +531,7 @@ extern const struct cache_command cache_cluster_commands[]; /* cache_cluster_cmd
 extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
     cache_config_commands[], cache_hash_commands[], cache_list_commands[], cache_list_pop_commands[], cache_server_commands[],
     cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[], cache_client_commands[];
-extern const struct cache_command cache_image_commands[], cache_keep_commands[];
+extern const struct cache_command cache_image_commands[], cache_keep_commands[], cache_command_commands[], cache_info_commands[];
 void cache_config_begin(struct cache *c);
 void cache_config_end(struct cache *c);
 /* client-output-buffer-limit for what kind of client this is, in bytes and seconds; 0: none. */
