@@ -98,6 +98,23 @@ static enum sd_err read_id(struct sd_world *w, const char *name, struct sd_swim_
 	return good ? SD_OK : sd_fail(e, SD_EINVAL, "%s: expected the id of a node, %d digits in hexadecimal", name, ID_TEXT);
 }
 
+/* In the file that is named, or beside the data; without either it is another one each time. */
+static enum sd_err lasting_id(struct sd_world *w, const struct sd_conf *conf, struct sd_swim_id *id, struct sd_error *e)
+{
+	const char *name = sd_conf_string(conf, "node-id-file"), *dir = sd_conf_string(conf, "data-dir");
+	char path[4096];
+	enum sd_err err = SD_OK;
+	if (!name && dir) {
+		err = sd_world_mkdir(w, dir, 0700, e);
+		if (!err && snprintf(path, sizeof(path), "%s/node-id", dir) >= (int)sizeof(path))
+			err = sd_fail(e, SD_ERANGE, "the name of the folder is too long");
+		name = path;
+	}
+	if (!err)
+		err = read_id(w, name, id, e);
+	return err ? sd_wrap(e, "node-id-file") : SD_OK;
+}
+
 static enum sd_err read_seeds(const struct sd_conf *conf, struct cache_node *n, struct sd_error *e)
 {
 	size_t count = sd_conf_count(conf, "join");
@@ -140,8 +157,7 @@ enum sd_err cache_node_make(struct sd_run *run, const struct sd_conf *conf, stru
 	if ((err = read_key(run, conf, &n->key, e)) || (err = read_seeds(conf, n, e)))
 		return err;
 	c->key = sd_slice_of(n->key);
-	err = read_id(run->spec.world, sd_conf_string(conf, "node-id-file"), &c->id, e);
-	return err ? sd_wrap(e, "node-id-file") : SD_OK;
+	return lasting_id(run->spec.world, conf, &c->id, e);
 }
 
 void cache_node_free(struct cache_node *n)

@@ -156,6 +156,55 @@ if [ -d "$ROOT/build/npm/node_modules/ioredis" ] && command -v node >/dev/null; 
     })().catch((e) => { console.error(e); process.exit(1); });' "${port[one]}" || fail ioredis
 fi
 
+# ---- garbage, and a node of another cluster ----
+/usr/bin/python3 - "$(bus_of one)" <<'PY' || fail 'garbage for the cluster port'
+import random, socket, sys
+port, rng = int(sys.argv[1]), random.Random(1)
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(3000):
+    head = b"SDG1" if i % 2 else b""
+    u.sendto(head + rng.randbytes(rng.randrange(1500)), ("127.0.0.1", port))
+for i in range(60):
+    t = socket.create_connection(("127.0.0.1", port))
+    t.settimeout(20)
+    if i % 3 == 0:  # a frame that comes before anybody said who it is
+        t.sendall(bytes([5, 0, 0, 0, 4, 0, 0, 0]) + bytes(16) + b"PING\n")
+    elif i % 3 == 1:  # a hello of another cluster
+        t.sendall(bytes([48, 0, 0, 0, 1, 0, 0, 0]) + bytes(16) + b"SDB1" + rng.randbytes(44))
+    else:
+        t.sendall(rng.randbytes(2000))
+    try:
+        assert t.recv(100) == b"", "an answer to garbage"
+    except ConnectionResetError:
+        pass
+PY
+assert_match "$(cli one CLUSTER INFO | tr -d '\r')" 'sdlab_datagrams_bad:[1-9]'
+node stranger --cluster-name another --join "127.0.0.1:$(bus_of one)"
+wait_line stranger 'is of another cluster than another'
+wait_line one 'is of another cluster than cache'
+assert_contains "$(cli stranger GET k)" CLUSTERDOWN
+assert_eq 3 "$(cli one CLUSTER NODES | wc -l)"
+stop stranger
+run "$SDLAB" cache --port 0 --join 127.0.0.1:17001
+assert_eq 1 "$STATUS"
+assert_contains "$ERR" 'join: expected cluster-port as well'
+run "$SDLAB" cache --port 0 --bind 0.0.0.0 --password x --cluster-port 0
+assert_eq 1 "$STATUS"
+assert_contains "$ERR" 'expected a key to listen beyond this machine'
+echo nonsense >"$TMP/id"
+run "$SDLAB" cache --port 0 --cluster-port 0 --node-id-file "$TMP/id"
+assert_eq 1 "$STATUS"
+assert_contains "$ERR" 'expected the id of a node, 40 digits in hexadecimal'
+
+# A node that keeps data is the same one the next time.
+for time in first second; do
+  node "kept$time" --data-dir "$TMP/kept" --cluster-name alone
+  cli "kept$time" CLUSTER MYID >"$TMP/id.$time"
+  stop "kept$time"
+done
+assert_same "$TMP/id.first" "$TMP/id.second" 'id of a node'
+assert_match "$(cat "$TMP/id.first")" '^[0-9a-f]{40}$'
+
 # ---- one dies ----
 cli one SET still there >"$TMP/set"
 victim=$(owner_of gone)
