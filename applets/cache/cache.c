@@ -425,10 +425,6 @@ size_t cache_used_memory(const struct cache *c)
 {
 	size_t n = c->memory.used + (c->evict.queued ? sd_s3fifo_memory(&c->evict.queues) : 0);
 	n += c->hot.seen ? sd_space_saving_memory(c->hot.seen) : 0;
-	n += sd_dict_memory(&c->channels) + sd_dict_memory(&c->patterns);
-	for (int i = 0; i < CACHE_DBS; i++)
-		n += sd_dict_memory(&c->dbs[i].keys) + sd_dict_memory(&c->dbs[i].watched) + sd_dict_memory(&c->dbs[i].waited) +
-		     sd_dict_memory(&c->dbs[i].leases);
 	return n;
 }
 
@@ -452,6 +448,7 @@ void cache_init(struct cache *c, uint64_t seed, int64_t now_ms)
 	for (unsigned i = 0; i < CACHE_DBS; i++) {
 		c->dbs[i] = (struct cache_db){.cache = c, .number = i};
 		sd_dict_init(&c->dbs[i].keys, offsetof(struct cache_item, key), &c->hash_key);
+		sd_dict_count_in(&c->dbs[i].keys, &c->memory.used);
 		cache_multi_begin(&c->dbs[i]);
 		cache_wait_begin(&c->dbs[i]);
 	}

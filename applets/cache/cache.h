@@ -459,7 +459,7 @@ struct cache_tie {
 	struct sd_dict *names;
 	struct cache_session *session;
 };
-void cache_names_init(struct sd_dict *names, const struct cache *c);
+void cache_names_init(struct sd_dict *names, struct cache *c);
 struct cache_name *cache_name(struct sd_dict *names, struct sd_slice text); /* NULL: nobody is tied to it */
 static inline struct sd_slice cache_name_text(const struct cache_name *n)
 {

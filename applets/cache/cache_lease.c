@@ -32,8 +32,10 @@ void cache_lease_begin(struct cache *c)
 {
 	sd_wheel_init(&c->leases.ends, c->now_ms);
 	sd_list_init(&c->leases.stale);
-	for (int i = 0; i < CACHE_DBS; i++)
+	for (int i = 0; i < CACHE_DBS; i++) {
 		sd_dict_init(&c->dbs[i].leases, offsetof(struct cache_lease, key), &c->hash_key);
+		sd_dict_count_in(&c->dbs[i].leases, &c->memory.used);
+	}
 }
 
 static struct cache_lease *find(struct cache_db *db, struct sd_slice key)

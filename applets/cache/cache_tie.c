@@ -3,9 +3,10 @@
 
 #include "cache.h"
 
-void cache_names_init(struct sd_dict *names, const struct cache *c)
+void cache_names_init(struct sd_dict *names, struct cache *c)
 {
 	sd_dict_init(names, offsetof(struct cache_name, text), &c->hash_key);
+	sd_dict_count_in(names, &c->memory.used);
 }
 
 struct cache_name *cache_name(struct sd_dict *names, struct sd_slice text)

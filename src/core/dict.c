@@ -10,16 +10,33 @@ void sd_dict_init(struct sd_dict *d, size_t key_at, const struct sd_siphash_key 
 	*d = (struct sd_dict){.key_at = (uint32_t)key_at, .key = key};
 }
 
-void sd_dict_free(struct sd_dict *d)
-{
-	free(d->buckets[0]);
-	free(d->buckets[1]);
-	sd_dict_init(d, d->key_at, d->key);
-}
-
 static size_t size_of(const struct sd_dict *d, int t)
 {
 	return d->buckets[t] ? (size_t)1 << d->bits[t] : 0;
+}
+
+static struct sd_dict_entry **new_table(const struct sd_dict *d, unsigned bits)
+{
+	struct sd_dict_entry **t = calloc((size_t)1 << bits, sizeof(*t));
+	if (t && d->bytes)
+		*d->bytes += sizeof(*t) << bits;
+	return t;
+}
+
+static void free_table(const struct sd_dict *d, int t)
+{
+	if (d->bytes)
+		*d->bytes -= size_of(d, t) * sizeof(d->buckets[t][0]);
+	free(d->buckets[t]);
+}
+
+void sd_dict_free(struct sd_dict *d)
+{
+	size_t *bytes = d->bytes;
+	free_table(d, 0);
+	free_table(d, 1);
+	sd_dict_init(d, d->key_at, d->key);
+	d->bytes = bytes;
 }
 
 size_t sd_dict_memory(const struct sd_dict *d)
@@ -36,7 +53,7 @@ uint32_t sd_dict_hash(const struct sd_dict *d, struct sd_slice key)
 
 static void finish_move(struct sd_dict *d)
 {
-	free(d->buckets[0]);
+	free_table(d, 0);
 	d->buckets[0] = d->buckets[1];
 	d->bits[0] = d->bits[1];
 	d->count[0] = d->count[1];
@@ -89,7 +106,7 @@ static void resize(struct sd_dict *d, unsigned bits)
 {
 	if (d->buckets[1] || bits == d->bits[0] || bits > MAX_BITS)
 		return;
-	d->buckets[1] = calloc((size_t)1 << bits, sizeof(d->buckets[1][0]));
+	d->buckets[1] = new_table(d, bits);
 	d->bits[1] = (uint8_t)bits;
 	d->moved = 0;
 }
@@ -97,7 +114,7 @@ static void resize(struct sd_dict *d, unsigned bits)
 static bool make_room(struct sd_dict *d)
 {
 	if (!d->buckets[0]) {
-		d->buckets[0] = calloc((size_t)1 << FIRST_BITS, sizeof(d->buckets[0][0]));
+		d->buckets[0] = new_table(d, FIRST_BITS);
 		d->bits[0] = FIRST_BITS;
 		return d->buckets[0] != NULL;
 	}

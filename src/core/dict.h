@@ -34,10 +34,16 @@ struct sd_dict {
 	uint32_t key_at;  /* bytes from the entry to its key */
 	uint32_t paused;  /* scans that must not see a move */
 	const struct sd_siphash_key *key;
+	size_t *bytes; /* what the tables take is also counted here; NULL: nobody asks */
 };
 
 /* key stays the caller's. Nothing is allocated before the first entry. */
 void sd_dict_init(struct sd_dict *d, size_t key_at, const struct sd_siphash_key *key);
+/* From here on what the tables take is added to *bytes and taken from it. Before the first entry. */
+static inline void sd_dict_count_in(struct sd_dict *d, size_t *bytes)
+{
+	d->bytes = bytes;
+}
 /* Frees the tables; the entries are the caller's. */
 void sd_dict_free(struct sd_dict *d);
 

@@ -97,7 +97,7 @@ haproxy_front() {
 
 if baseline haproxy haproxy; then
   for how in send-proxy send-proxy-v2 'send-proxy-v2 proxy-v2-options crc32c,unique-id'; do
-    for try in 1 2 3; do
+    for _ in 1 2 3; do
       port=$(free_port)
       haproxy_front front.cfg "$port" "$lb" "$how" ''
       start front haproxy -db -f front.cfg
@@ -110,7 +110,7 @@ if baseline haproxy haproxy; then
   # Behind lb: it takes the header, and says in TCP mode what it heard as a header to a lb again.
   for version in v1 v2; do
     for mode in http tcp; do
-      for try in 1 2 3; do
+      for _ in 1 2 3; do
         port=$(free_port)
         haproxy_front behind.cfg "$port" "$lb" send-proxy accept-proxy
         start behind haproxy -db -f behind.cfg
@@ -125,7 +125,7 @@ if baseline haproxy haproxy; then
   done
   # It takes the header, then TLS, and says what it read of both. Its checks say LOCAL, and it is up.
   cat "$certs/cert.pem" "$certs/key.pem" >both.pem
-  for try in 1 2 3; do
+  for _ in 1 2 3; do
     port=$(free_port)
     printf '%s\n' 'defaults' '  mode http' '  timeout connect 5s' '  timeout client 10s' '  timeout server 10s' \
       'frontend front' "  bind 127.0.0.1:$port accept-proxy ssl crt $TMP/both.pem" \
@@ -149,7 +149,7 @@ if baseline haproxy haproxy; then
   # In front: header, then TLS, both to lb; the name comes from HAProxy's own handshake.
   for mode in http tcp; do
     start_lb "took.$mode" --mode "$mode" --proxy-protocol require --proxy-from 127.0.0.1 "${front_tls[@]}" --backend "127.0.0.1:$backend"
-    for try in 1 2 3; do
+    for _ in 1 2 3; do
       port=$(free_port)
       haproxy_front front.cfg "$port" "$PORT" 'send-proxy-v2 ssl verify none sni str(back.test) check check-send-proxy inter 50ms' ''
       start front haproxy -db -f front.cfg

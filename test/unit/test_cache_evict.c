@@ -402,7 +402,7 @@ START_TEST(used_memory_is_true)
 		int keys, size;
 		const char *policy;
 		const char *end;
-	} t[] = {{1000000, 64, NULL, NULL}, {300000, 0, NULL, NULL},	       {100000, 900, NULL, NULL},
+	} t[] = {{400000, 64, NULL, NULL}, {300000, 0, NULL, NULL},	       {100000, 900, NULL, NULL},
 		 {200000, 30, NULL, "90000"}, {300000, 64, "allkeys-s3fifo", NULL}, {300000, 64, "volatile-s3fifo", "5000"}};
 	size_t before = allocated(), counted = cache_used_memory(&cache);
 	if (t[_i].policy)
