@@ -23,7 +23,7 @@ static const struct cache_command *const tables[] = {
     cache_multi_commands,      cache_pubsub_commands, cache_server_commands, cache_set_commands,
     cache_set_algebra_commands, cache_string_commands, cache_watch_commands, cache_zset_commands,
     cache_zset_algebra_commands, cache_zset_pop_commands, cache_zset_range_commands, cache_hot_commands,
-    cache_lease_commands,       cache_sort_commands,
+    cache_lease_commands,       cache_sort_commands,   cache_wait_commands,
     cache_image_commands, cache_keep_commands, cache_command_commands, cache_info_commands,
 };
 
@@ -249,8 +249,11 @@ void cache_session_clear(struct cache_session *s)
 
 void cache_session_end(struct cache_session *s)
 {
+	const struct cache_follower *f = s->cache->follower;
 	cache_wait_end(s);
 	cache_session_clear(s);
+	if (f && s->await)
+		f->session_ends(f->arg, s);
 	sd_list_del(&s->woken);
 	sd_list_del(&s->link);
 	s->cache->nsessions--;
@@ -347,12 +350,21 @@ static bool is_listening(const struct cache_call *c)
 	return cache_subscriptions(c->session) && !c->out->resp3 && !(c->command->flags & CACHE_PUBSUB);
 }
 
+static const char *follower_refuses(const struct cache_call *c)
+{
+	const struct cache_follower *f = c->cache->follower;
+	return f->refuses(f->arg, c->command->flags & CACHE_WRITE);
+}
+
 static bool may_run(struct cache_call *c)
 {
 	struct cache *cache = c->cache;
 	char why[200];
 	if (!(c->session->flags & CACHE_AUTHENTICATED) && !(c->command->flags & CACHE_NOAUTH))
 		return refuse(c, "NOAUTH Authentication required.");
+	const char *refused = cache->follower && c->command->first ? follower_refuses(c) : NULL;
+	if (refused)
+		return refuse(c, refused);
 	if (cache->max_memory && !cache_make_space(cache, EVICT_MOST) && c->command->flags & CACHE_DENYOOM)
 		return refuse(c, cache_no_memory);
 	if (cache->keep.failed && cache_keep_refuses(cache, c->command))
@@ -401,6 +413,8 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 	struct cache_call c = {.cache = cache, .session = s, .db = s->db, .out = &s->out, .argc = argc, .argv = argv};
 	size_t begun = s->out.n;
 	cache->now_ms = now_ms;
+	cache->calls++;
+	cache->running = s;
 	s->last_ms = now_ms;
 	if (is_http(&c)) {
 		s->flags |= CACHE_DROP;
@@ -415,6 +429,9 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 		cache->stats.errors++;
 	if (s->flags & (CACHE_MUTE | CACHE_SKIP | CACHE_SKIP_NEXT))
 		hold_back(s, begun);
+	if (cache->follower)
+		cache->follower->called(cache->follower->arg, s, begun);
+	cache->running = NULL;
 	if (cache->ready.next != &cache->ready)
 		cache_serve(cache);
 }

@@ -10,6 +10,8 @@
 #ifndef CACHE_H
 #define CACHE_H
 
+#include <string.h>
+
 #include "cache_keep.h"
 #include "core/dict.h"
 #include "core/list.h"
@@ -59,7 +61,7 @@ struct cache_expiry {
 
 /* One piece of memory for all of an item but a value that has one of its own:
  *
- *	header (24 bytes) | key | expiry (8, when has_end) | value: n bytes (CACHE_EMBSTR), a number or a pointer (8)
+ *	header (24 bytes) | key | expiry (8, when has_end) | stamp (8, when stamped) | value: n bytes (CACHE_EMBSTR), a number or a pointer (8)
  *
  * What is behind the key is not aligned, and the item moves in memory when it changes its size: an item's pointer is good until
  * the next function that takes it by its address. */
@@ -102,6 +104,8 @@ struct cache_command;
 struct cache_wait;
 struct cache_save;
 struct cache_queue;
+struct cache_await;
+struct cache_call;
 
 /* Settings of CONFIG that commands look at, under their names there. */
 struct cache_tuning {
@@ -157,6 +161,31 @@ struct cache_leases {
 	const struct cache_lease *kept; /* the change in progress is its own */
 };
 
+/* Whoever keeps copies of keys elsewhere follows what happens to them. */
+enum cache_why { CACHE_DELETED, CACHE_ENDED, CACHE_EVICTED };
+struct cache_follower {
+	void *arg;
+	/* A key's value changed, as cache_changed has it; it may be gone. */
+	void (*changed)(void *arg, struct cache_db *db, struct sd_slice key);
+	/* A key is about to go. */
+	void (*gone)(void *arg, struct cache_db *db, const struct cache_item *it, enum cache_why why);
+	/* All keys of a database are. */
+	void (*flushed)(void *arg, struct cache_db *db);
+	/* A session ran a command; its reply is from `begun` on. */
+	void (*called)(void *arg, struct cache_session *s, size_t begun);
+	/* Why keys cannot be read, or written, now; NULL: they can. */
+	const char *(*refuses)(void *arg, bool write);
+	void (*session_ends)(void *arg, struct cache_session *s);
+	/* Before replies are sent: what changed goes first. */
+	void (*turn)(void *arg);
+	/* Is it this node that answers for the key, and how many such keys has it? Others it has as copies. */
+	bool (*is_ours)(void *arg, struct sd_slice key);
+	size_t (*ours)(void *arg);
+	bool holds; /* replies to writes may come later: CACHE_HOLDING */
+	/* WAIT. NULL without a follower: there are no copies. */
+	void (*wait)(struct cache_call *c, int64_t copies, int64_t deadline_ms);
+};
+
 /* A command that took long: SLOWLOG. */
 struct cache_slow {
 	struct sd_link link; /* in cache->slow, the latest first */
@@ -196,9 +225,11 @@ struct cache {
 
 	/* what follows a change */
 	uint64_t dirty;   /* changes since the beginning */
-	unsigned watching; /* sessions' watched keys, and one when on_change is set: cache_changed is free without */
-	void (*on_change)(void *arg, struct cache_db *db, struct sd_slice key);
-	void *on_change_arg;
+	unsigned watching; /* sessions' watched keys, and one for a follower: cache_changed is free without */
+	const struct cache_follower *follower; /* NULL: nobody keeps copies; set by cache_follow */
+	enum cache_why why;		       /* keys that go now do so for this reason */
+	uint64_t calls;			       /* of cache_call, and of waits that were served */
+	struct cache_session *running;	       /* whose command it is; NULL: nobody's */
 
 	/* sessions that wait, and those that got something without having asked now */
 	struct sd_wheel deadlines; /* of waits */
@@ -232,6 +263,8 @@ enum cache_session_flag {
 	CACHE_TOUCHED = 256,	/* a watched key changed */
 	CACHE_BLOCKED = 512,	/* no request is taken until it was served or its time is over */
 	CACHE_MONITOR = 1024,
+	CACHE_HELD = 2048,	/* no request is taken until copies have what it wrote */
+	CACHE_HOLDING = 4096,	/* replies come once they have */
 	/* of clusters */
 	CACHE_AWARE = 1 << 16,	  /* it asked for the map: it gets MOVED */
 	CACHE_ANY_COPY = 1 << 17, /* READONLY */
@@ -256,6 +289,7 @@ struct cache_session {
 	size_t nqueue, room;
 	struct sd_link watches;
 	struct cache_wait *wait;
+	struct cache_await *await; /* of the follower */
 	struct sd_link subscriptions[2]; /* to channels, to patterns */
 	size_t nsubscriptions[2];
 };
@@ -355,13 +389,38 @@ struct cache_item *cache_put(struct cache_db *db, struct sd_slice key, unsigned 
 /* The value of what has one of its own; set does not free the one that was there, and is no change by itself. */
 static inline char *cache_place(const struct cache_item *it)
 {
-	return (char *)it->key + it->e.klen + (it->has_end ? sizeof(void *) : 0);
+	return (char *)it->key + it->e.klen + (it->has_end ? sizeof(void *) : 0) + (it->stamped ? sizeof(uint64_t) : 0);
+}
+/* When it changed, of what is stamped; 0: nobody said yet. */
+static inline uint64_t cache_stamp(const struct cache_item *it)
+{
+	uint64_t stamp = 0;
+	if (it->stamped)
+		memcpy(&stamp, cache_place(it) - sizeof(stamp), sizeof(stamp));
+	return stamp;
+}
+static inline void cache_set_stamp(struct cache_item *it, uint64_t stamp)
+{
+	if (it->stamped)
+		memcpy(cache_place(it) - sizeof(stamp), &stamp, sizeof(stamp));
 }
 void *cache_value(const struct cache_item *it);
 void cache_set_value(struct cache_item *it, unsigned encoding, void *value);
 int64_t cache_int(const struct cache_item *it);
 /* Makes room for n bytes of value, whose first ones stay; it moves. False: out of memory, and nothing changed. */
 bool cache_resize(struct cache_db *db, struct cache_item **it, size_t n);
+/* Keys made from here on have a stamp; there must be none yet. NULL: nobody follows any more. */
+void cache_follow(struct cache *c, const struct cache_follower *f);
+static inline void cache_turn(const struct cache *c)
+{
+	if (c->follower)
+		c->follower->turn(c->follower->arg);
+}
+static inline bool cache_is_ours(const struct cache_db *db, struct sd_slice key)
+{
+	const struct cache_follower *f = db->cache->follower;
+	return !f || db->number || f->is_ours(f->arg, key);
+}
 /* To be called after every change of a key's value, its end, or its being there: for WATCH and for who keeps copies. */
 void cache_note_change(struct cache_db *db, struct sd_slice key);
 static inline void cache_changed(struct cache_db *db, struct sd_slice key)
@@ -530,7 +589,7 @@ extern const struct cache_command cache_set_commands[], cache_set_algebra_comman
 extern const struct cache_command cache_cluster_commands[]; /* cache_cluster_cmd.c */
 extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
     cache_config_commands[], cache_hash_commands[], cache_list_commands[], cache_list_pop_commands[], cache_server_commands[],
-    cache_multi_commands[], cache_pubsub_commands[], cache_watch_commands[], cache_client_commands[];
+    cache_multi_commands[], cache_pubsub_commands[], cache_wait_commands[], cache_watch_commands[], cache_client_commands[];
 extern const struct cache_command cache_image_commands[], cache_keep_commands[], cache_command_commands[], cache_info_commands[];
 void cache_config_begin(struct cache *c);
 void cache_config_end(struct cache *c);

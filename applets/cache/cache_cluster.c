@@ -455,6 +455,11 @@ static void on_retry(struct sd_timer *t)
 	cache_route_retry(sd_container(t, struct cache_cluster, retry));
 }
 
+struct cache_peers cache_cluster_peers(struct cache_cluster *cl)
+{
+	return (struct cache_peers){cl, peers_view, peers_send, peers_backlog, peers_wake, peers_now, peers_wall, peers_say};
+}
+
 void cache_cluster_use(struct cache_cluster *cl, const struct cache_data *data)
 {
 	cl->data = *data;
@@ -465,7 +470,7 @@ enum cache_serving cache_cluster_serving(const struct cache_cluster *cl, const s
 	const struct cache_view *v = cl->view;
 	const struct cache_view_member *owner = cache_view_owner(v, asked->slot);
 	int rank = cache_view_rank(v, asked->slot, v->self);
-	if (cl->data.serving && rank >= 0)
+	if (cl->data.serving) /* also where it is no owner: it may hold the slot until that one has it */
 		return cl->data.serving(cl->data.arg, asked, who);
 	if (!owner)
 		return CACHE_TRY_AGAIN;
@@ -539,10 +544,10 @@ enum sd_err cache_cluster_start(struct cache_cluster *cl, struct sd_error *e)
 	struct sd_swim_facts f = facts(cl);
 	cl->began_ns = sd_world_mono_ns(sd_loop_world(cl->loop));
 	cl->swim = sd_swim_new(&conf, &f, &host, seed, cl->began_ns);
+	cl->peers = cache_cluster_peers(cl);
 	cl->tick.fn = on_tick;
 	cl->data_tick.fn = on_data_tick;
 	cl->retry.fn = on_retry;
-	cl->peers = (struct cache_peers){cl, peers_view, peers_send, peers_backlog, peers_wake, peers_now, peers_wall, peers_say};
 	cl->changed = true;
 	cl->joining = cl->conf.nseeds > 0;
 	if (cl->swim)

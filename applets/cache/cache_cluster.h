@@ -75,7 +75,8 @@ enum sd_err cache_cluster_start(struct cache_cluster *cl, struct sd_error *e); /
 /* Tells the others that this node goes. */
 void cache_cluster_leave(struct cache_cluster *cl);
 void cache_cluster_end(struct cache_cluster *cl);
-/* For the data side, before cache_cluster_start. */
+/* For the data side, before cache_cluster_start; peers may be used from then on. */
+struct cache_peers cache_cluster_peers(struct cache_cluster *cl);
 void cache_cluster_use(struct cache_cluster *cl, const struct cache_data *data);
 /* May commands be answered? Not before a node that is to join has found somebody, or has waited for it a while. */
 bool cache_cluster_ready(const struct cache_cluster *cl);
@@ -103,6 +104,8 @@ struct cache_route {
 	size_t nqueued, queued_room;
 	struct sd_swim_id pinned; /* where WATCH was sent */
 	bool is_pinned;
+	struct sd_swim_id wrote_to; /* the last write was sent there, when wrote_there */
+	bool wrote_there;
 	bool barrier; /* nothing runs before what was sent on is answered */
 	int slot;     /* of the transaction; -1: no key yet */
 };
@@ -120,6 +123,8 @@ void cache_put_moved(struct cache_cluster *cl, struct sd_resp_out *out, unsigned
 
 /* ---- cache_remote.c ---- */
 void cache_remote_frame(struct cache_cluster *cl, struct cache_link *from, const struct cache_frame *f);
+/* The same for a request of this node's own, whose reply comes to cache_route_reply. */
+void cache_remote_local(struct cache_cluster *cl, const struct cache_frame *f);
 void cache_remote_gone(struct cache_cluster *cl, struct cache_link *link);
 /* A session with CACHE_REMOTE got something without having asked now. */
 void cache_remote_woken(struct cache_session *s);

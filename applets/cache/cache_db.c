@@ -77,7 +77,7 @@ static size_t value_size(const struct cache_item *it)
 
 static size_t size_for(const struct cache_item *it, size_t n)
 {
-	return offsetof(struct cache_item, key) + it->e.klen + (it->has_end ? sizeof(void *) : 0) + n;
+	return (size_t)(cache_place(it) - (const char *)it) + n;
 }
 
 static bool reallocate(struct cache_db *db, struct cache_item **it, size_t size)
@@ -105,14 +105,17 @@ bool cache_resize(struct cache_db *db, struct cache_item **it, size_t n)
 static struct cache_item *new_item(struct cache_db *db, struct sd_slice key, size_t n)
 {
 	struct cache *c = db->cache;
-	struct cache_item *it = cache_alloc(&c->memory, offsetof(struct cache_item, key) + key.n + n);
+	bool stamped = c->follower;
+	struct cache_item *it =
+	    cache_alloc(&c->memory, offsetof(struct cache_item, key) + key.n + (stamped ? sizeof(uint64_t) : 0) + n);
 	if (!it)
 		return NULL;
-	*it = (struct cache_item){.e = {.hash = sd_dict_hash(&db->keys, key), .klen = (uint32_t)key.n}};
+	*it = (struct cache_item){.e = {.hash = sd_dict_hash(&db->keys, key), .klen = (uint32_t)key.n}, .stamped = stamped};
 	if (c->save)
 		cache_save_first(db, it->e.hash);
 	if (key.n)
 		memcpy(it->key, key.p, key.n);
+	cache_set_stamp(it, 0);
 	if (sd_dict_add(&db->keys, &it->e)) {
 		cache_evict_made(db, it);
 		return it;
@@ -217,10 +220,13 @@ static void free_item(struct cache *c, struct cache_item *it)
 
 void cache_delete(struct cache_db *db, struct cache_item *it)
 {
+	const struct cache_follower *f = db->cache->follower;
 	if (db->cache->save)
 		cache_save_first(db, it->e.hash);
 	if (db->cache->evict.queued)
 		cache_evict_gone(db, it);
+	if (f)
+		f->gone(f->arg, db, it, db->cache->why);
 	sd_dict_remove(&db->keys, &it->e);
 	db->expires -= expiry_of(it) != NULL;
 	cache_changed(db, cache_key(it));
@@ -230,10 +236,12 @@ void cache_delete(struct cache_db *db, struct cache_item *it)
 void cache_end_item(struct cache_db *db, struct cache_item *it)
 {
 	db->cache->stats.expired++;
+	db->cache->why = CACHE_ENDED;
 	if (db->cache->leases.n)
 		cache_lease_expire(db, it);
 	else
 		cache_delete(db, it);
+	db->cache->why = CACHE_DELETED;
 }
 
 static void flush_one(void *arg, struct sd_dict_entry *e)
@@ -243,9 +251,12 @@ static void flush_one(void *arg, struct sd_dict_entry *e)
 
 void cache_flush(struct cache_db *db)
 {
+	const struct cache_follower *f = db->cache->follower;
 	if (db->cache->save)
 		cache_save_emptied(db);
 	cache_touch_all(db);
+	if (f)
+		f->flushed(f->arg, db);
 	db->cache->dirty += sd_dict_count(&db->keys);
 	sd_dict_each(&db->keys, flush_one, db->cache);
 	sd_dict_free(&db->keys);
@@ -298,14 +309,14 @@ bool cache_copy(struct cache_item *it, struct cache_db *to_db, struct sd_slice t
 /* A place for it behind the key, in front of the value. */
 static bool make_place(struct cache_db *db, struct cache_item **it)
 {
-	size_t n = value_size(*it), behind_key;
+	size_t n = value_size(*it), behind_key, moves = n + ((*it)->stamped ? sizeof(uint64_t) : 0);
 	if ((*it)->has_end)
 		return true;
 	if (malloc_usable_size(*it) < size_for(*it, n) + sizeof(void *) &&
 	    !reallocate(db, it, size_for(*it, n) + sizeof(void *)))
 		return false;
 	behind_key = (*it)->e.klen;
-	memmove((*it)->key + behind_key + sizeof(void *), (*it)->key + behind_key, n);
+	memmove((*it)->key + behind_key + sizeof(void *), (*it)->key + behind_key, moves);
 	(*it)->has_end = 1;
 	set_expiry(*it, NULL);
 	return true;
@@ -385,6 +396,14 @@ void cache_note_change(struct cache_db *db, struct sd_slice key)
 	cache_touch_watched(db, key);
 	if (db->cache->leases.n)
 		cache_lease_changed(db, key);
-	if (db->cache->on_change)
-		db->cache->on_change(db->cache->on_change_arg, db, key);
+	const struct cache_follower *f = db->cache->follower;
+	if (f)
+		f->changed(f->arg, db, key);
+}
+
+void cache_follow(struct cache *c, const struct cache_follower *f)
+{
+	c->watching += (f != NULL);
+	c->watching -= (c->follower != NULL);
+	c->follower = f;
 }

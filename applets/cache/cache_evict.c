@@ -345,7 +345,9 @@ static bool evict_one(struct cache *c)
 		return false;
 	c->stats.evicted++;
 	c->evict.victim = c->evict.by == CACHE_BY_S3FIFO ? it : NULL;
+	db->cache->why = CACHE_EVICTED;
 	cache_delete(db, it);
+	db->cache->why = CACHE_DELETED;
 	c->evict.victim = NULL;
 	sd_dict_step(&db->keys, STEPS);
 	return true;

@@ -270,7 +270,8 @@ static void list_one(void *arg, struct sd_dict_entry *e)
 {
 	struct cache_scan *s = arg;
 	const struct cache_item *it = (struct cache_item *)e;
-	if (!cache_is_over(it, s->c->cache->now_ms) && (!s->type.p || cache_is(s->type, cache_types[it->type]->name)))
+	bool fits = !s->type.p || cache_is(s->type, cache_types[it->type]->name);
+	if (fits && !cache_is_over(it, s->c->cache->now_ms) && cache_is_ours(s->c->db, cache_key(it)))
 		cache_scan_give(s, cache_key(it), NULL);
 }
 
@@ -293,24 +294,26 @@ static void cmd_scan(struct cache_call *c)
 
 static void cmd_randomkey(struct cache_call *c)
 {
-	for (;;) {
+	for (int tries = 0;; tries++) { /* many may be copies of what others have */
 		struct cache_item *it = (struct cache_item *)sd_dict_random(&c->db->keys, &c->cache->rng);
-		if (!it) {
+		if (!it || tries == 1000) {
 			sd_resp_null(c->out);
 			return;
 		}
 		/* one that is over is taken away by being looked for */
-		if (!cache_is_over(it, c->cache->now_ms)) {
+		if (cache_is_over(it, c->cache->now_ms)) {
+			cache_end_item(c->db, it);
+		} else if (cache_is_ours(c->db, cache_key(it))) {
 			sd_resp_bulk(c->out, it->key, it->e.klen);
 			return;
 		}
-		cache_end_item(c->db, it);
 	}
 }
 
 static void cmd_dbsize(struct cache_call *c)
 {
-	sd_resp_int(c->out, (int64_t)sd_dict_count(&c->db->keys));
+	const struct cache_follower *f = c->cache->follower;
+	sd_resp_int(c->out, (int64_t)(f && !c->db->number ? f->ours(f->arg) : sd_dict_count(&c->db->keys)));
 }
 
 static bool flush_option(struct cache_call *c)

@@ -11,7 +11,7 @@
 
 enum sd_err cache_node_check(const struct sd_conf *conf, bool near, struct sd_error *e)
 {
-	static const char *const others[] = {"join", "announce", "cluster-key", "cluster-key-file", "node-id-file", NULL};
+	static const char *const others[] = {"join", "announce", "cluster-key", "cluster-key-file", "node-id-file", "write-quorum", "write-timeout", NULL};
 	struct sd_addr a;
 	bool key = sd_conf_has(conf, "cluster-key") || sd_conf_has(conf, "cluster-key-file");
 	if (!sd_conf_has(conf, "cluster-port")) {
@@ -28,6 +28,8 @@ enum sd_err cache_node_check(const struct sd_conf *conf, bool near, struct sd_er
 			       sd_conf_origin(conf, "cluster-port"));
 	if (sd_conf_count(conf, "join") > SD_SWIM_SEEDS)
 		return sd_fail(e, SD_EINVAL, "%s: join: expected at most %d addresses", sd_conf_origin(conf, "join"), SD_SWIM_SEEDS);
+	if (sd_conf_int(conf, "write-quorum") > 1 + sd_conf_int(conf, "replicas"))
+		return sd_fail(e, SD_EINVAL, "%s: write-quorum: expected at most one more than replicas", sd_conf_origin(conf, "write-quorum"));
 	if (!sd_conf_has(conf, "announce"))
 		return SD_OK;
 	if (sd_addr_parse(sd_conf_string(conf, "announce"), NULL, &a, NULL) || a.kind != SD_ADDR_INET)

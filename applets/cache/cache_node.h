@@ -10,6 +10,10 @@
 	{"cluster-port", SD_OPT_PORT, NULL, "be a node of a cluster: where other nodes come, by UDP and TCP"},                 \
 	{"join", SD_OPT_LIST, NULL, "the cluster port of a node to join, as HOST:PORT; several are tried", .pattern = "address"}, \
 	{"replicas", SD_OPT_INT, "1", "nodes that have a copy of a slot, beside the one that owns it", .max = SD_SLOTS_COPIES - 1}, \
+	{"write-quorum", SD_OPT_INT, "1", "nodes that have a write before it is answered, this one among them", .min = 1,       \
+	 .max = SD_SLOTS_COPIES},                                                                                               \
+	{"write-timeout", SD_OPT_DURATION, "1s", "how long that may take before the answer is an error", .min = 1000000,          \
+	 .max = 3600000000000},                                                                                                 \
 	{"cluster-routing", SD_OPT_ENUM, "auto", "who goes to the node that has a key: clients that asked for the map, all, or none", \
 	 .choices = "auto|moved|proxy"},                                                                                        \
 	{"cluster-name", SD_OPT_STRING, "cache", "nodes of another name are refused"},                                        \

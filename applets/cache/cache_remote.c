@@ -10,12 +10,15 @@
 
 #include "cache_cluster.h"
 
+#define LATER (CACHE_BLOCKED | CACHE_HOLDING) /* its reply comes with a wake */
+
 struct remote {
 	struct sd_link link; /* in cl->remotes */
 	struct cache_link *via;
 	uint64_t number;
 	struct cache_session session;
 	uint32_t answers; /* the number of the command that waits; 0: none does */
+	bool once;	  /* it ends with that answer */
 };
 
 static struct remote *find(struct cache_cluster *cl, const struct cache_link *via, uint64_t number)
@@ -56,10 +59,16 @@ static void remote_free(struct remote *r)
 static void answer(struct remote *r, uint32_t number)
 {
 	struct sd_resp_out *o = &r->session.out;
+	cache_turn(r->session.cache);
 	struct sd_slice body = {o->p, o->n};
 	static const struct sd_slice full = {"-ERR out of memory\r\n", 20};
-	cache_link_send(r->via, &(struct cache_frame){.kind = CACHE_FRAME_REPLY, .number = number, .session = r->number},
-			o->full ? &full : &body, 1);
+	struct cache_frame f = {.kind = CACHE_FRAME_REPLY, .number = number, .session = r->number};
+	if (r->via) {
+		cache_link_send(r->via, &f, o->full ? &full : &body, 1);
+	} else {
+		f.body = o->full ? full : body;
+		cache_route_reply(r->session.cache->cluster, &f);
+	}
 	*o = (struct sd_resp_out){.p = o->p, .room = o->room, .resp3 = o->resp3};
 	if (o->room > 65536) {
 		free(o->p);
@@ -138,10 +147,20 @@ static void on_command(struct cache_cluster *cl, struct cache_link *from, const 
 	r->session.out.n = 0;
 	if (each_request(cl, r, f, false))
 		each_request(cl, r, f, true);
-	if (r->session.flags & CACHE_BLOCKED)
-		r->answers = f->number;
-	else
+	if (!(r->session.flags & LATER)) {
 		answer(r, f->number);
+		return;
+	}
+	r->answers = f->number;
+	if (f->session <= 1) { /* of many: the next request gets another one */
+		r->once = true;
+		r->number = UINT64_MAX;
+	}
+}
+
+void cache_remote_local(struct cache_cluster *cl, const struct cache_frame *f)
+{
+	on_command(cl, NULL, f);
 }
 
 void cache_remote_frame(struct cache_cluster *cl, struct cache_link *from, const struct cache_frame *f)
@@ -166,11 +185,13 @@ void cache_remote_gone(struct cache_cluster *cl, struct cache_link *link)
 void cache_remote_woken(struct cache_session *s)
 {
 	struct remote *r = sd_container(s, struct remote, session);
-	if (s->flags & CACHE_BLOCKED || !r->answers)
+	if (s->flags & LATER || !r->answers)
 		return;
 	uint32_t number = r->answers;
 	r->answers = 0;
 	answer(r, number);
+	if (r->once)
+		remote_free(r);
 }
 
 void cache_remote_publish(struct cache_cluster *cl, struct sd_slice channel, struct sd_slice text)

@@ -344,15 +344,29 @@ static void part_here(struct cache_cluster *cl, struct route_part *p)
 	free(out.p);
 }
 
+/* Its reply is held until copies have it. */
+static void part_later(struct cache_cluster *cl, struct route_part *p)
+{
+	struct cache_frame f = {.number = p->number, .session = p->session, .body = {p->request.p, p->request.n}};
+	p->sent = true;
+	p->to = cl->conf.id;
+	cache_remote_local(cl, &f);
+}
+
 static void put_on_wire(struct cache_cluster *cl, struct route_part *p)
 {
 	struct cache_frame f = {.kind = CACHE_FRAME_COMMAND, .flags = p->read_copy, .hops = p->hops, .number = p->number,
 				.session = p->session};
 	struct sd_slice body = {p->request.p, p->request.n};
+	struct cache_route *r = p->reply->route;
 	p->sent = true;
 	p->answer_by_ns = p->give_up_ns == INT64_MAX ? INT64_MAX : sd_loop_now_ns(cl->loop) + ANSWER_NS;
 	look_again(cl, LOOK_NS);
 	cl->sent_on++;
+	if (r && p->write) {
+		r->wrote_there = true;
+		r->wrote_to = p->to;
+	}
 	if (!cache_cluster_send(cl, &p->to, &f, &body, 1))
 		try_later(cl, p);
 }
@@ -367,7 +381,10 @@ static void send_part(struct cache_cluster *cl, struct route_part *p)
 	else if (sd_swim_id_compare(&p->to, &cl->conf.id) == 0)
 		how = CACHE_SERVE;
 	if (how == CACHE_SERVE && p->session <= 1) {
-		part_here(cl, p);
+		if (p->write && cl->cache->follower && cl->cache->follower->holds)
+			part_later(cl, p);
+		else
+			part_here(cl, p);
 		return;
 	}
 	if (how != CACHE_ELSEWHERE) {
@@ -650,11 +667,14 @@ static bool run_here(struct cache_route *r, const struct cache_command *k, int s
 		     int64_t now_ms)
 {
 	struct cache_session *s = r->session;
+	const struct cache_follower *f = s->cache->follower;
+	if (k->flags & CACHE_WRITE)
+		r->wrote_there = false;
 	if (sd_list_empty(&r->replies)) {
 		cache_call(s, argc, argv, now_ms);
 		return true;
 	}
-	if (slot < 0 || k->flags & CACHE_BLOCKING)
+	if (slot < 0 || k->flags & CACHE_BLOCKING || (f && f->holds))
 		return false;
 	struct route_reply *y = reply_new(r, ONE);
 	if (!y)
@@ -873,6 +893,20 @@ static bool is(const struct cache_command *k, const char *name)
 	return strcmp(k->name, name) == 0;
 }
 
+/* The node that has what was written last knows who has copies. */
+static bool wait_there(struct cache_route *r, size_t argc, const struct sd_slice *argv)
+{
+	struct route_reply *y = reply_new(r, ONE);
+	struct route_part *p = y ? part_new(y, false) : NULL;
+	if (!p)
+		return true;
+	p->to = r->wrote_to;
+	put_request(&p->request, argc, argv);
+	r->barrier = true;
+	send_part(r->cl, p);
+	return true;
+}
+
 /* What has no keys, and is not for all nodes. */
 static bool call_plain(struct cache_route *r, const struct cache_command *k, size_t argc, const struct sd_slice *argv, int64_t now_ms)
 {
@@ -880,6 +914,8 @@ static bool call_plain(struct cache_route *r, const struct cache_command *k, siz
 		return false;
 	if (is(k, "exec") && r->session->flags & CACHE_MULTI)
 		return call_exec(r, argc, argv, now_ms);
+	if (is(k, "wait") && r->wrote_there && !(r->session->flags & CACHE_MULTI))
+		return wait_there(r, argc, argv);
 	if (is(k, "discard") || is(k, "unwatch") || is(k, "reset"))
 		unpin(r);
 	if (is(k, "multi") || is(k, "discard") || is(k, "reset"))
@@ -894,7 +930,7 @@ bool cache_route_call(struct cache_route *r, size_t argc, const struct sd_slice 
 {
 	struct cache_session *s = r->session;
 	const struct cache_command *k = look_up(r->cl->cache, argc, argv);
-	if (r->nreplies >= MOST_REPLIES || (r->barrier && !sd_list_empty(&r->replies)))
+	if (s->flags & CACHE_HOLDING || r->nreplies >= MOST_REPLIES || (r->barrier && !sd_list_empty(&r->replies)))
 		return false;
 	r->barrier = false;
 	r->cl->cache->now_ms = now_ms;

@@ -6,6 +6,7 @@
 #include "app/admin.h"
 #include "app/run_stream.h"
 #include "app/secret.h"
+#include "cache_copies.h"
 #include "cache_ahead.h"
 #include "cache_cli.h"
 #include "cache_metrics.h"
@@ -45,6 +46,7 @@ struct shell {
 	struct cache_disk *disk; /* NULL: nothing is kept */
 	struct cache_node node;
 	struct cache_cluster cluster;
+	struct cache_copies *copies; /* in a cluster */
 	char *password;
 	uint32_t active; /* read by the control loop */
 	bool draining;
@@ -108,7 +110,7 @@ static void client_free(struct client *c)
 	sd_resp_reader_free(&c->reader);
 	free(c);
 	sd_gauge(&s->active, -1);
-	if (s->draining && sd_gauge_read(&s->active) == 0)
+	if (s->draining && sd_gauge_read(&s->active) == 0 && !s->copies)
 		sd_worker_drained(s->w);
 }
 
@@ -130,6 +132,7 @@ static void finish_client(struct client *c)
 static void flush(struct client *c)
 {
 	struct sd_resp_out *o = &c->session.out;
+	cache_turn(&c->shell->cache);
 	if (o->n)
 		sd_stream_write(c->stream, o->p, o->n);
 	o->n = 0;
@@ -162,9 +165,15 @@ static void want(struct client *c, size_t need)
 	c->stream->in_limit = need > IN_LIMIT ? (uint32_t)need : IN_LIMIT;
 }
 
+/* What other nodes reply, or have to have first. */
+static bool is_awaited(const struct client *c)
+{
+	return c->route.nreplies || c->session.flags & CACHE_HOLDING;
+}
+
 static bool may_go_on(const struct client *c)
 {
-	return !(c->session.flags & CACHE_BLOCKED) && !sd_stream_above_high(c->stream);
+	return !(c->session.flags & (CACHE_BLOCKED | CACHE_HELD)) && !sd_stream_above_high(c->stream);
 }
 
 /* The next whole request of p[0..n): its length, or what sd_resp_read says. One that comes in parts is read by the client's own
@@ -280,9 +289,9 @@ static void send_woken(struct shell *s, const struct client *me)
 		if (full || (sd_stream_above_high(c->stream) && too_far_behind(c, s->cache.now_ms))) {
 			s->cache.stats.output_closed++;
 			close_client(c);
-		} else if (c->said_all && !c->route.nreplies && !c->stream->in_len) {
+		} else if (c->said_all && !is_awaited(c) && !c->stream->in_len) {
 			finish_client(c);
-		} else if (c->stream->in_len && !(c->session.flags & CACHE_BLOCKED)) {
+		} else if (c->stream->in_len && !(c->session.flags & (CACHE_BLOCKED | CACHE_HELD))) {
 			sd_stream_resume(c->stream);
 		}
 	}
@@ -305,7 +314,7 @@ static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
 	bool end = false;
 	lend(c);
 	size_t took = run_all(c, p, n, &end);
-	end |= c->said_all && !c->route.nreplies && may_go_on(c); /* what is left is no whole request */
+	end |= c->said_all && !is_awaited(c) && may_go_on(c); /* what is left is no whole request */
 	bool drop = c->session.flags & CACHE_DROP;
 	if (!drop)
 		flush(c);
@@ -332,7 +341,7 @@ static void on_drained(struct sd_stream *stream)
 static void on_eof(struct sd_stream *stream)
 {
 	struct client *c = stream->owner;
-	c->said_all = c->route.nreplies; /* what other nodes reply is waited for */
+	c->said_all = is_awaited(c);
 	if (!c->said_all)
 		finish_client(c);
 }
@@ -463,6 +472,22 @@ static void on_woken(void *arg)
 	schedule(s);
 }
 
+static enum sd_err start_copies(struct shell *s, struct sd_error *e)
+{
+	struct cache_copies_conf conf = cache_copies_conf_default();
+	struct cache_peers peers = cache_cluster_peers(&s->cluster);
+	uint64_t seed;
+	conf.quorum = (unsigned)sd_conf_int(s->run->conf, "write-quorum");
+	conf.write_timeout_ms = sd_conf_int(s->run->conf, "write-timeout") / 1000000;
+	conf.joins = s->node.conf.nseeds > 0;
+	sd_world_random(s->run->spec.world, &seed, sizeof(seed));
+	s->copies = cache_copies_new(&s->cache, &conf, &peers, &s->node.conf.id, seed);
+	if (!s->copies)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	cache_cluster_use(&s->cluster, cache_copies_data(s->copies));
+	return SD_OK;
+}
+
 /* Nodes come to the address that clients come to, at a port of their own. */
 static enum sd_err start_node(struct shell *s, struct sd_error *e)
 {
@@ -480,7 +505,9 @@ static enum sd_err start_node(struct shell *s, struct sd_error *e)
 	cl->loop = s->loop;
 	cl->log = sd_log_new(s->run->spec.events, "CLUSTER", s->run->name, NULL, 0);
 	cl->host = (struct cache_cluster_host){s, on_woken};
-	enum sd_err err = cache_cluster_start(cl, e);
+	enum sd_err err = start_copies(s, e);
+	if (!err)
+		err = cache_cluster_start(cl, e);
 	if (!err)
 		s->cache.cluster = cl;
 	return err;
@@ -533,16 +560,25 @@ static void end_clients(struct shell *s, bool at_once)
 	}
 }
 
+/* Others have what this node has. */
+static void on_left(void *arg)
+{
+	struct shell *s = arg;
+	cache_cluster_leave(&s->cluster);
+	sd_worker_drained(s->w);
+}
+
 /* A request is answered as soon as it is there: what is left of one is not waited for. */
 static void drain(void *self, struct sd_worker *w)
 {
 	struct shell *s = self;
 	sd_run_streams_close(&s->streams);
 	end_clients(s, false);
-	if (s->cache.cluster)
-		cache_cluster_leave(s->cache.cluster);
 	s->draining = true;
-	sd_worker_drained(w);
+	if (s->cache.cluster)
+		s->cluster.data.leave(s->cluster.data.arg, on_left, s);
+	else
+		sd_worker_drained(w);
 }
 
 static void stop(void *self, struct sd_worker *w)
@@ -555,6 +591,8 @@ static void stop(void *self, struct sd_worker *w)
 	if (s->node.on)
 		cache_cluster_end(&s->cluster);
 	s->cache.cluster = NULL;
+	cache_copies_free(s->copies);
+	s->copies = NULL;
 	sd_loop_timer_cancel(s->loop, &s->tick);
 	cache_disk_close(s->disk);
 	s->disk = NULL;
@@ -563,6 +601,7 @@ static void stop(void *self, struct sd_worker *w)
 static void destroy(void *self)
 {
 	struct shell *s = self;
+	cache_copies_free(s->copies); /* of a start that failed */
 	if (s->loop)
 		cache_end(&s->cache);
 	if (s->password)

@@ -111,11 +111,17 @@ static bool run_again(struct cache_wait *w, struct sd_slice ready)
 	struct cache_session *s = w->session;
 	struct cache_call c = {.cache = s->cache, .session = s, .db = w->db, .out = &s->out, .command = w->command, .argc = w->argc,
 			       .argv = w->argv, .again = true, .ready = ready};
+	const struct cache_follower *f = s->cache->follower;
 	size_t begun = s->out.n;
+	s->cache->calls++;
+	s->cache->running = s;
 	w->command->fn(&c);
+	s->cache->running = NULL;
 	if (s->out.n == begun && !s->out.full)
 		return false;
 	cache_wait_end(s);
+	if (f)
+		f->called(f->arg, s, begun);
 	cache_wake(s);
 	return true;
 }
@@ -163,6 +169,29 @@ int64_t cache_tick_waits(struct cache *c, int64_t now_ms)
 		cache_unblock(sd_container(e, struct cache_wait, deadline)->session, NULL);
 	return sd_wheel_next(&c->deadlines);
 }
+
+static void cmd_wait(struct cache_call *c)
+{
+	const struct cache_follower *f = c->cache->follower;
+	int64_t copies, ms;
+	if (!cache_arg_int(c, 1, &copies))
+		return;
+	if (!sd_resp_parse_int(c->argv[2], &ms))
+		sd_resp_error(c->out, "ERR timeout is not an integer or out of range");
+	else if (ms < 0)
+		sd_resp_error(c->out, "ERR timeout is negative");
+	else if (__builtin_add_overflow(ms, ms ? c->cache->now_ms : 0, &ms))
+		sd_resp_error(c->out, "ERR timeout is out of range");
+	else if (f)
+		f->wait(c, copies, ms);
+	else
+		sd_resp_int(c->out, 0);
+}
+
+const struct cache_command cache_wait_commands[] = {
+    {"wait", 3, CACHE_NOSCRIPT, 0, 0, 0, cmd_wait, "generic", "3.0.0", "Waits until copies have what this connection wrote"},
+    {0},
+};
 
 bool cache_arg_timeout(struct cache_call *c, size_t i, int64_t *deadline_ms)
 {
