@@ -14,6 +14,8 @@
 #include "cache_copies_int.h"
 #include "core/mix.h"
 
+#define FROM_FILE ((uint64_t)1 << SD_HLC_WALL_BITS) /* the first millisecond of all */
+
 uint64_t copies_hash(struct sd_slice key, uint64_t stamp, bool gone)
 {
 	return sd_mix_in(XXH3_64bits(key.p, key.n), stamp * 2 + gone);
@@ -138,6 +140,10 @@ void copies_key_changed(void *arg, struct cache_db *db, struct sd_slice key)
 		sd_hlc_seen(&cc->clock, t->stamp);
 		copies_free_tombstone(cc, t);
 	}
+	if (!cc->view) { /* from a file: whatever another node has is later */
+		set_stamp(cc, it, FROM_FILE | cc->clock.node);
+		return;
+	}
 	set_stamp(cc, it, sd_hlc_next(&cc->clock, copies_wall(cc)));
 	note(cc, key);
 }
@@ -151,7 +157,7 @@ void copies_key_gone(void *arg, struct cache_db *db, const struct cache_item *it
 		return;
 	if (stamp)
 		count_out(cc, key, stamp, false);
-	if (cc->applying)
+	if (cc->applying || !cc->view)
 		return;
 	if (why == CACHE_ENDED) {
 		if (stamp)

@@ -477,6 +477,10 @@ static enum sd_err start_copies(struct shell *s, struct sd_error *e)
 	struct cache_copies_conf conf = cache_copies_conf_default();
 	struct cache_peers peers = cache_cluster_peers(&s->cluster);
 	uint64_t seed;
+	if (!s->node.on)
+		return SD_OK;
+	s->cluster.cache = &s->cache;
+	s->cluster.loop = s->loop;
 	conf.quorum = (unsigned)sd_conf_int(s->run->conf, "write-quorum");
 	conf.write_timeout_ms = sd_conf_int(s->run->conf, "write-timeout") / 1000000;
 	conf.joins = s->node.conf.nseeds > 0;
@@ -501,13 +505,9 @@ static enum sd_err start_node(struct shell *s, struct sd_error *e)
 		cl->conf.bind = *first;
 		cl->conf.bind.port = s->node.conf.bind.port;
 	}
-	cl->cache = &s->cache;
-	cl->loop = s->loop;
 	cl->log = sd_log_new(s->run->spec.events, "CLUSTER", s->run->name, NULL, 0);
 	cl->host = (struct cache_cluster_host){s, on_woken};
-	enum sd_err err = start_copies(s, e);
-	if (!err)
-		err = cache_cluster_start(cl, e);
+	enum sd_err err = cache_cluster_start(cl, e);
 	if (!err)
 		s->cache.cluster = cl;
 	return err;
@@ -532,7 +532,9 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	s->tick_at_ms = INT64_MAX;
 	s->streams.accepted = on_accepted;
 	s->streams.arg = s;
-	enum sd_err err = open_disk(s, e);
+	enum sd_err err = start_copies(s, e); /* before there are keys: they have stamps */
+	if (!err)
+		err = open_disk(s, e);
 	if (!err)
 		err = sd_run_listen_streams(s->run, w, &s->streams, e);
 	if (!err && s->run->naddrs)
