@@ -124,11 +124,18 @@ run_program() { # NUMBER NAME PROGRAM
   flock "$tmp" cat "$tmp/said.$1"
 }
 
-# Only programs whose source is still there: a build folder may hold older ones.
+# Has the program more than one thread, or may it? What only calls pure code has not.
+may_have_threads() { # SOURCE
+  grep -qE '(world|net|app|disk)/|pthread|applets/(backend|lb|load|up)' "$1"
+}
+
+# Only programs whose source is still there: a build folder may hold older ones. Under the thread sanitizer what has one thread
+# would only be slow.
 run_programs() { # FOLDER PREFIX
   local source n=0 running=0 i p f s
   for source in test/"$1"/"$2"*.c; do
     [ -e "$source" ] || continue
+    [ -z "$threads" ] || may_have_threads "$source" || continue
     if [ "$running" -ge "$jobs" ]; then
       wait -n
       running=$((running - 1))
@@ -144,12 +151,14 @@ run_programs() { # FOLDER PREFIX
   done
 }
 
-# Scripts that say `# plain build only` add nothing but time under a sanitizer, unless they were asked for.
+# Scripts that say `# plain build only` add nothing but time under a sanitizer, unless they were asked for; those that say
+# `# one thread` nothing under the thread sanitizer.
 run_scripts() { # FOLDER
   local script
   for script in test/"$1"/*.sh; do
     [ -e "$script" ] || continue
     [ -n "$linted" ] || ! grep -q '^# plain build only' "$script" || continue
+    [ -z "$threads" ] || ! grep -q '^# one thread' "$script" || continue
     test_one "$1/$(basename "$script" .sh)" "$script" "$bin"
   done
 }
@@ -251,16 +260,17 @@ case $build:$only in
 *address*: | *undefined*: | *thread*:) linted= ;;
 *) linted=1 ;;
 esac
+# Not empty: built with the thread sanitizer, and everything is to be run.
+case $build:$only in
+*thread*:) threads=1 ;;
+*) threads= ;;
+esac
 if [ -n "$linted" ] && wanted lint; then
   test_one lint test/lint.sh --quick
   test_one symbols test/symbols.sh "$build"
 fi
 if wanted unit; then run_programs unit test_; fi
-# A simulation has one thread: under the thread sanitizer it would only be slow.
-case $build:$only in
-*thread*:) ;;
-*) if wanted sim; then run_programs sim sim_; fi ;;
-esac
+if [ -z "$threads" ] && wanted sim; then run_programs sim sim_; fi # a simulation has one thread
 if wanted examples; then
   for file in examples/*.yaml; do
     [ ! -e "$file" ] || test_function "$file" check_example "$file"

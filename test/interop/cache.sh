@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The cache beside redis-server: the same random requests to both, in both protocols, replies compared byte for byte; then
 # requests that are none. With --long as the second argument a hundred times as many; SEED=n for another seed.
+# one thread
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"
@@ -9,6 +10,7 @@ need redis-tools redis-cli
 need python3 python3
 
 count=200000
+case $SDLAB in *address*) count=40000 ;; esac
 [ "${2:-}" != --long ] || count=20000000
 start ours "$SDLAB" cache --port 0
 ours=$(port_of ours) || exit 1

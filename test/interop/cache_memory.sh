@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # What the cache says it uses is what it takes from the machine; a limit holds; a connection that does not read counts too.
+# plain build only
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"
