@@ -867,6 +867,12 @@ static uint64_t first_seed(void)
 	return text ? strtoul(text, NULL, 10) : 1;
 }
 
+/* Few seeds, or one: what happens in many need not. */
+static bool chosen(void)
+{
+	return getenv("SEED") || getenv("SEEDS");
+}
+
 static struct rules rules_of(int quorum, bool calm)
 {
 	struct rules r = {.nodes = NODES, .quorum = quorum, .replicas = 1, .calm = calm, .partings = !calm, .conf = cache_copies_conf_default()};
@@ -920,7 +926,8 @@ START_TEST(a_quorum_loses_nothing)
 	struct rules r = rules_of(2, false);
 	for (r.replicas = 1; r.replicas <= 2; r.replicas++)
 		ck_assert_msg(wrong_of(&r, seeds(8), &sum, first) == 0, "replicas %d: %s", r.replicas, first);
-	ck_assert_int_gt(sum.crashes, 10);
+	if (!chosen())
+		ck_assert_int_gt(sum.crashes, 10);
 	r.replicas = 1;
 	r.conf.ack_first = true;
 	ck_assert_msg(wrong_of(&r, 12, &sum, first) > 0, "the control was fine");
@@ -933,8 +940,9 @@ START_TEST(without_a_quorum_little_is_lost)
 	char first[200] = "";
 	struct rules r = rules_of(1, false);
 	ck_assert_msg(wrong_of(&r, seeds(16), &sum, first) == 0, "%s", first);
-	ck_assert_int_gt(sum.crashes, 20);
-	if (!getenv("SEED"))
+	if (!chosen())
+		ck_assert_int_gt(sum.crashes, 20);
+	if (!chosen())
 		ck_assert_msg(sum.lost > 0, "nothing was lost: the check sees nothing");
 	r.conf.never_compare = true;
 	ck_assert_msg(wrong_of(&r, 8, &sum, first) > 0, "the control was fine");
