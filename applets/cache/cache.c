@@ -313,13 +313,13 @@ static bool refuse(struct cache_call *c, const char *why)
 	return false;
 }
 
-/* The command, or NULL after the reply that says why not. */
-static const struct cache_command *look_up(struct cache_call *c)
+/* Sets c->command, where it is known. False: it may not be run, and the reply says why. */
+static bool look_up(struct cache_call *c)
 {
 	const struct cache_command *k = cache_find_command(c->cache, c->argv[0]), *sub = NULL;
 	if (!k) {
 		unknown(c);
-		return NULL;
+		return false;
 	}
 	if (c->argc > 1 && has_subcommands(k)) {
 		sub = cache_find_subcommand(c->cache, k, c->argv[1]);
@@ -331,17 +331,16 @@ static const struct cache_command *look_up(struct cache_call *c)
 			upper[n] = '\0';
 			sd_resp_errorf(c->out, "ERR unknown subcommand '%.*s'. Try %s HELP.",
 				       (int)(c->argv[1].n < 128 ? c->argv[1].n : 128), c->argv[1].p, upper);
-			return NULL;
+			return false;
 		}
 		k = sub;
 	}
+	c->command = k;
 	if (k->fn && cache_has_arity(k, c->argc))
-		return k;
+		return true;
 	char why[100];
 	snprintf(why, sizeof(why), "ERR wrong number of arguments for '%s' command", k->name);
-	c->command = k;
-	refuse(c, why);
-	return NULL;
+	return refuse(c, why);
 }
 
 /* In RESP2 a reply and a message look the same, so a connection that gets messages may ask nothing else. */
@@ -381,7 +380,7 @@ void cache_run(struct cache_call *c)
 	struct cache *cache = c->cache;
 	int64_t slow = cache->clock_us ? cache->tuning.slowlog_log_slower_than : -1;
 	int64_t begun = slow >= 0 ? cache->clock_us(cache->clock_arg) : 0;
-	cache->stats.commands++;
+	size_t before = c->out->n;
 	c->session->last = c->command;
 	if (cache->monitors.next != &cache->monitors)
 		cache_feed_monitors(c);
@@ -390,11 +389,25 @@ void cache_run(struct cache_call *c)
 	cache->save_first = cache->save && c->command->flags & CACHE_WRITE;
 	c->command->fn(c);
 	cache->save_first = cache->save != NULL;
+	cache->stats.commands++; /* after it, so that CONFIG RESETSTAT is the first one that counts again */
+	struct cache_usage *usage = cache_usage(cache, c->command);
+	usage->calls++;
+	usage->failed += cache_count_error(cache, c->out, before);
 	if (slow < 0)
 		return;
 	int64_t took = cache->clock_us(cache->clock_arg) - begun;
+	usage->usec += (uint64_t)took;
 	if (took >= slow)
 		cache_note_slow(c, took);
+}
+
+/* c->command is NULL when there is none of that name. */
+static void rejected(struct cache_call *c, size_t begun)
+{
+	cache_refused(c->session);
+	cache_count_error(c->cache, c->out, begun);
+	if (c->command)
+		cache_usage(c->cache, c->command)->rejected++;
 }
 
 /* CLIENT REPLY */
@@ -416,17 +429,17 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 	cache->calls++;
 	cache->running = s;
 	s->last_ms = now_ms;
+	cache_count_time(cache, &cache->counts, now_ms);
 	if (is_http(&c)) {
 		s->flags |= CACHE_DROP;
 		return;
 	}
-	c.command = look_up(&c);
-	if (!c.command || !may_run(&c))
-		cache_refused(s);
-	else if (!(s->flags & CACHE_MULTI) || !cache_queued(&c))
+	if (!look_up(&c) || !may_run(&c))
+		rejected(&c, begun);
+	else if (s->flags & CACHE_MULTI && cache_queued(&c))
+		cache_count_error(cache, &s->out, begun);
+	else
 		cache_run(&c);
-	if (s->out.n > begun && s->out.p[begun] == '-')
-		cache->stats.errors++;
 	if (s->flags & (CACHE_MUTE | CACHE_SKIP | CACHE_SKIP_NEXT))
 		hold_back(s, begun);
 	if (cache->follower)
@@ -459,6 +472,7 @@ void cache_init(struct cache *c, uint64_t seed, int64_t now_ms)
 	sd_list_init(&c->slow);
 	cache_pubsub_begin(c);
 	cache_config_begin(c);
+	cache_count_begin(c);
 	cache_set_policy(c, sd_slice_of("noeviction"));
 	cache_hot_begin(c);
 	cache_keep_begin(c);
@@ -471,6 +485,7 @@ void cache_init(struct cache *c, uint64_t seed, int64_t now_ms)
 	}
 	cache_lease_begin(c);
 	index_commands(c);
+	cache_info_begin(c);
 }
 
 void cache_end(struct cache *c)

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "cache_count.h"
 #include "cache_keep.h"
 #include "core/dict.h"
 #include "core/list.h"
@@ -92,11 +93,8 @@ struct cache_db {
 	struct sd_dict watched; /* keys that WATCH named */
 	struct sd_dict waited;	/* keys that blocked sessions wait for */
 	size_t expires;		/* items that have an expiry */
+	__int128 ends_ms;	/* the sum of theirs, each since the epoch */
 	struct sd_dict leases;	/* cache_lease */
-};
-
-struct cache_stats {
-	uint64_t connections, commands, hits, misses, expired, evicted, errors, rejected, output_closed;
 };
 
 struct cache_session;
@@ -205,6 +203,11 @@ struct cache {
 	int64_t now_ms;	       /* of the command in progress, since the epoch */
 	int64_t started_ms;
 	struct cache_stats stats;
+	struct cache_counts counts;
+	char run_id[41]; /* hexadecimal, of this engine's life */
+	struct cache_process process; /* look_at_process brings what changes up to date; NULL: it stays */
+	void (*look_at_process)(void *arg, struct cache_process *p);
+	void *look_arg;
 	struct sd_link sessions;
 	size_t nsessions;
 	uint64_t next_id;
@@ -477,6 +480,9 @@ size_t cache_item_size(const struct cache_item *it);
 unsigned cache_use_count(const struct cache *c, const struct cache_item *it);
 /* NULL: none. */
 struct cache_item *cache_item_of_expiry(const struct sd_wheel_entry *w, struct cache_db **db);
+
+/* ---- cache_info.c ---- */
+void cache_info_begin(struct cache *c);
 
 /* ---- cache_hot.c: keys that are asked for most ---- */
 void cache_hot_begin(struct cache *c);

@@ -536,7 +536,7 @@ struct cache_output_limit cache_output_limit(const struct cache *c, const struct
 
 static void cmd_config_resetstat(struct cache_call *c)
 {
-	c->cache->stats = (struct cache_stats){0};
+	cache_count_reset(c->cache);
 	sd_resp_simple(c->out, "OK");
 }
 

@@ -228,7 +228,10 @@ void cache_delete(struct cache_db *db, struct cache_item *it)
 	if (f)
 		f->gone(f->arg, db, it, db->cache->why);
 	sd_dict_remove(&db->keys, &it->e);
-	db->expires -= expiry_of(it) != NULL;
+	if (expiry_of(it)) {
+		db->expires--;
+		db->ends_ms -= cache_expires_at(it);
+	}
 	cache_changed(db, cache_key(it));
 	free_item(db->cache, it);
 }
@@ -261,6 +264,7 @@ void cache_flush(struct cache_db *db)
 	sd_dict_each(&db->keys, flush_one, db->cache);
 	sd_dict_free(&db->keys);
 	db->expires = 0;
+	db->ends_ms = 0;
 	cache_evict_flushed(db);
 	cache_lease_flush(db);
 }
@@ -337,7 +341,10 @@ bool cache_expire(struct cache_db *db, struct cache_item **it, int64_t at_ms)
 		db->expires++;
 		if (c->evict.queued)
 			cache_evict_ends(db, *it);
+	} else {
+		db->ends_ms -= x->wheel.due_ms;
 	}
+	db->ends_ms += at_ms;
 	sd_wheel_set(&c->wheel, &x->wheel, at_ms);
 	return true;
 }
@@ -349,6 +356,7 @@ void cache_persist(struct cache_db *db, struct cache_item *it)
 		return;
 	if (db->cache->evict.queued)
 		cache_evict_stays(db, it);
+	db->ends_ms -= x->wheel.due_ms;
 	sd_wheel_cancel(&db->cache->wheel, &x->wheel);
 	cache_free(&db->cache->memory, x);
 	set_expiry(it, NULL);
@@ -374,6 +382,7 @@ int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most)
 {
 	struct sd_wheel_entry *w;
 	c->now_ms = now_ms;
+	cache_count_time(c, &c->counts, now_ms);
 	while (most && (w = sd_wheel_pop(&c->wheel, now_ms))) {
 		struct cache_expiry *x = sd_container(w, struct cache_expiry, wheel);
 		cache_end_item(x->db, x->item);

@@ -178,7 +178,7 @@ static void cmd_shutdown(struct cache_call *c)
 void cache_keep_info(const struct cache *c, struct sd_text *t)
 {
 	const struct cache_keep *k = &c->keep;
-	sd_text_format(t, "# Persistence\r\nloading:0\r\ncurrent_save_keys_processed:%llu\r\nrdb_changes_since_last_save:%llu\r\n"
+	sd_text_format(t, "loading:0\r\ncurrent_save_keys_processed:%llu\r\nrdb_changes_since_last_save:%llu\r\n"
 			  "rdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%lld\r\nrdb_last_bgsave_status:%s\r\n"
 			  "rdb_last_bgsave_time_sec:%lld\r\nrdb_current_bgsave_time_sec:%lld\r\nrdb_saves:%llu\r\n",
 		       c->save ? (unsigned long long)c->save->keys : 0, (unsigned long long)(c->dirty - k->saved_dirty), k->running,

@@ -191,10 +191,7 @@ static void run_queue(struct cache_call *c)
 	for (size_t i = 0; i < s->nqueue; i++) {
 		struct cache_call one = {.cache = c->cache, .session = s, .db = s->db, .out = c->out, .command = s->queue[i].command,
 					 .argc = s->queue[i].argc, .argv = s->queue[i].argv, .in_exec = true};
-		size_t begun = c->out->n;
 		cache_run(&one);
-		if (c->out->n > begun && c->out->p[begun] == '-')
-			c->cache->stats.errors++;
 	}
 }
 

@@ -12,6 +12,7 @@
 #include "cache_metrics.h"
 #include "cache_disk.h"
 #include "cache_node.h"
+#include "world/machine.h"
 
 #define IN_LIMIT   (64 * 1024)
 #define QUERY_MAX  (1024ll * 1024 * 1024) /* of one request, as Redis's client-query-buffer-limit */
@@ -61,6 +62,31 @@ static int64_t mono_us(void *arg)
 {
 	const struct shell *s = arg;
 	return sd_world_mono_ns(sd_loop_world(s->loop)) / 1000;
+}
+
+/* ---- the process ---- */
+
+static void look_at_process(void *arg, struct cache_process *p)
+{
+	const struct shell *s = arg;
+	struct sd_process_use use;
+	sd_process_use(s->run->spec.world, &use);
+	p->resident = use.resident;
+	p->user_us = use.user_us;
+	p->system_us = use.system_us;
+}
+
+static void begin_process(struct shell *s)
+{
+	struct sd_world *world = s->run->spec.world;
+	struct cache_process *p = &s->cache.process;
+	struct sd_machine machine;
+	sd_machine_read(world, &machine);
+	snprintf(p->os, sizeof(p->os), "%s", machine.kernel);
+	p->memory_total = machine.memory_total < 0 ? 0 : machine.memory_total;
+	p->pid = sd_world_pid(world);
+	s->cache.look_at_process = look_at_process;
+	s->cache.look_arg = s;
 }
 
 /* ---- the clock ---- */
@@ -135,6 +161,7 @@ static void flush(struct client *c)
 	cache_turn(&c->shell->cache);
 	if (o->n)
 		sd_stream_write(c->stream, o->p, o->n);
+	c->shell->cache.stats.net_out += o->n;
 	o->n = 0;
 	count_buffers(c);
 }
@@ -226,11 +253,14 @@ static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 			*end = true;
 			return n;
 		}
+		c->shell->cache.stats.net_in += (uint64_t)k; /* before CONFIG RESETSTAT forgets it */
 		bool done = !r->argc || call(c, r, now);
 		if (r == &c->reader)
 			sd_resp_reader_reset(r);
-		if (!done)
+		if (!done) {
+			c->shell->cache.stats.net_in -= (uint64_t)k;
 			break;
+		}
 		took += (size_t)k;
 		*end = s->flags & (CACHE_QUIT | CACHE_DROP) || s->out.full;
 		if (s->out.n > FLUSH_AT)
@@ -529,6 +559,7 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	s->cache.shut_down_arg = s;
 	s->cache.clock_us = mono_us;
 	s->cache.clock_arg = s;
+	begin_process(s);
 	s->tick_at_ms = INT64_MAX;
 	s->streams.accepted = on_accepted;
 	s->streams.arg = s;

@@ -119,6 +119,8 @@ static bool run_again(struct cache_wait *w, struct sd_slice ready)
 	s->cache->running = NULL;
 	if (s->out.n == begun && !s->out.full)
 		return false;
+	if (cache_count_error(s->cache, &s->out, begun))
+		cache_usage(s->cache, w->command)->failed++;
 	cache_wait_end(s);
 	if (f)
 		f->called(f->arg, s, begun);
@@ -153,10 +155,13 @@ bool cache_unblock(struct cache_session *s, const char *error)
 {
 	if (!s->wait)
 		return false;
+	size_t begun = s->out.n;
 	if (error)
 		sd_resp_error(&s->out, error);
 	else
 		sd_resp_null_array(&s->out);
+	if (cache_count_error(s->cache, &s->out, begun))
+		cache_usage(s->cache, s->wait->command)->failed++;
 	cache_wait_end(s);
 	cache_wake(s);
 	return true;

@@ -163,6 +163,25 @@ void sd_machine_read(struct sd_world *w, struct sd_machine *out)
 	read_groups(w, out);
 }
 
+static int64_t microseconds(struct timeval t)
+{
+	return (int64_t)t.tv_sec * 1000000 + t.tv_usec;
+}
+
+void sd_process_use(struct sd_world *w, struct sd_process_use *out)
+{
+	struct rusage u;
+	*out = (struct sd_process_use){0};
+	if (!w->real)
+		return;
+	int64_t pages = number_in(w, "/proc/self/statm", 1);
+	out->resident = pages > 0 ? pages * ask_sysconf(_SC_PAGESIZE) : 0;
+	if (getrusage(RUSAGE_SELF, &u) < 0)
+		return;
+	out->user_us = microseconds(u.ru_utime);
+	out->system_us = microseconds(u.ru_stime);
+}
+
 void sd_machine_fs(struct sd_world *w, const char *dir, struct sd_machine_fs *out)
 {
 	struct statvfs st;

@@ -226,12 +226,32 @@ START_TEST(computing)
 }
 END_TEST
 
+/* Memory that is touched and time that is spent are seen. */
+START_TEST(process_use)
+{
+	struct sd_process_use before, after;
+	size_t n = 32 << 20;
+	sd_process_use(world, &before);
+	char *p = malloc(n);
+	ck_assert_ptr_nonnull(p);
+	for (size_t i = 0; i < n; i += 4096)
+		((volatile char *)p)[i] = 1;
+	sd_world_compute_ns(world, 30000000);
+	sd_process_use(world, &after);
+	free(p);
+	ck_assert_int_gt(before.resident, 0);
+	ck_assert_int_gt(after.resident - before.resident, (int64_t)n / 2);
+	ck_assert_int_ge(after.user_us + after.system_us - before.user_us - before.system_us, 20000);
+}
+END_TEST
+
 /* A simulated world has no machine below it, and must not touch ours. Computing takes virtual time. */
 START_TEST(simulated)
 {
 	struct sd_error e = {0};
 	struct sd_machine m;
 	struct sd_machine_fs fs;
+	struct sd_process_use use;
 	int64_t sample;
 	size_t n = 7;
 	struct sd_sim *s = sd_sim_new(1);
@@ -241,6 +261,8 @@ START_TEST(simulated)
 	ck_assert_int_eq(m.files_soft, SD_UNKNOWN);
 	ck_assert_int_eq(m.memory_group, SD_UNKNOWN);
 	ck_assert_int_eq(m.clock_step_ns, SD_UNKNOWN);
+	sd_process_use(w, &use);
+	ck_assert_int_eq(use.resident, 0);
 	sd_machine_fs(w, folder, &fs);
 	ck_assert_int_eq(fs.free, SD_UNKNOWN);
 	ck_assert_int_eq(sd_machine_disk(w, folder, 1, SECOND, &sample, &n, &e), SD_EUNSUPPORTED);
@@ -265,6 +287,7 @@ int main(void)
 	tcase_add_test(t, full_disk);
 	tcase_add_test(t, interrupted);
 	tcase_add_test(t, computing);
+	tcase_add_test(t, process_use);
 	tcase_add_test(t, simulated);
 	Suite *s = suite_create("machine");
 	suite_add_tcase(s, t);
