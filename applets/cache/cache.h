@@ -40,6 +40,7 @@ enum cache_encoding {
 /* Memory of one engine, counted as the allocator gives it out. */
 struct cache_memory {
 	size_t used;
+	size_t stepped_at; /* used, when a step was last asked for */
 };
 void *cache_alloc(struct cache_memory *m, size_t n);
 void *cache_realloc(struct cache_memory *m, void *p, size_t n);

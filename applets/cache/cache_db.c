@@ -10,8 +10,23 @@
 /* What the allocator keeps for itself, a word for each piece. */
 #define OVERHEAD sizeof(size_t)
 
+/* Below the sizes that malloc maps by themselves and gives back at once, which are 128 KiB. */
+#define STEP ((size_t)120 * 1024)
+
+/* On every thread but the first, glibc lets memory grow by what one piece needs: a system call for each page. A large piece that
+ * comes and goes leaves room for many. */
+static void step_ahead(struct cache_memory *m)
+{
+	if (m->used - m->stepped_at + STEP < 2 * STEP)
+		return;
+	void *volatile unseen = malloc(STEP); /* or the compiler drops both */
+	free(unseen);
+	m->stepped_at = m->used;
+}
+
 void *cache_alloc(struct cache_memory *m, size_t n)
 {
+	step_ahead(m);
 	void *p = malloc(n);
 	if (p)
 		m->used += malloc_usable_size(p) + OVERHEAD;
@@ -20,6 +35,7 @@ void *cache_alloc(struct cache_memory *m, size_t n)
 
 void *cache_realloc(struct cache_memory *m, void *p, size_t n)
 {
+	step_ahead(m);
 	size_t was = p ? malloc_usable_size(p) + OVERHEAD : 0;
 	void *q = realloc(p, n);
 	if (q)
