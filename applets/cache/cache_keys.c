@@ -32,7 +32,7 @@ static void sort_keys(size_t argc, const struct sd_slice *argv, struct cache_key
 		else if (cache_is(argv[i], "by") || cache_is(argv[i], "get"))
 			i++;
 		else if (cache_is(argv[i], "store") && i + 1 < argc)
-			keys->also = ++i;
+			keys->also = i + 1; /* it is looked at as an option too, as Redis does */
 	}
 }
 
