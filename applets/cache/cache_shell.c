@@ -703,8 +703,9 @@ static const struct sd_alias aliases[] = {{"cache-cli", "*"}, {"cache-node", NUL
 const struct sd_applet sd_applet_cache = {
     .name = "cache",
     .summary = "a cache that Redis clients can use",
-    .description = "Keeps strings by key, in memory, and speaks the protocol of Redis, so that clients you have work with it. "
-		   "Keys end when they are to, at their time and not some time later.",
+    .description = "Keeps strings, hashes, lists, sets and sorted sets by key, in memory, and speaks the protocol of Redis, so that "
+		   "clients you have work with it. Keys end when they are to, at their time and not some time later. Several "
+		   "caches can be one, without a master: see --cluster-port and --join.",
     .examples = "sdlab cache\n"
 		"sdlab cache set greeting hello --ttl 60\n"
 		"sdlab cache get greeting\n"
