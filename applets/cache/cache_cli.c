@@ -168,6 +168,30 @@ static enum sd_err show_stored(struct cache_cli *cli, struct sd_slice key, struc
 	return err;
 }
 
+/* What GET found, and " (from replica on 7003)" when the node that wrote it is gone. */
+static enum sd_err show_found(struct cache_cli *cli, struct sd_slice key, const struct sd_resp_value *found, bool screen,
+			      struct sd_error *e)
+{
+	struct sd_slice origin[] = {sd_slice_of("CLUSTER"), sd_slice_of("ORIGIN"), key};
+	struct sd_resp_value value = *found; /* the next answer takes its place */
+	const struct sd_resp_value *v;
+	char *text = malloc(value.text.n + 1);
+	if (!text)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	if (value.text.n)
+		memcpy(text, value.text.p, value.text.n);
+	value.text.p = text;
+	enum sd_err err = sd_resp_client_ask(cli->conn, 3, origin, &v, e);
+	if (!err && v->kind == SD_RESP_ARRAY && v->span >= 3 && v[1].kind == SD_RESP_INT && v[2].kind == SD_RESP_NULL) {
+		fwrite(text, 1, value.text.n, cli->call->out);
+		fprintf(cli->call->out, " (from replica on %" PRId64 ")\n", v[1].n);
+	} else {
+		cache_show(cli->call->out, &value, screen);
+	}
+	free(text);
+	return err;
+}
+
 /* Sends one and shows its answer. SD_OK with *status 1: the answer was an error. */
 static enum sd_err run_command(struct cache_cli *cli, size_t argc, const struct sd_slice *argv, bool screen, int *status,
 			       struct sd_error *e)
@@ -181,6 +205,8 @@ static enum sd_err run_command(struct cache_cli *cli, size_t argc, const struct 
 		}
 		if (cli->call->nargs && sd_slice_ieq(argv[0], "set") && v->kind == SD_RESP_SIMPLE && sd_slice_eq(v->text, "OK"))
 			return show_stored(cli, argv[1], e);
+		if (cli->call->nargs && sd_slice_ieq(argv[0], "get") && v->kind == SD_RESP_BULK)
+			return show_found(cli, argv[1], v, screen, e);
 		cache_show(cli->call->out, v, screen);
 		if (!goes_on(argv[0]))
 			break;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cache_cluster.h"
+#include "core/hlc.h"
 #include "core/text.h"
 
 static const char disabled[] = "ERR This instance has cluster support disabled";
@@ -330,6 +331,38 @@ static void cmd_locate(struct cache_call *c)
 	}
 }
 
+/* The port of the member whose stamps have these bits; 0: it is not there any more. */
+static uint16_t writer_of(const struct cache_view *v, uint64_t stamp)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		struct sd_hlc clock;
+		sd_hlc_init(&clock, v->members[i].id.b, SD_SWIM_ID);
+		if (clock.node == (stamp & ((1u << SD_HLC_NODE_BITS) - 1)))
+			return v->members[i].client.port;
+	}
+	return 0;
+}
+
+/* Our own: who answers for a key, and who wrote what is there; it goes where a read of the key would. */
+static void cmd_origin(struct cache_call *c)
+{
+	const struct cache_cluster *cl = cluster_of(c);
+	if (!cl)
+		return;
+	const struct cache_item *it = cache_find(c->db, c->argv[2]);
+	uint16_t writer = it && cache_stamp(it) ? writer_of(cl->view, cache_stamp(it)) : c->cache->port;
+	if (!it) {
+		sd_resp_null_array(c->out);
+		return;
+	}
+	sd_resp_array(c->out, 2);
+	sd_resp_int(c->out, c->cache->port);
+	if (writer)
+		sd_resp_int(c->out, writer);
+	else
+		sd_resp_null(c->out);
+}
+
 /* ---- what changes it ---- */
 
 static bool arg_port(struct cache_call *c, size_t i, int64_t *out)
@@ -452,6 +485,7 @@ const struct cache_command cache_cluster_commands[] = {
     {"cluster|info", 2, STALE, 0, 0, 0, cmd_info, "cluster", "3.0.0", "Tells how the cluster is"},
     {"cluster|keyslot", 3, STALE, 0, 0, 0, cmd_keyslot, "cluster", "3.0.0", "Tells the slot of a key"},
     {"cluster|links", 2, STALE, 0, 0, 0, cmd_links, "cluster", "7.0.0", "Lists links of Redis's bus, of which there are none"},
+    {"cluster|origin", 3, CACHE_READONLY, 2, 2, 1, cmd_origin, "cluster", "7.0.0", "Tells which node answers for a key, and which wrote its value"},
     {"cluster|locate", 3, STALE, 0, 0, 0, cmd_locate, "cluster", "7.0.0", "Tells which nodes have a key: the slot, then address, port and id of each"},
     {"cluster|meet", -4, CACHE_ADMIN | STALE, 0, 0, 0, cmd_meet, "cluster", "3.0.0", "Joins the cluster of a node"},
     {"cluster|myid", 2, STALE, 0, 0, 0, cmd_myid, "cluster", "3.0.0", "Tells the id of this node"},
