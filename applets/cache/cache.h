@@ -145,11 +145,16 @@ struct cache_evictor {
 	size_t npool;
 };
 
+#define CACHE_HOTTEST 16
+
 /* Keys that are asked for most, of a sample of the commands. */
 struct cache_hot {
 	struct sd_space_saving *seen; /* NULL: no memory */
 	unsigned skip;		      /* commands until the next one of the sample */
 	int64_t halved_ms, weight_ms; /* when counts were halved; how much time before that they stand for, halved as they are */
+	uint32_t hottest[CACHE_HOTTEST]; /* hashes of keys above the rate that was asked for, as of looked_ms */
+	unsigned nhottest;
+	int64_t looked_ms;
 };
 
 /* Keys that somebody computes anew, or whose value is kept for a while after its end. */
@@ -489,6 +494,10 @@ void cache_info_begin(struct cache *c);
 void cache_hot_begin(struct cache *c);
 void cache_hot_end(struct cache *c);
 void cache_hot_sample(const struct cache_call *c); /* this one is of the sample */
+/* A command about this key was asked here and answered elsewhere. */
+void cache_hot_elsewhere(struct cache *c, struct sd_slice key, int64_t now_ms);
+/* Is it surely asked for more often than this a second, here? Looked up ten times a second, and then for the hottest only. */
+bool cache_is_hot(struct cache *c, struct sd_slice key, int64_t a_second, int64_t now_ms);
 extern const struct cache_command cache_hot_commands[];
 
 /* ---- cache_lease.c: one of those who miss a key computes it ---- */

@@ -28,6 +28,7 @@ struct cache_cluster_conf {
 	enum cache_routing routing;
 	unsigned copies; /* owners of a slot, the first included */
 	int64_t interval_ns;
+	int64_t hot_reads; /* a second: keys read more often here are answered by this node's own copy; 0: none */
 	struct sd_addr bind;     /* of the bus; port 0 is replaced */
 	struct sd_addr announce; /* for clients; kind NONE: where others see us, and the port clients come to */
 	uint16_t port;

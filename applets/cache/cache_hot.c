@@ -8,6 +8,7 @@
 #define COUNTERS 512
 #define HALF_MS	 10000
 #define TOP_MAX	 128
+#define LOOK_MS	 100
 
 void cache_hot_begin(struct cache *c)
 {
@@ -51,10 +52,52 @@ void cache_hot_sample(const struct cache_call *c)
 	}
 }
 
+void cache_hot_elsewhere(struct cache *c, struct sd_slice key, int64_t now_ms)
+{
+	struct cache_hot *h = &c->hot;
+	if (--h->skip)
+		return;
+	h->skip = 1 + sd_rng_below(&c->rng, 2 * EVERY - 1);
+	if (!h->seen)
+		return;
+	c->now_ms = now_ms;
+	halve(c);
+	sd_space_saving_add(h->seen, key, 0, sd_dict_hash(&c->dbs[0].keys, key));
+}
+
 static int64_t per_second(const struct cache *c, uint64_t n)
 {
 	int64_t ms = c->hot.weight_ms + c->now_ms - c->hot.halved_ms;
 	return (int64_t)((double)n * EVERY * 1000 / (double)(ms < 1000 ? 1000 : ms) + 0.5);
+}
+
+/* Only what is sure counts: the count without its error. */
+static void look(struct cache *c, int64_t a_second)
+{
+	struct cache_hot *h = &c->hot;
+	struct sd_space_saving_top top[CACHE_HOTTEST];
+	halve(c);
+	size_t n = sd_space_saving_top(h->seen, top, CACHE_HOTTEST);
+	h->nhottest = 0;
+	for (size_t i = 0; i < n; i++)
+		if (top[i].group == 0 && per_second(c, top[i].count - top[i].error) > a_second)
+			h->hottest[h->nhottest++] = sd_dict_hash(&c->dbs[0].keys, top[i].key);
+}
+
+bool cache_is_hot(struct cache *c, struct sd_slice key, int64_t a_second, int64_t now_ms)
+{
+	struct cache_hot *h = &c->hot;
+	if (!h->seen)
+		return false;
+	if (now_ms - h->looked_ms >= LOOK_MS || now_ms < h->looked_ms) {
+		c->now_ms = h->looked_ms = now_ms;
+		look(c, a_second);
+	}
+	uint32_t hash = h->nhottest ? sd_dict_hash(&c->dbs[0].keys, key) : 0;
+	for (unsigned i = 0; i < h->nhottest; i++)
+		if (h->hottest[i] == hash)
+			return true;
+	return false;
 }
 
 static void reply(struct cache_call *c, size_t count)

@@ -11,7 +11,7 @@
 
 enum sd_err cache_node_check(const struct sd_conf *conf, bool near, struct sd_error *e)
 {
-	static const char *const others[] = {"join", "announce", "cluster-key", "cluster-key-file", "node-id-file", "write-quorum", "write-timeout", NULL};
+	static const char *const others[] = {"join", "announce", "cluster-key", "cluster-key-file", "node-id-file", "write-quorum", "write-timeout", "hot-reads", NULL};
 	struct sd_addr a;
 	bool key = sd_conf_has(conf, "cluster-key") || sd_conf_has(conf, "cluster-key-file");
 	if (!sd_conf_has(conf, "cluster-port")) {
@@ -28,6 +28,9 @@ enum sd_err cache_node_check(const struct sd_conf *conf, bool near, struct sd_er
 			       sd_conf_origin(conf, "cluster-port"));
 	if (sd_conf_count(conf, "join") > SD_SWIM_SEEDS)
 		return sd_fail(e, SD_EINVAL, "%s: join: expected at most %d addresses", sd_conf_origin(conf, "join"), SD_SWIM_SEEDS);
+	if (sd_conf_int(conf, "write-quorum") > 1 && sd_conf_int(conf, "hot-reads"))
+		return sd_fail(e, SD_EINVAL, "%s: hot-reads: expected none with a write-quorum, since a copy may be older than what was acknowledged",
+			       sd_conf_origin(conf, "hot-reads"));
 	if (sd_conf_int(conf, "write-quorum") > 1 + sd_conf_int(conf, "replicas"))
 		return sd_fail(e, SD_EINVAL, "%s: write-quorum: expected at most one more than replicas", sd_conf_origin(conf, "write-quorum"));
 	if (!sd_conf_has(conf, "announce"))
@@ -148,6 +151,7 @@ enum sd_err cache_node_make(struct sd_run *run, const struct sd_conf *conf, stru
 	n->on = true;
 	c->copies = 1 + (unsigned)sd_conf_int(conf, "replicas");
 	c->interval_ns = sd_conf_int(conf, "gossip-interval");
+	c->hot_reads = sd_conf_int(conf, "hot-reads");
 	c->routing = routing_of(sd_conf_string(conf, "cluster-routing"));
 	c->bind = (struct sd_addr){.kind = SD_ADDR_INET, .ip = {127, 0, 0, 1}, .port = (uint16_t)sd_conf_int(conf, "cluster-port")};
 	if (sd_conf_has(conf, "announce"))

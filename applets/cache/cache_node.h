@@ -9,6 +9,8 @@
 #define CACHE_NODE_OPTIONS                                                                                                   \
 	{"cluster-port", SD_OPT_PORT, NULL, "be a node of a cluster: where other nodes come, by UDP and TCP"},                 \
 	{"join", SD_OPT_LIST, NULL, "the cluster port of a node to join, as HOST:PORT; several are tried", .pattern = "address"}, \
+	{"hot-reads", SD_OPT_INT, "0", "a key read more often than this a second is answered by the copy here; 0 for never",       \
+	 .max = 1000000000}, \
 	{"replicas", SD_OPT_INT, "1", "nodes that have a copy of a slot, beside the one that owns it", .max = SD_SLOTS_COPIES - 1}, \
 	{"write-quorum", SD_OPT_INT, "1", "nodes that have a write before it is answered, this one among them", .min = 1,       \
 	 .max = SD_SLOTS_COPIES},                                                                                               \

@@ -739,6 +739,20 @@ static bool gets_moved(const struct cache_route *r)
 	return how == CACHE_ROUTE_MOVED || (how == CACHE_ROUTE_AUTO && r->session->flags & CACHE_AWARE);
 }
 
+/* A key that is read so often here that the copy which this node has answers, though it may be a moment older than the owner's. */
+static bool is_relieved(struct cache_route *r, const struct cache_command *k, size_t argc, const struct sd_slice *argv, int64_t now_ms)
+{
+	struct cache *c = r->session->cache;
+	struct cache_keys keys;
+	if (!r->cl->conf.hot_reads || !(k->flags & CACHE_READONLY) || !cache_keys(k, argc, argv, &keys) || keys.n != 1)
+		return false;
+	c->now_ms = now_ms;
+	if (cache_is_hot(c, argv[keys.first], r->cl->conf.hot_reads, now_ms) && cache_find(&c->dbs[0], argv[keys.first]))
+		return true; /* and counts where it is run */
+	cache_hot_elsewhere(c, argv[keys.first], now_ms);
+	return false;
+}
+
 /* A command with keys of one slot, outside of a transaction. */
 static bool call_slot(struct cache_route *r, const struct cache_command *k, int slot, size_t argc, const struct sd_slice *argv,
 		      int64_t now_ms)
@@ -747,6 +761,10 @@ static bool call_slot(struct cache_route *r, const struct cache_command *k, int 
 	struct cache_asked asked = {.slot = (unsigned)slot, .write = k->flags & CACHE_WRITE,
 				    .any_copy = (r->session->flags & CACHE_ANY_COPY) && k->flags & CACHE_READONLY};
 	enum cache_serving how = cache_cluster_serving(r->cl, &asked, &to);
+	if (how != CACHE_SERVE && !gets_moved(r) && !asked.any_copy && is_relieved(r, k, argc, argv, now_ms)) {
+		asked.any_copy = true;
+		how = cache_cluster_serving(r->cl, &asked, &to);
+	}
 	if (how == CACHE_SERVE)
 		return run_here(r, k, slot, argc, argv, now_ms);
 	if (!gets_moved(r))

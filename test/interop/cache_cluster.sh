@@ -11,7 +11,7 @@ need python3 python3
 node() { # NAME OPTIONS...
   local name=$1
   shift
-  start "$name" "$SDLAB" cache --port 0 --cluster-port 0 --gossip-interval 200ms "$@"
+  start "$name" "$SDLAB" cache --port 0 --cluster-port 0 --gossip-interval 200ms --hot-reads 100 "$@"
   port[$name]=$(port_of "$name") || exit 1
 }
 cli() { # NAME ARGUMENTS...
@@ -26,14 +26,14 @@ knows() { # NAME HOW-MANY
 view_of() { cli "$1" CLUSTER INFO | tr -d '\r' | sed -n 's/^sdlab_view://p'; }
 agree() { [ "$(view_of one)" = "$(view_of two)" ] && [ "$(view_of one)" = "$(view_of three)" ]; }
 somebody_waits() { for n in one two three; do cli "$n" INFO clients; done | grep -q 'blocked_clients:[1-9]'; }
-# The name of the node whose port a key is at.
-owner_of() {
-  local at n
-  at=$(cli one CLUSTER LOCATE "$1" | sed -n 3p)
+port_name() { # PORT: the name of the node that has it
+  local n
   for n in one two three; do
-    [ "${port[$n]:-}" != "$at" ] || echo "$n"
+    [ "${port[$n]:-}" != "$1" ] || echo "$n"
   done
 }
+# The name of the node that a key is at.
+owner_of() { port_name "$(cli one CLUSTER LOCATE "$1" | sed -n 3p)"; }
 
 declare -A port
 node one
@@ -104,6 +104,26 @@ for tag in a b c d e; do
   cli three RPUSH "list{$tag}" "item of $tag" >"$TMP/pushed"
   wait "$waiting"
   assert_eq "list{$tag} item of $tag" "$(tr '\n' ' ' <"$TMP/popped.$tag" | sed 's/ $//')"
+done
+
+# A key that is read all the time is answered by the copy where it is asked, and nowhere that has none.
+hits_of() { cli "$1" INFO stats | tr -d '\r' | sed -n 's/^keyspace_hits://p'; }
+first=$(owner_of hot)
+second=$(port_name "$(cli one CLUSTER LOCATE hot | sed -n 6p)")
+third=$(printf '%s\n' one two three | grep -vx -e "$first" -e "$second")
+assert_eq OK "$(cli one SET hot value)"
+copied() { [ "$(printf 'READONLY\nGET hot\n' | cli "$second" | tail -n 1)" = value ]; }
+wait_for 'the copy of a key' copied
+for n in "$second" "$third"; do
+  before=$(hits_of "$n")
+  redis-benchmark -p "${port[$n]}" -q -n 20000 -P 16 GET hot >"$TMP/bench" 2>&1 || fail "redis-benchmark: $(cat "$TMP/bench")"
+  assert_lacks "$(cat "$TMP/bench")" rror
+  read_here=$(($(hits_of "$n") - before))
+  if [ "$n" = "$second" ]; then
+    [ "$read_here" -gt 5000 ] || fail "the copy of a hot key answered $read_here of 20000 reads"
+  else
+    assert_eq 0 "$read_here" 'reads where no copy is'
+  fi
 done
 
 # ---- clients that know clusters ----
