@@ -318,6 +318,26 @@ START_TEST(hot_keys_are_told)
 }
 END_TEST
 
+/* What is asked here and answered elsewhere counts too; a key is hot while it is asked for often enough, and not for long after. */
+START_TEST(hot_is_what_is_asked_now)
+{
+	struct sd_slice hot = sd_slice_of("hot"), other = sd_slice_of("other");
+	ck_assert(!cache_is_hot(&cache, hot, 1000, now));
+	for (int i = 0; i < 100000; i++) {
+		now = START + i / 20;
+		cache_hot_elsewhere(&cache, hot, now); /* 20,000 a second */
+		if (i % 100 == 0)
+			cache_hot_elsewhere(&cache, other, now); /* 200 */
+	}
+	now += 200;
+	ck_assert(cache_is_hot(&cache, hot, 10000, now));
+	ck_assert(!cache_is_hot(&cache, other, 1000, now));
+	ck_assert(cache_is_hot(&cache, hot, 10000, now + 50)); /* looked up only now and then */
+	now += 60000;
+	ck_assert(!cache_is_hot(&cache, hot, 1000, now));
+}
+END_TEST
+
 START_TEST(hotkeys_arguments)
 {
 	expect(say("hotkeys"), "*0|");
@@ -345,6 +365,7 @@ int main(void)
 	tcase_add_test(t, bad_arguments);
 	tcase_add_test(t, memory_is_full);
 	tcase_add_test(t, hot_keys_are_told);
+	tcase_add_test(t, hot_is_what_is_asked_now);
 	tcase_add_test(t, hotkeys_arguments);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
