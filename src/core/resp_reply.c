@@ -268,7 +268,7 @@ static bool is_kind(char c)
 static ssize_t begin_value(struct sd_resp_replies *r, const char *p, size_t n, const struct sd_resp_reply_limits *limits,
 			   struct sd_resp_token *t)
 {
-	struct sd_slice s;
+	struct sd_slice s = {0};
 	if (n && !is_kind(*p)) {
 		snprintf(r->error, sizeof(r->error), "expected a reply, found byte 0x%02x", (unsigned char)*p);
 		return SD_RESP_BAD;

@@ -912,7 +912,7 @@ static unsigned count_wrong(const struct rules *r, uint64_t from, unsigned n, un
 		sum->crashes += w->crashes;
 		sum->faults += w->faults;
 		if (*w->wrong && !wrong++)
-			snprintf(first, 200, "seed %d: %s", (int)seed, w->wrong);
+			snprintf(first, 200, "seed %llu: %s", (unsigned long long)seed, w->wrong);
 	}
 	free(w);
 	if (getenv("TELL"))

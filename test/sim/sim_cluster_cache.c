@@ -66,7 +66,8 @@ static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 	while (at < n && (k = sd_resp_next(&a->replies, p + at, n - at, &sd_resp_reply_usual, &t)) > 0) {
 		at += (size_t)k;
 		if (!sd_resp_has_items(t.kind) && a->nsaid + t.text.n < sizeof(a->said)) {
-			memcpy(a->said + a->nsaid, t.text.p, t.text.n);
+			if (t.text.n)
+				memcpy(a->said + a->nsaid, t.text.p, t.text.n);
 			a->nsaid += t.text.n;
 			a->said[a->nsaid] = '\0';
 		}
