@@ -384,7 +384,8 @@ static void drop_item(void *arg, struct sd_dict_entry *e)
 {
 	struct cache_copies *cc = arg;
 	struct cache_item *it = (struct cache_item *)e;
-	if (!copies_in(&cc->drop, sd_slot_of(cache_key(it))))
+	unsigned slot = sd_slot_of(cache_key(it));
+	if (!copies_in(&cc->drop, slot) || cc->slots[slot].held == COPIES_HELD)
 		return;
 	cc->stats.dropped++;
 	copies_drop_item(cc, it);

@@ -263,6 +263,7 @@ bool copies_is_newer(struct cache_copies *cc, const struct copies_state *s);
 bool copies_apply(struct cache_copies *cc, const struct copies_state *s);
 /* Without a trace: others have it. */
 void copies_drop_item(struct cache_copies *cc, struct cache_item *it);
+void copies_has_stray(struct cache_copies *cc, unsigned slot);
 
 /* ---- cache_copies_image.c ---- */
 void copies_put_image(struct sd_text *t, const struct cache_item *it);

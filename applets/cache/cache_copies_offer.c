@@ -236,6 +236,7 @@ void copies_on_offer(struct cache_copies *cc, struct copies_peer *p, struct sd_s
 	copies_put(&want, number, 4);
 	for (unsigned i = 0; body.n && copies_get_offer(&body, &s); i++) {
 		const struct copies_tombstone *t = copies_tombstone(cc, s.key);
+		copies_has_stray(cc, sd_slot_of(s.key));
 		if (t && t->ended && t->stamp > s.stamp) /* it is in no list of ours */
 			copies_batch(cc, p, s.key);
 		else if (s.gone)

@@ -231,8 +231,9 @@ static bool store(struct cache_copies *cc, const struct copies_state *s)
 	return true;
 }
 
-/* A slot that is not ours gets keys: its owners do not have them yet. */
-static void has_stray(struct cache_copies *cc, unsigned slot)
+/* Somebody means us to have keys of a slot that is not ours in our view: another view is on its way, and what its owners told
+ * before says nothing any more, also when we have these keys already. */
+void copies_has_stray(struct cache_copies *cc, unsigned slot)
 {
 	if (copies_rank(cc, slot) >= 0)
 		return;
@@ -252,13 +253,13 @@ bool copies_apply(struct cache_copies *cc, const struct copies_state *s)
 	cc->cache->now_ms = now;
 	cc->stats.received++;
 	const struct copies_tombstone *note = s->gone ? copies_tombstone(cc, s->key) : NULL;
+	copies_has_stray(cc, sd_slot_of(s->key));
 	bool same_note = note && note->ended && note->stamp == s->stamp; /* others know of it: it counts */
 	if (!same_note && !copies_is_newer(cc, s)) {
 		cc->stats.older++;
 		return true;
 	}
 	cc->stats.applied++;
-	has_stray(cc, sd_slot_of(s->key));
 	bool over = !s->gone && s->ends_ms >= 0 && s->ends_ms <= now;
 	if (!s->gone && !over)
 		return store(cc, s);

@@ -944,6 +944,9 @@ START_TEST(coming_and_leaving_loses_nothing)
 		ck_assert_msg(wrong == 0, "replicas %d: %s", r.replicas, first);
 		ck_assert_int_gt(sum.acked, 1000);
 	}
+	/* a node that left gave a key to one that knew nothing of its leaving yet, and held it for a stray */
+	r.replicas = 0;
+	ck_assert_msg(count_wrong(&r, 2384017555, 1, 1, &sum, first) == 0, "%s", first);
 	r.replicas = 1;
 	r.conf.handover_first = true;
 	must_fail(&r, 6);
