@@ -85,7 +85,7 @@ static int by_port(const void *a, const void *b)
 static const char *ring_text(const struct cache_cluster *cl, char out[512])
 {
 	const struct cache_view *v = cl->view;
-	const struct cache_view_member *sorted[32];
+	const struct cache_view_member *sorted[32] = {0};
 	char name[64];
 	size_t n = 1, shown = v->n < 32 ? v->n : 32;
 	for (size_t i = 0; i < shown; i++)

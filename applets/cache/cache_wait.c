@@ -9,6 +9,7 @@
  *
  * What it waits for is served after the command (or transaction) that made the key, so that nobody sees half of one.
  */
+#include <math.h>
 #include <string.h>
 
 #include "cache.h"
@@ -206,7 +207,7 @@ bool cache_arg_timeout(struct cache_call *c, size_t i, int64_t *deadline_ms)
 		return false;
 	}
 	s *= 1000;
-	int64_t ms = s > -0x1p63L && s < 0x1p63L ? (int64_t)s : INT64_MIN; /* as x86 makes a number of it, and so Redis */
+	int64_t ms = fabsl(s) < 9223372036854775808.0L ? (int64_t)s : INT64_MIN; /* as x86 makes a number of it, and so Redis */
 	ms += ms > INT64_MIN && s > (long double)ms;
 	if (ms < 0 || ms > INT64_MAX - c->cache->now_ms) {
 		sd_resp_error(c->out, ms < 0 ? "ERR timeout is negative" : "ERR timeout is out of range");
