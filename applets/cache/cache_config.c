@@ -522,15 +522,14 @@ struct cache_output_limit cache_output_limit(const struct cache *c, const struct
 {
 	struct cache_output_limit l = {0};
 	const char *class = cache_subscriptions(s) ? "pubsub" : s->flags & CACHE_MONITOR ? "slave" : "normal";
-	char hard[32], soft[32];
+	char hard[32], soft[32], seconds[24];
 	size_t at = 0;
 	find_row(sd_slice_of("client-output-buffer-limit"), &at);
 	const char *text = c->settings[at] ? c->settings[at] : settings[at].value, *p = strstr(text, class);
-	long long s_s;
-	int64_t h, so;
-	if (p && sscanf(p + strlen(class), " %31s %31s %lld", hard, soft, &s_s) == 3 && parse_memory(sd_slice_of(hard), &h) &&
-	    parse_memory(sd_slice_of(soft), &so))
-		l = (struct cache_output_limit){(uint64_t)h, (uint64_t)so, s_s};
+	int64_t h, so, soft_s;
+	if (p && sscanf(p + strlen(class), " %31s %31s %23s", hard, soft, seconds) == 3 && parse_memory(sd_slice_of(hard), &h) &&
+	    parse_memory(sd_slice_of(soft), &so) && sd_resp_parse_int(sd_slice_of(seconds), &soft_s))
+		l = (struct cache_output_limit){(uint64_t)h, (uint64_t)so, soft_s};
 	return l;
 }
 

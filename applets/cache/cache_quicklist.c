@@ -294,9 +294,9 @@ bool quicklist_replace(struct cache_memory *m, struct quicklist *q, int64_t inde
 	struct sd_listpack_new e;
 	struct quicklist_at at = quicklist_seek(q, index);
 	struct quicklist_node *n = at.node;
-	size_t was = sd_listpack_size(quicklist_pack(n), at.at);
-	if (!sd_listpack_encode(value, &e))
+	if (!n || !sd_listpack_encode(value, &e))
 		return false;
+	size_t was = sd_listpack_size(quicklist_pack(n), at.at);
 	if (e.size > was && count_of(n) > 1 && bytes_of(n) - was + e.size > q->max_bytes) {
 		if (!insert(m, q, n, at.at, &e))
 			return false;
@@ -316,6 +316,8 @@ bool quicklist_replace(struct cache_memory *m, struct quicklist *q, int64_t inde
 static size_t delete_in(struct cache_memory *m, struct quicklist *q, struct quicklist_at at, size_t n, struct quicklist_node **node)
 {
 	struct quicklist_node *k = at.node;
+	if (!k)
+		return 0;
 	if (at.at == SD_LISTPACK_HEADER && n >= count_of(k)) {
 		n = count_of(k);
 		remove_node(m, q, k);
@@ -358,6 +360,7 @@ struct quicklist_at quicklist_remove(struct cache_memory *m, struct quicklist *q
 
 void quicklist_delete(struct cache_memory *m, struct quicklist *q, size_t index, size_t n)
 {
-	while (n)
-		n -= delete_in(m, q, quicklist_seek(q, (int64_t)index), n, NULL);
+	size_t gone;
+	while (n && (gone = delete_in(m, q, quicklist_seek(q, (int64_t)index), n, NULL)))
+		n -= gone;
 }

@@ -346,12 +346,12 @@ static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
 	size_t took = run_all(c, p, n, &end);
 	end |= c->said_all && !is_awaited(c) && may_go_on(c); /* what is left is no whole request */
 	bool drop = c->session.flags & CACHE_DROP;
+	cache_metrics_publish(&s->metrics, &s->cache); /* before anybody is answered, who could look */
 	if (!drop)
 		flush(c);
 	take_back(c);
 	send_woken(s, c);
 	schedule(s);
-	cache_metrics_publish(&s->metrics, &s->cache);
 	drop_others(s, c);
 	if (!end)
 		return took;

@@ -136,6 +136,8 @@ static bool pack_append(struct cache_zset *z, const struct sd_listpack_new *memb
 /* So many pairs from this place on. */
 static void pack_remove(struct cache_zset *z, size_t at, size_t n)
 {
+	if (!z->p)
+		return;
 	sd_listpack_delete(z->p, at, 2 * n);
 	void *p = cache_realloc(&z->cache->memory, z->p, sd_listpack_bytes(z->p));
 	z->p = p ? p : z->p;
@@ -340,7 +342,7 @@ void cache_zset_remove(struct cache_zset *z, const struct cache_zset_place *p)
 void cache_zset_remove_ranks(struct cache_zset *z, uint32_t from, uint32_t n)
 {
 	struct cache_sorted *s = sorted(z);
-	if (!s) {
+	if (z->encoding != CACHE_SKIPLIST) {
 		pack_remove(z, sd_listpack_seek(z->p, 2 * (int64_t)from), n);
 		return;
 	}

@@ -205,7 +205,7 @@ static enum sd_rdb_step open_ziplist(struct cursor *c)
 {
 	struct sd_rdb_reader *r = c->r;
 	struct sd_rdb_unpacked *u = &r->unpacked[0];
-	struct sd_slice s;
+	struct sd_slice s = {0};
 	enum sd_rdb_step step = read_string(c, 0, &s);
 	if (step != SD_RDB_TOKEN)
 		return step;
@@ -313,7 +313,7 @@ static enum sd_rdb_step read_head(struct cursor *c)
 	const char *p = take(c, 9);
 	unsigned v = 0;
 	if (!p)
-		return c->n && memcmp(c->p, "REDIS", c->n < 5 ? c->n : 5) != 0 ? bad(r, "no RDB file: it does not begin with REDIS")
+		return c->p && c->n && memcmp(c->p, "REDIS", c->n < 5 ? c->n : 5) != 0 ? bad(r, "no RDB file: it does not begin with REDIS")
 									      : SD_RDB_MORE;
 	for (size_t i = 5; i < 9; i++)
 		v = p[i] >= '0' && p[i] <= '9' && v < 10000 ? v * 10 + (unsigned)(p[i] - '0') : 10000;

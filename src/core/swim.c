@@ -599,7 +599,7 @@ static void begin_probe(struct sd_swim *s)
 
 static void ask_others(struct sd_swim *s)
 {
-	struct sd_swim_member *m = find(s, &s->probe.id), *helpers[16];
+	struct sd_swim_member *m = find(s, &s->probe.id), *helpers[16] = {0};
 	struct swim_out o;
 	s->probe.asked = true;
 	if (!m)

@@ -95,7 +95,7 @@ static enum sd_err open_socket(struct sd_addr *addr, int *out, struct sd_error *
 enum sd_err real_datagrams(struct sd_loop *l, struct sd_addr *addr, const struct sd_datagrams_events *events,
 			   struct sd_datagrams **out, struct sd_error *e)
 {
-	int fd;
+	int fd = -1;
 	enum sd_err err = open_socket(addr, &fd, e);
 	if (err)
 		return err;

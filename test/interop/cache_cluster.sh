@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Three nodes of a cluster and other people's clients: redis-cli with and without -c, redis-benchmark with and without
 # --cluster, python3-redis plain and as RedisCluster; ioredis where build/npm has it. Then one node is killed, and one leaves.
+# one thread
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"

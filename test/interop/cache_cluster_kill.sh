@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Three nodes, writes through all of them, and one is killed: nothing is missing that was acknowledged, but what was on its way at
 # that moment, and with a write quorum nothing at all; then each key has two copies again. One that joins gets its share.
+# one thread
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"
