@@ -260,6 +260,7 @@ case $build:$only in
 *address*: | *undefined*: | *thread*:) linted= ;;
 *) linted=1 ;;
 esac
+export TSAN_OPTIONS="${TSAN_OPTIONS:-} suppressions=$PWD/test/thread.supp"
 # Not empty: built with the thread sanitizer, and everything is to be run.
 case $build:$only in
 *thread*:) threads=1 ;;

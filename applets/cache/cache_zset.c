@@ -268,7 +268,7 @@ static bool to_skiplist(struct cache_zset *z)
 static bool has_room(const struct cache_zset *z, size_t n)
 {
 	const struct cache_tuning *t = &z->cache->tuning;
-	return (int64_t)cache_zset_count(z) < t->zset_max_listpack_entries && (int64_t)n <= t->zset_max_listpack_value &&
+	return (int64_t)cache_zset_count(z) < t->zset_max_listpack_entries && (int64_t)n <= t->zset_max_listpack_value && z->p &&
 	       sd_listpack_bytes(z->p) + n < SD_LISTPACK_MAX;
 }
 
