@@ -346,10 +346,8 @@ static uint16_t writer_of(const struct cache_view *v, uint64_t stamp)
 /* Our own: who answers for a key, and who wrote what is there; it goes where a read of the key would. */
 static void cmd_origin(struct cache_call *c)
 {
-	const struct cache_cluster *cl = cluster_of(c);
-	if (!cl)
-		return;
-	const struct cache_item *it = cache_find(c->db, c->argv[2]);
+	const struct cache_cluster *cl = c->cache->cluster;
+	const struct cache_item *it = cl ? cache_find(c->db, c->argv[2]) : NULL; /* of one alone there is nothing to tell */
 	uint16_t writer = it && cache_stamp(it) ? writer_of(cl->view, cache_stamp(it)) : c->cache->port;
 	if (!it) {
 		sd_resp_null_array(c->out);

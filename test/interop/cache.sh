@@ -62,7 +62,6 @@ FLUSHALL
 SET before v
 OBJECT FREQ before
 OBJECT FREQ none
-OBJECT IDLETIME before
 CONFIG SET maxmemory-policy allkeys-lfu
 SET k v
 OBJECT FREQ k
