@@ -38,8 +38,8 @@ static int dial(int port)
 static int put(const char *verb, uint64_t key, int size, char *to)
 {
 	if (strcmp(verb, "get") == 0)
-		return sprintf(to, "get key:%010llu\r\n", (unsigned long long)key);
-	int n = sprintf(to, "set key:%010llu 0 0 %d\r\n", (unsigned long long)key, size);
+		return snprintf(to, 64, "get key:%010llu\r\n", (unsigned long long)key);
+	int n = snprintf(to, 64, "set key:%010llu 0 0 %d\r\n", (unsigned long long)key, size);
 	memcpy(to + n, value, (size_t)size);
 	memcpy(to + n + size, "\r\n", 2);
 	return n + size + 2;
@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 	int fds[MAX_CONNS];
 	if (argc != 8)
 		return 2;
-	int conns = atoi(argv[2]), pipeline = atoi(argv[3]), size = atoi(argv[6]);
+	int conns = (int)strtol(argv[2], NULL, 10), pipeline = (int)strtol(argv[3], NULL, 10), size = (int)strtol(argv[6], NULL, 10);
 	const char *verb = argv[4];
 	long count = atol(argv[5]), done = 0, fine = 0, sent[MAX_CONNS];
 	uint64_t keys = strtoull(argv[7], NULL, 10), next = 1;
@@ -80,7 +80,7 @@ int main(int argc, char **argv)
 		return 2;
 	memset(value, 'a', sizeof(value));
 	for (int i = 0; i < conns; i++)
-		if ((fds[i] = dial(atoi(argv[1]))) < 0)
+		if ((fds[i] = dial((int)strtol(argv[1], NULL, 10))) < 0)
 			return 1;
 	while (done < count) {
 		long asked = 0;

@@ -63,7 +63,7 @@ static void use(redisContext *c)
 int main(int argc, char **argv)
 {
 	HOLDS(argc == 2);
-	int port = atoi(argv[1]);
+	int port = (int)strtol(argv[1], NULL, 10);
 	redisContext *c = redisConnect("127.0.0.1", port);
 	HOLDS(c && !c->err);
 	use(c);

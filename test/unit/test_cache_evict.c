@@ -286,16 +286,16 @@ START_TEST(counts_of_use)
 	expect(say("object freq fresh"), ":6|");
 	for (int i = 0; i < 1000; i++)
 		say("get fresh");
-	int n = atoi(say("object freq fresh") + 1);
+	int n = (int)strtol(say("object freq fresh") + 1, NULL, 10);
 	ck_assert_int_gt(n, 12);
 	ck_assert_int_lt(n, 40);
 	now += 3 * 60000;
-	ck_assert_int_eq(atoi(say("object freq fresh") + 1), n - 3);
+	ck_assert_int_eq((int)strtol(say("object freq fresh") + 1, NULL, 10), n - 3);
 	expect(say("config set lfu-decay-time 0"), "+OK|");
-	ck_assert_int_eq(atoi(say("object freq fresh") + 1), n);
+	ck_assert_int_eq((int)strtol(say("object freq fresh") + 1, NULL, 10), n);
 	expect(say("config set lfu-log-factor 0"), "+OK|");
 	say("get fresh");
-	ck_assert_int_eq(atoi(say("object freq fresh") + 1), n + 1);
+	ck_assert_int_eq((int)strtol(say("object freq fresh") + 1, NULL, 10), n + 1);
 	for (int i = 0; i < 300; i++)
 		say("get fresh");
 	expect(say("object freq fresh"), ":255|");
