@@ -45,7 +45,7 @@ endif
 LIB_SRC    := $(sort $(wildcard src/*/*.c))
 APPLET_DIR := $(sort $(wildcard applets/*/))
 APPLETS    := $(patsubst applets/%/,%,$(APPLET_DIR))
-APPLET_SRC := $(sort $(wildcard applets/*/*.c))
+APPLET_SRC := $(sort $(wildcard applets/*/*.c applets/*/*/*.c))
 MAIN_SRC   := src/main.c
 UNIT_SRC   := $(sort $(wildcard test/unit/test_*.c))
 SIM_SRC    := $(sort $(wildcard test/sim/sim_*.c))

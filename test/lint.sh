@@ -157,6 +157,7 @@ if command -v shellcheck >/dev/null 2>&1; then
 fi
 
 if [ "$mode" = --full ]; then
+  commands=${COMPILE_COMMANDS:-.} # the folder that has the list: another build may write the usual one meanwhile
   sources=$(find src applets -name '*.c' 2>/dev/null | sort)
   if ! command -v cppcheck >/dev/null 2>&1; then
     echo 'skip: needs package cppcheck'
@@ -168,7 +169,7 @@ if [ "$mode" = --full ]; then
   fi
   if ! command -v clang-tidy >/dev/null 2>&1; then
     echo 'skip: needs package clang-tidy'
-  elif [ ! -e compile_commands.json ]; then
+  elif [ ! -e "$commands/compile_commands.json" ]; then
     echo 'skip: clang-tidy reads compile_commands.json; run make first'
   elif [ -n "$sources" ]; then
     checks='-*,clang-analyzer-*,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling'
@@ -180,7 +181,7 @@ if [ "$mode" = --full ]; then
     # Wrong about va_start in this compiler, and about copies into buffers that carry a length.
     checks="$checks,-clang-analyzer-valist.Uninitialized,-bugprone-not-null-terminated-result"
     checks="$checks,-bugprone-macro-parentheses,cert-err34-c"
-    printf '%s\n' "$sources" | xargs -P 2 -n 4 clang-tidy -p . --quiet --checks="$checks" 2>/dev/null |
+    printf '%s\n' "$sources" | xargs -P 2 -n 4 clang-tidy -p "$commands" --quiet --checks="$checks" 2>/dev/null |
       grep -E '^[^ ].*: (warning|error): ' | sed "s|^$PWD/||" | sort -u >>"$found"
   fi
 fi

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../applets/cache/cache_copies_int.h"
+#include "../../applets/cache/cluster/cache_copies_int.h"
 
 /* Unlike assert, stays with NDEBUG. */
 #define HOLDS(condition) ((condition) ? (void)0 : abort())

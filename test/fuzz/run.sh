@@ -41,7 +41,7 @@ build_one() {
 objects=()
 running=0
 cmp -s "$tmp/applets.c" "$out/applets.c" || cp "$tmp/applets.c" "$out/applets.c"
-for source in src/*/*.c applets/*/*.c "$out/applets.c"; do
+for source in src/*/*.c applets/*/*.c applets/*/*/*.c "$out/applets.c"; do
   object=$out/obj/$(printf '%s' "${source#"$out/"}" | tr / _).o
   objects+=("$object")
   [ -e "$object" ] && [ -z "$(find src applets include Makefile "$source" -newer "$object" | head -n 1)" ] && continue

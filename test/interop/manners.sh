@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # ab, wrk and hey beside `sdlab ab`, `sdlab wrk` and `sdlab hey`, with the same flags against the same server: they send the
 # same request, print the same lines in the same order, and count the same.
+# plain build only: it compares what is printed
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"

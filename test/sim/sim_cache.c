@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../applets/cache/cache_copies_int.h"
+#include "../../applets/cache/cluster/cache_copies_int.h"
 
 #define MS	 1000000ll
 #define SECOND	 (1000 * MS)

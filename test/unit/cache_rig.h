@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../applets/cache/cache.h"
+#include "../../applets/cache/engine/cache.h"
 
 #define RIG_START    1700000000000
 #define RIG_SESSIONS 4

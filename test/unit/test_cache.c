@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../applets/cache/cache.h"
+#include "../../applets/cache/engine/cache.h"
 
 #define START 1700000000000
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../applets/cache/cache_ahead.h"
+#include "../../applets/cache/server/cache_ahead.h"
 
 static const char pipeline[] = "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\nSET 'b c' 1\r\n\r\n*2\r\n$3\r\nGET\r\n$3\r\nxyz\r\n";
 

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../applets/cache/cache_hash.h"
-#include "../../applets/cache/cache_load.h"
-#include "../../applets/cache/cache_quicklist.h"
-#include "../../applets/cache/cache_save.h"
-#include "../../applets/cache/cache_set.h"
-#include "../../applets/cache/cache_zset.h"
+#include "../../applets/cache/types/cache_hash.h"
+#include "../../applets/cache/disk/cache_load.h"
+#include "../../applets/cache/types/cache_quicklist.h"
+#include "../../applets/cache/disk/cache_save.h"
+#include "../../applets/cache/types/cache_set.h"
+#include "../../applets/cache/types/cache_zset.h"
 #include "core/bytes.h"
 #include "core/crc64.h"
 

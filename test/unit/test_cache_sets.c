@@ -2,8 +2,8 @@
  * compared with it by test/interop/cache_peer_sets.py. */
 #include "cache_rig.h"
 
-#include "../../applets/cache/cache_set.h"
-#include "../../applets/cache/cache_zset.h"
+#include "../../applets/cache/types/cache_set.h"
+#include "../../applets/cache/types/cache_zset.h"
 
 #define WRONG "-WRONGTYPE Operation against a key holding the wrong kind of value|"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../applets/cache/cache_copies_int.h"
+#include "../../applets/cache/cluster/cache_copies_int.h"
 
 #define START_MS 1700000000000
 #define MS	 1000000ll

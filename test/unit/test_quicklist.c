@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../applets/cache/cache_quicklist.h"
+#include "../../applets/cache/types/cache_quicklist.h"
 
 #define MANY 3000
 

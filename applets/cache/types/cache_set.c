@@ -1,8 +1,8 @@
 /* cache_set.c - values that are sets: how they are kept, and the commands about one of them. */
 #include <string.h>
 
-#include "cache_sample.h"
-#include "cache_scan.h"
+#include "../engine/cache_sample.h"
+#include "../engine/cache_scan.h"
 #include "cache_set.h"
 #include "core/intset.h"
 

@@ -16,7 +16,7 @@
 #ifndef CACHE_SAVE_H
 #define CACHE_SAVE_H
 
-#include "cache.h"
+#include "../engine/cache.h"
 #include "core/text.h"
 
 #define CACHE_SAVE_PIECE (16 * 1024) /* bytes of one step: some tenths of a millisecond */

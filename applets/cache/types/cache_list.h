@@ -2,7 +2,7 @@
 #ifndef CACHE_LIST_H
 #define CACHE_LIST_H
 
-#include "cache.h"
+#include "../engine/cache.h"
 #include "cache_quicklist.h"
 
 static inline struct quicklist *cache_list(const struct cache_item *it)

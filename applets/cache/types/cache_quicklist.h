@@ -9,7 +9,7 @@
 #ifndef CACHE_QUICKLIST_H
 #define CACHE_QUICKLIST_H
 
-#include "cache.h"
+#include "../engine/cache.h"
 #include "core/listpack.h"
 
 struct quicklist_node {

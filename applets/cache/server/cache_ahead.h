@@ -8,7 +8,7 @@
 #ifndef CACHE_AHEAD_H
 #define CACHE_AHEAD_H
 
-#include "cache.h"
+#include "../engine/cache.h"
 
 #define CACHE_AHEAD 16
 

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "cache.h"
-#include "cache_config.h"
+#include "../engine/cache.h"
+#include "../engine/cache_config.h"
 #include "cache_save.h"
 
 #define RETRY_MS 5000 /* after one that failed */

@@ -2,7 +2,7 @@
 #ifndef CACHE_SET_H
 #define CACHE_SET_H
 
-#include "cache.h"
+#include "../engine/cache.h"
 
 /* One of a key (cache_set_of), or one that no key has yet. What changes it may give it another encoding and place, which whoever
  * has a key for it keeps (cache_set_keep). */

@@ -1,6 +1,6 @@
 /* cache_copies_image.c - values as bytes between nodes: what DUMP has, without its seal. */
 #include "cache_copies_int.h"
-#include "cache_image.h"
+#include "../disk/cache_image.h"
 
 void copies_put_image(struct sd_text *t, const struct cache_item *it)
 {

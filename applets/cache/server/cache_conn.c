@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache.h"
+#include "../engine/cache.h"
 #include "core/text.h"
 
 /* ---- passwords ---- */

@@ -48,7 +48,7 @@
 #ifndef CACHE_COPIES_H
 #define CACHE_COPIES_H
 
-#include "cache.h"
+#include "../engine/cache.h"
 #include "cache_view.h"
 
 #define CACHE_COPIES_QUORUM_MAX SD_SLOTS_COPIES

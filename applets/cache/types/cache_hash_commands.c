@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "cache_hash.h"
-#include "cache_sample.h"
-#include "cache_scan.h"
+#include "../engine/cache_sample.h"
+#include "../engine/cache_scan.h"
 
 static void no_memory(struct cache_call *c)
 {

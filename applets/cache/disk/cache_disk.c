@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache_config.h"
+#include "../engine/cache_config.h"
 #include "cache_load.h"
 #include "cache_save.h"
 #include "core/bytes.h"

@@ -5,7 +5,7 @@
 #ifndef CACHE_ZSET_H
 #define CACHE_ZSET_H
 
-#include "cache.h"
+#include "../engine/cache.h"
 #include "core/listpack.h"
 #include "core/skiplist.h"
 

@@ -15,7 +15,7 @@
 #define CACHE_CLUSTER_H
 
 #include "app/event.h"
-#include "cache.h"
+#include "../engine/cache.h"
 #include "cache_bus.h"
 #include "cache_view.h"
 #include "core/resp_reply.h"

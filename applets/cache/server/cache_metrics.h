@@ -3,7 +3,7 @@
 #define CACHE_METRICS_H
 
 #include "app/metrics.h"
-#include "cache.h"
+#include "../engine/cache.h"
 
 #define CACHE_METRICS 14
 

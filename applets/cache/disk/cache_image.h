@@ -2,7 +2,7 @@
 #ifndef CACHE_IMAGE_H
 #define CACHE_IMAGE_H
 
-#include "cache.h"
+#include "../engine/cache.h"
 #include "core/rdb.h"
 
 /* Appends the item as a file has it: its end and use, type, key, value. */

@@ -6,6 +6,10 @@
  *	stream <-- session->out <---------------+---- replies, and what other sessions get (cache->wake tells the shell)
  *
  * One engine belongs to one thread. A value belongs to its item, an item to its keyspace.
+ *
+ *	engine/   commands, keyspace, sessions, eviction      cluster/  members, routing, copies
+ *	types/    values and the commands of each type        server/   the service: connections and loops
+ *	disk/     values as bytes, snapshots                  client/   verbs: cache-cli, top, monitor, stats
  */
 #ifndef CACHE_H
 #define CACHE_H
@@ -13,7 +17,7 @@
 #include <string.h>
 
 #include "cache_count.h"
-#include "cache_keep.h"
+#include "../disk/cache_keep.h"
 #include "core/dict.h"
 #include "core/list.h"
 #include "core/resp.h"

@@ -1,8 +1,8 @@
 /* cache_zset_commands.c - commands about the members of one sorted set. */
 #include <math.h>
 
-#include "cache_sample.h"
-#include "cache_scan.h"
+#include "../engine/cache_sample.h"
+#include "../engine/cache_scan.h"
 #include "cache_set.h"
 #include "cache_zset.h"
 

@@ -12,7 +12,7 @@
 #define CACHE_DISK_H
 
 #include "app/event.h"
-#include "cache.h"
+#include "../engine/cache.h"
 #include "world/loop.h"
 
 struct cache_disk;

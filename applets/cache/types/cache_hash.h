@@ -3,7 +3,7 @@
 #ifndef CACHE_HASH_H
 #define CACHE_HASH_H
 
-#include "cache.h"
+#include "../engine/cache.h"
 #include "core/listpack.h"
 
 /* One of a key (cache_hash_of), or one that no key has yet. What changes it may give it another encoding and place, which whoever

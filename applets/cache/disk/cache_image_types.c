@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache_hash.h"
-#include "cache_quicklist.h"
-#include "cache_set.h"
-#include "cache_zset.h"
+#include "../types/cache_hash.h"
+#include "../types/cache_quicklist.h"
+#include "../types/cache_set.h"
+#include "../types/cache_zset.h"
 #include "core/intset.h"
 
 static const char no_memory[] = "out of memory";

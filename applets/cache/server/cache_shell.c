@@ -6,12 +6,12 @@
 #include "app/admin.h"
 #include "app/run_stream.h"
 #include "app/secret.h"
-#include "cache_copies.h"
+#include "../cluster/cache_copies.h"
 #include "cache_ahead.h"
-#include "cache_cli.h"
+#include "../client/cache_cli.h"
 #include "cache_metrics.h"
-#include "cache_disk.h"
-#include "cache_node.h"
+#include "../disk/cache_disk.h"
+#include "../cluster/cache_node.h"
 #include "world/machine.h"
 
 #define IN_LIMIT   (64 * 1024)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache.h"
+#include "../engine/cache.h"
 
 /* Up to here a value stands behind its key, in the item's own memory; longer ones can grow by themselves. */
 #define EMBED 512
