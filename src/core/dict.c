@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #define FIRST_BITS 2
+#define LINE	   64 /* bytes that memory comes in */
 #define MAX_EMPTY  10 /* buckets without entries that one step passes over, for each that it moves */
 
 void sd_dict_init(struct sd_dict *d, size_t key_at, const struct sd_siphash_key *key)
@@ -286,6 +287,31 @@ uint64_t sd_dict_scan(struct sd_dict *d, uint64_t cursor, void (*fn)(void *arg, 
 	}
 	d->paused--;
 	return cursor;
+}
+
+/* An entry's first bytes are on one line or two. */
+static void fetch(const struct sd_dict_entry *e)
+{
+	__builtin_prefetch(e);
+	__builtin_prefetch((const void *)((uintptr_t)e + LINE));
+}
+
+void sd_dict_fetch_scan(const struct sd_dict *d, uint64_t cursor)
+{
+	struct sd_dict_entry **buckets = d->buckets[0], *first[SD_DICT_FETCH];
+	uint64_t mask = size_of(d, 0) - 1, at = cursor;
+	if (!buckets || d->buckets[1])
+		return;
+	for (unsigned i = 0; i < SD_DICT_FETCH; i++, at = next_cursor(at, mask))
+		__builtin_prefetch(&buckets[at & mask]);
+	at = cursor;
+	for (unsigned i = 0; i < SD_DICT_FETCH; i++, at = next_cursor(at, mask)) {
+		first[i] = buckets[at & mask];
+		fetch(first[i]);
+	}
+	for (unsigned i = 0; i < SD_DICT_FETCH; i++)
+		if (first[i])
+			fetch(first[i]->next);
 }
 
 bool sd_dict_scanned(uint64_t cursor, uint32_t hash)

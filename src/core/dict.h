@@ -74,6 +74,10 @@ void sd_dict_moved(struct sd_dict *d, uintptr_t was, struct sd_dict_entry *e);
 
 /* Calls fn for the entries of one place; returns the next cursor, 0 at the end. fn may remove the entry it is given. */
 uint64_t sd_dict_scan(struct sd_dict *d, uint64_t cursor, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg);
+/* Tells the processor that the next places of a scan, up to SD_DICT_FETCH of them, will be looked at: all waits for memory at once
+ * instead of one after another. Nothing while the table changes its size. */
+#define SD_DICT_FETCH 32
+void sd_dict_fetch_scan(const struct sd_dict *d, uint64_t cursor);
 /* Has a scan that is at this cursor given what has this hash? Exact, whatever sizes the table had meanwhile; a cursor that came
  * back to 0 is to be told apart from one that did not begin. */
 bool sd_dict_scanned(uint64_t cursor, uint32_t hash);

@@ -107,6 +107,18 @@ rmdir "$TMP/d/dump.rdb.tmp"
 assert_eq OK "$(ask "$ours" SAVE)" 'SAVE when the disk works again'
 assert_eq OK "$(ask "$ours" SET last seventh)" 'a write then'
 
+# ---- while clients write: keys that were there once each, and no others ----
+python3 -c 'for i in range(200000): print("SET big:%010d %s" % (i, "v" * 300), end="\r\n")' | redis-cli -p "$ours" --pipe >/dev/null
+assert_eq OK "$(ask "$ours" SAVE)" 'SAVE before writers'
+keys=$(redis-check-rdb "$TMP/d/dump.rdb" | grep 'keys read')
+start writers "$SDLAB" load "redis://127.0.0.1:$ours" -q -n 100000000 --keys 200000 --command 'SET big:{{key}} {{rand}}'
+wait_for 'writers' status_is "$ours" 'rdb_changes_since_last_save:[0-9]\{4,\}'
+ask "$ours" BGSAVE >/dev/null
+saved "$ours"
+wait_for 'writes after it' status_is "$ours" 'rdb_changes_since_last_save:[0-9]\{4,\}'
+stop_quietly writers
+assert_eq "$keys" "$(redis-check-rdb "$TMP/d/dump.rdb" | grep 'keys read')" 'keys in the file'
+
 # ---- killed while it saves ----
 python3 -c 'for i in range(200000): print("SET big:%d %s" % (i, "v" * 300), end="\r\n")' | redis-cli -p "$ours" --pipe >/dev/null
 assert_eq OK "$(ask "$ours" SAVE)" 'SAVE of much'

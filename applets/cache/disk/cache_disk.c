@@ -16,6 +16,8 @@
 #define BLOCK	      (64 * 1024)
 #define ON_THE_WAY    (4 * 1024 * 1024)	 /* bytes of blocks at most before the walk waits */
 #define LOOK_EVERY_NS 1000000000	 /* at save points */
+#define SHARE	      4			 /* times as long as a piece took belong to the clients that ask meanwhile */
+#define PAUSE_MOST_NS 4000000		 /* also when this thread was not the one that ran */
 #define NAME_MAX_     4096
 
 /* One file being written. Used by the helper thread while blocks are on their way to it, else by the loop's. */
@@ -47,7 +49,10 @@ struct cache_disk {
 	char dir[NAME_MAX_];
 	struct sd_timer look;
 	struct sd_task turn;
+	struct sd_timer pause; /* until the next piece */
+	uint64_t commands;     /* that were there at the last one */
 	bool turn_posted;
+	bool waits; /* for blocks to come back */
 	struct output out;
 	struct block last; /* finishes or discards: there is always memory for it */
 	size_t on_the_way;
@@ -55,6 +60,11 @@ struct cache_disk {
 	bool anew;   /* another snapshot begins when it is back */
 	bool closing;
 };
+
+static int64_t mono_ns(const struct cache_disk *d)
+{
+	return sd_world_mono_ns(sd_loop_world(d->loop));
+}
 
 static int64_t wall_ms(const struct cache_disk *d)
 {
@@ -152,6 +162,26 @@ static void post_turn(struct cache_disk *d)
 	d->turn_posted = true;
 }
 
+static void walk_on(struct cache_disk *d);
+
+/* Whoever asks is served between two pieces, for longer than a piece takes; when nobody asked since the last one, there is no
+ * pause. */
+static void post_next(struct cache_disk *d, int64_t took_ns)
+{
+	uint64_t commands = d->cache->stats.commands;
+	int64_t pause = SHARE * took_ns < PAUSE_MOST_NS ? SHARE * took_ns : PAUSE_MOST_NS;
+	if (commands == d->commands)
+		post_turn(d);
+	else
+		sd_loop_timer_set(d->loop, &d->pause, mono_ns(d) + pause);
+	d->commands = commands;
+}
+
+static void on_pause(struct sd_timer *t)
+{
+	walk_on(sd_container(t, struct cache_disk, pause));
+}
+
 static void send_last(struct cache_disk *d, enum order order);
 static void begin_walk(struct cache_disk *d);
 
@@ -189,7 +219,7 @@ static void block_done(struct sd_work *work)
 	free(b);
 	if (failed && !d->ending)
 		send_last(d, DISCARD);
-	else if (!d->ending && d->on_the_way < ON_THE_WAY)
+	else if (d->waits && !d->ending && d->on_the_way < ON_THE_WAY)
 		post_turn(d);
 }
 
@@ -242,19 +272,19 @@ static bool send_out(struct cache_disk *d, struct cache_save *s)
 	return false;
 }
 
-static void on_turn(struct sd_task *t)
+static void walk_on(struct cache_disk *d)
 {
-	struct cache_disk *d = sd_container(t, struct cache_disk, turn);
 	struct cache_save *s = d->cache->save;
-	d->turn_posted = false;
-	if (!s || d->ending || d->on_the_way >= ON_THE_WAY)
+	int64_t began_ns = mono_ns(d);
+	d->waits = s && d->on_the_way >= ON_THE_WAY;
+	if (!s || d->ending || d->waits)
 		return;
 	switch (cache_save_step(s, s->out.n + CACHE_SAVE_PIECE)) {
 	case CACHE_SAVE_MORE:
 		if (s->out.n >= BLOCK && !send_out(d, s))
 			send_last(d, DISCARD);
-		else if (d->on_the_way < ON_THE_WAY)
-			post_turn(d);
+		else
+			post_next(d, mono_ns(d) - began_ns);
 		break;
 	case CACHE_SAVE_DONE:
 		send_last(d, FINISH);
@@ -265,9 +295,17 @@ static void on_turn(struct sd_task *t)
 	}
 }
 
+static void on_turn(struct sd_task *t)
+{
+	struct cache_disk *d = sd_container(t, struct cache_disk, turn);
+	d->turn_posted = false;
+	walk_on(d);
+}
+
 static void begin_walk(struct cache_disk *d)
 {
 	output_begin(d);
+	sd_loop_timer_cancel(d->loop, &d->pause); /* of one that was void */
 	if (cache_save_begin(d->cache))
 		post_turn(d);
 	else
@@ -409,7 +447,7 @@ struct cache_disk *cache_disk_open(struct cache *c, struct sd_loop *loop, struct
 		sd_fail(e, SD_ENOMEM, "out of memory");
 		return NULL;
 	}
-	*d = (struct cache_disk){.cache = c, .loop = loop, .log = log, .look.fn = on_look, .turn.fn = on_turn};
+	*d = (struct cache_disk){.cache = c, .loop = loop, .log = log, .look.fn = on_look, .turn.fn = on_turn, .pause.fn = on_pause};
 	snprintf(d->dir, sizeof(d->dir), "%s", dir);
 	if (sd_world_mkdir(sd_loop_world(loop), dir, 0700, e) || load(d, e)) {
 		free(d);
@@ -429,6 +467,7 @@ void cache_disk_close(struct cache_disk *d)
 	bool cut = k->running;
 	d->closing = d->ending = true;
 	sd_loop_timer_cancel(d->loop, &d->look);
+	sd_loop_timer_cancel(d->loop, &d->pause);
 	if (d->helpers)
 		sd_helpers_free(d->helpers);
 	sd_loop_flush(d->loop);

@@ -6,7 +6,8 @@
  *	cache_keep_saved             <--blocks return--
  *
  * The loop never waits for the disk, but for SAVE, SHUTDOWN and at the end, which do the same at once. Blocks on their way are
- * at most a few; then the walk waits for them. What fails, or is cut off by a crash, leaves FILE as it was.
+ * at most a few; then the walk waits for them. While clients ask, the walk takes a fifth of the loop's time: what they change is
+ * written first anyhow, so that they make it shorter. What fails, or is cut off by a crash, leaves FILE as it was.
  */
 #ifndef CACHE_DISK_H
 #define CACHE_DISK_H

@@ -121,6 +121,8 @@ static void walk_db(struct cache_save *s, size_t bytes, unsigned *places)
 	if (more && !s->in_db)
 		begin_db(s, db);
 	while (more && s->out.n < bytes && --*places) {
+		if (*places % SD_DICT_FETCH == 0)
+			sd_dict_fetch_scan(&db->keys, s->cursor);
 		s->cursor = sd_dict_scan(&db->keys, s->cursor, visit, s);
 		more = s->cursor != 0;
 	}
