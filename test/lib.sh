@@ -40,6 +40,8 @@ sdlab_test() {
   # What a person has set must not change what a test sees.
   local name
   for name in ${!SDLAB_*}; do unset "$name"; done
+  # CACHE_THREADS=4 test/interop/cache.sh ...: all caches of a test run on so many threads.
+  [ -z "${CACHE_THREADS:-}" ] || export SDLAB_CACHE_THREADS=$CACHE_THREADS
   unset http_proxy HTTP_PROXY https_proxy all_proxy ALL_PROXY
   export LC_ALL=C
   export XDG_RUNTIME_DIR=$TMP # two runs of the tests do not meet

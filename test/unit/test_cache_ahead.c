@@ -18,7 +18,7 @@ START_TEST(any_part)
 	cache_init(&cache, 1, 1);
 	cache_session_begin(&cache, &s);
 	for (size_t n = 0; n < sizeof(pipeline); n++) {
-		size_t got = cache_ahead_fill(&a, &s, pipeline, n, &cache.limits), at = 0, length;
+		size_t got = cache_ahead_fill(&a, pipeline, n, &cache.limits), at = 0, length;
 		ck_assert_uint_ge(got, whole);
 		whole = got;
 		for (size_t i = 0; i < got; i++) {
@@ -48,10 +48,10 @@ START_TEST(what_is_none)
 	cache_init(&cache, 1, 1);
 	cache_session_begin(&cache, &s);
 	/* what is wrong is left to whose turn it will be */
-	ck_assert_uint_eq(cache_ahead_fill(&a, &s, bad, sizeof(bad) - 1, &cache.limits), 1);
+	ck_assert_uint_eq(cache_ahead_fill(&a, bad, sizeof(bad) - 1, &cache.limits), 1);
 	ck_assert_ptr_nonnull(cache_ahead_next(&a, &length));
 	ck_assert_uint_eq(length, 6);
-	ck_assert_uint_eq(cache_ahead_fill(&a, &s, bad + 6, sizeof(bad) - 7, &cache.limits), 0);
+	ck_assert_uint_eq(cache_ahead_fill(&a, bad + 6, sizeof(bad) - 7, &cache.limits), 0);
 	cache_ahead_free(&a);
 	cache_session_end(&s);
 	cache_end(&cache);

@@ -237,6 +237,7 @@ static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 	struct cache_link *l = s->owner;
 	struct cache_bus *b = l->bus;
 	size_t took = 0;
+	b->events.enter(b->events.arg);
 	while (n - took >= CACHE_FRAME_HEAD && !l->closing) {
 		const uint8_t *h = (const uint8_t *)p + took;
 		size_t len = number_at(h, 4);
@@ -254,15 +255,16 @@ static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 	}
 	if (l->closing)
 		link_free(l);
-	b->events.done(b->events.arg);
+	b->events.leave(b->events.arg);
 	return took;
 }
 
 static void gone(struct sd_stream *s)
 {
 	struct cache_bus *b = ((struct cache_link *)s->owner)->bus;
+	b->events.enter(b->events.arg);
 	link_free(s->owner);
-	b->events.done(b->events.arg);
+	b->events.leave(b->events.arg);
 }
 
 static void on_closed(struct sd_stream *s, enum sd_err why)
@@ -279,8 +281,11 @@ static void on_connected(struct sd_stream *s)
 static void on_drained(struct sd_stream *s)
 {
 	struct cache_link *l = s->owner;
+	struct cache_bus *b = l->bus;
+	b->events.enter(b->events.arg);
 	if (l->dialled)
-		l->bus->events.drained(l->bus->events.arg, &l->peer);
+		b->events.drained(b->events.arg, &l->peer);
+	b->events.leave(b->events.arg);
 }
 
 static const struct sd_stream_events stream_events = {

@@ -63,7 +63,9 @@ struct cache_bus_events {
 	/* One that was dialled to us is gone, with its sessions. */
 	void (*hung_up)(void *arg, struct cache_link *link);
 	void (*drained)(void *arg, const struct sd_swim_id *peer);
-	void (*done)(void *arg); /* after what came was dealt with */
+	/* Around each turn of the loop that the bus has: the others come only between the two. */
+	void (*enter)(void *arg);
+	void (*leave)(void *arg);
 };
 
 struct cache_bus_conf {

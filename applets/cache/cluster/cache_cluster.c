@@ -234,6 +234,18 @@ static void say_foreign(struct cache_cluster *cl)
 			  sd_addr_format(&a, text), cl->conf.name);
 }
 
+static void enter(void *arg)
+{
+	struct cache_cluster *cl = arg;
+	cl->host.enter(cl->host.arg);
+}
+
+static void leave(void *arg)
+{
+	struct cache_cluster *cl = arg;
+	cl->host.leave(cl->host.arg);
+}
+
 static void run_swim(struct cache_cluster *cl)
 {
 	int64_t now = sd_loop_now_ns(cl->loop);
@@ -245,15 +257,20 @@ static void run_swim(struct cache_cluster *cl)
 
 static void on_tick(struct sd_timer *t)
 {
-	run_swim(sd_container(t, struct cache_cluster, tick));
+	struct cache_cluster *cl = sd_container(t, struct cache_cluster, tick);
+	enter(cl);
+	run_swim(cl);
+	leave(cl);
 }
 
 static void on_datagram(void *arg, const struct sd_addr *from, const void *p, size_t n)
 {
 	struct cache_cluster *cl = arg;
 	struct sd_swim_end end = end_of(from, from->port);
+	enter(cl);
 	sd_swim_receive(cl->swim, &end, p, n, sd_loop_now_ns(cl->loop));
 	run_swim(cl);
+	leave(cl);
 }
 
 /* ---- joining ---- */
@@ -288,11 +305,13 @@ static void on_resolved(struct sd_resolve *r)
 		free(l);
 		return;
 	}
+	enter(cl);
 	for (int i = 0; i < r->nfound; i++)
 		if (r->found[i].v6 == cl->conf.bind.v6)
 			cache_cluster_meet(cl, &r->found[i]);
 	if (cl->view->n == 1)
 		sd_loop_timer_set(cl->loop, &l->again, sd_loop_now_ns(cl->loop) + LOOK_UP_NS);
+	leave(cl);
 }
 
 static void on_dropped(struct sd_resolve *r)
@@ -396,13 +415,6 @@ static void on_drained(void *arg, const struct sd_swim_id *peer)
 		cl->data.drained(cl->data.arg, peer);
 }
 
-static void on_done(void *arg)
-{
-	struct cache_cluster *cl = arg;
-	if (!cl->ending)
-		cl->host.woken(cl->host.arg);
-}
-
 /* ---- what the data side is given ---- */
 
 static const struct cache_view *peers_view(void *arg)
@@ -445,14 +457,18 @@ static void peers_say(void *arg, const char *name, const char *text)
 static void on_data_tick(struct sd_timer *t)
 {
 	struct cache_cluster *cl = sd_container(t, struct cache_cluster, data_tick);
+	enter(cl);
 	if (cl->data.tick)
 		cl->data.tick(cl->data.arg);
-	cl->host.woken(cl->host.arg);
+	leave(cl);
 }
 
 static void on_retry(struct sd_timer *t)
 {
-	cache_route_retry(sd_container(t, struct cache_cluster, retry));
+	struct cache_cluster *cl = sd_container(t, struct cache_cluster, retry);
+	enter(cl);
+	cache_route_retry(cl);
+	leave(cl);
 }
 
 struct cache_peers cache_cluster_peers(struct cache_cluster *cl)
@@ -491,7 +507,7 @@ static uint64_t cluster_number(const char *name)
 static enum sd_err open_bus(struct cache_cluster *cl, struct sd_error *e)
 {
 	struct cache_bus_conf conf = {cluster_number(cl->conf.name), cl->conf.id, cl->conf.key};
-	struct cache_bus_events events = {cl, on_frame, on_dialled, on_hung_up, on_drained, on_done};
+	struct cache_bus_events events = {cl, on_frame, on_dialled, on_hung_up, on_drained, enter, leave};
 	struct sd_datagrams_events datagrams = {on_datagram, cl};
 	enum sd_err err = SD_OK;
 	bool any = !cl->conf.bind.port;

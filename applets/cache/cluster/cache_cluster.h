@@ -39,7 +39,9 @@ struct cache_cluster_conf {
 
 struct cache_cluster_host {
 	void *arg;
-	void (*woken)(void *arg); /* sessions in cache->woken may have something to send */
+	/* Around whatever the loop calls here: others may run commands meanwhile. Leaving sees to sessions in cache->woken. */
+	void (*enter)(void *arg);
+	void (*leave)(void *arg);
 };
 
 struct cache_route;

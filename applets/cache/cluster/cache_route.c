@@ -502,7 +502,6 @@ void cache_route_retry(struct cache_cluster *cl)
 		else
 			send_part(cl, p);
 	}
-	cl->host.woken(cl->host.arg);
 }
 
 /* ---- commands for several nodes ---- */

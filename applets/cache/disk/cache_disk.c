@@ -43,8 +43,7 @@ struct block {
 
 struct cache_disk {
 	struct cache *cache;
-	struct sd_loop *loop;
-	struct sd_log *log;
+	struct cache_disk_host host;
 	struct sd_helpers *helpers;
 	char dir[NAME_MAX_];
 	struct sd_timer look;
@@ -63,12 +62,22 @@ struct cache_disk {
 
 static int64_t mono_ns(const struct cache_disk *d)
 {
-	return sd_world_mono_ns(sd_loop_world(d->loop));
+	return sd_world_mono_ns(sd_loop_world(d->host.loop));
 }
 
 static int64_t wall_ms(const struct cache_disk *d)
 {
-	return sd_world_wall_ns(sd_loop_world(d->loop)) / 1000000;
+	return sd_world_wall_ns(sd_loop_world(d->host.loop)) / 1000000;
+}
+
+static void enter(const struct cache_disk *d)
+{
+	d->host.enter(d->host.arg);
+}
+
+static void leave(const struct cache_disk *d)
+{
+	d->host.leave(d->host.arg);
 }
 
 /* ---- the file ---- */
@@ -76,7 +85,7 @@ static int64_t wall_ms(const struct cache_disk *d)
 static void output_begin(struct cache_disk *d)
 {
 	struct output *o = &d->out;
-	*o = (struct output){.world = sd_loop_world(d->loop)};
+	*o = (struct output){.world = sd_loop_world(d->host.loop)};
 	snprintf(o->dir, sizeof(o->dir), "%s", d->dir);
 	snprintf(o->to, sizeof(o->to), "%s/%s", d->dir, cache_config_text(d->cache, "dbfilename"));
 	snprintf(o->tmp, sizeof(o->tmp), "%s.tmp", o->to);
@@ -137,13 +146,13 @@ static void carry_out(struct output *o, enum order order, const char *p, size_t 
 static void say_saved(const struct cache_disk *d, uint64_t keys)
 {
 	struct sd_field f[] = {{"keys", NULL, (int64_t)keys}, {"bytes", NULL, (int64_t)d->out.off}, {0}};
-	sd_event(d->log, SD_INFO, "saved", f, "Saved %llu keys to %s", (unsigned long long)keys, d->out.to);
+	sd_event(d->host.log, SD_INFO, "saved", f, "Saved %llu keys to %s", (unsigned long long)keys, d->out.to);
 }
 
 static void say_failed(const struct cache_disk *d, const char *why)
 {
 	struct sd_field f[] = {{"error", why, 0}, {0}};
-	sd_event(d->log, SD_ERROR, "save_failed", f, "Not saved: %s; what was saved before stays", why);
+	sd_event(d->host.log, SD_ERROR, "save_failed", f, "Not saved: %s; what was saved before stays", why);
 }
 
 /* ---- a piece a turn ---- */
@@ -158,7 +167,7 @@ static void carry_block(struct sd_work *work)
 static void post_turn(struct cache_disk *d)
 {
 	if (!d->turn_posted)
-		sd_loop_post(d->loop, &d->turn);
+		sd_loop_post(d->host.loop, &d->turn);
 	d->turn_posted = true;
 }
 
@@ -173,13 +182,16 @@ static void post_next(struct cache_disk *d, int64_t took_ns)
 	if (commands == d->commands)
 		post_turn(d);
 	else
-		sd_loop_timer_set(d->loop, &d->pause, mono_ns(d) + pause);
+		sd_loop_timer_set(d->host.loop, &d->pause, mono_ns(d) + pause);
 	d->commands = commands;
 }
 
 static void on_pause(struct sd_timer *t)
 {
-	walk_on(sd_container(t, struct cache_disk, pause));
+	struct cache_disk *d = sd_container(t, struct cache_disk, pause);
+	enter(d);
+	walk_on(d);
+	leave(d);
 }
 
 static void send_last(struct cache_disk *d, enum order order);
@@ -223,6 +235,14 @@ static void block_done(struct sd_work *work)
 		post_turn(d);
 }
 
+static void block_back(struct sd_work *work)
+{
+	struct cache_disk *d = sd_container(work, struct block, work)->disk;
+	enter(d);
+	block_done(work);
+	leave(d);
+}
+
 static void block_dropped(struct sd_work *work)
 {
 	struct block *b = sd_container(work, struct block, work);
@@ -236,9 +256,9 @@ static void block_dropped(struct sd_work *work)
 static bool send_block(struct cache_disk *d, struct block *b, enum order order, char *p, size_t n)
 {
 	*b = (struct block){.disk = d, .order = order, .p = p, .n = n};
-	b->work = (struct sd_work){.run = carry_block, .done = block_done, .dropped = block_dropped};
+	b->work = (struct sd_work){.run = carry_block, .done = block_back, .dropped = block_dropped};
 	d->on_the_way += n;
-	return sd_helpers_submit(d->helpers, d->loop, &b->work);
+	return sd_helpers_submit(d->helpers, d->host.loop, &b->work);
 }
 
 static void send_last(struct cache_disk *d, enum order order)
@@ -298,14 +318,16 @@ static void walk_on(struct cache_disk *d)
 static void on_turn(struct sd_task *t)
 {
 	struct cache_disk *d = sd_container(t, struct cache_disk, turn);
+	enter(d);
 	d->turn_posted = false;
+	sd_loop_timer_cancel(d->host.loop, &d->pause); /* of a walk that was void */
 	walk_on(d);
+	leave(d);
 }
 
 static void begin_walk(struct cache_disk *d)
 {
 	output_begin(d);
-	sd_loop_timer_cancel(d->loop, &d->pause); /* of one that was void */
 	if (cache_save_begin(d->cache))
 		post_turn(d);
 	else
@@ -317,7 +339,7 @@ static bool begin(void *arg)
 	struct cache_disk *d = arg;
 	struct cache_keep *k = &d->cache->keep;
 	if (!d->helpers)
-		d->helpers = sd_helpers_new(sd_loop_world(d->loop), 1);
+		d->helpers = sd_helpers_new(sd_loop_world(d->host.loop), 1);
 	if (!d->helpers)
 		return false;
 	k->running = true;
@@ -362,9 +384,11 @@ static const struct cache_keep_ops keep_ops = {save, begin};
 static void on_look(struct sd_timer *t)
 {
 	struct cache_disk *d = sd_container(t, struct cache_disk, look);
+	enter(d);
 	if (cache_keep_is_due(d->cache, wall_ms(d)))
 		begin(d);
-	sd_loop_timer_set(d->loop, &d->look, sd_loop_now_ns(d->loop) + LOOK_EVERY_NS);
+	leave(d);
+	sd_loop_timer_set(d->host.loop, &d->look, sd_loop_now_ns(d->host.loop) + LOOK_EVERY_NS);
 }
 
 /* ---- loading ---- */
@@ -404,10 +428,10 @@ static void say_loaded(const struct cache_disk *d, const struct cache_loader *l,
 {
 	struct sd_field f[] = {{"keys", NULL, (int64_t)l->keys}, {"expired", NULL, (int64_t)l->expired}, {0}};
 	if (l->expired)
-		sd_event(d->log, SD_INFO, "loaded", f, "Loaded %llu keys from %s; the time of %llu more was over",
+		sd_event(d->host.log, SD_INFO, "loaded", f, "Loaded %llu keys from %s; the time of %llu more was over",
 			 (unsigned long long)l->keys, name, (unsigned long long)l->expired);
 	else
-		sd_event(d->log, SD_INFO, "loaded", f, "Loaded %llu keys from %s", (unsigned long long)l->keys, name);
+		sd_event(d->host.log, SD_INFO, "loaded", f, "Loaded %llu keys from %s", (unsigned long long)l->keys, name);
 }
 
 static enum sd_err load(struct cache_disk *d, struct sd_error *e)
@@ -417,7 +441,7 @@ static enum sd_err load(struct cache_disk *d, struct sd_error *e)
 	struct sd_file *f = NULL;
 	char name[sizeof(d->out.to)];
 	snprintf(name, sizeof(name), "%s/%s", d->dir, cache_config_text(d->cache, "dbfilename"));
-	enum sd_err err = sd_file_open(sd_loop_world(d->loop), name, 0, &f, e);
+	enum sd_err err = sd_file_open(sd_loop_world(d->host.loop), name, 0, &f, e);
 	if (err == SD_ENOTFOUND)
 		return SD_OK;
 	if (err)
@@ -438,7 +462,7 @@ static enum sd_err load(struct cache_disk *d, struct sd_error *e)
 
 /* ---- life ---- */
 
-struct cache_disk *cache_disk_open(struct cache *c, struct sd_loop *loop, struct sd_log *log, const char *dir, struct sd_error *e)
+struct cache_disk *cache_disk_open(struct cache *c, const struct cache_disk_host *host, const char *dir, struct sd_error *e)
 {
 	struct cache_disk *d = strlen(dir) < NAME_MAX_ ? calloc(1, sizeof(*d)) : NULL;
 	bool ok = d && cache_config_put(c, "dir", dir) && cache_config_put(c, "save", "3600 1 300 100 60 10000");
@@ -447,15 +471,15 @@ struct cache_disk *cache_disk_open(struct cache *c, struct sd_loop *loop, struct
 		sd_fail(e, SD_ENOMEM, "out of memory");
 		return NULL;
 	}
-	*d = (struct cache_disk){.cache = c, .loop = loop, .log = log, .look.fn = on_look, .turn.fn = on_turn, .pause.fn = on_pause};
+	*d = (struct cache_disk){.cache = c, .host = *host, .look.fn = on_look, .turn.fn = on_turn, .pause.fn = on_pause};
 	snprintf(d->dir, sizeof(d->dir), "%s", dir);
-	if (sd_world_mkdir(sd_loop_world(loop), dir, 0700, e) || load(d, e)) {
+	if (sd_world_mkdir(sd_loop_world(host->loop), dir, 0700, e) || load(d, e)) {
 		free(d);
 		return NULL;
 	}
 	c->keep.ops = &keep_ops;
 	c->keep.arg = d;
-	sd_loop_timer_set(loop, &d->look, sd_loop_now_ns(loop) + LOOK_EVERY_NS);
+	sd_loop_timer_set(host->loop, &d->look, sd_loop_now_ns(host->loop) + LOOK_EVERY_NS);
 	return d;
 }
 
@@ -464,13 +488,16 @@ void cache_disk_close(struct cache_disk *d)
 	if (!d)
 		return;
 	struct cache_keep *k = &d->cache->keep;
+	enter(d);
 	bool cut = k->running;
 	d->closing = d->ending = true;
-	sd_loop_timer_cancel(d->loop, &d->look);
-	sd_loop_timer_cancel(d->loop, &d->pause);
+	leave(d);
+	sd_loop_timer_cancel(d->host.loop, &d->look);
+	sd_loop_timer_cancel(d->host.loop, &d->pause);
 	if (d->helpers)
 		sd_helpers_free(d->helpers);
-	sd_loop_flush(d->loop);
+	sd_loop_flush(d->host.loop);
+	enter(d);
 	if (cut && k->running) {
 		cache_save_end(d->cache->save);
 		k->running = false;
@@ -479,5 +506,6 @@ void cache_disk_close(struct cache_disk *d)
 	if (k->npoints && !k->no_save && d->cache->dirty != k->saved_dirty)
 		save(d);
 	k->ops = NULL;
+	leave(d);
 	free(d);
 }

@@ -18,10 +18,20 @@
 
 struct cache_disk;
 
+/* Where it runs. Whatever the loop calls here enters first, since others may run commands meanwhile. */
+struct cache_disk_host {
+	struct sd_loop *loop;
+	struct sd_log *log;
+	void *arg;
+	void (*enter)(void *arg);
+	void (*leave)(void *arg);
+};
+
 /* Loads DIR/FILE (CONFIG dbfilename) into the cache, which is empty, and saves to there from here on. dir is copied, and made when it
  * is not there. NULL: *e says why. */
-struct cache_disk *cache_disk_open(struct cache *c, struct sd_loop *loop, struct sd_log *log, const char *dir, struct sd_error *e);
-/* Ends a snapshot in progress; saves what changed since the last one, when there are save points. On the loop's thread. */
+struct cache_disk *cache_disk_open(struct cache *c, const struct cache_disk_host *host, const char *dir, struct sd_error *e);
+/* Ends a snapshot in progress; saves what changed since the last one, when there are save points. On the loop's thread, which has not
+ * entered. */
 void cache_disk_close(struct cache_disk *d);
 
 #endif

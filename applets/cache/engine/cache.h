@@ -5,7 +5,7 @@
  *	                                        |                                          |
  *	stream <-- session->out <---------------+---- replies, and what other sessions get (cache->wake tells the shell)
  *
- * One engine belongs to one thread. A value belongs to its item, an item to its keyspace.
+ * One engine belongs to one thread at a time (cache_lane.h). A value belongs to its item, an item to its keyspace.
  *
  *	engine/   commands, keyspace, sessions, eviction      cluster/  members, routing, copies
  *	types/    values and the commands of each type        server/   the service: connections and loops
@@ -233,6 +233,7 @@ struct cache {
 	bool dropped;                   /* some session has CACHE_DROP */
 	const char *password; /* NULL: none */
 	uint16_t port;
+	unsigned threads; /* for those who ask; 0: one */
 	int64_t (*clock_us)(void *arg); /* for how long commands take; NULL: nobody asks */
 	void *clock_arg;
 
@@ -296,7 +297,8 @@ struct cache_session {
 	int64_t since_ms, last_ms;
 	const struct cache_command *last;
 	char address[64]; /* of the client, as the shell says */
-	struct sd_link woken;	/* in cache->woken, when next is not NULL */
+	struct sd_link woken;	/* in cache->woken, or where the shell put it from there */
+	unsigned lane;		/* the shell's: which of its loops has the connection */
 	struct sd_link monitor; /* in cache->monitors */
 	struct cache_queue *queue; /* of MULTI */
 	size_t nqueue, room;

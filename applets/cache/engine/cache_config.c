@@ -279,10 +279,13 @@ static bool live(struct cache *c, size_t at, const int64_t *set, int64_t *get)
 		c->max_clients = set ? (uint32_t)*set : c->max_clients;
 		*get = c->max_clients;
 	} else if (strcmp(name, "proto-max-bulk-len") == 0) {
-		c->limits.max_bulk = set ? *set : c->limits.max_bulk;
+		if (set) /* loops that understand a request meanwhile read it without having the engine */
+			__atomic_store_n(&c->limits.max_bulk, *set, __ATOMIC_RELAXED);
 		*get = c->limits.max_bulk;
 	} else if (strcmp(name, "port") == 0) {
 		*get = c->port;
+	} else if (strcmp(name, "io-threads") == 0) {
+		*get = c->threads ? c->threads : 1;
 	} else {
 		return false;
 	}

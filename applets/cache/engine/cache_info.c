@@ -54,8 +54,8 @@ static void info_server(const struct cache *c, struct sd_text *t)
 	if (c->process.pid)
 		sd_text_format(t, "process_id:%lld\r\n", (long long)c->process.pid);
 	sd_text_format(t, "run_id:%s\r\ntcp_port:%u\r\nserver_time_usec:%lld\r\nuptime_in_seconds:%lld\r\nuptime_in_days:%lld\r\n"
-			  "lru_clock:%lld\r\n", c->run_id, c->port, (long long)c->now_ms * 1000, (long long)up_s,
-		       (long long)up_s / 86400, (long long)(c->now_ms / 1000 & 0xffffff));
+			  "lru_clock:%lld\r\nio_threads_active:%d\r\n", c->run_id, c->port, (long long)c->now_ms * 1000,
+		       (long long)up_s, (long long)up_s / 86400, (long long)(c->now_ms / 1000 & 0xffffff), c->threads > 1);
 }
 
 static void info_clients(const struct cache *c, struct sd_text *t)

@@ -3,8 +3,9 @@
 /* Almost all commands have their first key there; for the others it costs nothing but the time. */
 #define KEY_AT 1
 
-static void fetch(const struct cache_ahead *a, const struct cache_db *db)
+void cache_ahead_fetch_all(const struct cache_ahead *a, const struct cache_session *s)
 {
+	const struct cache_db *db = s->db;
 	uint32_t hashes[CACHE_AHEAD];
 	for (size_t i = 0; i < a->n; i++) {
 		const struct sd_resp_reader *r = &a->readers[i];
@@ -15,8 +16,7 @@ static void fetch(const struct cache_ahead *a, const struct cache_db *db)
 		sd_dict_fetch_entry(&db->keys, hashes[i]);
 }
 
-size_t cache_ahead_fill(struct cache_ahead *a, const struct cache_session *s, const char *p, size_t n,
-			const struct sd_resp_limits *limits)
+size_t cache_ahead_fill(struct cache_ahead *a, const char *p, size_t n, const struct sd_resp_limits *limits)
 {
 	size_t at = 0;
 	cache_ahead_drop(a);
@@ -30,8 +30,6 @@ size_t cache_ahead_fill(struct cache_ahead *a, const struct cache_session *s, co
 		a->lengths[a->n++] = (size_t)k;
 		at += (size_t)k;
 	}
-	if (a->n > 1)
-		fetch(a, s->db);
 	return a->n;
 }
 

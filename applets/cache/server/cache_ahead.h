@@ -18,9 +18,15 @@ struct cache_ahead {
 	size_t n, next;
 };
 
-/* Reads up to CACHE_AHEAD whole requests of p[0..n): how many. */
-size_t cache_ahead_fill(struct cache_ahead *a, const struct cache_session *s, const char *p, size_t n,
-			const struct sd_resp_limits *limits);
+/* Reads up to CACHE_AHEAD whole requests of p[0..n): how many. Touches nothing of the engine. */
+size_t cache_ahead_fill(struct cache_ahead *a, const char *p, size_t n, const struct sd_resp_limits *limits);
+void cache_ahead_fetch_all(const struct cache_ahead *a, const struct cache_session *s);
+/* Before one of them is run: with the first the memory of all is fetched. */
+static inline void cache_ahead_fetch(const struct cache_ahead *a, const struct cache_session *s)
+{
+	if (a->n > 1 && a->next == 1)
+		cache_ahead_fetch_all(a, s);
+}
 /* The next of them, and its length; NULL: there is none. Its arguments are good until the next call. */
 struct sd_resp_reader *cache_ahead_next(struct cache_ahead *a, size_t *length);
 /* Drops what was not taken: it will be read again. */

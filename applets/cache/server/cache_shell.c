@@ -9,6 +9,7 @@
 #include "../cluster/cache_copies.h"
 #include "cache_ahead.h"
 #include "../client/cache_cli.h"
+#include "cache_lane.h"
 #include "cache_metrics.h"
 #include "../disk/cache_disk.h"
 #include "../cluster/cache_node.h"
@@ -19,38 +20,56 @@
 #define FLUSH_AT   (64 * 1024)
 #define LOOK_AGAIN 60000 /* ms at most between two looks at what ends */
 #define TICK_MOST  1000 /* keys ended before others have their turn */
+#define COUNT_FROM (16 * 1024) /* bytes of buffers for whose sake the engine is entered */
 
 struct shell;
 
+/* Of its lane's loop, but for what says otherwise: that belongs to whoever is inside (cache_lane.h). */
 struct client {
-	struct cache_session session;
+	struct cache_session session; /* inside */
+	struct cache_route route;     /* inside; in a cluster */
+	bool ended;                   /* inside: the session is over, and the connection is to go as well */
+	size_t counted;               /* inside: of it in used_memory */
 	struct sd_resp_reader reader;
-	struct shell *shell;
+	struct lane *lane;
 	struct sd_stream *stream;
-	struct cache_route route; /* in a cluster */
-	bool said_all;            /* it sends no more, and waits for replies of other nodes */
-	size_t counted; /* of it in used_memory */
+	struct sd_link link;    /* in lane->clients */
+	struct sd_link sending; /* of those woken, whose replies were taken out and are to be sent */
+	struct sd_resp_out got; /* while it is there */
+	bool said_all;          /* it sends no more, and waits for replies of other nodes */
+	bool awaits, held;      /* as of when it was inside last: replies of others; until it takes requests again */
+	bool stranger;          /* likewise: it did not say who it is */
+	size_t buffers; /* of it in used_memory, as of when they were counted last */
 	int64_t slow_since_ms; /* its backlog is above the soft limit; 0: it is not */
+};
+
+struct lane {
+	struct cache_lane lane; /* the first, as cache_lanes has it */
+	struct shell *shell;
+	struct sd_worker *w;
+	struct sd_run_streams streams;
+	struct sd_link clients;
+	struct cache_ahead ahead; /* of whose turn it is */
+	struct sd_resp_out spare; /* whoever replies borrows it */
+	int64_t now_ms;           /* of this turn inside */
 };
 
 struct shell {
 	struct sd_run *run;
-	struct sd_loop *loop;
-	struct sd_worker *w;
+	struct sd_loop *loop; /* of lane 0: what is not a connection's is there */
 	struct cache cache;
-	struct sd_run_streams streams;
+	struct cache_lanes all;
+	struct lane *lanes;
 	struct sd_timer tick;
-	struct cache_ahead ahead; /* of whose turn it is */
 	struct cache_metrics metrics;
 	int64_t tick_at_ms;
-	struct sd_resp_out spare; /* whoever replies borrows it */
 	struct cache_disk *disk; /* NULL: nothing is kept */
 	struct cache_node node;
 	struct cache_cluster cluster;
 	struct cache_copies *copies; /* in a cluster */
 	char *password;
-	uint32_t active; /* read by the control loop */
-	bool draining;
+	uint32_t active; /* connections */
+	bool stopped;    /* no command is run any more */
 };
 
 static int64_t wall_ms(const struct shell *s)
@@ -89,17 +108,24 @@ static void begin_process(struct shell *s)
 	s->cache.look_arg = s;
 }
 
-/* ---- the clock ---- */
+/* ---- the engine, and the clock ---- */
 
-static void schedule(struct shell *s)
+/* The timer is of lane 0's loop: others tell that one when something ends earlier than it knows of. */
+static void schedule(struct lane *l)
 {
+	struct shell *s = l->shell;
 	int64_t ends = sd_wheel_next(&s->cache.wheel), waits = sd_wheel_next(&s->cache.deadlines);
 	int64_t leases = sd_wheel_next(&s->cache.leases.ends);
 	if (leases < ends)
 		ends = leases;
 	int64_t next = s->cache.evict.more ? s->cache.now_ms : ends < waits ? ends : waits;
-	if (next == s->tick_at_ms)
+	if (next == s->tick_at_ms || s->stopped)
 		return;
+	if (l->lane.index) {
+		if (next < s->tick_at_ms)
+			cache_lane_tell(&l->lane, s->all.lanes[0]);
+		return;
+	}
 	s->tick_at_ms = next;
 	if (next == INT64_MAX) {
 		sd_loop_timer_cancel(s->loop, &s->tick);
@@ -111,33 +137,91 @@ static void schedule(struct shell *s)
 	sd_loop_timer_set(s->loop, &s->tick, sd_loop_now_ns(s->loop) + wait * 1000000);
 }
 
+static void enter(struct lane *l)
+{
+	cache_lane_enter(&l->lane);
+	l->now_ms = wall_ms(l->shell);
+}
+
+static void end_dropped(struct shell *s);
+
+static void leave(struct lane *l)
+{
+	struct shell *s = l->shell;
+	if (s->cache.dropped)
+		end_dropped(s);
+	schedule(l);
+	cache_metrics_publish(&s->metrics, &s->cache); /* before anybody is answered, who could look */
+	cache_lane_leave(&l->lane);
+}
+
 /* ---- clients ---- */
 
-/* What a connection takes is memory in use: itself, a request that is half there, replies that nobody reads. */
+/* What a connection takes is memory in use: itself, a request that is half there, replies that nobody reads. Inside. */
 static void count_client(struct client *c, size_t now)
 {
-	struct cache_memory *m = &c->shell->cache.memory;
+	struct cache_memory *m = &c->lane->shell->cache.memory;
 	m->used += now - c->counted;
 	c->counted = now;
 }
 
+static size_t bytes_of(const struct client *c)
+{
+	return sizeof(*c) + sizeof(*c->stream) + c->stream->in_cap + c->stream->out_cap;
+}
+
+/* Where others wait for the engine, little is counted with the next request. */
 static void count_buffers(struct client *c)
 {
-	count_client(c, sizeof(*c) + sizeof(*c->stream) + c->stream->in_cap + c->stream->out_cap);
+	size_t now = bytes_of(c);
+	if (!cache_lane_is_shared(&c->lane->lane)) {
+		count_client(c, now);
+	} else if (now > c->buffers + COUNT_FROM || c->buffers > now + COUNT_FROM) {
+		c->buffers = now;
+		enter(c->lane);
+		if (!c->ended)
+			count_client(c, now);
+		leave(c->lane);
+	}
+}
+
+/* Inside. From here on nothing in the engine knows of it. */
+static void end_session(struct client *c)
+{
+	if (c->ended)
+		return;
+	c->ended = true;
+	count_client(c, 0);
+	cache_route_end(&c->route);
+	cache_session_end(&c->session);
+	c->lane->shell->active--;
+}
+
+/* Those that CLIENT KILL named are no clients any more; their lanes close the connections. Inside. */
+static void end_dropped(struct shell *s)
+{
+	s->cache.dropped = false;
+	for (struct sd_link *k = s->cache.sessions.next, *next; k != &s->cache.sessions; k = next) {
+		struct cache_session *session = sd_container(k, struct cache_session, link);
+		next = k->next;
+		if ((session->flags & (CACHE_DROP | CACHE_REMOTE)) != CACHE_DROP)
+			continue;
+		end_session(sd_container(session, struct client, session));
+		cache_wake(session);
+	}
 }
 
 static void client_free(struct client *c)
 {
-	struct shell *s = c->shell;
-	count_client(c, 0);
-	cache_route_end(&c->route);
-	cache_session_end(&c->session);
-	cache_metrics_publish(&s->metrics, &s->cache);
+	enter(c->lane);
+	end_session(c);
+	sd_list_del(&c->session.woken);
+	leave(c->lane);
+	sd_list_del(&c->link);
+	sd_list_del(&c->sending);
 	sd_resp_reader_free(&c->reader);
+	free(c->got.p);
 	free(c);
-	sd_gauge(&s->active, -1);
-	if (s->draining && sd_gauge_read(&s->active) == 0 && !s->copies)
-		sd_worker_drained(s->w);
 }
 
 static void close_client(struct client *c)
@@ -150,40 +234,82 @@ static void close_client(struct client *c)
 static void finish_client(struct client *c)
 {
 	struct sd_stream *stream = c->stream;
-	int64_t until = sd_loop_now_ns(c->shell->loop) + 5000000000;
+	int64_t until = sd_loop_now_ns(c->lane->lane.loop) + 5000000000;
 	client_free(c);
 	sd_stream_finish(stream, until, true, NULL, NULL);
 }
 
-static void flush(struct client *c)
+/* What other nodes reply, or have to have first. Inside. */
+static bool is_awaited(const struct client *c)
 {
-	struct sd_resp_out *o = &c->session.out;
-	cache_turn(&c->shell->cache);
-	if (o->n)
-		sd_stream_write(c->stream, o->p, o->n);
-	c->shell->cache.stats.net_out += o->n;
-	o->n = 0;
+	return c->route.nreplies || c->session.flags & CACHE_HOLDING;
+}
+
+/* What the lane has to know of the session while it is outside. */
+static void note_state(struct client *c)
+{
+	uint32_t flags = c->session.flags;
+	c->held = flags & (CACHE_BLOCKED | CACHE_HELD);
+	c->stranger = !(flags & CACHE_AUTHENTICATED);
+	c->awaits = is_awaited(c);
+}
+
+/* The session's replies, to be sent outside. */
+static struct sd_resp_out take_replies(struct client *c)
+{
+	struct shell *s = c->lane->shell;
+	struct sd_resp_out got = c->session.out;
+	c->session.out = (struct sd_resp_out){.resp3 = got.resp3};
+	cache_turn(&s->cache);
+	s->cache.stats.net_out += got.n;
+	return got;
+}
+
+static void send_replies(struct client *c, const struct sd_resp_out *got)
+{
+	struct lane *l = c->lane;
+	if (got->n)
+		sd_stream_write(c->stream, got->p, got->n);
+	if (got->room > 4 * FLUSH_AT || l->spare.p)
+		free(got->p);
+	else
+		l->spare = (struct sd_resp_out){.p = got->p, .room = got->room};
 	count_buffers(c);
 }
 
-/* The shell's buffer is lent to the session that replies, so that an idle one has none. */
-static void lend(struct client *c)
+/* The lane's buffer is lent to the session that replies, so that an idle one has none. */
+static bool come_in_anew(struct client *c)
 {
-	bool resp3 = c->session.out.resp3;
-	c->session.out = c->shell->spare;
-	c->session.out.resp3 = resp3;
-	c->shell->spare = (struct sd_resp_out){0};
+	struct lane *l = c->lane;
+	struct sd_resp_out *o = &c->session.out;
+	if (!l->lane.inside)
+		enter(l);
+	if (c->ended || l->shell->stopped)
+		return false;
+	if (!o->p) {
+		bool resp3 = o->resp3;
+		*o = l->spare;
+		o->resp3 = resp3;
+		l->spare = (struct sd_resp_out){0};
+	}
+	return true;
 }
 
-static void take_back(struct client *c)
+/* From here on the engine is this lane's, if it was not. False: not for this client any more. */
+static inline bool come_in(struct client *c)
 {
-	struct sd_resp_out *o = &c->session.out;
-	bool resp3 = o->resp3;
-	if (o->room > 4 * FLUSH_AT)
-		free(o->p);
-	else
-		c->shell->spare = (struct sd_resp_out){.p = o->p, .room = o->room};
-	*o = (struct sd_resp_out){.resp3 = resp3};
+	return (c->lane->lane.inside && c->session.out.p) || come_in_anew(c);
+}
+
+/* Others may come in, while this lane does what needs no engine. */
+static void step_out(struct client *c)
+{
+	struct lane *l = c->lane;
+	if (!l->lane.inside)
+		return;
+	c->stranger = !(c->session.flags & CACHE_AUTHENTICATED);
+	if (cache_lane_is_shared(&l->lane))
+		leave(l);
 }
 
 /* One large request must fit into what the stream keeps. */
@@ -192,49 +318,56 @@ static void want(struct client *c, size_t need)
 	c->stream->in_limit = need > IN_LIMIT ? (uint32_t)need : IN_LIMIT;
 }
 
-/* What other nodes reply, or have to have first. */
-static bool is_awaited(const struct client *c)
-{
-	return c->route.nreplies || c->session.flags & CACHE_HOLDING;
-}
-
 static bool may_go_on(const struct client *c)
 {
-	return !(c->session.flags & (CACHE_BLOCKED | CACHE_HELD)) && !sd_stream_above_high(c->stream);
+	return !c->held && !sd_stream_above_high(c->stream);
 }
 
 /* The next whole request of p[0..n): its length, or what sd_resp_read says. One that comes in parts is read by the client's own
  * reader, which remembers how far it is. */
 static ssize_t next_request(struct client *c, const char *p, size_t n, struct sd_resp_reader **r)
 {
-	struct shell *s = c->shell;
+	struct lane *l = c->lane;
+	const struct sd_resp_limits *limits = &l->shell->cache.limits;
 	size_t length;
-	if ((*r = cache_ahead_next(&s->ahead, &length)))
+	if ((*r = cache_ahead_next(&l->ahead, &length)))
 		return (ssize_t)length;
-	s->cache.limits.stranger = !(c->session.flags & CACHE_AUTHENTICATED);
-	if (!c->reader.at && cache_ahead_fill(&s->ahead, &c->session, p, n, &s->cache.limits)) {
-		*r = cache_ahead_next(&s->ahead, &length);
+	step_out(c);
+	struct sd_resp_limits mine = {limits->max_args, __atomic_load_n(&limits->max_bulk, __ATOMIC_RELAXED), c->stranger};
+	if (!c->reader.at && cache_ahead_fill(&l->ahead, p, n, &mine)) {
+		*r = cache_ahead_next(&l->ahead, &length);
 		return (ssize_t)length;
 	}
 	*r = &c->reader;
-	return sd_resp_read(&c->reader, p, n, &s->cache.limits);
+	return sd_resp_read(&c->reader, p, n, &mine);
 }
 
 /* Runs a request, here or at another node; false: it has to wait for those before. */
-static bool call(struct client *c, const struct sd_resp_reader *r, int64_t now)
+static bool call(struct client *c, const struct sd_resp_reader *r)
 {
+	int64_t now = c->lane->now_ms;
+	bool done = true;
 	if (c->route.cl)
-		return cache_route_call(&c->route, r->argc, r->argv, now);
-	cache_call(&c->session, r->argc, r->argv, now);
-	return true;
+		done = cache_route_call(&c->route, r->argc, r->argv, now);
+	else
+		cache_call(&c->session, r->argc, r->argv, now);
+	c->held = c->session.flags & (CACHE_BLOCKED | CACHE_HELD);
+	return done;
+}
+
+static void flush(struct client *c)
+{
+	struct sd_resp_out got = take_replies(c);
+	step_out(c);
+	send_replies(c, &got);
 }
 
 /* Runs what is complete; how many bytes it took. *end: the connection is to be finished. */
 static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 {
 	struct cache_session *s = &c->session;
+	struct cache_stats *stats = &c->lane->shell->cache.stats;
 	struct sd_resp_reader *r;
-	int64_t now = wall_ms(c->shell);
 	size_t took = 0;
 	want(c, IN_LIMIT);
 	while (took < n && !*end && may_go_on(c)) {
@@ -244,6 +377,8 @@ static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 			want(c, r->need);
 			break;
 		}
+		if (!come_in(c))
+			break;
 		if (k < 0 && c->route.nreplies) { /* after the replies to those before */
 			sd_resp_reader_reset(r);
 			break;
@@ -253,12 +388,13 @@ static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 			*end = true;
 			return n;
 		}
-		c->shell->cache.stats.net_in += (uint64_t)k; /* before CONFIG RESETSTAT forgets it */
-		bool done = !r->argc || call(c, r, now);
+		cache_ahead_fetch(&c->lane->ahead, s);
+		stats->net_in += (uint64_t)k; /* before CONFIG RESETSTAT forgets it */
+		bool done = !r->argc || call(c, r);
 		if (r == &c->reader)
 			sd_resp_reader_reset(r);
 		if (!done) {
-			c->shell->cache.stats.net_in -= (uint64_t)k;
+			stats->net_in -= (uint64_t)k;
 			break;
 		}
 		took += (size_t)k;
@@ -266,29 +402,15 @@ static size_t run_all(struct client *c, const char *p, size_t n, bool *end)
 		if (s->out.n > FLUSH_AT)
 			flush(c);
 	}
-	cache_ahead_drop(&c->shell->ahead);
+	cache_ahead_drop(&c->lane->ahead);
 	return took;
 }
 
-/* Those that CLIENT KILL named; never the one whose turn it is. */
-static void drop_others(struct shell *s, const struct client *me)
-{
-	if (!s->cache.dropped)
-		return;
-	s->cache.dropped = false;
-	for (struct sd_link *k = s->cache.sessions.next, *next; k != &s->cache.sessions; k = next) {
-		struct client *c = sd_container(k, struct client, session.link);
-		next = k->next;
-		if (c != me && (c->session.flags & (CACHE_DROP | CACHE_REMOTE)) == CACHE_DROP)
-			close_client(c);
-	}
-}
-
 /* How far a client that does not read may fall behind: normal ones stop being served at SD_STREAM_HIGH by themselves, those that
- * get what others send are closed. */
+ * get what others send are closed. Inside. */
 static bool too_far_behind(struct client *c, int64_t now_ms)
 {
-	struct cache_output_limit l = cache_output_limit(&c->shell->cache, &c->session);
+	struct cache_output_limit l = cache_output_limit(&c->lane->shell->cache, &c->session);
 	size_t backlog = sd_stream_backlog(c->stream);
 	if (l.hard && backlog > l.hard)
 		return true;
@@ -299,30 +421,70 @@ static bool too_far_behind(struct client *c, int64_t now_ms)
 	return c->slow_since_ms && now_ms - c->slow_since_ms > l.soft_s * 1000;
 }
 
-/* Sends what sessions got without having asked just now, and lets those whose wait is over go on. me: the one whose turn it
- * is, which sends by itself; or NULL. */
-static void send_woken(struct shell *s, const struct client *me)
+/* Is it to be closed for what it does not read? */
+static bool falls_behind(struct client *c, bool full)
 {
-	while (!sd_list_empty(&s->cache.woken)) {
-		struct client *c = sd_container(s->cache.woken.next, struct client, session.woken);
-		sd_list_del(&c->session.woken);
-		if (c->session.flags & CACHE_REMOTE) {
-			cache_remote_woken(&c->session);
-			continue;
+	struct shell *s = c->lane->shell;
+	if (!full && !sd_stream_above_high(c->stream))
+		return false;
+	enter(c->lane);
+	bool behind = !c->ended && (full || too_far_behind(c, c->lane->now_ms));
+	s->cache.stats.output_closed += behind;
+	leave(c->lane);
+	return behind;
+}
+
+/* Sends what the session got without having asked just now, and lets it go on if its wait is over. */
+static void send_woken(struct client *c, bool ended)
+{
+	bool full = c->got.full;
+	if (!ended)
+		send_replies(c, &c->got);
+	else
+		free(c->got.p);
+	c->got = (struct sd_resp_out){0};
+	if (ended || falls_behind(c, full))
+		close_client(c);
+	else if (c->said_all && !c->awaits && !c->stream->in_len)
+		finish_client(c);
+	else if (c->stream->in_len && !c->held)
+		sd_stream_resume(c->stream);
+}
+
+/* Takes out what those who were woken got. Inside. */
+static void take_woken(struct lane *l, struct sd_link *sending, struct sd_link *ended)
+{
+	while (!sd_list_empty(&l->lane.woken)) {
+		struct cache_session *s = sd_container(l->lane.woken.next, struct cache_session, woken);
+		struct client *c = sd_container(s, struct client, session);
+		sd_list_del(&s->woken);
+		if (s->flags & CACHE_REMOTE) {
+			cache_remote_woken(s);
+		} else if (c->ended) {
+			sd_list_add(ended, &c->sending);
+		} else {
+			c->got = take_replies(c);
+			note_state(c);
+			sd_list_add(sending, &c->sending);
 		}
-		if (c == me)
-			continue;
-		bool full = c->session.out.full, resp3 = c->session.out.resp3;
-		flush(c);
-		free(c->session.out.p);
-		c->session.out = (struct sd_resp_out){.resp3 = resp3};
-		if (full || (sd_stream_above_high(c->stream) && too_far_behind(c, s->cache.now_ms))) {
-			s->cache.stats.output_closed++;
-			close_client(c);
-		} else if (c->said_all && !is_awaited(c) && !c->stream->in_len) {
-			finish_client(c);
-		} else if (c->stream->in_len && !(c->session.flags & (CACHE_BLOCKED | CACHE_HELD))) {
-			sd_stream_resume(c->stream);
+	}
+}
+
+static void on_look(struct cache_lane *lane)
+{
+	struct lane *l = sd_container(lane, struct lane, lane);
+	struct sd_link sending, ended;
+	sd_list_init(&sending);
+	sd_list_init(&ended);
+	enter(l);
+	lane->told = false;
+	take_woken(l, &sending, &ended);
+	leave(l);
+	for (struct sd_link *list = &sending; list; list = list == &sending ? &ended : NULL) {
+		while (!sd_list_empty(list)) {
+			struct client *c = sd_container(list->next, struct client, sending);
+			sd_list_del(&c->sending);
+			send_woken(c, list == &ended);
 		}
 	}
 }
@@ -330,35 +492,35 @@ static void send_woken(struct shell *s, const struct client *me)
 static void on_tick(struct sd_timer *t)
 {
 	struct shell *s = sd_container(t, struct shell, tick);
+	struct lane *l = &s->lanes[0];
+	enter(l);
 	s->tick_at_ms = 0;
-	cache_tick(&s->cache, wall_ms(s), TICK_MOST);
-	send_woken(s, NULL);
-	schedule(s);
-	cache_metrics_publish(&s->metrics, &s->cache);
+	cache_tick(&s->cache, l->now_ms, TICK_MOST);
+	leave(l);
 }
 
 static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
 {
 	struct client *c = stream->owner;
-	struct shell *s = c->shell;
+	struct sd_resp_out got = {0};
 	bool end = false;
-	lend(c);
 	size_t took = run_all(c, p, n, &end);
-	end |= c->said_all && !is_awaited(c) && may_go_on(c); /* what is left is no whole request */
-	bool drop = c->session.flags & CACHE_DROP;
-	cache_metrics_publish(&s->metrics, &s->cache); /* before anybody is answered, who could look */
-	if (!drop)
-		flush(c);
-	take_back(c);
-	send_woken(s, c);
-	schedule(s);
-	drop_others(s, c);
+	bool drop = !come_in(c) || c->session.flags & CACHE_DROP;
+	if (!drop) {
+		note_state(c);
+		end |= c->said_all && !c->awaits && may_go_on(c); /* what is left is no whole request */
+		got = take_replies(c);
+		sd_list_del(&c->session.woken);
+	}
+	leave(c->lane);
+	if (drop) {
+		close_client(c);
+		return n;
+	}
+	send_replies(c, &got);
 	if (!end)
 		return took;
-	if (drop)
-		close_client(c);
-	else
-		finish_client(c);
+	finish_client(c);
 	return n;
 }
 
@@ -371,7 +533,9 @@ static void on_drained(struct sd_stream *stream)
 static void on_eof(struct sd_stream *stream)
 {
 	struct client *c = stream->owner;
-	c->said_all = is_awaited(c);
+	enter(c->lane);
+	c->said_all = !c->ended && is_awaited(c);
+	leave(c->lane);
 	if (!c->said_all)
 		finish_client(c);
 }
@@ -409,9 +573,28 @@ static void describe(struct client *c, const struct sd_peer *peer)
 	snprintf(c->session.address, sizeof(c->session.address), peer->v6 ? "[%s]:%u" : "%s:%u", ip, peer->port);
 }
 
+/* False: there are too many. Inside. */
+static bool begin_session(struct client *c, const struct sd_peer *peer)
+{
+	struct shell *s = c->lane->shell;
+	s->cache.now_ms = c->lane->now_ms;
+	cache_session_begin(&s->cache, &c->session);
+	c->session.lane = c->lane->lane.index;
+	if (s->node.on)
+		cache_route_begin(&c->route, &s->cluster, &c->session);
+	describe(c, peer);
+	c->buffers = bytes_of(c);
+	count_client(c, c->buffers);
+	note_state(c);
+	s->active++;
+	bool many = s->cache.max_clients && s->active > s->cache.max_clients;
+	s->cache.stats.rejected += many;
+	return !many;
+}
+
 static void on_accepted(void *arg, struct sd_io *io, bool secure, struct sd_client_pass pass)
 {
-	struct shell *s = arg;
+	struct lane *l = arg;
 	struct client *c = calloc(1, sizeof(*c));
 	struct sd_peer peer = io->peer;
 	struct sd_stream *stream = c ? sd_stream_new(io, secure, IN_LIMIT, &events, c) : NULL;
@@ -423,19 +606,16 @@ static void on_accepted(void *arg, struct sd_io *io, bool secure, struct sd_clie
 		return;
 	}
 	stream->pass = pass;
-	c->shell = s;
+	c->lane = l;
 	c->stream = stream;
-	s->cache.now_ms = wall_ms(s);
-	cache_session_begin(&s->cache, &c->session);
-	if (s->node.on)
-		cache_route_begin(&c->route, &s->cluster, &c->session);
-	describe(c, &peer);
-	count_buffers(c);
-	sd_gauge(&s->active, 1);
+	sd_list_add(&l->clients, &c->link);
+	sd_list_init(&c->sending);
+	enter(l);
+	bool welcome = begin_session(c, &peer);
+	leave(l);
 	if (secure)
-		sd_stream_deadline(stream, sd_loop_now_ns(s->loop) + 10000000000);
-	if (s->cache.max_clients && sd_gauge_read(&s->active) > s->cache.max_clients) {
-		s->cache.stats.rejected++;
+		sd_stream_deadline(stream, sd_loop_now_ns(l->lane.loop) + 10000000000);
+	if (!welcome) {
 		sd_stream_write(stream, "-ERR max number of clients reached\r\n", 36);
 		finish_client(c);
 	}
@@ -461,11 +641,15 @@ static enum sd_err read_password(struct sd_run *run, const struct sd_conf *conf,
 static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void **self, struct sd_error *e)
 {
 	struct shell *s = calloc(1, sizeof(*s));
+	unsigned n = (unsigned)sd_conf_int(conf, "threads");
 	if (!s)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	*self = s;
 	s->run = run;
 	s->tick.fn = on_tick;
+	s->lanes = calloc(n, sizeof(*s->lanes));
+	if (!s->lanes || !cache_lanes_init(&s->all, n, &s->cache, on_look))
+		return sd_fail(e, SD_ENOMEM, "out of memory");
 	enum sd_err err = read_password(run, conf, &s->password, e);
 	return err ? err : cache_node_make(run, conf, &s->node, e);
 }
@@ -486,20 +670,24 @@ static bool shut_down(void *arg)
 	return sd_run_ask_stop(s->run);
 }
 
+static void enter_engine(void *arg)
+{
+	enter(&((struct shell *)arg)->lanes[0]);
+}
+
+static void leave_engine(void *arg)
+{
+	leave(&((struct shell *)arg)->lanes[0]);
+}
+
 static enum sd_err open_disk(struct shell *s, struct sd_error *e)
 {
 	const char *dir = sd_conf_string(s->run->conf, "data-dir");
 	if (!dir)
 		return SD_OK;
-	s->disk = cache_disk_open(&s->cache, s->loop, s->run->log, dir, e);
+	struct cache_disk_host host = {s->loop, s->run->log, s, enter_engine, leave_engine};
+	s->disk = cache_disk_open(&s->cache, &host, dir, e);
 	return s->disk ? SD_OK : e->code;
-}
-
-static void on_woken(void *arg)
-{
-	struct shell *s = arg;
-	send_woken(s, NULL);
-	schedule(s);
 }
 
 static enum sd_err start_copies(struct shell *s, struct sd_error *e)
@@ -536,24 +724,23 @@ static enum sd_err start_node(struct shell *s, struct sd_error *e)
 		cl->conf.bind.port = s->node.conf.bind.port;
 	}
 	cl->log = sd_log_new(s->run->spec.events, "CLUSTER", s->run->name, NULL, 0);
-	cl->host = (struct cache_cluster_host){s, on_woken};
+	cl->host = (struct cache_cluster_host){s, enter_engine, leave_engine};
 	enum sd_err err = cache_cluster_start(cl, e);
 	if (!err)
 		s->cache.cluster = cl;
 	return err;
 }
 
-static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
+/* The engine, and what belongs to lane 0. */
+static enum sd_err start_engine(struct shell *s, struct sd_error *e)
 {
-	struct shell *s = self;
 	uint64_t seed;
-	w->state = s;
-	s->w = w;
-	s->loop = w->loop;
+	s->loop = s->lanes[0].lane.loop;
 	sd_world_random(s->run->spec.world, &seed, sizeof(seed));
 	cache_init(&s->cache, seed, wall_ms(s));
 	set_eviction(s);
 	s->cache.max_clients = (uint32_t)sd_conf_int(s->run->conf, "max-clients");
+	s->cache.threads = s->all.n;
 	s->cache.password = s->password;
 	s->cache.shut_down = shut_down;
 	s->cache.shut_down_arg = s;
@@ -561,16 +748,29 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	s->cache.clock_arg = s;
 	begin_process(s);
 	s->tick_at_ms = INT64_MAX;
-	s->streams.accepted = on_accepted;
-	s->streams.arg = s;
 	enum sd_err err = start_copies(s, e); /* before there are keys: they have stamps */
+	return err ? err : open_disk(s, e);
+}
+
+static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
+{
+	struct shell *s = self;
+	struct lane *l = &s->lanes[w->index];
+	w->state = l;
+	l->shell = s;
+	l->w = w;
+	sd_list_init(&l->clients);
+	cache_lane_begin(&s->all, w->index, &l->lane, w->loop);
+	l->streams.accepted = on_accepted;
+	l->streams.arg = l;
+	enum sd_err err = w->index ? SD_OK : start_engine(s, e);
 	if (!err)
-		err = open_disk(s, e);
-	if (!err)
-		err = sd_run_listen_streams(s->run, w, &s->streams, e);
-	if (!err && s->run->naddrs)
+		err = sd_run_listen_streams(s->run, w, &l->streams, e);
+	if (err || w->index)
+		return err;
+	if (s->run->naddrs)
 		s->cache.port = s->run->addrs[0].port;
-	return err ? err : start_node(s, e);
+	return start_node(s, e);
 }
 
 static void started(void *self)
@@ -579,13 +779,11 @@ static void started(void *self)
 	sd_run_say_listening(s->run);
 }
 
-static void end_clients(struct shell *s, bool at_once)
+static void end_clients(struct lane *l, bool at_once)
 {
-	for (struct sd_link *k = s->cache.sessions.next, *next; k != &s->cache.sessions; k = next) {
-		struct client *c = sd_container(k, struct client, session.link);
+	for (struct sd_link *k = l->clients.next, *next; k != &l->clients; k = next) {
+		struct client *c = sd_container(k, struct client, link);
 		next = k->next;
-		if (c->session.flags & CACHE_REMOTE)
-			continue;
 		if (at_once)
 			close_client(c);
 		else
@@ -598,37 +796,52 @@ static void on_left(void *arg)
 {
 	struct shell *s = arg;
 	cache_cluster_leave(&s->cluster);
-	sd_worker_drained(s->w);
+	sd_worker_drained(s->lanes[0].w);
 }
 
 /* A request is answered as soon as it is there: what is left of one is not waited for. */
 static void drain(void *self, struct sd_worker *w)
 {
 	struct shell *s = self;
-	sd_run_streams_close(&s->streams);
-	end_clients(s, false);
-	s->draining = true;
-	if (s->cache.cluster)
-		s->cluster.data.leave(s->cluster.data.arg, on_left, s);
-	else
+	struct lane *l = w->state;
+	sd_run_streams_close(&l->streams);
+	end_clients(l, false);
+	if (w->index || !s->cache.cluster) {
 		sd_worker_drained(w);
+		return;
+	}
+	enter(l);
+	s->cluster.data.leave(s->cluster.data.arg, on_left, s);
+	leave(l);
 }
 
-static void stop(void *self, struct sd_worker *w)
+/* Whoever is still connected elsewhere runs nothing any more: what was replied to is in the last snapshot. */
+static void stop_engine(struct shell *s)
 {
-	struct shell *s = self;
-	(void)w;
-	s->draining = false;
-	sd_run_streams_close(&s->streams);
-	end_clients(s, true);
+	struct lane *l = &s->lanes[0];
+	enter(l);
+	s->stopped = true;
 	if (s->node.on)
 		cache_cluster_end(&s->cluster);
 	s->cache.cluster = NULL;
 	cache_copies_free(s->copies);
 	s->copies = NULL;
+	leave(l);
 	sd_loop_timer_cancel(s->loop, &s->tick);
 	cache_disk_close(s->disk);
 	s->disk = NULL;
+}
+
+static void stop(void *self, struct sd_worker *w)
+{
+	struct lane *l = w->state;
+	sd_run_streams_close(&l->streams);
+	end_clients(l, true);
+	if (!w->index)
+		stop_engine(self);
+	enter(l);
+	cache_lane_end(&l->lane);
+	leave(l);
 }
 
 static void destroy(void *self)
@@ -641,8 +854,12 @@ static void destroy(void *self)
 		explicit_bzero(s->password, strlen(s->password));
 	free(s->password);
 	cache_node_free(&s->node);
-	free(s->spare.p);
-	cache_ahead_free(&s->ahead);
+	for (unsigned i = 0; s->lanes && i < s->all.n; i++) {
+		free(s->lanes[i].spare.p);
+		cache_ahead_free(&s->lanes[i].ahead);
+	}
+	free(s->lanes);
+	cache_lanes_free(&s->all);
 	free(s);
 }
 
@@ -666,8 +883,8 @@ static enum sd_err check(const struct sd_conf *conf, struct sd_error *e)
 	bool near = strncmp(bind, "127.", 4) == 0 || strcmp(bind, "::1") == 0 || strncmp(bind, "unix:", 5) == 0;
 	if (sd_conf_has(conf, "password") && (sd_conf_has(conf, "password-file") || !*sd_conf_string(conf, "password")))
 		return sd_fail(e, SD_EINVAL, "%s: expected one password, or the file that holds it", sd_conf_origin(conf, "password"));
-	if (sd_conf_int(conf, "threads") != 1)
-		return sd_fail(e, SD_EINVAL, "%s: threads: expected 1, since one thread has all keys", sd_conf_origin(conf, "threads"));
+	if (sd_conf_int(conf, "threads") > 1 && sd_conf_has(conf, "cluster-port"))
+		return sd_fail(e, SD_EINVAL, "%s: threads: expected 1 in a cluster", sd_conf_origin(conf, "threads"));
 	for (size_t i = 0; i < sd_conf_count(conf, "listeners"); i++) {
 		struct sd_addr a;
 		const struct sd_conf *row = sd_conf_row(conf, "listeners", i);
