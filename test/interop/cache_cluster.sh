@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Three nodes of a cluster and other people's clients: redis-cli with and without -c, redis-benchmark with and without
-# --cluster, python3-redis plain and as RedisCluster; ioredis where build/npm has it. Then one node is killed, and one leaves.
+# --cluster, python3-redis plain and as RedisCluster; ioredis where build/npm has it (more of these: cache_cluster_clients.sh). Then one node is killed, and one leaves.
 # one thread
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -161,8 +161,11 @@ assert len(cluster.get_nodes()) == 3
 hear = redis.Redis(port=port).pubsub()
 hear.subscribe("news")
 assert hear.get_message(timeout=10)["type"] == "subscribe"
-redis.Redis(port=int(sys.argv[2])).publish("news", "hello")
+far = redis.Redis(port=int(sys.argv[2]))
+assert far.publish("news", "hello") == 0 and far.pubsub_numsub("news") == [(b"news", 0)] and far.pubsub_channels() == []
 assert hear.get_message(timeout=10)["data"] == b"hello"
+assert plain.publish("news", "again") == 1 and plain.pubsub_numsub("news") == [(b"news", 1)] and plain.pubsub_channels() == [b"news"]
+assert hear.get_message(timeout=10)["data"] == b"again"
 PY
 if [ -d "$ROOT/build/npm/node_modules/ioredis" ] && command -v node >/dev/null; then
   NODE_PATH=$ROOT/build/npm/node_modules timeout 60 node -e '

@@ -377,6 +377,62 @@ START_TEST(a_handover_comes_behind_the_keys)
 }
 END_TEST
 
+/* All slots have these owners. */
+static uint16_t *owned_by(uint16_t first, uint16_t second)
+{
+	uint16_t *owners = malloc(sizeof(uint16_t) * 2 * SD_SLOTS);
+	for (unsigned i = 0; i < SD_SLOTS; i++) {
+		owners[2 * i] = first;
+		owners[2 * i + 1] = second;
+	}
+	return owners;
+}
+
+/* A third node dies. This one answers for its slots at once when it had copies, and else when the other told what it has. */
+static void dies(uint16_t copy_was_at)
+{
+	struct cache_view three, two;
+	struct cache_view_member all[3] = {{.id.b[0] = 1}, {.id.b[0] = 2}, {.id.b[0] = 3}};
+	struct sd_swim_id to;
+	struct sd_text t = {0};
+	struct copies_set set = {0};
+	unsigned s = 0;
+	begin(1);
+	while (sd_slots_owner(&view.slots, s) == 0)
+		s++; /* it never held it */
+	three = two = view;
+	three.members = all;
+	three.n = 3;
+	three.digest = 80;
+	three.slots.owners = owned_by(2, copy_was_at);
+	two.digest = 81;
+	two.slots.owners = owned_by(0, 1);
+	cache_copies_data(cc)->view_changed(cc, &view, &three);
+	cache_copies_data(cc)->view_changed(cc, &three, &two);
+	struct cache_asked asked = {.slot = s};
+	ck_assert_int_eq(copies_serving(cc, &asked, &to), copy_was_at == 0 ? CACHE_SERVE : CACHE_TRY_AGAIN);
+	copies_put(&t, two.digest, 8);
+	hear(COPIES_CLAIM, &t);
+	copies_resolve(cc);
+	ck_assert_uint_eq(nsent[COPIES_ASK] > 0, copy_was_at != 0);
+	copies_put(&t, two.digest, 8);
+	copies_add(&set, s);
+	copies_put_set(&t, &set);
+	hear(COPIES_END, &t);
+	copies_resolve(cc);
+	ck_assert_int_eq(copies_serving(cc, &asked, &to), CACHE_SERVE);
+	finish();
+	free(three.slots.owners);
+	free(two.slots.owners);
+}
+
+START_TEST(who_had_no_copy_asks_before_it_answers)
+{
+	dies(0);
+	dies(1);
+}
+END_TEST
+
 /* ---- messages ---- */
 
 START_TEST(bad_messages_change_nothing)
@@ -423,6 +479,7 @@ int main(void)
 	tcase_add_test(t, replies_of_a_quorum_wait_in_their_order);
 	tcase_add_test(t, a_minority_refuses);
 	tcase_add_test(t, a_handover_comes_behind_the_keys);
+	tcase_add_test(t, who_had_no_copy_asks_before_it_answers);
 	tcase_add_test(t, bad_messages_change_nothing);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

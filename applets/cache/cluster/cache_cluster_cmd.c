@@ -145,6 +145,32 @@ static size_t owners_of(const struct cache_view *v, const uint16_t *owners)
 	return n;
 }
 
+static void put_range(struct cache_call *c, const struct cache_view *v, unsigned from, unsigned to, const uint16_t *owners, size_t n)
+{
+	sd_resp_array(c->out, 2 + n);
+	sd_resp_int(c->out, from);
+	sd_resp_int(c->out, to - 1);
+	for (size_t i = 0; i < n; i++)
+		put_place(c, &v->members[owners[i]]);
+}
+
+/* The first slot of each node, in front of all and without copies: python3-redis takes a node for what it is called first, and
+ * here each is called a copy as well. Those that were told so are marked. */
+static size_t put_firsts(struct cache_call *c, const struct cache_view *v, bool *told)
+{
+	uint16_t owner;
+	size_t n = 0;
+	for (unsigned s = 0; n < v->n && s < SD_SLOTS; s = sd_slots_range_of_owner(&v->slots, s, &owner)) {
+		const uint16_t *owners = sd_slots_owners(&v->slots, s);
+		if (owners[0] == SD_SLOTS_NONE || told[owners[0]])
+			continue;
+		told[owners[0]] = true;
+		put_range(c, v, s, s + 1, owners, 1);
+		n++;
+	}
+	return n;
+}
+
 static void cmd_slots(struct cache_call *c)
 {
 	const struct cache_cluster *cl = cluster_of(c);
@@ -153,19 +179,25 @@ static void cmd_slots(struct cache_call *c)
 		return;
 	c->session->flags |= CACHE_AWARE;
 	const struct cache_view *v = cl->view;
-	size_t n = 0, place = sd_resp_later(c->out);
+	bool *told = calloc(v->n + 1, sizeof(*told));
+	if (!told) {
+		sd_resp_error(c->out, cache_no_memory);
+		return;
+	}
+	size_t place = sd_resp_later(c->out), n = put_firsts(c, v, told);
 	for (unsigned s = 0, to; s < SD_SLOTS; s = to) {
 		to = sd_slots_range(&v->slots, s, &owners);
 		size_t count = owners_of(v, owners);
 		if (!count)
 			continue;
-		sd_resp_array(c->out, 2 + count);
-		sd_resp_int(c->out, s);
-		sd_resp_int(c->out, to - 1);
-		for (size_t i = 0; i < count; i++)
-			put_place(c, &v->members[owners[i]]);
+		unsigned from = s + told[owners[0]];
+		told[owners[0]] = false;
+		if (from == to)
+			continue;
+		put_range(c, v, from, to, owners, count);
 		n++;
 	}
+	free(told);
 	sd_resp_now(c->out, place, '*', n);
 }
 

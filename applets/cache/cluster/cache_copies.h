@@ -20,7 +20,7 @@
  *
  * The first owner sends commands to the one that it expects the slot from. A HANDOVER comes behind all keys of the slot on a link
  * that keeps the order, so the new holder has what the old one answered. When the holder is gone its slots are held at once by the
- * next owner, which has a copy; with a write quorum, after it heard the other owners.
+ * next owner, when it has a copy; when it had none, or with a write quorum, after it heard the other owners.
  *
  * Messages: numbers are little-endian; a message that is not exactly this changes nothing and is counted.
  *

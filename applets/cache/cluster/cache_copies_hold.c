@@ -54,6 +54,14 @@ static struct copies_peer *only_other(const struct cache_copies *cc, const struc
 	return NULL;
 }
 
+/* Slots of a node that is gone come to this one: have the others to be asked before it answers? Where the next owner has its share
+ * already, one that had no copy gets the slot. */
+static bool lacks_copy(const struct cache_copies *cc, unsigned slot, const struct cache_view *was, const struct cache_view *is)
+{
+	bool has_none = is->slots.copies > 1 && is->n > 1 && !owned(was, slot, &cc->self);
+	return has_none || (cc->conf.quorum > 1 && is->slots.copies > 2);
+}
+
 /* This node is the first owner now, and was it not, or not with these others. */
 static void expect(struct cache_copies *cc, unsigned slot, const struct cache_view *was, const struct cache_view *is)
 {
@@ -69,7 +77,7 @@ static void expect(struct cache_copies *cc, unsigned slot, const struct cache_vi
 			copies_hold(cc, slot, COPIES_EXPECTED, COPIES_NOBODY);
 	} else if (p && (p->member || p->bye)) {
 		copies_hold(cc, slot, COPIES_EXPECTED, place_of(cc, p));
-	} else if (!was ? cc->conf.joins : cc->conf.quorum > 1 && is->slots.copies > 2) {
+	} else if (!was ? cc->conf.joins : lacks_copy(cc, slot, was, is)) {
 		copies_hold(cc, slot, COPIES_EXPECTED, COPIES_NOBODY);
 	} else {
 		copies_hold(cc, slot, COPIES_HELD, COPIES_NOBODY);
