@@ -63,21 +63,69 @@ struct path {
 	uint32_t rank[SD_SKIP_LEVELS]; /* places from the head */
 };
 
-static void find_path(const struct sd_skiplist *l, double score, struct sd_slice member, struct path *p)
+/* Where a way down is, and what it goes to. */
+struct way {
+	double score;
+	struct sd_slice member;
+	struct path path;
+	struct sd_skip_node *at;
+	uint32_t rank;
+};
+
+/* It will be looked at, most likely: in a long list that is a wait for memory, and several go on at the same time. */
+static void fetch(const struct sd_skip_level *step)
 {
-	struct sd_skip_node *at = NULL;
-	uint32_t rank = 0;
-	p->node[0] = NULL;
-	p->rank[0] = 0;
+	if (step->next)
+		__builtin_prefetch(&step->next->score);
+}
+
+static struct sd_skip_level *begin_level(const struct sd_skiplist *l, const struct way *w, unsigned i)
+{
+	struct sd_skip_level *step = step_from(l, w->at, i);
+	if (i)
+		fetch(step_from(l, w->at, i - 1));
+	return step;
+}
+
+/* One step on this level, if there is one more; else this level's place in the path is known. */
+static bool advance(struct way *w, struct sd_skip_level **step, unsigned i)
+{
+	struct sd_skip_node *next = (*step)->next;
+	if (!next || !is_before(next, w->score, w->member)) {
+		w->path.node[i] = w->at;
+		w->path.rank[i] = w->rank;
+		return false;
+	}
+	w->rank += (*step)->span;
+	w->at = next;
+	*step = level_of(next, i);
+	fetch(*step);
+	if (i)
+		fetch(level_of(next, i - 1));
+	return true;
+}
+
+static void find_path(const struct sd_skiplist *l, struct way *w)
+{
+	w->path.node[0] = NULL;
+	w->path.rank[0] = 0;
 	for (unsigned i = l->height; i-- > 0;) {
-		const struct sd_skip_level *step = step_from(l, at, i);
-		while (step->next && is_before(step->next, score, member)) {
-			rank += step->span;
-			at = step->next;
-			step = level_of(at, i);
+		struct sd_skip_level *step = begin_level(l, w, i);
+		while (advance(w, &step, i))
+			;
+	}
+}
+
+/* Both in turn: each goes on while the other waits for memory. */
+static void find_both(const struct sd_skiplist *l, struct way *a, struct way *b)
+{
+	for (unsigned i = l->height; i-- > 0;) {
+		struct sd_skip_level *of_a = begin_level(l, a, i), *of_b = begin_level(l, b, i);
+		bool more_a = true, more_b = true;
+		while (more_a || more_b) {
+			more_a = more_a && advance(a, &of_a, i);
+			more_b = more_b && advance(b, &of_b, i);
 		}
-		p->node[i] = at;
-		p->rank[i] = rank;
 	}
 }
 
@@ -86,18 +134,16 @@ void sd_skiplist_init(struct sd_skiplist *l)
 	*l = (struct sd_skiplist){.height = 1};
 }
 
-void sd_skiplist_add(struct sd_skiplist *l, struct sd_skip_node *n)
+static void link_in(struct sd_skiplist *l, struct sd_skip_node *n, struct path *p)
 {
-	struct path p;
-	find_path(l, n->score, sd_skip_member(n), &p);
 	for (; l->height < n->height; l->height++) {
-		p.node[l->height] = NULL;
-		p.rank[l->height] = 0;
+		p->node[l->height] = NULL;
+		p->rank[l->height] = 0;
 		l->head[l->height] = (struct sd_skip_level){NULL, l->count};
 	}
 	for (unsigned i = 0; i < l->height; i++) {
-		struct sd_skip_level *from = step_from(l, p.node[i], i);
-		uint32_t before = p.rank[0] - p.rank[i];
+		struct sd_skip_level *from = step_from(l, p->node[i], i);
+		uint32_t before = p->rank[0] - p->rank[i];
 		if (i >= n->height) {
 			from->span++;
 			continue;
@@ -105,7 +151,7 @@ void sd_skiplist_add(struct sd_skiplist *l, struct sd_skip_node *n)
 		*level_of(n, i) = (struct sd_skip_level){from->next, from->span - before};
 		*from = (struct sd_skip_level){n, before + 1};
 	}
-	n->back = p.node[0];
+	n->back = p->node[0];
 	if (sd_skip_next(n))
 		sd_skip_next(n)->back = n;
 	else
@@ -113,12 +159,10 @@ void sd_skiplist_add(struct sd_skiplist *l, struct sd_skip_node *n)
 	l->count++;
 }
 
-void sd_skiplist_remove(struct sd_skiplist *l, struct sd_skip_node *n)
+static void take_out(struct sd_skiplist *l, struct sd_skip_node *n, const struct path *p)
 {
-	struct path p;
-	find_path(l, n->score, sd_skip_member(n), &p);
 	for (unsigned i = 0; i < l->height; i++) {
-		struct sd_skip_level *from = step_from(l, p.node[i], i);
+		struct sd_skip_level *from = step_from(l, p->node[i], i);
 		if (from->next == n)
 			*from = (struct sd_skip_level){level_of(n, i)->next, from->span + level_of(n, i)->span - 1};
 		else
@@ -133,6 +177,33 @@ void sd_skiplist_remove(struct sd_skiplist *l, struct sd_skip_node *n)
 	l->count--;
 }
 
+void sd_skiplist_add(struct sd_skiplist *l, struct sd_skip_node *n)
+{
+	struct way w = {.score = n->score, .member = sd_skip_member(n)};
+	find_path(l, &w);
+	link_in(l, n, &w.path);
+}
+
+void sd_skiplist_remove(struct sd_skiplist *l, struct sd_skip_node *n)
+{
+	struct way w = {.score = n->score, .member = sd_skip_member(n)};
+	find_path(l, &w);
+	take_out(l, n, &w.path);
+}
+
+/* What the path to another place is when the node that `was` leads to is gone. */
+static void without(struct path *p, const struct path *was, const struct sd_skip_node *n, unsigned height)
+{
+	for (unsigned i = 0; i < height; i++) {
+		if (p->node[i] == n) {
+			p->node[i] = was->node[i];
+			p->rank[i] = was->rank[i];
+		} else if (p->rank[i] > was->rank[0]) {
+			p->rank[i]--;
+		}
+	}
+}
+
 void sd_skiplist_set_score(struct sd_skiplist *l, struct sd_skip_node *n, double score)
 {
 	const struct sd_skip_node *next = sd_skip_next(n);
@@ -140,18 +211,22 @@ void sd_skiplist_set_score(struct sd_skiplist *l, struct sd_skip_node *n, double
 		n->score = score;
 		return;
 	}
-	sd_skiplist_remove(l, n);
+	struct way was = {.score = n->score, .member = sd_skip_member(n)}, to = was;
+	to.score = score;
+	find_both(l, &was, &to);
+	without(&to.path, &was.path, n, l->height);
+	take_out(l, n, &was.path);
 	n->score = score;
-	sd_skiplist_add(l, n);
+	link_in(l, n, &to.path);
 }
 
 /* ---- places ---- */
 
 uint32_t sd_skiplist_rank(const struct sd_skiplist *l, const struct sd_skip_node *n)
 {
-	struct path p;
-	find_path(l, n->score, sd_skip_member(n), &p);
-	return p.rank[0];
+	struct way w = {.score = n->score, .member = sd_skip_member(n)};
+	find_path(l, &w);
+	return w.path.rank[0];
 }
 
 struct sd_skip_node *sd_skiplist_at(const struct sd_skiplist *l, uint32_t rank)
