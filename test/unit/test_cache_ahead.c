@@ -58,12 +58,49 @@ START_TEST(what_is_none)
 }
 END_TEST
 
+static void run(struct cache_session *s, const char *line)
+{
+	struct cache *c = s->cache;
+	struct sd_resp_reader r = {0};
+	ck_assert_int_eq(sd_resp_read(&r, line, strlen(line), &c->limits), (ssize_t)strlen(line));
+	cache_call(s, r.argc, r.argv, 1);
+	ck_assert_uint_gt(s->out.n, 0);
+	ck_assert_int_ne(s->out.p[0], '-');
+	s->out.n = 0;
+	sd_resp_reader_free(&r);
+}
+
+/* What is behind a key is looked at before its turn, whatever it is. */
+START_TEST(keys_of_all_kinds)
+{
+	static const char *const make[] = {"SET number 1\r\n", "SET text hello\r\n", "RPUSH list a b c\r\n", "SADD ints 1 2\r\n",
+					   "SADD set a b\r\n", "ZADD zset 1 a\r\n", "HSET hash a 1\r\n"};
+	static const char asks[] = "GET number\r\nGET text\r\nLPUSH list d\r\nSADD ints 3\r\nSADD set c\r\nZADD zset 2 b\r\n"
+				   "HSET hash b 1\r\nGET none\r\nPING\r\n";
+	static struct cache cache;
+	struct cache_session s;
+	struct cache_ahead a = {0};
+	cache_init(&cache, 1, 1);
+	cache_session_begin(&cache, &s);
+	for (size_t i = 0; i < sizeof(make) / sizeof(make[0]); i++)
+		run(&s, make[i]);
+	for (int i = 0; i < 1000; i++) /* a second node of the list */
+		run(&s, "RPUSH list 0123456789012345678901234567890123456789\r\n");
+	ck_assert_uint_eq(cache_ahead_fill(&a, asks, sizeof(asks) - 1, &cache.limits), 9);
+	cache_ahead_fetch_all(&a, &s);
+	cache_ahead_free(&a);
+	cache_session_end(&s);
+	cache_end(&cache);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("cache_ahead");
 	TCase *t = tcase_create("requests");
 	tcase_add_test(t, any_part);
 	tcase_add_test(t, what_is_none);
+	tcase_add_test(t, keys_of_all_kinds);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -87,7 +87,11 @@ struct cache_type_ops {
 	void (*free)(struct cache *c, unsigned encoding, void *value);
 	/* NULL: out of memory. */
 	void *(*copy)(struct cache *c, unsigned encoding, const void *value);
+	/* Tells the processor what of a value will be looked at, one pointer further with each step from 0 to CACHE_FETCH_STEPS - 1: what
+	 * the step before asked for is there by then. NULL: nothing but its first bytes. */
+	void (*fetch)(const void *value, unsigned step);
 };
+#define CACHE_FETCH_STEPS 2
 extern const struct cache_type_ops cache_string_type, cache_set_type, cache_zset_type, cache_hash_type, cache_list_type;
 extern const struct cache_type_ops *const cache_types[CACHE_TYPES];
 

@@ -2,8 +2,9 @@
  * its way to the processor meanwhile. Pure.
  *
  * In a keyspace larger than the processor's cache a look-up costs two or three waits for memory, most of a command's time. All
- * of a batch wait at the same time here: first for the places in the table, then for the items. What a request means is not decided
- * ahead: one that cannot be read yet, or not at all, ends the batch, and is read again when its turn has come.
+ * of a batch wait at the same time here: first for the places in the table, then for the items, then for their values. What a
+ * request means is not decided ahead: one that cannot be read yet, or not at all, ends the batch, and is read again when its turn
+ * has come.
  */
 #ifndef CACHE_AHEAD_H
 #define CACHE_AHEAD_H

@@ -15,7 +15,12 @@ static void *copy_list(struct cache *c, unsigned encoding, const void *value)
 	return quicklist_copy(&c->memory, value);
 }
 
-const struct cache_type_ops cache_list_type = {"list", free_list, copy_list};
+static void fetch_list(const void *value, unsigned step)
+{
+	quicklist_fetch(value, step);
+}
+
+const struct cache_type_ops cache_list_type = {"list", free_list, copy_list, fetch_list};
 
 static struct cache_item *make_list(struct cache_call *c, struct sd_slice key)
 {

@@ -46,6 +46,9 @@ bool quicklist_add_pack(struct cache_memory *m, struct quicklist *q, const unsig
 
 /* ---- looking ---- */
 
+/* Tells the processor that both ends will be looked at: step 0 the nodes, when these are there step 1 what is in them. */
+void quicklist_fetch(const struct quicklist *q, unsigned step);
+
 /* index 0: the first, -1: the last. */
 struct quicklist_at quicklist_seek(const struct quicklist *q, int64_t index);
 struct quicklist_at quicklist_next(struct quicklist_at at);
