@@ -19,7 +19,7 @@ wait_port theirs "$theirs"
 
 assert_eq 4 "$(redis-cli -p "$ours" CONFIG GET io-threads | tail -n 1)" 'CONFIG GET io-threads'
 assert_contains "$(redis-cli -p "$ours" INFO server)" 'io_threads_active:1' 'INFO'
-python3 "$ROOT/test/interop/cache_threads.py" "$ours" "$rounds" || fail 'many clients at a time'
+python3 "$ROOT/test/interop/cache_threads.py" "$rounds" "$ours" || fail 'many clients at a time'
 assert_eq "$(redis-cli -p "$ours" INFO clients | tr -d '\r' | sed -n 's/^connected_clients://p')" 1 'connected_clients'
 wait_for 'the metrics to know that all clients are gone' eval "[ \"\$(metric $admin sdlab_cache_clients)\" = 0 ]"
 redis-cli -p "$ours" FLUSHALL >"$TMP/out" || fail 'FLUSHALL'
@@ -56,3 +56,16 @@ assert_eq 7 "$(redis-cli -p "$few" DBSIZE)" 'keys that were saved'
 redis-cli -p "$few" SHUTDOWN 2>"$TMP/err" || fail "SHUTDOWN: $(cat "$TMP/err")"
 wait_exit few
 assert_eq 0 "$STATUS" 'exit status after SHUTDOWN'
+
+# Two nodes: commands of all threads go to the other node and to the copies there, through the one loop that has the links.
+one_bus() { redis-cli -p "$one" CLUSTER NODES | sed -n 's/.*@\([0-9]*\) .*/\1/p'; }
+start one "$SDLAB" cache --port 0 --cluster-port 0 --threads 4
+one=$(port_of one) || exit 1
+start two "$SDLAB" cache --port 0 --cluster-port 0 --threads 3 --write-quorum 2 --join "127.0.0.1:$(one_bus)"
+two=$(port_of two) || exit 1
+joined() { [ "$(redis-cli -p "$1" CLUSTER INFO | tr -d '\r' | sed -n 's/^cluster_known_nodes://p')" = 2 ]; }
+wait_for 'the second node' joined "$one"
+wait_for 'the first node' joined "$two"
+python3 "$ROOT/test/interop/cache_threads.py" "$rounds" "$one" "$two" || fail 'many clients of two nodes'
+stop one
+stop two

@@ -27,8 +27,18 @@ struct cache_link {
 	void *user;
 };
 
+/* A frame that another thread wants sent, with its body. */
+struct left {
+	struct left *next;
+	struct sd_swim_id to;
+	struct sd_addr addr;
+	struct cache_frame frame;
+	char body[];
+};
+
 struct cache_bus {
 	struct sd_loop *loop;
+	struct left *left, **left_tail;
 	struct cache_bus_conf conf;
 	struct cache_bus_events events;
 	struct sd_listener *listener;
@@ -348,8 +358,8 @@ static struct cache_link *dial(struct cache_bus *b, const struct sd_swim_id *to,
 
 /* ---- the bus ---- */
 
-bool cache_bus_send(struct cache_bus *b, const struct sd_swim_id *to, const struct sd_addr *addr, const struct cache_frame *head,
-		    const struct sd_slice *parts, size_t nparts)
+static bool send_here(struct cache_bus *b, const struct sd_swim_id *to, const struct sd_addr *addr, const struct cache_frame *head,
+		      const struct sd_slice *parts, size_t nparts)
 {
 	struct cache_link *l = find(b, to);
 	if (!l)
@@ -358,6 +368,54 @@ bool cache_bus_send(struct cache_bus *b, const struct sd_swim_id *to, const stru
 		return false;
 	cache_link_send(l, head, parts, nparts);
 	return true;
+}
+
+static bool leave_it(struct cache_bus *b, const struct sd_swim_id *to, const struct sd_addr *addr, const struct cache_frame *head,
+		     const struct sd_slice *parts, size_t nparts)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < nparts; i++)
+		n += parts[i].n;
+	struct left *f = malloc(sizeof(*f) + n);
+	if (!f)
+		return false;
+	*f = (struct left){.to = *to, .addr = *addr, .frame = *head};
+	f->frame.body = (struct sd_slice){f->body, n};
+	n = 0;
+	for (size_t i = 0; i < nparts; i++) {
+		if (parts[i].n)
+			memcpy(f->body + n, parts[i].p, parts[i].n);
+		n += parts[i].n;
+	}
+	*b->left_tail = f;
+	b->left_tail = &f->next;
+	b->events.behind(b->events.arg);
+	return true;
+}
+
+bool cache_bus_send(struct cache_bus *b, const struct sd_swim_id *to, const struct sd_addr *addr, const struct cache_frame *head,
+		    const struct sd_slice *parts, size_t nparts)
+{
+	bool here = sd_loop_is_mine(b->loop);
+	return (here ? send_here : leave_it)(b, to, addr, head, parts, nparts);
+}
+
+static struct left *take_left(struct cache_bus *b)
+{
+	struct left *f = b->left;
+	b->left = NULL;
+	b->left_tail = &b->left;
+	return f;
+}
+
+void cache_bus_catch_up(struct cache_bus *b)
+{
+	for (struct left *f = take_left(b), *next; f; f = next) {
+		next = f->next;
+		if (!send_here(b, &f->to, &f->addr, &f->frame, &f->frame.body, 1))
+			b->events.dialled(b->events.arg, &f->to, false);
+		free(f);
+	}
 }
 
 size_t cache_link_backlog(const struct cache_link *l)
@@ -406,6 +464,7 @@ enum sd_err cache_bus_new(struct sd_loop *loop, const struct cache_bus_conf *con
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	*b = (struct cache_bus){.loop = loop, .conf = *conf, .events = *events};
 	sd_list_init(&b->links);
+	b->left_tail = &b->left;
 	struct sd_listener_events accept = {.accepted = on_accepted, .arg = b};
 	enum sd_err err = sd_loop_listen(loop, addr, false, &accept, &b->listener, e);
 	if (err) {
@@ -423,5 +482,9 @@ void cache_bus_free(struct cache_bus *b)
 	sd_listener_close(b->listener);
 	while (!sd_list_empty(&b->links))
 		link_free(sd_container(b->links.next, struct cache_link, link));
+	for (struct left *f = take_left(b), *next; f; f = next) {
+		next = f->next;
+		free(f);
+	}
 	free(b);
 }

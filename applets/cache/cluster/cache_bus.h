@@ -66,6 +66,8 @@ struct cache_bus_events {
 	/* Around each turn of the loop that the bus has: the others come only between the two. */
 	void (*enter)(void *arg);
 	void (*leave)(void *arg);
+	/* Another thread left something to send: cache_bus_catch_up is to be called on the loop, before all else. */
+	void (*behind)(void *arg);
 };
 
 struct cache_bus_conf {
@@ -78,9 +80,12 @@ struct cache_bus_conf {
 enum sd_err cache_bus_new(struct sd_loop *l, const struct cache_bus_conf *conf, struct sd_addr *addr,
 			  const struct cache_bus_events *events, struct cache_bus **out, struct sd_error *e);
 void cache_bus_free(struct cache_bus *b);
-/* Sends a frame to a node, dialling when there is no link. parts are the body. False: no connection can be begun. */
+/* Sends a frame to a node, dialling when there is no link. parts are the body. False: no connection can be begun. On another thread than
+ * the loop's, between enter and leave there as well, the loop does it later, in the order of the calls; when it cannot, that is told as
+ * if the link had broken. The other functions are for the loop's thread. */
 bool cache_bus_send(struct cache_bus *b, const struct sd_swim_id *to, const struct sd_addr *addr, const struct cache_frame *head,
 		    const struct sd_slice *parts, size_t nparts);
+void cache_bus_catch_up(struct cache_bus *b);
 /* Bytes that wait on the link we dialled. */
 size_t cache_bus_backlog(const struct cache_bus *b, const struct sd_swim_id *to);
 /* Ends the link that we dialled; the next frame dials anew. */

@@ -167,7 +167,7 @@ static void tell_epoch(struct cache_cluster *cl)
 	if (f.epoch == cl->view->epoch)
 		return;
 	f.epoch = cl->view->epoch;
-	sd_swim_say(cl->swim, &f, sd_loop_now_ns(cl->loop));
+	sd_swim_say(cl->swim, &f, cache_cluster_now(cl));
 }
 
 /* A new view, when members changed since the last one. */
@@ -246,9 +246,50 @@ static void leave(void *arg)
 	cl->host.leave(cl->host.arg);
 }
 
+/* ---- what other threads leave ---- */
+
+int64_t cache_cluster_now(const struct cache_cluster *cl)
+{
+	return sd_loop_is_mine(cl->loop) ? sd_loop_now_ns(cl->loop) : sd_world_mono_ns(sd_loop_world(cl->loop));
+}
+
+static void fall_behind(void *arg)
+{
+	struct cache_cluster *cl = arg;
+	cl->behind.any = true;
+	cl->host.behind(cl->host.arg);
+}
+
+void cache_cluster_look_at(struct cache_cluster *cl, int64_t at_ns)
+{
+	if (!sd_loop_is_mine(cl->loop)) {
+		cl->behind.retry_ns = at_ns < cl->behind.retry_ns ? at_ns : cl->behind.retry_ns;
+		fall_behind(cl);
+	} else if (!cl->retry.slot || at_ns < cl->retry.due_ns) {
+		sd_loop_timer_set(cl->loop, &cl->retry, at_ns);
+	}
+}
+
+static const struct cache_behind nothing = {.retry_ns = INT64_MAX};
+
+void cache_cluster_catch_up(struct cache_cluster *cl)
+{
+	struct cache_behind b = cl->behind;
+	if (!b.any || cl->ending)
+		return;
+	cl->behind = nothing;
+	if (b.retry_ns != INT64_MAX)
+		cache_cluster_look_at(cl, b.retry_ns);
+	if (b.data)
+		sd_loop_timer_set(cl->loop, &cl->data_tick, b.data_ns);
+	cache_bus_catch_up(cl->bus);
+}
+
+/* ---- the turns of gossip ---- */
+
 static void run_swim(struct cache_cluster *cl)
 {
-	int64_t now = sd_loop_now_ns(cl->loop);
+	int64_t now = cache_cluster_now(cl);
 	int64_t next = sd_swim_tick(cl->swim, now);
 	update_view(cl);
 	say_foreign(cl);
@@ -268,7 +309,7 @@ static void on_datagram(void *arg, const struct sd_addr *from, const void *p, si
 	struct cache_cluster *cl = arg;
 	struct sd_swim_end end = end_of(from, from->port);
 	enter(cl);
-	sd_swim_receive(cl->swim, &end, p, n, sd_loop_now_ns(cl->loop));
+	sd_swim_receive(cl->swim, &end, p, n, cache_cluster_now(cl));
 	run_swim(cl);
 	leave(cl);
 }
@@ -310,7 +351,7 @@ static void on_resolved(struct sd_resolve *r)
 		if (r->found[i].v6 == cl->conf.bind.v6)
 			cache_cluster_meet(cl, &r->found[i]);
 	if (cl->view->n == 1)
-		sd_loop_timer_set(cl->loop, &l->again, sd_loop_now_ns(cl->loop) + LOOK_UP_NS);
+		sd_loop_timer_set(cl->loop, &l->again, cache_cluster_now(cl) + LOOK_UP_NS);
 	leave(cl);
 }
 
@@ -324,7 +365,7 @@ bool cache_cluster_meet(struct cache_cluster *cl, const struct sd_addr *addr)
 	struct cache_lookup *l;
 	if (addr->kind == SD_ADDR_INET) {
 		struct sd_swim_end e = end_of(addr, addr->port);
-		return sd_swim_join(cl->swim, &e, sd_loop_now_ns(cl->loop));
+		return sd_swim_join(cl->swim, &e, cache_cluster_now(cl));
 	}
 	if (addr->kind != SD_ADDR_NAME || !(l = calloc(1, sizeof(*l))))
 		return false;
@@ -354,7 +395,7 @@ static void forget_lookups(struct cache_cluster *cl)
 
 bool cache_cluster_ready(const struct cache_cluster *cl)
 {
-	return !cl->joining || sd_loop_now_ns(cl->loop) - cl->began_ns > JOIN_PATIENCE_NS;
+	return !cl->joining || cache_cluster_now(cl) - cl->began_ns > JOIN_PATIENCE_NS;
 }
 
 /* ---- links ---- */
@@ -436,12 +477,18 @@ static size_t peers_backlog(void *arg, const struct sd_swim_id *to)
 static void peers_wake(void *arg, int64_t at_ns)
 {
 	struct cache_cluster *cl = arg;
-	sd_loop_timer_set(cl->loop, &cl->data_tick, at_ns);
+	if (sd_loop_is_mine(cl->loop)) {
+		sd_loop_timer_set(cl->loop, &cl->data_tick, at_ns);
+		return;
+	}
+	cl->behind.data = true;
+	cl->behind.data_ns = at_ns;
+	fall_behind(cl);
 }
 
 static int64_t peers_now(void *arg)
 {
-	return sd_loop_now_ns(((struct cache_cluster *)arg)->loop);
+	return cache_cluster_now(arg);
 }
 
 static int64_t peers_wall(void *arg)
@@ -507,7 +554,7 @@ static uint64_t cluster_number(const char *name)
 static enum sd_err open_bus(struct cache_cluster *cl, struct sd_error *e)
 {
 	struct cache_bus_conf conf = {cluster_number(cl->conf.name), cl->conf.id, cl->conf.key};
-	struct cache_bus_events events = {cl, on_frame, on_dialled, on_hung_up, on_drained, enter, leave};
+	struct cache_bus_events events = {cl, on_frame, on_dialled, on_hung_up, on_drained, enter, leave, fall_behind};
 	struct sd_datagrams_events datagrams = {on_datagram, cl};
 	enum sd_err err = SD_OK;
 	bool any = !cl->conf.bind.port;
@@ -564,6 +611,7 @@ enum sd_err cache_cluster_start(struct cache_cluster *cl, struct sd_error *e)
 	cl->tick.fn = on_tick;
 	cl->data_tick.fn = on_data_tick;
 	cl->retry.fn = on_retry;
+	cl->behind = nothing;
 	cl->changed = true;
 	cl->joining = cl->conf.nseeds > 0;
 	if (cl->swim)
@@ -581,7 +629,7 @@ enum sd_err cache_cluster_start(struct cache_cluster *cl, struct sd_error *e)
 void cache_cluster_leave(struct cache_cluster *cl)
 {
 	if (cl->swim)
-		sd_swim_leave(cl->swim, sd_loop_now_ns(cl->loop));
+		sd_swim_leave(cl->swim, cache_cluster_now(cl));
 }
 
 void cache_cluster_end(struct cache_cluster *cl)

@@ -7,6 +7,9 @@
  *	cache_remote.c  commands that other nodes sent here
  *	cache_cluster.c members (core/swim over UDP), views, links (cache_bus), what is said to people
  *
+ * The loop is lane 0's (cache_lane.h). Commands of the other lanes come here too, on their threads, while they are inside: sockets and
+ * timers are not theirs, so that what they want of them is left for the loop, which does it first of all when it comes in.
+ *
  * Which node has a key: CLUSTER LOCATE key (a command of this cache's own) answers with an array of the slot and, for the owner and then
  * each copy, an array of address, port and id. A client that wants to say where something was stored asks it beside the command; unlike CLUSTER SLOTS it does not make the connection one that
  * gets MOVED.
@@ -42,6 +45,9 @@ struct cache_cluster_host {
 	/* Around whatever the loop calls here: others may run commands meanwhile. Leaving sees to sessions in cache->woken. */
 	void (*enter)(void *arg);
 	void (*leave)(void *arg);
+	/* A thread that runs a command left something that is the loop's to do: cache_cluster_catch_up is to be called there, before
+	 * anything else between enter and leave. */
+	void (*behind)(void *arg);
 };
 
 struct cache_route;
@@ -58,7 +64,11 @@ struct cache_cluster {
 	struct cache_view *view;
 	struct cache_data data;
 	struct cache_peers peers;
-	struct sd_timer tick, data_tick, retry;
+	struct sd_timer tick, data_tick, retry; /* of the loop */
+	struct cache_behind {
+		bool any, data;
+		int64_t retry_ns, data_ns; /* what the timers are to be set for; data: the latter is */
+	} behind;
 	struct cache_lookup *lookups; /* of seeds with names */
 	bool changed;                 /* members did: a new view is due */
 	bool joining;                 /* there are seeds, and none has answered yet */
@@ -75,6 +85,11 @@ struct cache_cluster {
 
 /* ---- cache_cluster.c ---- */
 enum sd_err cache_cluster_start(struct cache_cluster *cl, struct sd_error *e); /* cache, loop, log, conf, host are set */
+void cache_cluster_catch_up(struct cache_cluster *cl);
+/* Monotonic time, on any thread. */
+int64_t cache_cluster_now(const struct cache_cluster *cl);
+/* Parts that wait are looked at again then, or earlier. */
+void cache_cluster_look_at(struct cache_cluster *cl, int64_t at_ns);
 /* Tells the others that this node goes. */
 void cache_cluster_leave(struct cache_cluster *cl);
 void cache_cluster_end(struct cache_cluster *cl);

@@ -305,9 +305,7 @@ static void end_with_error(struct cache_cluster *cl, struct route_part *p, const
 /* At the latest after so long. */
 static void look_again(struct cache_cluster *cl, int64_t in_ns)
 {
-	int64_t at = sd_loop_now_ns(cl->loop) + in_ns;
-	if (!cl->retry.slot || at < cl->retry.due_ns)
-		sd_loop_timer_set(cl->loop, &cl->retry, at);
+	cache_cluster_look_at(cl, cache_cluster_now(cl) + in_ns);
 }
 
 static void try_later(struct cache_cluster *cl, struct route_part *p)
@@ -360,7 +358,7 @@ static void put_on_wire(struct cache_cluster *cl, struct route_part *p)
 	struct sd_slice body = {p->request.p, p->request.n};
 	struct cache_route *r = p->reply->route;
 	p->sent = true;
-	p->answer_by_ns = p->give_up_ns == INT64_MAX ? INT64_MAX : sd_loop_now_ns(cl->loop) + ANSWER_NS;
+	p->answer_by_ns = p->give_up_ns == INT64_MAX ? INT64_MAX : cache_cluster_now(cl) + ANSWER_NS;
 	look_again(cl, LOOK_NS);
 	cl->sent_on++;
 	if (r && p->write) {
@@ -406,7 +404,7 @@ static struct route_part *part_new(struct route_reply *y, bool write)
 	p->number = ++cl->number;
 	p->write = write;
 	p->session = y->out.resp3;
-	p->give_up_ns = sd_loop_now_ns(cl->loop) + RETRY_FOR_NS;
+	p->give_up_ns = cache_cluster_now(cl) + RETRY_FOR_NS;
 	sd_list_add(&cl->parts, &p->link);
 	y->waiting++;
 	return p;
@@ -445,7 +443,7 @@ void cache_route_reply(struct cache_cluster *cl, const struct cache_frame *f)
 			continue;
 		if (!p->by_slot || !is_retryable(f->body))
 			end_part(cl, p, f->body);
-		else if (sd_loop_now_ns(cl->loop) >= p->give_up_ns)
+		else if (cache_cluster_now(cl) >= p->give_up_ns)
 			end_with_error(cl, p, "CLUSTERDOWN no node answers for this key");
 		else if (!follow(cl, p, f->body))
 			try_later(cl, p);
@@ -486,7 +484,7 @@ static void cut_silent_links(struct cache_cluster *cl, int64_t now)
 
 void cache_route_retry(struct cache_cluster *cl)
 {
-	int64_t now = sd_loop_now_ns(cl->loop);
+	int64_t now = cache_cluster_now(cl);
 	uint32_t until = cl->number;
 	sd_loop_timer_cancel(cl->loop, &cl->retry);
 	cut_silent_links(cl, now);

@@ -18,7 +18,7 @@
  * otherwise; a command that was sent on once is not sent on by view again, but only where `serving` says so, and not more than
  * CACHE_HOPS times.
  *
- * Everything of one node happens on one thread, and in a test a whole cluster of nodes happens on one: they share nothing.
+ * Everything of one node happens on one thread at a time, and in a test a whole cluster of nodes happens on one: they share nothing.
  */
 #ifndef CACHE_VIEW_H
 #define CACHE_VIEW_H

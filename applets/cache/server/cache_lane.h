@@ -43,6 +43,7 @@ struct cache_lane {
 struct cache_lanes {
 	struct cache *cache;
 	struct sd_lock *lock; /* NULL: there is one lane */
+	struct cache_lane *at; /* who is inside */
 	unsigned n;
 	struct cache_lane *lanes[CACHE_LANES];
 	void (*look)(struct cache_lane *l); /* on its loop, outside: there is something in woken, or the clock has to be set */
@@ -66,6 +67,7 @@ static inline void cache_lane_enter(struct cache_lane *l)
 {
 	if (cache_lane_is_shared(l))
 		sd_lock_enter(l->of->lock);
+	l->of->at = l;
 	l->inside = true;
 }
 /* Inside: that one is told when this one leaves. */

@@ -140,6 +140,8 @@ static void schedule(struct lane *l)
 static void enter(struct lane *l)
 {
 	cache_lane_enter(&l->lane);
+	if (l->shell->cache.cluster && !l->lane.index)
+		cache_cluster_catch_up(l->shell->cache.cluster);
 	l->now_ms = wall_ms(l->shell);
 }
 
@@ -197,18 +199,23 @@ static void end_session(struct client *c)
 	c->lane->shell->active--;
 }
 
-/* Those that CLIENT KILL named are no clients any more; their lanes close the connections. Inside. */
-static void end_dropped(struct shell *s)
+static void end_sessions(struct shell *s, uint32_t with)
 {
-	s->cache.dropped = false;
 	for (struct sd_link *k = s->cache.sessions.next, *next; k != &s->cache.sessions; k = next) {
 		struct cache_session *session = sd_container(k, struct cache_session, link);
 		next = k->next;
-		if ((session->flags & (CACHE_DROP | CACHE_REMOTE)) != CACHE_DROP)
+		if (session->flags & CACHE_REMOTE || (session->flags & with) != with)
 			continue;
 		end_session(sd_container(session, struct client, session));
 		cache_wake(session);
 	}
+}
+
+/* Those that CLIENT KILL named are no clients any more; their lanes close the connections. Inside. */
+static void end_dropped(struct shell *s)
+{
+	s->cache.dropped = false;
+	end_sessions(s, CACHE_DROP);
 }
 
 static void client_free(struct client *c)
@@ -680,6 +687,13 @@ static void leave_engine(void *arg)
 	leave(&((struct shell *)arg)->lanes[0]);
 }
 
+/* Inside, on any lane. */
+static void call_lane_0(void *arg)
+{
+	struct shell *s = arg;
+	cache_lane_tell(s->all.at, s->all.lanes[0]);
+}
+
 static enum sd_err open_disk(struct shell *s, struct sd_error *e)
 {
 	const char *dir = sd_conf_string(s->run->conf, "data-dir");
@@ -724,7 +738,7 @@ static enum sd_err start_node(struct shell *s, struct sd_error *e)
 		cl->conf.bind.port = s->node.conf.bind.port;
 	}
 	cl->log = sd_log_new(s->run->spec.events, "CLUSTER", s->run->name, NULL, 0);
-	cl->host = (struct cache_cluster_host){s, enter_engine, leave_engine};
+	cl->host = (struct cache_cluster_host){s, enter_engine, leave_engine, call_lane_0};
 	enum sd_err err = cache_cluster_start(cl, e);
 	if (!err)
 		s->cache.cluster = cl;
@@ -821,6 +835,7 @@ static void stop_engine(struct shell *s)
 	struct lane *l = &s->lanes[0];
 	enter(l);
 	s->stopped = true;
+	end_sessions(s, 0);
 	if (s->node.on)
 		cache_cluster_end(&s->cluster);
 	s->cache.cluster = NULL;
@@ -883,8 +898,6 @@ static enum sd_err check(const struct sd_conf *conf, struct sd_error *e)
 	bool near = strncmp(bind, "127.", 4) == 0 || strcmp(bind, "::1") == 0 || strncmp(bind, "unix:", 5) == 0;
 	if (sd_conf_has(conf, "password") && (sd_conf_has(conf, "password-file") || !*sd_conf_string(conf, "password")))
 		return sd_fail(e, SD_EINVAL, "%s: expected one password, or the file that holds it", sd_conf_origin(conf, "password"));
-	if (sd_conf_int(conf, "threads") > 1 && sd_conf_has(conf, "cluster-port"))
-		return sd_fail(e, SD_EINVAL, "%s: threads: expected 1 in a cluster", sd_conf_origin(conf, "threads"));
 	for (size_t i = 0; i < sd_conf_count(conf, "listeners"); i++) {
 		struct sd_addr a;
 		const struct sd_conf *row = sd_conf_row(conf, "listeners", i);
