@@ -24,15 +24,22 @@ static const struct {
     {"sdlab_cache_memory_limit_bytes", "gauge", "maxmemory; 0 for none", MAX_MEMORY, 0},
 };
 
-static uint64_t of_databases(const struct cache *c, bool expires)
+struct of_databases {
+	uint64_t keys, expires;
+};
+
+/* Both at once: this is done for every batch of requests. */
+static struct of_databases of_databases(const struct cache *c)
 {
-	uint64_t n = 0;
-	for (int i = 0; i < CACHE_DBS; i++)
-		n += expires ? c->dbs[i].expires : sd_dict_count(&c->dbs[i].keys);
+	struct of_databases n = {0};
+	for (int i = 0; i < CACHE_DBS; i++) {
+		n.keys += sd_dict_count(&c->dbs[i].keys);
+		n.expires += c->dbs[i].expires;
+	}
 	return n;
 }
 
-static uint64_t value_of(const struct cache *c, size_t row)
+static uint64_t value_of(const struct cache *c, const struct of_databases *of, size_t row)
 {
 	switch (rows[row].source) {
 	case STAT:
@@ -42,8 +49,9 @@ static uint64_t value_of(const struct cache *c, size_t row)
 	case MAX_MEMORY:
 		return c->max_memory;
 	case KEYS:
+		return of->keys;
 	case EXPIRES:
-		return of_databases(c, rows[row].source == EXPIRES);
+		return of->expires;
 	case CLIENTS:
 		return c->nsessions;
 	default:
@@ -53,8 +61,9 @@ static uint64_t value_of(const struct cache *c, size_t row)
 
 void cache_metrics_publish(struct cache_metrics *m, const struct cache *c)
 {
+	struct of_databases of = of_databases(c);
 	for (size_t i = 0; i < CACHE_METRICS; i++)
-		__atomic_store_n(&m->values[i], value_of(c, i), __ATOMIC_RELAXED);
+		__atomic_store_n(&m->values[i], value_of(c, &of, i), __ATOMIC_RELAXED);
 }
 
 void cache_metrics_put(const struct cache_metrics *m, struct sd_metrics *out, const char *label)

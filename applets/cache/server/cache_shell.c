@@ -137,7 +137,7 @@ static void schedule(struct lane *l)
 	sd_loop_timer_set(s->loop, &s->tick, sd_loop_now_ns(s->loop) + wait * 1000000);
 }
 
-static void enter(struct lane *l)
+static inline void enter(struct lane *l)
 {
 	cache_lane_enter(&l->lane);
 	if (l->shell->cache.cluster && !l->lane.index)
@@ -173,7 +173,7 @@ static size_t bytes_of(const struct client *c)
 }
 
 /* Where others wait for the engine, little is counted with the next request. */
-static void count_buffers(struct client *c)
+static inline void count_buffers(struct client *c)
 {
 	size_t now = bytes_of(c);
 	if (!cache_lane_is_shared(&c->lane->lane)) {
@@ -262,7 +262,7 @@ static void note_state(struct client *c)
 }
 
 /* The session's replies, to be sent outside. */
-static struct sd_resp_out take_replies(struct client *c)
+static inline struct sd_resp_out take_replies(struct client *c)
 {
 	struct shell *s = c->lane->shell;
 	struct sd_resp_out got = c->session.out;
@@ -272,7 +272,7 @@ static struct sd_resp_out take_replies(struct client *c)
 	return got;
 }
 
-static void send_replies(struct client *c, const struct sd_resp_out *got)
+static inline void send_replies(struct client *c, const struct sd_resp_out *got)
 {
 	struct lane *l = c->lane;
 	if (got->n)
