@@ -496,7 +496,7 @@ static void cmd_readwrite(struct cache_call *c)
 }
 
 #define STALE CACHE_STALE
-#define HAND(name, arity) {"cluster|" name, arity, CACHE_ADMIN | CACHE_STALE, 0, 0, 0, cmd_not_by_hand, "cluster", "3.0.0", "Not possible here"}
+#define HAND(name, arity) {"cluster|" name, arity, CACHE_ADMIN | CACHE_STALE | CACHE_NO_ASYNC, 0, 0, 0, cmd_not_by_hand, "cluster", "3.0.0", "Not possible here"}
 const struct cache_command cache_cluster_commands[] = {
     {"asking", 1, CACHE_FAST, 0, 0, 0, cmd_asking, "cluster", "3.0.0", "Says that it was sent here by ASK"},
     {"cluster", -2, 0, 0, 0, 0, NULL, "cluster", "3.0.0", "Asks about the cluster"},
@@ -509,7 +509,7 @@ const struct cache_command cache_cluster_commands[] = {
     HAND("delslotsrange", -4),
     HAND("failover", -2),
     HAND("flushslots", 2),
-    {"cluster|forget", 3, CACHE_ADMIN | STALE, 0, 0, 0, cmd_forget, "cluster", "3.0.0", "Drops a node that is gone"},
+    {"cluster|forget", 3, CACHE_ADMIN | STALE | CACHE_NO_ASYNC, 0, 0, 0, cmd_forget, "cluster", "3.0.0", "Drops a node that is gone"},
     {"cluster|getkeysinslot", 4, STALE, 0, 0, 0, cmd_get_keys, "cluster", "3.0.0", "Lists keys of a slot on this node"},
     {"cluster|help", 2, CACHE_LOADING | STALE, 0, 0, 0, cmd_help, "cluster", "5.0.0", "Lists the subcommands"},
     {"cluster|info", 2, STALE, 0, 0, 0, cmd_info, "cluster", "3.0.0", "Tells how the cluster is"},
@@ -517,18 +517,18 @@ const struct cache_command cache_cluster_commands[] = {
     {"cluster|links", 2, STALE, 0, 0, 0, cmd_links, "cluster", "7.0.0", "Lists links of Redis's bus, of which there are none"},
     {"cluster|origin", 3, CACHE_READONLY, 2, 2, 1, cmd_origin, "cluster", "7.0.0", "Tells which node answers for a key, and which wrote its value"},
     {"cluster|locate", 3, STALE, 0, 0, 0, cmd_locate, "cluster", "7.0.0", "Tells which nodes have a key: the slot, then address, port and id of each"},
-    {"cluster|meet", -4, CACHE_ADMIN | STALE, 0, 0, 0, cmd_meet, "cluster", "3.0.0", "Joins the cluster of a node"},
+    {"cluster|meet", -4, CACHE_ADMIN | STALE | CACHE_NO_ASYNC, 0, 0, 0, cmd_meet, "cluster", "3.0.0", "Joins the cluster of a node"},
     {"cluster|myid", 2, STALE, 0, 0, 0, cmd_myid, "cluster", "3.0.0", "Tells the id of this node"},
     {"cluster|nodes", 2, STALE, 0, 0, 0, cmd_nodes, "cluster", "3.0.0", "Lists nodes and their slots, a line each"},
     {"cluster|replicas", 3, CACHE_ADMIN | STALE, 0, 0, 0, cmd_replicas, "cluster", "5.0.0", "Lists replicas of a node, of which there are none"},
     HAND("replicate", 3),
     {"cluster|reset", -2, CACHE_ADMIN | CACHE_NOSCRIPT | STALE, 0, 0, 0, cmd_reset, "cluster", "3.0.0", "Not possible here"},
-    {"cluster|saveconfig", 2, CACHE_ADMIN | CACHE_NOSCRIPT | STALE, 0, 0, 0, cmd_ok, "cluster", "3.0.0", "Does nothing"},
+    {"cluster|saveconfig", 2, CACHE_ADMIN | STALE | CACHE_NO_ASYNC, 0, 0, 0, cmd_ok, "cluster", "3.0.0", "Does nothing"},
     HAND("set-config-epoch", 3),
     HAND("setslot", -4),
-    {"cluster|shards", 2, CACHE_LOADING | STALE, 0, 0, 0, cmd_shards, "cluster", "7.0.0", "Lists nodes and their slots"},
+    {"cluster|shards", 2, STALE, 0, 0, 0, cmd_shards, "cluster", "7.0.0", "Lists nodes and their slots"},
     {"cluster|slaves", 3, CACHE_ADMIN | STALE, 0, 0, 0, cmd_replicas, "cluster", "3.0.0", "Lists replicas of a node, of which there are none"},
-    {"cluster|slots", 2, CACHE_LOADING | STALE, 0, 0, 0, cmd_slots, "cluster", "3.0.0", "Lists ranges of slots and the nodes that have them"},
+    {"cluster|slots", 2, STALE, 0, 0, 0, cmd_slots, "cluster", "3.0.0", "Lists ranges of slots and the nodes that have them"},
     {"readonly", 1, CACHE_LOADING | STALE | CACHE_FAST, 0, 0, 0, cmd_readonly, "cluster", "3.0.0", "Reads from copies too"},
     {"readwrite", 1, CACHE_LOADING | STALE | CACHE_FAST, 0, 0, 0, cmd_readwrite, "cluster", "3.0.0", "Reads from owners only"},
     {0},

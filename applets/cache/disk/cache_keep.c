@@ -191,9 +191,9 @@ void cache_keep_info(const struct cache *c, struct sd_text *t)
 
 #define SERVER (CACHE_ADMIN | CACHE_NOSCRIPT)
 const struct cache_command cache_keep_commands[] = {
-    {"bgsave", -1, SERVER, 0, 0, 0, cmd_bgsave, "server", "1.0.0", "Saves all keys while commands go on"},
+    {"bgsave", -1, SERVER | CACHE_NO_ASYNC, 0, 0, 0, cmd_bgsave, "server", "1.0.0", "Saves all keys while commands go on"},
     {"lastsave", 1, CACHE_LOADING | CACHE_STALE | CACHE_FAST, 0, 0, 0, cmd_lastsave, "server", "1.0.0", "Tells when all keys were saved last"},
-    {"save", 1, SERVER, 0, 0, 0, cmd_save, "server", "1.0.0", "Saves all keys, and answers when they are on the disk"},
-    {"shutdown", -1, SERVER | CACHE_LOADING | CACHE_STALE, 0, 0, 0, cmd_shutdown, "server", "1.0.0", "Saves all keys and ends the server"},
+    {"save", 1, SERVER | CACHE_NO_ASYNC | CACHE_NO_MULTI, 0, 0, 0, cmd_save, "server", "1.0.0", "Saves all keys, and answers when they are on the disk"},
+    {"shutdown", -1, SERVER | CACHE_NO_MULTI | CACHE_ALLOW_BUSY | CACHE_LOADING | CACHE_STALE, 0, 0, 0, cmd_shutdown, "server", "1.0.0", "Saves all keys and ends the server"},
     {0},
 };

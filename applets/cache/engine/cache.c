@@ -346,7 +346,7 @@ static bool look_up(struct cache_call *c)
 /* In RESP2 a reply and a message look the same, so a connection that gets messages may ask nothing else. */
 static bool is_listening(const struct cache_call *c)
 {
-	return cache_subscriptions(c->session) && !c->out->resp3 && !(c->command->flags & CACHE_PUBSUB);
+	return cache_subscriptions(c->session) && !c->out->resp3 && !(c->command->flags & CACHE_LISTENS);
 }
 
 static const char *follower_refuses(const struct cache_call *c)
@@ -361,6 +361,8 @@ static bool may_run(struct cache_call *c)
 	char why[200];
 	if (!(c->session->flags & CACHE_AUTHENTICATED) && !(c->command->flags & CACHE_NOAUTH))
 		return refuse(c, "NOAUTH Authentication required.");
+	if (c->session->flags & CACHE_MULTI && c->command->flags & CACHE_NO_MULTI)
+		return refuse(c, "ERR Command not allowed inside a transaction");
 	const char *refused = cache->follower && c->command->first ? follower_refuses(c) : NULL;
 	if (refused)
 		return refuse(c, refused);

@@ -335,11 +335,14 @@ enum cache_flag {
 	CACHE_NOAUTH = 16, /* also before AUTH */
 	CACHE_ADMIN = 32,
 	CACHE_BLOCKING = 64,
-	CACHE_PUBSUB = 128,
+	CACHE_PUBSUB = 128, /* told by COMMAND only */
 	CACHE_NOSCRIPT = 256, CACHE_LOADING = 512, CACHE_STALE = 1024, /* told by COMMAND only */
 	CACHE_MOVABLE = 2048, /* where its keys are depends on an argument */
 	CACHE_QUIET = 4096,   /* not shown by MONITOR */
 	CACHE_UNQUEUED = 8192, /* runs at once also after MULTI */
+	CACHE_NO_MULTI = 1 << 14, /* refused after MULTI */
+	CACHE_LISTENS = 1 << 15,  /* also on a connection of RESP2 that gets messages */
+	CACHE_ALLOW_BUSY = 1 << 16, CACHE_NO_ASYNC = 1 << 17, /* told by COMMAND only */
 };
 
 /* One row says everything about a command: who answers COMMAND, COMMAND DOCS and the arity check reads the same one. */

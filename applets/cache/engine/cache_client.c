@@ -289,17 +289,19 @@ static void cmd_client_unblock(struct cache_call *c)
 	sd_resp_int(c->out, s && cache_unblock(s, error ? "UNBLOCKED client unblocked via CLIENT UNBLOCK" : NULL));
 }
 
+#define SEEN (CACHE_LOADING | CACHE_STALE)
+#define ANY  (SEEN | CACHE_NOSCRIPT)
 const struct cache_command cache_client_commands[] = {
     {"client", -2, 0, 0, 0, 0, NULL, "connection", "2.4.0", "Asks and tells about connections"},
-    {"client|getname", 2, 0, 0, 0, 0, cmd_client_getname, "connection", "2.6.9", "Gives the name of this connection"},
-    {"client|help", 2, 0, 0, 0, 0, cache_help, "connection", "5.0.0", "Lists the subcommands"},
-    {"client|id", 2, 0, 0, 0, 0, cmd_client_id, "connection", "5.0.0", "Gives the number of this connection"},
-    {"client|info", 2, 0, 0, 0, 0, cmd_client_info, "connection", "6.2.0", "Describes this connection"},
-    {"client|kill", -3, CACHE_ADMIN, 0, 0, 0, cmd_client_kill, "connection", "2.4.0", "Ends connections"},
-    {"client|list", -2, CACHE_ADMIN, 0, 0, 0, cmd_client_list, "connection", "2.4.0", "Describes all connections"},
-    {"client|no-evict", 3, CACHE_ADMIN, 0, 0, 0, cmd_client_no_evict, "connection", "7.0.0", "Is taken, since no connection is evicted"},
-    {"client|reply", 3, 0, 0, 0, 0, cmd_client_reply, "connection", "3.2.0", "Chooses whether replies are sent"},
-    {"client|setname", 3, 0, 0, 0, 0, cmd_client_setname, "connection", "2.6.9", "Names this connection"},
-    {"client|unblock", -3, CACHE_ADMIN | CACHE_NOSCRIPT | CACHE_LOADING | CACHE_STALE, 0, 0, 0, cmd_client_unblock, "connection", "5.0.0", "Ends the wait of a connection"},
+    {"client|getname", 2, ANY, 0, 0, 0, cmd_client_getname, "connection", "2.6.9", "Gives the name of this connection"},
+    {"client|help", 2, SEEN, 0, 0, 0, cache_help, "connection", "5.0.0", "Lists the subcommands"},
+    {"client|id", 2, ANY, 0, 0, 0, cmd_client_id, "connection", "5.0.0", "Gives the number of this connection"},
+    {"client|info", 2, ANY, 0, 0, 0, cmd_client_info, "connection", "6.2.0", "Describes this connection"},
+    {"client|kill", -3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_kill, "connection", "2.4.0", "Ends connections"},
+    {"client|list", -2, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_list, "connection", "2.4.0", "Describes all connections"},
+    {"client|no-evict", 3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_no_evict, "connection", "7.0.0", "Is taken, since no connection is evicted"},
+    {"client|reply", 3, ANY, 0, 0, 0, cmd_client_reply, "connection", "3.2.0", "Chooses whether replies are sent"},
+    {"client|setname", 3, ANY, 0, 0, 0, cmd_client_setname, "connection", "2.6.9", "Names this connection"},
+    {"client|unblock", -3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_unblock, "connection", "5.0.0", "Ends the wait of a connection"},
     {0},
 };

@@ -553,11 +553,11 @@ void cache_config_end(struct cache *c)
 		free(c->settings[i]);
 }
 
-#define ADMIN CACHE_ADMIN
+#define ADMIN (CACHE_ADMIN | CACHE_NOSCRIPT | CACHE_LOADING | CACHE_STALE)
 const struct cache_command cache_config_commands[] = {
     {"config", -2, 0, 0, 0, 0, NULL, "server", "2.0.0", "Reads and changes settings"},
     {"config|get", -3, ADMIN, 0, 0, 0, cmd_config_get, "server", "2.0.0", "Gives settings by their names"},
-    {"config|help", 2, 0, 0, 0, 0, cache_help, "server", "5.0.0", "Lists the subcommands"},
+    {"config|help", 2, CACHE_LOADING | CACHE_STALE, 0, 0, 0, cache_help, "server", "5.0.0", "Lists the subcommands"},
     {"config|resetstat", 2, ADMIN, 0, 0, 0, cmd_config_resetstat, "server", "2.0.0", "Sets the counters of INFO to zero"},
     {"config|rewrite", 2, ADMIN, 0, 0, 0, cmd_config_rewrite, "server", "2.8.0", "Writes settings to a file, where there is one"},
     {"config|set", -4, ADMIN, 0, 0, 0, cmd_config_set, "server", "2.0.0", "Changes settings"},

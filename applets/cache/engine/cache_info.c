@@ -210,6 +210,6 @@ static void cmd_info(struct cache_call *c)
 }
 
 const struct cache_command cache_info_commands[] = {
-    {"info", -1, 0, 0, 0, 0, cmd_info, "server", "1.0.0", "Tells how the server is"},
+    {"info", -1, CACHE_LOADING | CACHE_STALE, 0, 0, 0, cmd_info, "server", "1.0.0", "Tells how the server is"},
     {0},
 };

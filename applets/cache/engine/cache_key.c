@@ -409,7 +409,7 @@ const struct cache_command cache_key_commands[] = {
     {"object", -2, 0, 0, 0, 0, NULL, "generic", "2.2.3", "Looks into a value"},
     {"object|encoding", 3, RD, 2, 2, 1, cmd_object_encoding, "generic", "2.2.3", "Tells how a value is kept"},
     {"object|freq", 3, RD, 2, 2, 1, cmd_object_freq, "generic", "4.0.0", "Tells how often a value is used, where that is counted"},
-    {"object|help", 2, 0, 0, 0, 0, cache_help, "generic", "6.2.0", "Lists the subcommands"},
+    {"object|help", 2, CACHE_LOADING | CACHE_STALE, 0, 0, 0, cache_help, "generic", "6.2.0", "Lists the subcommands"},
     {"object|idletime", 3, RD, 2, 2, 1, cmd_object_idletime, "generic", "2.2.3", "Tells how long ago a value was used"},
     {"object|refcount", 3, RD, 2, 2, 1, cmd_object_refcount, "generic", "2.2.3", "Tells how many share a value"},
     {"persist", 2, WR | FAST, 1, 1, 1, cmd_persist, "generic", "2.2.0", "Lets a key stay"},

@@ -214,10 +214,10 @@ static void cmd_exec(struct cache_call *c)
 	cache_multi_end(s);
 }
 
-#define ANY (CACHE_UNQUEUED | CACHE_FAST | CACHE_LOADING | CACHE_STALE | CACHE_NOSCRIPT)
+#define ANY (CACHE_UNQUEUED | CACHE_FAST | CACHE_LOADING | CACHE_STALE | CACHE_NOSCRIPT | CACHE_ALLOW_BUSY)
 const struct cache_command cache_multi_commands[] = {
     {"discard", 1, ANY, 0, 0, 0, cmd_discard, "transactions", "2.0.0", "Drops the transaction"},
-    {"exec", 1, (ANY & ~(unsigned)CACHE_FAST) | CACHE_QUIET, 0, 0, 0, cmd_exec, "transactions", "1.2.0", "Runs the transaction"},
+    {"exec", 1, (ANY & ~(unsigned)(CACHE_FAST | CACHE_ALLOW_BUSY)) | CACHE_QUIET, 0, 0, 0, cmd_exec, "transactions", "1.2.0", "Runs the transaction"},
     {"multi", 1, ANY, 0, 0, 0, cmd_multi, "transactions", "1.2.0", "Begins a transaction"},
     {"unwatch", 1, ANY & ~(unsigned)CACHE_UNQUEUED, 0, 0, 0, cmd_unwatch, "transactions", "2.2.0", "Watches no key any more"},
     {"watch", -2, ANY, 1, -1, 1, cmd_watch, "transactions", "2.2.0", "Calls the transaction off when a key changes before it"},

@@ -204,14 +204,14 @@ static void cmd_pubsub_numpat(struct cache_call *c)
 	sd_resp_int(c->out, (int64_t)sd_dict_count(&c->cache->patterns));
 }
 
-#define SUB (CACHE_PUBSUB | CACHE_NOSCRIPT | CACHE_LOADING | CACHE_STALE)
-#define SEE (CACHE_LOADING | CACHE_STALE)
+#define SUB (CACHE_LISTENS | CACHE_PUBSUB | CACHE_NOSCRIPT | CACHE_LOADING | CACHE_STALE)
+#define SEE (CACHE_PUBSUB | CACHE_LOADING | CACHE_STALE)
 const struct cache_command cache_pubsub_commands[] = {
     {"psubscribe", -2, SUB, 0, 0, 0, cmd_psubscribe, "pubsub", "2.0.0", "Listens to the channels that fit patterns"},
     {"publish", 3, SEE | CACHE_FAST, 0, 0, 0, cmd_publish, "pubsub", "2.0.0", "Sends a message to a channel"},
     {"pubsub", -2, 0, 0, 0, 0, NULL, "pubsub", "2.8.0", "Asks who listens"},
     {"pubsub|channels", -2, SEE, 0, 0, 0, cmd_pubsub_channels, "pubsub", "2.8.0", "Lists channels somebody listens to"},
-    {"pubsub|help", 2, SEE, 0, 0, 0, cache_help, "pubsub", "6.2.0", "Lists the subcommands"},
+    {"pubsub|help", 2, SEE & ~(unsigned)CACHE_PUBSUB, 0, 0, 0, cache_help, "pubsub", "6.2.0", "Lists the subcommands"},
     {"pubsub|numpat", 2, SEE, 0, 0, 0, cmd_pubsub_numpat, "pubsub", "2.8.0", "Counts patterns"},
     {"pubsub|numsub", -2, SEE, 0, 0, 0, cmd_pubsub_numsub, "pubsub", "2.8.0", "Counts those who listen to channels"},
     {"punsubscribe", -1, SUB, 0, 0, 0, cmd_punsubscribe, "pubsub", "2.0.0", "Does not listen to patterns any more"},

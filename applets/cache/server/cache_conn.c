@@ -188,18 +188,19 @@ void cache_help(struct cache_call *c)
 	sd_resp_now(c->out, place, '*', n);
 }
 
-#define ANY CACHE_NOAUTH
+#define SEEN (CACHE_LOADING | CACHE_STALE)
+#define ANY  (CACHE_NOAUTH | SEEN | CACHE_NOSCRIPT | CACHE_ALLOW_BUSY | CACHE_FAST)
 const struct cache_command cache_connection_commands[] = {
-    {"auth", -2, ANY | CACHE_FAST | CACHE_QUIET, 0, 0, 0, cmd_auth, "connection", "1.0.0", "Logs in"},
-    {"echo", 2, CACHE_FAST, 0, 0, 0, cmd_echo, "connection", "1.0.0", "Gives back what it gets"},
-    {"hello", -1, ANY | CACHE_FAST | CACHE_QUIET, 0, 0, 0, cmd_hello, "connection", "6.0.0", "Chooses the version of the protocol"},
-    {"ping", -1, CACHE_FAST | CACHE_PUBSUB, 0, 0, 0, cmd_ping, "connection", "1.0.0", "Asks for a sign of life"},
-    {"quit", -1, ANY | CACHE_FAST | CACHE_PUBSUB | CACHE_UNQUEUED, 0, 0, 0, cmd_quit, "connection", "1.0.0", "Ends the connection"},
-    {"reset", 1, ANY | CACHE_FAST | CACHE_PUBSUB | CACHE_UNQUEUED, 0, 0, 0, cmd_reset, "connection", "6.2.0", "Makes the connection as new"},
-    {"select", 2, CACHE_FAST, 0, 0, 0, cmd_select, "connection", "1.0.0", "Chooses a database"},
+    {"auth", -2, ANY | CACHE_QUIET, 0, 0, 0, cmd_auth, "connection", "1.0.0", "Logs in"},
+    {"echo", 2, CACHE_FAST | SEEN, 0, 0, 0, cmd_echo, "connection", "1.0.0", "Gives back what it gets"},
+    {"hello", -1, ANY | CACHE_QUIET, 0, 0, 0, cmd_hello, "connection", "6.0.0", "Chooses the version of the protocol"},
+    {"ping", -1, CACHE_FAST | CACHE_LISTENS, 0, 0, 0, cmd_ping, "connection", "1.0.0", "Asks for a sign of life"},
+    {"quit", -1, ANY | CACHE_LISTENS | CACHE_UNQUEUED, 0, 0, 0, cmd_quit, "connection", "1.0.0", "Ends the connection"},
+    {"reset", 1, ANY | CACHE_LISTENS | CACHE_UNQUEUED, 0, 0, 0, cmd_reset, "connection", "6.2.0", "Makes the connection as new"},
+    {"select", 2, CACHE_FAST | SEEN, 0, 0, 0, cmd_select, "connection", "1.0.0", "Chooses a database"},
     {0},
 };
 const struct cache_command cache_server_commands[] = {
-    {"time", 1, CACHE_FAST, 0, 0, 0, cmd_time, "server", "2.6.0", "Gives the server's time"},
+    {"time", 1, CACHE_FAST | SEEN, 0, 0, 0, cmd_time, "server", "2.6.0", "Gives the server's time"},
     {0},
 };
