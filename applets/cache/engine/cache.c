@@ -428,6 +428,8 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 	struct cache_call c = {.cache = cache, .session = s, .db = s->db, .out = &s->out, .argc = argc, .argv = argv};
 	size_t begun = s->out.n;
 	cache->now_ms = now_ms;
+	if (cache->pause && now_ms >= cache->paused_until_ms)
+		cache_resume(cache);
 	cache->calls++;
 	cache->running = s;
 	s->last_ms = now_ms;
@@ -436,7 +438,12 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 		s->flags |= CACHE_DROP;
 		return;
 	}
-	if (!look_up(&c) || !may_run(&c))
+	bool runs = look_up(&c) && may_run(&c);
+	if (runs && cache->pause && cache_postponed(&c)) {
+		cache->running = NULL;
+		return;
+	}
+	if (!runs)
 		rejected(&c, begun);
 	else if (s->flags & CACHE_MULTI && cache_queued(&c))
 		cache_count_error(cache, &s->out, begun);
@@ -449,6 +456,8 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 	cache->running = NULL;
 	if (cache->ready.next != &cache->ready)
 		cache_serve(cache);
+	if (cache->resume)
+		cache_resume(cache);
 }
 
 /* ---- life ---- */
@@ -469,6 +478,7 @@ void cache_init(struct cache *c, uint64_t seed, int64_t now_ms)
 	sd_wheel_init(&c->deadlines, now_ms);
 	sd_list_init(&c->sessions);
 	sd_list_init(&c->ready);
+	sd_list_init(&c->paused);
 	sd_list_init(&c->woken);
 	sd_list_init(&c->monitors);
 	sd_list_init(&c->slow);

@@ -255,6 +255,10 @@ struct cache {
 	struct sd_link woken;
 	size_t nblocked;
 	bool serving;
+	enum cache_pause { CACHE_NO_PAUSE, CACHE_PAUSE_WRITES, CACHE_PAUSE_ALL } pause;
+	bool resume;		   /* CLIENT UNPAUSE was said: behind the command in progress */
+	int64_t paused_until_ms;
+	struct sd_link paused;	   /* waits, in the order they came */
 
 	struct cache_keep keep;
 	bool (*shut_down)(void *arg); /* ends the program; false: it cannot be ended from here. NULL: so too */
@@ -343,6 +347,7 @@ enum cache_flag {
 	CACHE_NO_MULTI = 1 << 14, /* refused after MULTI */
 	CACHE_LISTENS = 1 << 15,  /* also on a connection of RESP2 that gets messages */
 	CACHE_ALLOW_BUSY = 1 << 16, CACHE_NO_ASYNC = 1 << 17, /* told by COMMAND only */
+	CACHE_SPREADS = 1 << 18, /* changes no value, and waits for the end of CLIENT PAUSE WRITE all the same */
 };
 
 /* One row says everything about a command: who answers COMMAND, COMMAND DOCS and the arity check reads the same one. */
@@ -572,6 +577,11 @@ void cache_ready(struct cache_db *db, struct sd_slice key);
 bool cache_arg_timeout(struct cache_call *c, size_t i, int64_t *deadline_ms);
 /* Those whose key has come. */
 void cache_serve(struct cache *c);
+/* CLIENT PAUSE: is the command to wait until that is over? Then its session does. */
+bool cache_postponed(struct cache_call *c);
+/* Runs what waited for the end of a pause, between commands. */
+void cache_resume(struct cache *c);
+void cache_pause(struct cache *c, enum cache_pause how, int64_t until_ms);
 /* Ends it with this reply (NULL: as its time being over does). False: it does not wait. */
 bool cache_unblock(struct cache_session *s, const char *error);
 /* When the next wait ends; those that are over are answered. */
@@ -580,6 +590,8 @@ void cache_wait_begin(struct cache_db *db);
 void cache_wait_end(struct cache_session *s);
 
 /* ---- cache_multi.c: transactions ---- */
+/* Has the open transaction one of these flags? */
+bool cache_queue_has(const struct cache_session *s, uint32_t flags);
 /* Keeps the command of an open transaction instead of running it; true: it did, and replied. */
 bool cache_queued(struct cache_call *c);
 /* A copy with its bytes, in one piece of memory; NULL: out of memory. */

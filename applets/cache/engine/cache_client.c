@@ -270,13 +270,18 @@ static void cmd_client_list(struct cache_call *c)
 	cache_reply_text(c, &t);
 }
 
+static void wrong_subcommand(struct cache_call *c)
+{
+	sd_resp_errorf(c->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
+		       (int)(c->argv[1].n < 128 ? c->argv[1].n : 128), c->argv[1].p);
+}
+
 static void cmd_client_unblock(struct cache_call *c)
 {
 	int64_t id;
 	bool error = c->argc == 4 && cache_is(c->argv[3], "error");
 	if (c->argc > 4) {
-		sd_resp_errorf(c->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
-			       (int)(c->argv[1].n < 128 ? c->argv[1].n : 128), c->argv[1].p);
+		wrong_subcommand(c);
 		return;
 	}
 	if (c->argc == 4 && !error && !cache_is(c->argv[3], "timeout")) {
@@ -287,6 +292,31 @@ static void cmd_client_unblock(struct cache_call *c)
 		return;
 	struct cache_session *s = session_of(c->cache, id);
 	sd_resp_int(c->out, s && cache_unblock(s, error ? "UNBLOCKED client unblocked via CLIENT UNBLOCK" : NULL));
+}
+
+static void cmd_client_pause(struct cache_call *c)
+{
+	int64_t ms, now = c->cache->now_ms;
+	bool writes = c->argc == 4 && cache_is(c->argv[3], "write");
+	if (c->argc > 4)
+		wrong_subcommand(c);
+	else if (c->argc == 4 && !writes && !cache_is(c->argv[3], "all"))
+		sd_resp_error(c->out, "ERR CLIENT PAUSE mode must be WRITE or ALL");
+	else if (!sd_resp_parse_int(c->argv[2], &ms))
+		sd_resp_error(c->out, "ERR timeout is not an integer or out of range");
+	else if (ms < 0)
+		sd_resp_error(c->out, "ERR timeout is negative");
+	else {
+		if (ms < INT64_MAX - now) /* else the end is in the past for Redis, too */
+			cache_pause(c->cache, writes ? CACHE_PAUSE_WRITES : CACHE_PAUSE_ALL, now + ms);
+		sd_resp_simple(c->out, "OK");
+	}
+}
+
+static void cmd_client_unpause(struct cache_call *c)
+{
+	cache_pause(c->cache, CACHE_NO_PAUSE, 0);
+	sd_resp_simple(c->out, "OK");
 }
 
 #define SEEN (CACHE_LOADING | CACHE_STALE)
@@ -300,8 +330,10 @@ const struct cache_command cache_client_commands[] = {
     {"client|kill", -3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_kill, "connection", "2.4.0", "Ends connections"},
     {"client|list", -2, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_list, "connection", "2.4.0", "Describes all connections"},
     {"client|no-evict", 3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_no_evict, "connection", "7.0.0", "Is taken, since no connection is evicted"},
+    {"client|pause", -3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_pause, "connection", "3.0.0", "Lets commands, or those that change something, wait"},
     {"client|reply", 3, ANY, 0, 0, 0, cmd_client_reply, "connection", "3.2.0", "Chooses whether replies are sent"},
     {"client|setname", 3, ANY, 0, 0, 0, cmd_client_setname, "connection", "2.6.9", "Names this connection"},
     {"client|unblock", -3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_unblock, "connection", "5.0.0", "Ends the wait of a connection"},
+    {"client|unpause", 2, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_unpause, "connection", "6.2.0", "Ends CLIENT PAUSE"},
     {0},
 };

@@ -93,6 +93,14 @@ static void look_for_ends(struct cache_session *s)
 
 /* ---- the queue ---- */
 
+bool cache_queue_has(const struct cache_session *s, uint32_t flags)
+{
+	for (size_t i = 0; i < s->nqueue; i++)
+		if (s->queue[i].command->flags & flags)
+			return true;
+	return false;
+}
+
 static void drop_queue(struct cache_session *s)
 {
 	for (size_t i = 0; i < s->nqueue; i++)

@@ -208,7 +208,7 @@ static void cmd_pubsub_numpat(struct cache_call *c)
 #define SEE (CACHE_PUBSUB | CACHE_LOADING | CACHE_STALE)
 const struct cache_command cache_pubsub_commands[] = {
     {"psubscribe", -2, SUB, 0, 0, 0, cmd_psubscribe, "pubsub", "2.0.0", "Listens to the channels that fit patterns"},
-    {"publish", 3, SEE | CACHE_FAST, 0, 0, 0, cmd_publish, "pubsub", "2.0.0", "Sends a message to a channel"},
+    {"publish", 3, SEE | CACHE_FAST | CACHE_SPREADS, 0, 0, 0, cmd_publish, "pubsub", "2.0.0", "Sends a message to a channel"},
     {"pubsub", -2, 0, 0, 0, 0, NULL, "pubsub", "2.8.0", "Asks who listens"},
     {"pubsub|channels", -2, SEE, 0, 0, 0, cmd_pubsub_channels, "pubsub", "2.8.0", "Lists channels somebody listens to"},
     {"pubsub|help", 2, SEE & ~(unsigned)CACHE_PUBSUB, 0, 0, 0, cache_help, "pubsub", "6.2.0", "Lists the subcommands"},

@@ -7,6 +7,8 @@
  *	  |-------- time is over ------> null
  *	  '-------- CLIENT UNBLOCK ----> null, or an error
  *
+ * A command that CLIENT PAUSE keeps waits in the same way, for no key, and is run from its beginning.
+ *
  * What it waits for is served after the command (or transaction) that made the key, so that nobody sees half of one.
  */
 #include <math.h>
@@ -22,6 +24,7 @@ struct cache_wait {
 	struct cache_db *db;
 	size_t argc;
 	struct sd_slice *argv; /* a copy */
+	struct sd_link paused; /* in cache->paused, when it waits for the end of a pause and for no key */
 };
 
 void cache_wait_begin(struct cache_db *db)
@@ -39,6 +42,7 @@ static struct cache_wait *new_wait(struct cache_call *c)
 	}
 	*w = (struct cache_wait){.session = c->session, .command = c->command, .db = c->db, .argc = c->argc, .argv = argv};
 	sd_list_init(&w->ties);
+	sd_list_init(&w->paused);
 	return w;
 }
 
@@ -91,6 +95,7 @@ void cache_wait_end(struct cache_session *s)
 		cache_untie(c, sd_container(w->ties.next, struct cache_tie, of_session));
 	if (sd_wheel_is_set(&w->deadline))
 		sd_wheel_cancel(&c->deadlines, &w->deadline);
+	sd_list_del(&w->paused);
 	if (s->flags & CACHE_BLOCKED)
 		c->nblocked--;
 	s->flags &= ~(uint32_t)CACHE_BLOCKED;
@@ -154,7 +159,7 @@ void cache_serve(struct cache *c)
 
 bool cache_unblock(struct cache_session *s, const char *error)
 {
-	if (!s->wait)
+	if (!s->wait || !sd_list_empty(&s->wait->paused))
 		return false;
 	size_t begun = s->out.n;
 	if (error)
@@ -171,9 +176,77 @@ bool cache_unblock(struct cache_session *s, const char *error)
 int64_t cache_tick_waits(struct cache *c, int64_t now_ms)
 {
 	struct sd_wheel_entry *e;
-	while ((e = sd_wheel_pop(&c->deadlines, now_ms)))
-		cache_unblock(sd_container(e, struct cache_wait, deadline)->session, NULL);
+	while ((e = sd_wheel_pop(&c->deadlines, now_ms))) {
+		struct cache_wait *w = sd_container(e, struct cache_wait, deadline);
+		if (sd_list_empty(&w->paused))
+			cache_unblock(w->session, NULL);
+		else if (now_ms >= c->paused_until_ms)
+			cache_resume(c);
+		else /* a longer pause was asked for meanwhile */
+			sd_wheel_set(&c->deadlines, &w->deadline, c->paused_until_ms);
+	}
 	return sd_wheel_next(&c->deadlines);
+}
+
+/* ---- CLIENT PAUSE ---- */
+
+bool cache_postponed(struct cache_call *c)
+{
+	struct cache_session *s = c->session;
+	const uint32_t changes = CACHE_WRITE | CACHE_SPREADS;
+	bool writes = c->command->flags & changes || (strcmp(c->command->name, "exec") == 0 && cache_queue_has(s, changes));
+	if (c->cache->pause == CACHE_PAUSE_WRITES && !writes)
+		return false;
+	if (!(s->wait = new_wait(c))) {
+		sd_resp_error(c->out, cache_no_memory);
+		return true;
+	}
+	s->flags |= CACHE_BLOCKED;
+	s->last = c->command;
+	c->cache->nblocked++;
+	sd_list_add(&c->cache->paused, &s->wait->paused);
+	sd_wheel_set(&c->cache->deadlines, &s->wait->deadline, c->cache->paused_until_ms);
+	return true;
+}
+
+void cache_pause(struct cache *c, enum cache_pause how, int64_t until_ms)
+{
+	if (how == CACHE_NO_PAUSE) {
+		c->resume = true;
+		return;
+	}
+	c->pause = how > c->pause ? how : c->pause;
+	c->paused_until_ms = until_ms > c->paused_until_ms ? until_ms : c->paused_until_ms;
+}
+
+static void run_postponed(struct cache_wait *w)
+{
+	struct cache_session *s = w->session;
+	struct cache *c = s->cache;
+	struct sd_slice *argv = w->argv;
+	size_t argc = w->argc;
+	w->argv = NULL;
+	cache_wait_end(s);
+	cache_call(s, argc, argv, c->now_ms);
+	cache_free(&c->memory, argv);
+	cache_wake(s);
+}
+
+/* Each runs once: one of them may begin a pause anew, for which those behind it wait again. */
+void cache_resume(struct cache *c)
+{
+	struct sd_link all;
+	sd_list_init(&all);
+	c->pause = CACHE_NO_PAUSE;
+	c->resume = false;
+	c->paused_until_ms = 0;
+	while (!sd_list_empty(&c->paused)) {
+		struct sd_link *first = c->paused.next;
+		sd_list_del(first);
+		sd_list_add(&all, first);
+	}
+	while (!sd_list_empty(&all))
+		run_postponed(sd_container(all.next, struct cache_wait, paused));
 }
 
 static void cmd_wait(struct cache_call *c)
