@@ -9,10 +9,11 @@ theirs=$(free_port)
 start theirs redis-server --port "$theirs" --bind 127.0.0.1 --save '' --appendonly no
 wait_port theirs "$theirs"
 start ours "$SDLAB" cache --port 0
-ours=$(port_of ours) || exit 1
-for who in theirs ours; do
-  timeout 60 python3 "$ROOT/test/interop/cache_pause.py" "${!who}" >"$TMP/$who.said" 2>&1 || fail "$who: $(tail -n 3 "$TMP/$who.said")"
-done
+say() { # WHO PORT
+  timeout 60 python3 "$ROOT/test/interop/cache_pause.py" "$2" >"$TMP/$1.said" 2>&1 || fail "$1: $(tail -n 3 "$TMP/$1.said")"
+}
+say theirs "$theirs"
+say ours "$(port_of ours)"
 assert_contains "$(cat "$TMP/ours.said")" 'INCR p waits'
 assert_eq "$(cat "$TMP/theirs.said")" "$(cat "$TMP/ours.said")" 'CLIENT PAUSE'
 stop ours
