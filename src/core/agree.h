@@ -38,7 +38,7 @@
 #define SD_AGREE_KEPT	 64 /* the last so many configurations are remembered */
 
 /* What a role means is for whoever proposes it; here all members are acceptors. */
-#define SD_AGREE_ROLES 3
+#define SD_AGREE_ROLES 4
 struct sd_agree_member {
 	struct sd_swim_id id;
 	uint8_t role;

@@ -127,5 +127,6 @@ node one --write-quorum 2
 for n in two three; do node "$n" --write-quorum 2 --join "127.0.0.1:$(bus_of one)"; done
 for n in one two three; do wait_for "$n to know three nodes" knows "$n" 3; done
 assert_eq OK "$(cli one SET a 1)"
-assert_eq 1 "$(printf 'SET a 2\nWAIT 1 2000\n' | cli two | tail -n 1)"
+copies=$(printf 'SET a 2\nWAIT 1 2000\n' | cli two | tail -n 1)
+[ "$copies" -ge 1 ] || fail "WAIT says $copies" # 2 while the last one that came in gets its share
 kill_one 2 0

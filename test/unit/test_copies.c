@@ -92,12 +92,23 @@ static void begin(unsigned quorum)
 	}
 	view = (struct cache_view){.number = 1, .digest = 77, .n = 2, .members = members};
 	ck_assert_int_eq(sd_slots_make(&(struct sd_slots_conf){.copies = 2}, nodes, 2, &view.slots), SD_OK);
+	if (quorum > 1) { /* agreed: the first of all, and the node answers for all slots */
+		view.epoch = 1;
+		for (unsigned s = 0; s < SD_SLOTS; s++) {
+			view.slots.owners[2 * s] = 0;
+			view.slots.owners[2 * s + 1] = 1;
+		}
+	}
 	cache_init(&cache, 1, now_ms);
 	cc = cache_copies_new(&cache, &conf, &peers, &members[0].id, 5);
 	cache_session_begin(&cache, &me);
 	cache_copies_data(cc)->view_changed(cc, NULL, &view);
-	copies_put(&hello, COPIES_VERSION, 1);
+	copies_put(&hello, quorum > 1 ? COPIES_VERSION_TERM : COPIES_VERSION, 1);
 	copies_put(&hello, 4711, 8);
+	if (quorum > 1) {
+		copies_put(&hello, 1, 8);
+		copies_put(&hello, quorum, 1);
+	}
 	hear(COPIES_HELLO, &hello);
 }
 
@@ -306,35 +317,78 @@ START_TEST(replies_of_a_quorum_wait_in_their_order)
 	begin(2);
 	ck_assert_str_eq(say("SET a 1"), "");
 	ck_assert_str_eq(say("GET a"), ""); /* behind it */
+	ack(cc->turn - 2);
+	ck_assert_int_eq(memcmp(me.out.p, "+OK\r\n", 5), 0);
+	ck_assert_uint_eq(me.out.n, 5); /* that nobody else answers is not known yet */
 	ack(cc->turn - 1);
 	ck_assert_int_eq(memcmp(me.out.p, "+OK\r\n$1\r\n1\r\n", 12), 0);
 	ck_assert_uint_eq(me.out.n, 12);
-	ck_assert_str_eq(say("GET a"), "$1\r\n1\r\n");
 	say("SET a 2");
 	ck_assert_str_eq(say("GET a"), "");
 	now_ms += cc->conf.write_timeout_ms + 1;
 	me.out.n = 0;
 	cache_copies_data(cc)->tick(cc);
-	ck_assert_int_eq(memcmp(me.out.p, "-NOREPLICAS The write stays, but 1 of 2 nodes have it\r\n$1\r\n2\r\n", 61), 0);
+	ck_assert_int_eq(memcmp(me.out.p, "-NOREPLICAS The write stays, but 1 of 2 nodes have it\r\n-TRYAGAIN ", 65), 0);
+	ck_assert_str_eq(say("PING"), "+PONG\r\n");
 	finish();
 }
 END_TEST
 
-START_TEST(a_minority_refuses)
+/* Another term: its slots, and what was not acknowledged in it. */
+START_TEST(nothing_of_another_term_counts)
 {
-	struct cache_view small, again = {0};
+	struct sd_text hello = {0};
 	begin(2);
-	struct cache_view_member one = members[0];
-	small = (struct cache_view){.number = 2, .digest = 78, .n = 1, .members = &one};
-	struct sd_slots_node node = {{(char *)one.id.b, SD_SWIM_ID}, 1};
-	sd_slots_make(&(struct sd_slots_conf){.copies = 2}, &node, 1, &small.slots);
-	cache_copies_data(cc)->view_changed(cc, &view, &small);
-	ck_assert_str_eq(say("GET a"), "-CLUSTERDOWN The cluster is down: this node sees less than half of it\r\n");
+	struct cache_view next = view;
+	struct cache_asked asked = {.slot = sd_slot_of(sd_slice_of("a")), .write = true};
+	struct sd_swim_id to;
+	say("SET a 1");
+	ack(cc->turn - 1);
+	uint64_t first = stamp_of("a"), stream = cc->others[0]->stream;
+	ck_assert_str_eq(say("GET a"), "");
+	uint64_t turn = cc->turn - 1;
+	next.epoch = 2;
+	next.digest = 79;
+	cache_copies_data(cc)->view_changed(cc, &view, &next);
+	ck_assert_int_eq(copies_serving(cc, &asked, &to), CACHE_SERVE); /* it did, and does */
+	cc->others[0]->stream = stream;
+	ack(turn); /* of one who does not know the term yet */
+	ck_assert_uint_eq(me.out.n, 0);
+	copies_put(&hello, COPIES_VERSION_TERM, 1);
+	copies_put(&hello, 4711, 8);
+	copies_put(&hello, 2, 8);
+	copies_put(&hello, 2, 1);
+	hear(COPIES_HELLO, &hello);
+	say("SET a 2");
+	ck_assert(copies_stamp_term(first) == 1 && copies_stamp_term(stamp_of("a")) == 2);
+	struct cache_view third = next; /* in which the other one answers for all */
+	third.epoch = 3;
+	third.digest = 80;
+	third.slots.owners = malloc(sizeof(uint16_t) * 2 * SD_SLOTS);
+	for (unsigned i = 0; i < SD_SLOTS; i++) {
+		third.slots.owners[2 * i] = 1;
+		third.slots.owners[2 * i + 1] = 0;
+	}
+	me.out.n = 0;
+	cache_copies_data(cc)->view_changed(cc, &next, &third);
+	ck_assert_int_eq(copies_serving(cc, &asked, &to), CACHE_ELSEWHERE);
+	ck_assert_int_eq(memcmp(me.out.p, "-TRYAGAIN", 9), 0); /* nobody waits any longer */
+	free(third.slots.owners);
+	finish();
+}
+END_TEST
+
+START_TEST(who_is_in_no_term_answers_for_nothing)
+{
+	begin(2);
+	struct cache_view none = view;
+	none.epoch = 0;
+	none.digest = 78;
+	say("SET a 1");
+	cache_copies_data(cc)->view_changed(cc, &view, &none);
+	ck_assert_str_eq(say("GET b"), "-CLUSTERDOWN The node waits to be taken into the cluster\r\n");
 	ck_assert_str_eq(say("PING"), "+PONG\r\n");
-	again = view;
-	cache_copies_data(cc)->view_changed(cc, &small, &again);
-	ck_assert_str_eq(say("GET a"), "$-1\r\n");
-	sd_slots_free(&small.slots);
+	ck_assert_uint_eq(copies_stamp_term(stamp_of("a")), 0);
 	finish();
 }
 END_TEST
@@ -477,7 +531,8 @@ int main(void)
 	tcase_add_test(t, a_turn_sends_each_key_once);
 	tcase_add_test(t, wait_counts_those_who_have_it);
 	tcase_add_test(t, replies_of_a_quorum_wait_in_their_order);
-	tcase_add_test(t, a_minority_refuses);
+	tcase_add_test(t, nothing_of_another_term_counts);
+	tcase_add_test(t, who_is_in_no_term_answers_for_nothing);
 	tcase_add_test(t, a_handover_comes_behind_the_keys);
 	tcase_add_test(t, who_had_no_copy_asks_before_it_answers);
 	tcase_add_test(t, bad_messages_change_nothing);

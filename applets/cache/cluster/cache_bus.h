@@ -19,6 +19,7 @@
  *	5 reply    as RESP has it
  *	6 end      the session ends
  *	7 publish  length of the channel 4, channel, message
+ *	8 agree    a message of core/agree
  *	64 ...     messages of the data side
  *
  * proof: HMAC-SHA256 under the shared key of a letter (W of the welcome, P of the other), both chances, dialler's first, and both
@@ -41,6 +42,7 @@ enum cache_frame_kind {
 	CACHE_FRAME_REPLY,
 	CACHE_FRAME_END,
 	CACHE_FRAME_PUBLISH,
+	CACHE_FRAME_AGREE,
 };
 
 struct cache_frame {

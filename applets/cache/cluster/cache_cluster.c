@@ -15,6 +15,7 @@
 #define LOOK_UP_NS       2000000000
 #define COUNT_EXACTLY    200000
 #define COUNT_SOME       10000
+#define LEAVING          1 /* in what a node says of itself */
 
 /* ---- names ---- */
 
@@ -170,28 +171,172 @@ static void tell_epoch(struct cache_cluster *cl)
 	sd_swim_say(cl->swim, &f, cache_cluster_now(cl));
 }
 
-/* A new view, when members changed since the last one. */
-static void update_view(struct cache_cluster *cl)
+static void look_around(struct cache_cluster *cl);
+
+/* It is the cluster's own from here on. */
+static void take_view(struct cache_cluster *cl, struct cache_view *is)
 {
 	struct cache_view *was = cl->view;
-	if (!cl->changed || cl->ending)
-		return;
-	struct cache_view *is = cache_view_make(cl->swim, cl->conf.copies, was);
-	if (!is)
-		return; /* out of memory: tried again at the next news */
-	cl->changed = false;
 	cl->view = is;
 	if (cl->data.view_changed)
 		cl->data.view_changed(cl->data.arg, was, is);
 	if (was && was->digest != is->digest) {
 		tell_epoch(cl);
-		say_changes(cl, was);
+		if (was->epoch || !cl->agreed) /* else it only hears of what has been */
+			say_changes(cl, was);
 		hang_up(cl, was);
 		cache_route_retry(cl);
 	}
 	if (was && is->n > 1)
 		cl->joining = false;
 	cache_view_free(was);
+}
+
+/* A new view, when members changed since the last one. */
+static void update_view(struct cache_cluster *cl)
+{
+	if (!cl->changed || cl->ending)
+		return;
+	if (cl->agreed) {
+		look_around(cl);
+		return;
+	}
+	struct cache_view *is = cache_view_make(cl->swim, cl->conf.copies, cl->view);
+	if (!is)
+		return; /* out of memory: tried again at the next news */
+	cl->changed = false;
+	take_view(cl, is);
+}
+
+/* ---- agreed views ---- */
+
+static void enter(void *arg);
+static void leave(void *arg);
+
+static bool is_leaving(const struct sd_swim_facts *f)
+{
+	return f->npayload > 0 && f->payload[0] & LEAVING;
+}
+
+/* Where members are reached may be known later than that they are members. */
+static void note_ends(struct cache_cluster *cl)
+{
+	for (size_t i = 0; cl->view && i < cl->view->n; i++) {
+		struct cache_view_member *v = &cl->view->members[i];
+		const struct sd_swim_member *m = sd_swim_find(cl->swim, &v->id);
+		if (!m)
+			continue;
+		v->client = m->facts.client;
+		v->bus = m->facts.bus;
+		v->epoch = m->facts.epoch;
+	}
+}
+
+static void agree(struct cache_cluster *cl)
+{
+	enum cache_readiness ready = cl->data.readiness ? cl->data.readiness(cl->data.arg) : CACHE_NOT_READY;
+	int64_t next = cache_agreed_tick(cl->agreed, ready, cache_cluster_now(cl));
+	sd_loop_timer_set(cl->loop, &cl->agree, next);
+}
+
+/* What gossip says of who is there; what follows from it the members agree on. */
+static void look_around(struct cache_cluster *cl)
+{
+	size_t all = sd_swim_count(cl->swim), n = 0;
+	struct cache_agreed_node *nodes = calloc(all, sizeof(*nodes));
+	for (size_t i = 0; nodes && i < all; i++) {
+		const struct sd_swim_member *m = sd_swim_at(cl->swim, i);
+		if (m->state > SD_SWIM_SUSPECT)
+			continue;
+		struct cache_view_member v = {m->facts.id, m->facts.client, m->facts.bus, m->facts.weight, m->facts.epoch, false};
+		nodes[n++] = (struct cache_agreed_node){v, is_leaving(&m->facts)};
+	}
+	if (nodes) {
+		cl->changed = false;
+		note_ends(cl);
+		cache_agreed_see(cl->agreed, nodes, n);
+	}
+	free(nodes);
+	agree(cl);
+}
+
+static void on_agree(struct sd_timer *t)
+{
+	struct cache_cluster *cl = sd_container(t, struct cache_cluster, agree);
+	enter(cl);
+	if (!cl->ending)
+		agree(cl);
+	leave(cl);
+}
+
+static void agreed_send(void *arg, const struct sd_swim_id *to, const void *p, size_t n)
+{
+	struct cache_cluster *cl = arg;
+	const struct sd_swim_member *m = sd_swim_find(cl->swim, to);
+	struct cache_frame f = {.kind = CACHE_FRAME_AGREE};
+	struct sd_slice part = {p, n};
+	if (!m || m->state > SD_SWIM_SUSPECT || cl->ending)
+		return;
+	struct sd_addr a = cache_end_addr(&m->facts.bus);
+	cache_bus_send(cl->bus, to, &a, &f, &part, 1);
+}
+
+static void agreed_view(void *arg, struct cache_view *v)
+{
+	struct cache_cluster *cl = arg;
+	if (cl->ending)
+		cache_view_free(v);
+	else
+		take_view(cl, v);
+}
+
+static void on_word(struct cache_cluster *cl, const struct sd_swim_id *from, struct sd_slice body)
+{
+	if (!cl->agreed)
+		return;
+	cache_agreed_receive(cl->agreed, from, body.p, body.n, cache_cluster_now(cl));
+	sd_loop_timer_set(cl->loop, &cl->agree, cache_cluster_now(cl));
+}
+
+/* Who joins waits to be taken in; who does not begins a cluster, under a number that the later one has higher. */
+static bool start_agreeing(struct cache_cluster *cl, uint64_t seed)
+{
+	struct cache_agreed_conf conf = {.copies = cl->conf.copies, .quorum = cl->conf.quorum, .map = {.bound = CACHE_VIEW_BOUND}};
+	struct cache_agreed_host host = {cl, agreed_send, agreed_view};
+	const struct sd_swim_facts *f = &sd_swim_self(cl->swim)->facts;
+	struct cache_view_member self = {f->id, f->client, f->bus, f->weight, 0, false};
+	cl->agree.fn = on_agree;
+	cl->agreed = cache_agreed_new(&conf, &self, &host, seed);
+	if (!cl->agreed || !cl->view)
+		return false;
+	uint64_t lineage = (uint64_t)cl->peers.wall_ms(cl) << 20 | (seed & 0xfffff) | 1;
+	return cl->conf.nseeds > 0 || cache_agreed_found(cl->agreed, lineage);
+}
+
+bool cache_cluster_forget(struct cache_cluster *cl, const struct sd_swim_id *id)
+{
+	const struct sd_swim_member *m = sd_swim_find(cl->swim, id);
+	bool member = cl->agreed && cache_view_find(cl->view, id) >= 0;
+	if (m && m->state <= SD_SWIM_SUSPECT)
+		return false;
+	bool known = m && sd_swim_forget(cl->swim, id);
+	if (cl->agreed && (known || member)) {
+		cache_agreed_forget(cl->agreed, id);
+		if (cl->data.forget)
+			cl->data.forget(cl->data.arg, id);
+		cl->changed = true;
+	}
+	return known || member;
+}
+
+static void peers_leaving(void *arg)
+{
+	struct cache_cluster *cl = arg;
+	struct sd_swim_facts f = sd_swim_self(cl->swim)->facts;
+	f.npayload = 1;
+	f.payload[0] = LEAVING;
+	sd_swim_say(cl->swim, &f, cache_cluster_now(cl));
+	cl->leaving = cl->changed = true; /* the next turn of gossip sees it */
 }
 
 /* ---- gossip ---- */
@@ -425,6 +570,8 @@ static void on_frame(void *arg, struct cache_link *from, const struct cache_fram
 	struct cache_cluster *cl = arg;
 	if (f->kind == CACHE_FRAME_REPLY)
 		cache_route_reply(cl, f);
+	else if (f->kind == CACHE_FRAME_AGREE)
+		on_word(cl, cache_link_peer(from), f->body);
 	else if (f->kind == CACHE_FRAME_PUBLISH)
 		on_publish(cl, f->body);
 	else if (f->kind >= CACHE_DATA_KIND && cl->data.message)
@@ -520,7 +667,7 @@ static void on_retry(struct sd_timer *t)
 
 struct cache_peers cache_cluster_peers(struct cache_cluster *cl)
 {
-	return (struct cache_peers){cl, peers_view, peers_send, peers_backlog, peers_wake, peers_now, peers_wall, peers_say};
+	return (struct cache_peers){cl, peers_view, peers_send, peers_backlog, peers_wake, peers_now, peers_wall, peers_say, peers_leaving};
 }
 
 void cache_cluster_use(struct cache_cluster *cl, const struct cache_data *data)
@@ -614,9 +761,9 @@ enum sd_err cache_cluster_start(struct cache_cluster *cl, struct sd_error *e)
 	cl->behind = nothing;
 	cl->changed = true;
 	cl->joining = cl->conf.nseeds > 0;
-	if (cl->swim)
+	if (cl->swim && cl->conf.quorum < 2)
 		update_view(cl);
-	if (!cl->view)
+	if (!cl->swim || (cl->conf.quorum > 1 && !start_agreeing(cl, sd_mix_in(seed, 1))) || !cl->view)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	for (size_t i = 0; i < cl->conf.nseeds; i++)
 		if (!cache_cluster_meet(cl, &cl->conf.seeds[i]))
@@ -640,13 +787,16 @@ void cache_cluster_end(struct cache_cluster *cl)
 	sd_loop_timer_cancel(cl->loop, &cl->tick);
 	sd_loop_timer_cancel(cl->loop, &cl->data_tick);
 	sd_loop_timer_cancel(cl->loop, &cl->retry);
+	sd_loop_timer_cancel(cl->loop, &cl->agree);
 	forget_lookups(cl);
 	cache_bus_free(cl->bus);
 	if (cl->parts.next)
 		cache_route_forget(cl);
 	sd_datagrams_close(cl->udp);
 	sd_swim_free(cl->swim);
+	cache_agreed_free(cl->agreed);
 	cache_view_free(cl->view);
+	cl->agreed = NULL;
 	cl->bus = NULL;
 	cl->udp = NULL;
 	cl->swim = NULL;

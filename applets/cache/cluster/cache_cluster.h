@@ -19,6 +19,7 @@
 
 #include "app/event.h"
 #include "../engine/cache.h"
+#include "cache_agreed.h"
 #include "cache_bus.h"
 #include "cache_view.h"
 #include "core/resp_reply.h"
@@ -30,6 +31,7 @@ struct cache_cluster_conf {
 	struct sd_slice key;
 	enum cache_routing routing;
 	unsigned copies; /* owners of a slot, the first included */
+	unsigned quorum; /* above 1: views are agreed */
 	int64_t interval_ns;
 	int64_t hot_reads; /* a second: keys read more often here are answered by this node's own copy; 0: none */
 	struct sd_addr bind;     /* of the bus; port 0 is replaced */
@@ -62,9 +64,10 @@ struct cache_cluster {
 	struct sd_datagrams *udp;
 	struct cache_bus *bus;
 	struct cache_view *view;
+	struct cache_agreed *agreed; /* NULL: views follow gossip */
 	struct cache_data data;
 	struct cache_peers peers;
-	struct sd_timer tick, data_tick, retry; /* of the loop */
+	struct sd_timer tick, data_tick, retry, agree; /* of the loop */
 	struct cache_behind {
 		bool any, data;
 		int64_t retry_ns, data_ns; /* what the timers are to be set for; data: the latter is */
@@ -72,7 +75,7 @@ struct cache_cluster {
 	struct cache_lookup *lookups; /* of seeds with names */
 	bool changed;                 /* members did: a new view is due */
 	bool joining;                 /* there are seeds, and none has answered yet */
-	bool ending;
+	bool ending, leaving;
 	int64_t began_ns;
 	uint64_t foreign_told;
 	/* cache_route.c */
@@ -107,6 +110,8 @@ struct sd_addr cache_end_addr(const struct sd_swim_end *e);
 bool cache_cluster_send(struct cache_cluster *cl, const struct sd_swim_id *to, const struct cache_frame *head,
 			const struct sd_slice *parts, size_t nparts);
 bool cache_cluster_meet(struct cache_cluster *cl, const struct sd_addr *addr);
+/* A node that is gone for good is not waited for any more. False: it is there, or nobody has heard of it. */
+bool cache_cluster_forget(struct cache_cluster *cl, const struct sd_swim_id *id);
 /* Which node answers for a slot. */
 enum cache_serving cache_cluster_serving(const struct cache_cluster *cl, const struct cache_asked *asked, struct sd_swim_id *who);
 

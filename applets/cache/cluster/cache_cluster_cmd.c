@@ -78,6 +78,10 @@ static void cmd_info(struct cache_call *c)
 		       count_state(cl->swim, SD_SWIM_SUSPECT), count_state(cl->swim, SD_SWIM_DEAD), (unsigned long long)st->bad,
 		       (unsigned long long)st->foreign, (unsigned long long)st->forged, (unsigned long long)cl->view->digest,
 		       (unsigned long long)cl->sent_on, (unsigned long long)cl->retried);
+	if (cl->agreed)
+		sd_text_format(&t, "sdlab_lineage:%016llx\r\nsdlab_slots_waiting:%u\r\n",
+			       (unsigned long long)cache_agreed_lineage(cl->agreed),
+			       cl->data.waiting ? cl->data.waiting(cl->data.arg) : 0);
 	reply_text(c, &t);
 }
 
@@ -380,7 +384,8 @@ static void cmd_origin(struct cache_call *c)
 {
 	const struct cache_cluster *cl = c->cache->cluster;
 	const struct cache_item *it = cl ? cache_find(c->db, c->argv[2]) : NULL; /* of one alone there is nothing to tell */
-	uint16_t writer = it && cache_stamp(it) ? writer_of(cl->view, cache_stamp(it)) : c->cache->port;
+	bool known = it && cache_stamp(it) && !cl->agreed; /* stamps of agreed views do not say it */
+	uint16_t writer = known ? writer_of(cl->view, cache_stamp(it)) : it && cl->agreed ? 0 : c->cache->port;
 	if (!it) {
 		sd_resp_null_array(c->out);
 		return;
@@ -431,13 +436,14 @@ static void cmd_meet(struct cache_call *c)
 static void cmd_forget(struct cache_call *c)
 {
 	struct cache_cluster *cl = cluster_of(c);
-	const struct sd_swim_member *m = cl ? arg_node(c, cl, 2) : NULL;
-	if (!m)
+	struct sd_swim_id id;
+	bool is_id = cl && sd_swim_id_parse(c->argv[2].p, c->argv[2].n, &id);
+	bool member = is_id && cl->agreed && cache_view_find(cl->view, &id) >= 0;
+	if (!cl || (!member && !arg_node(c, cl, 2)))
 		return;
-	struct sd_swim_id id = m->facts.id;
-	if (m == sd_swim_self(cl->swim))
+	if (sd_swim_id_compare(&id, &cl->conf.id) == 0)
 		sd_resp_error(c->out, "ERR I tried hard but I can't forget myself...");
-	else if (sd_swim_forget(cl->swim, &id))
+	else if (cache_cluster_forget(cl, &id))
 		sd_resp_simple(c->out, "OK");
 	else
 		sd_resp_error(c->out, "ERR the node is alive: stop it first, and it leaves by itself");

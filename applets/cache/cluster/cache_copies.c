@@ -91,6 +91,7 @@ static void down(struct cache_copies *cc, struct copies_peer *p)
 	p->batch.n = 0;
 	p->settles = false;
 	copies_clear(&p->has);
+	copies_term_down(p);
 	copies_offer_again(cc, p);
 	p->retry_ns = copies_now(cc) + RETRY_NS;
 	copies_wake(cc, p->retry_ns);
@@ -99,7 +100,7 @@ static void down(struct cache_copies *cc, struct copies_peer *p)
 bool copies_send(struct cache_copies *cc, struct copies_peer *p, unsigned kind, const struct sd_text *body)
 {
 	struct sd_slice part = {body->p, body->n};
-	if (!p->up || body->full)
+	if (!p->up || body->full || (cc->agreed && !p->step && kind != COPIES_HELLO))
 		return false;
 	if (cc->peers.send(cc->peers.arg, &p->id, kind, &part, body->n > 0))
 		return true;
@@ -111,6 +112,10 @@ static void up(struct cache_copies *cc, struct copies_peer *p)
 {
 	struct sd_text t = {0};
 	p->up = true;
+	if (cc->agreed) {
+		copies_term_hello(cc, p);
+		return;
+	}
 	p->stream = sd_rng_next(&cc->rng);
 	p->sent = p->acked = p->unsure = cc->turn - 1;
 	copies_put(&t, COPIES_VERSION, 1);
@@ -205,12 +210,8 @@ static void note_members(struct cache_copies *cc, const struct cache_view *is)
 
 static const char *refuses(void *arg, bool write)
 {
-	const struct cache_copies *cc = arg;
-	if (cc->conf.quorum < 2)
-		return NULL;
-	if (!is_major(cc))
-		return "CLUSTERDOWN The cluster is down: this node sees less than half of it";
-	return write && cc->view->n < cc->conf.quorum ? "NOREPLICAS Not enough good replicas to write." : NULL;
+	struct cache_copies *cc = arg;
+	return cc->agreed ? copies_term_refuses(cc, write) : NULL;
 }
 
 /* What was deleted meanwhile is not known any more. */
@@ -285,6 +286,20 @@ static void drop_strangers(struct cache_copies *cc)
 	}
 }
 
+static void follow_gossip(struct cache_copies *cc, const struct cache_view *was, const struct cache_view *is)
+{
+	note_members(cc, is);
+	note_absence(cc, was, is);
+	for (size_t i = 0; i < cc->nothers; i++)
+		if (cc->others[i]) {
+			copies_clear(&cc->others[i]->has);
+			copies_clear(&cc->others[i]->offer);
+		}
+	copies_settle(cc, was, is);
+	if (is->self >= is->n && was)
+		copies_go(cc, was);
+}
+
 static void view_changed(void *arg, const struct cache_view *was, const struct cache_view *is)
 {
 	struct cache_copies *cc = arg;
@@ -298,22 +313,16 @@ static void view_changed(void *arg, const struct cache_view *was, const struct c
 	cc->view = is;
 	if (!take_members(cc, is))
 		return;
-	note_members(cc, is);
-	note_absence(cc, was, is);
 	copies_clear(&cc->drop);
-	for (size_t i = 0; i < cc->nothers; i++)
-		if (cc->others[i]) {
-			copies_clear(&cc->others[i]->has);
-			copies_clear(&cc->others[i]->offer);
-		}
-	copies_settle(cc, was, is);
-	if (is->self >= is->n && was)
-		copies_go(cc, was);
+	if (cc->agreed)
+		copies_term_view(cc, was, is);
+	else
+		follow_gossip(cc, was, is);
 	for (size_t i = 0; i < cc->nothers; i++) {
 		struct copies_peer *p = cc->others[i];
 		if (p && p->member && !p->up)
 			up(cc, p);
-		else if (p && p->member)
+		else if (p && p->member && !cc->agreed)
 			copies_claim(cc, p);
 		if (p)
 			p->compare_ns = copies_now(cc);
@@ -343,16 +352,35 @@ static void on_drained(void *arg, const struct sd_swim_id *id)
 
 /* ---- messages ---- */
 
+/* Its term; in the same one as before it only dialled again. */
+static void hear_term(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body)
+{
+	uint64_t quorum;
+	copies_get(&body, 8, &p->their_term);
+	copies_get(&body, 1, &quorum);
+	p->quorum = (unsigned)quorum;
+	if (p->member && !p->up)
+		up(cc, p);
+	copies_term_step(cc, p);
+	copies_wake(cc, 0);
+}
+
 static void on_hello(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body)
 {
 	uint64_t version;
 	copies_get(&body, 1, &version);
 	copies_get(&body, 8, &p->theirs);
+	if (cc->agreed != (version == COPIES_VERSION_TERM))
+		return; /* it was started with a write quorum and this one not, or the other way round */
 	p->heard_hello = true;
 	p->failed = false;
 	p->applied = 0;
 	/* it may have missed what was offered or said before it knew us */
 	copies_offer_again(cc, p);
+	if (cc->agreed) {
+		hear_term(cc, p, body);
+		return;
+	}
 	if (!p->member)
 		return;
 	if (p->up)
@@ -368,6 +396,15 @@ static void on_bye(struct cache_copies *cc, struct copies_peer *p, struct sd_sli
 	(void)cc;
 	(void)body;
 	p->bye = true;
+}
+
+/* With a write quorum nothing of another term is looked at: who knows a term answers nobody of an earlier one. */
+static bool is_in_term(const struct cache_copies *cc, const struct copies_peer *p, unsigned kind)
+{
+	if (!cc->agreed)
+		return kind < COPIES_CHECK;
+	bool gossips = kind == COPIES_SUMMARY || kind == COPIES_DIGESTS || kind == COPIES_CLAIM || kind == COPIES_HANDOVER;
+	return !gossips && ((p->member && p->their_term == cc->term) || cc->conf.any_term);
 }
 
 static void on_message(void *arg, const struct sd_swim_id *from, unsigned kind, struct sd_slice body)
@@ -386,6 +423,10 @@ static void on_message(void *arg, const struct sd_swim_id *from, unsigned kind, 
 	    [COPIES_CLAIM - CACHE_DATA_KIND] = copies_on_claim,
 	    [COPIES_HANDOVER - CACHE_DATA_KIND] = copies_on_handover,
 	    [COPIES_BYE - CACHE_DATA_KIND] = on_bye,
+	    [COPIES_CHECK - CACHE_DATA_KIND] = copies_on_check,
+	    [COPIES_CHECKED - CACHE_DATA_KIND] = copies_on_checked,
+	    [COPIES_ACTIVE - CACHE_DATA_KIND] = copies_on_active,
+	    [COPIES_READY - CACHE_DATA_KIND] = copies_on_ready,
 	};
 	struct cache_copies *cc = arg;
 	struct copies_peer *p = copies_find(cc, from);
@@ -396,6 +437,8 @@ static void on_message(void *arg, const struct sd_swim_id *from, unsigned kind, 
 	if (!p && kind == COPIES_HELLO && cc->nothers < cc->view->n + STRANGERS)
 		p = new_peer(cc, from);
 	if (!p || (!p->heard_hello && kind != COPIES_HELLO))
+		return;
+	if (kind != COPIES_HELLO && !is_in_term(cc, p, kind))
 		return;
 	p->heard_ns = copies_now(cc);
 	handlers[kind - CACHE_DATA_KIND](cc, p, body);
@@ -410,7 +453,7 @@ static bool is_busy(const struct copies_peer *p)
 
 bool cache_copies_quiet(const struct cache_copies *cc)
 {
-	bool busy = cc->nexpected || cc->drop.n || !sd_list_empty(&cc->pending_order);
+	bool busy = cc->nexpected || cc->drop.n || !sd_list_empty(&cc->pending_order) || (cc->agreed && cc->term && cc->ready != CACHE_WHOLE);
 	for (size_t i = 0; i < cc->nothers; i++)
 		busy |= cc->others[i] && is_busy(cc->others[i]);
 	return !busy;
@@ -431,7 +474,15 @@ static bool tick_peer(struct cache_copies *cc, struct copies_peer *p, int64_t no
 		copies_claim(cc, p);
 	if (p->phase >= COPIES_ANSWERS && now - p->progress_ns > ANSWER_NS)
 		copies_offer_again(cc, p);
+	copies_term_check(cc, p);
 	bool more = copies_offer_more(cc, p);
+	if (cc->agreed) {
+		if (now >= p->compare_ns && !is_busy(p)) {
+			p->compare_ns = now + cc->conf.compare_ms * 1000000;
+			copies_term_compare(cc, p);
+		}
+		return more;
+	}
 	if (now >= p->compare_ns && !is_busy(p) && memcmp(&cc->self, &p->id, sizeof(p->id)) < 0) {
 		p->compare_ns = now + AGAIN_NS; /* unless it is answered */
 		copies_compare(cc, p);
@@ -467,7 +518,8 @@ static void note_pause(struct cache_copies *cc)
 static void tick_leaving(struct cache_copies *cc, int64_t now)
 {
 	void (*done)(void *) = cc->left;
-	if (!done || (now < cc->left_until_ns && !cache_copies_quiet(cc)))
+	bool out = cc->agreed ? cc->retired : cache_copies_quiet(cc);
+	if (!done || (now < cc->left_until_ns && !out))
 		return;
 	cc->left = NULL;
 	done(cc->left_arg);
@@ -484,7 +536,9 @@ static void tick(void *arg)
 	note_pause(cc);
 	cc->cache->now_ms = copies_wall(cc);
 	copies_flush(cc, false);
-	if (cc->nexpected)
+	if (cc->agreed)
+		copies_term_tick(cc);
+	else if (cc->nexpected)
 		copies_resolve(cc);
 	if (now >= cc->swept_ns) {
 		cc->swept_ns = now + COPIES_IDLE_NS;
@@ -514,6 +568,12 @@ static void leave(void *arg, void (*done)(void *), void *done_arg)
 	cc->left = done;
 	cc->left_arg = done_arg;
 	cc->left_until_ns = copies_now(cc) + LEAVE_NS;
+	copies_wake(cc, 0);
+	if (cc->agreed) { /* the others give its slots to somebody else, by themselves */
+		if (cc->peers.leaving)
+			cc->peers.leaving(cc->peers.arg);
+		return;
+	}
 	for (size_t i = 0; i < cc->nothers; i++) /* before the offers: who has those knows that we leave */
 		if (cc->others[i])
 			copies_send(cc, cc->others[i], COPIES_BYE, &(struct sd_text){0});
@@ -549,14 +609,35 @@ static void turn(void *arg)
 	cache_copies_turn(arg);
 }
 
+enum cache_readiness cache_copies_readiness(const struct cache_copies *cc)
+{
+	return cc->agreed ? copies_readiness(cc) : CACHE_NOT_READY;
+}
+
+static enum cache_readiness readiness(void *arg)
+{
+	return cache_copies_readiness(arg);
+}
+
+static unsigned waiting(void *arg)
+{
+	return cache_copies_stuck(arg);
+}
+
+static void forget(void *arg, const struct sd_swim_id *id)
+{
+	cache_copies_forget(arg, id);
+}
+
 static void set_hooks(struct cache_copies *cc)
 {
 	cc->data = (struct cache_data){.arg = cc, .view_changed = view_changed, .serving = copies_serving, .message = on_message,
-				       .link = on_link, .drained = on_drained, .tick = tick, .leave = leave};
+				       .link = on_link, .drained = on_drained, .tick = tick, .leave = leave,
+				       .readiness = readiness, .waiting = waiting, .forget = forget};
 	cc->follower = (struct cache_follower){.arg = cc, .changed = copies_key_changed, .gone = copies_key_gone,
 					       .flushed = copies_flushed, .called = copies_called, .refuses = refuses,
 					       .session_ends = copies_session_ends, .wait = copies_wait, .turn = turn,
-					       .is_ours = is_ours, .ours = ours,
+					       .is_ours = is_ours, .ours = ours, .ran = cc->agreed ? copies_ran : NULL,
 					       .holds = cc->conf.quorum > 1};
 }
 
@@ -567,7 +648,12 @@ struct cache_copies *cache_copies_new(struct cache *c, const struct cache_copies
 	if (!cc)
 		return NULL;
 	*cc = (struct cache_copies){.cache = c, .conf = *conf, .peers = *peers, .self = *self, .turn = 1, .settled = !conf->joins,
-				    .wake_ns = INT64_MAX};
+				    .wake_ns = INT64_MAX, .agreed = conf->quorum > 1};
+	if (cc->agreed && !copies_term_begin(cc)) {
+		copies_term_end(cc);
+		free(cc);
+		return NULL;
+	}
 	set_hooks(cc);
 	sd_rng_seed(&cc->rng, seed);
 	sd_hlc_init(&cc->clock, self, sizeof(*self));
@@ -600,6 +686,7 @@ void cache_copies_free(struct cache_copies *cc)
 	free(cc->others);
 	free(cc->of_member);
 	free(cc->known);
+	copies_term_end(cc);
 	free(cc);
 }
 
@@ -610,8 +697,13 @@ const struct cache_data *cache_copies_data(struct cache_copies *cc)
 
 void cache_copies_turn(struct cache_copies *cc)
 {
-	if (!sd_list_empty(&cc->pending_order))
+	if (!sd_list_empty(&cc->pending_order) || cc->poked)
 		copies_flush(cc, cc->conf.quorum > 1);
+}
+
+unsigned cache_copies_stuck(const struct cache_copies *cc)
+{
+	return cc->stuck;
 }
 
 const struct cache_copies_stats *cache_copies_stats(const struct cache_copies *cc)

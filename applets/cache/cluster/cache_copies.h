@@ -62,6 +62,7 @@ struct cache_copies_conf {
 	bool joins;		    /* it was told of others: it holds nothing before it saw one, or for a while nobody */
 	/* for tests of what that would mean */
 	bool never_compare, no_tombstones, ack_first, handover_first;
+	bool reads_at_once, any_term, sync_alone;
 };
 struct cache_copies_conf cache_copies_conf_default(void);
 
@@ -93,6 +94,12 @@ const struct cache_copies_stats *cache_copies_stats(const struct cache_copies *c
 bool cache_copies_holds(const struct cache_copies *cc, unsigned slot);
 uint32_t cache_copies_count(const struct cache_copies *cc, unsigned slot);
 uint64_t cache_copies_digest(const struct cache_copies *cc, unsigned slot);
+/* With a write quorum: have all members what they are to have, by the view in force? */
+enum cache_readiness cache_copies_readiness(const struct cache_copies *cc);
+/* A node will not come back with what it had: it is not waited for. */
+void cache_copies_forget(struct cache_copies *cc, const struct sd_swim_id *id);
+/* Slots that have waited for long for nodes that are gone. */
+unsigned cache_copies_stuck(const struct cache_copies *cc);
 /* Nothing is being moved, offered or waited for. */
 bool cache_copies_quiet(const struct cache_copies *cc);
 

@@ -41,16 +41,8 @@ static struct cache_await *await_of(struct cache_session *s)
 	return s->await = a;
 }
 
-void copies_wrote(struct cache_copies *cc, unsigned slot)
+static void add_slot(struct copies_mark *m, unsigned slot)
 {
-	struct cache_await *a = cc->cache->running ? await_of(cc->cache->running) : NULL;
-	if (!a)
-		return;
-	struct copies_mark *m = &a->wrote;
-	if (a->call != cc->cache->calls)
-		*m = (struct copies_mark){0};
-	a->call = cc->cache->calls;
-	m->turn = cc->turn;
 	for (unsigned i = 0; i < m->n; i++)
 		if (m->slots[i] == slot)
 			return;
@@ -58,6 +50,48 @@ void copies_wrote(struct cache_copies *cc, unsigned slot)
 		m->slots[m->n++] = (uint16_t)slot;
 	else
 		m->many = true;
+}
+
+/* Of the command in progress. */
+static struct copies_mark *mark_of(struct cache_copies *cc, struct cache_await *a)
+{
+	if (a->call != cc->cache->calls)
+		a->wrote = (struct copies_mark){0};
+	a->call = cc->cache->calls;
+	a->wrote.turn = cc->turn;
+	a->wrote.term = cc->term;
+	return &a->wrote;
+}
+
+void copies_wrote(struct cache_copies *cc, unsigned slot)
+{
+	struct cache_await *a = cc->cache->running ? await_of(cc->cache->running) : NULL;
+	if (!a)
+		return;
+	struct copies_mark *m = mark_of(cc, a);
+	m->wrote = true;
+	add_slot(m, slot);
+}
+
+/* With a write quorum whatever looked at a key waits too: for a turn that its owners acknowledge, with the key in it where one of them may
+ * not have it. */
+void copies_ran(void *arg, struct cache_call *c)
+{
+	struct cache_copies *cc = arg;
+	struct cache_keys keys;
+	struct cache_await *a;
+	if (cc->conf.reads_at_once || !cache_keys(c->command, c->argc, c->argv, &keys) || !(a = await_of(c->session)))
+		return;
+	for (size_t i = keys.also ? 0 : 1; i <= keys.n; i++) {
+		struct sd_slice key = i ? c->argv[keys.first + (i - 1) * keys.step] : c->argv[keys.also];
+		unsigned slot = sd_slot_of(key);
+		if (cc->slots[slot].held != COPIES_HELD) /* READONLY */
+			continue;
+		add_slot(mark_of(cc, a), slot);
+		copies_poke(cc, slot);
+		if (!copies_term_is_clean(cc, slot))
+			copies_note(cc, key);
+	}
 }
 
 /* ---- how many have it ---- */
@@ -182,25 +216,31 @@ void copies_wait(struct cache_call *c, int64_t copies, int64_t deadline_ms)
 
 /* ---- letting go ---- */
 
-static void no_replicas(struct cache_copies *cc, struct cache_session *s, unsigned have)
+static void no_replicas(struct cache_copies *cc, struct cache_session *s, const struct held *h, unsigned have)
 {
+	if (!h->mark.wrote) {
+		sd_resp_error(&s->out, "TRYAGAIN Not enough nodes said in time that this one still answers for the key");
+		return;
+	}
 	cc->stats.no_replicas++;
-	sd_resp_errorf(&s->out, "NOREPLICAS The write stays, but %u of %u nodes have it", have + 1, cc->conf.quorum);
+	sd_resp_errorf(&s->out, "NOREPLICAS The write stays, but %u of %u nodes have it", have + !cc->agreed, cc->conf.quorum);
 }
 
 /* Its turn; true: it is answered. */
 static bool answer(struct cache_copies *cc, struct cache_session *s, const struct held *h, int64_t now)
 {
-	unsigned have = h->needs || h->is_wait ? copies_of(cc, &h->mark) : 0;
-	bool enough = have >= h->needs;
-	if (!enough && now < h->deadline_ns)
+	bool held = cc->agreed && h->needs && !h->is_wait && !h->mark.many;
+	unsigned have = (h->needs || h->is_wait) && !held ? copies_of(cc, &h->mark) : 0;
+	enum copies_fate fate = held ? copies_term_fate(cc, &h->mark, &have) : COPIES_HOPED;
+	bool enough = held ? fate == COPIES_DONE : have >= h->needs;
+	if (!enough && now < h->deadline_ns && fate != COPIES_LOST)
 		return false;
 	if (h->is_wait)
 		sd_resp_int(&s->out, have);
 	else if (enough)
 		sd_resp_raw(&s->out, h->reply, h->n);
 	else
-		no_replicas(cc, s, have);
+		no_replicas(cc, s, h, have);
 	return true;
 }
 

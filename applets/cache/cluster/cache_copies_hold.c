@@ -35,7 +35,7 @@ static uint16_t place_of(const struct cache_copies *cc, const struct copies_peer
 
 /* ---- a new view ---- */
 
-static bool owned(const struct cache_view *v, unsigned slot, const struct sd_swim_id *id)
+bool copies_owned(const struct cache_view *v, unsigned slot, const struct sd_swim_id *id)
 {
 	for (unsigned k = 0; v->slots.owners && k < v->slots.copies; k++) {
 		uint16_t m = sd_slots_owners(&v->slots, slot)[k];
@@ -58,7 +58,7 @@ static struct copies_peer *only_other(const struct cache_copies *cc, const struc
  * already, one that had no copy gets the slot. */
 static bool lacks_copy(const struct cache_copies *cc, unsigned slot, const struct cache_view *was, const struct cache_view *is)
 {
-	bool has_none = is->slots.copies > 1 && is->n > 1 && !owned(was, slot, &cc->self);
+	bool has_none = is->slots.copies > 1 && is->n > 1 && !copies_owned(was, slot, &cc->self);
 	return has_none || (cc->conf.quorum > 1 && is->slots.copies > 2);
 }
 
@@ -91,7 +91,7 @@ static uint32_t offer_to_new(struct cache_copies *cc, unsigned slot, const struc
 	size_t n = copies_owners(cc, slot, to);
 	bool any = false;
 	for (size_t i = 0; i < n; i++) {
-		bool is_new = !was || !owned(was, slot, &to[i]->id);
+		bool is_new = !was || !copies_owned(was, slot, &to[i]->id);
 		if (is_new) {
 			to[i]->unsure = cc->turn - 1;
 			to[i]->sure = 0;
@@ -178,7 +178,7 @@ void copies_on_handover(struct cache_copies *cc, struct copies_peer *p, struct s
 }
 
 /* Those who wait for keys that are elsewhere now have to ask there. */
-static void unblock(struct cache_copies *cc, const struct copies_set *set)
+void copies_unblock(struct cache_copies *cc, const struct copies_set *set)
 {
 	struct sd_dict_iter it;
 	struct cache_db *db = copies_db(cc);
@@ -215,7 +215,7 @@ void copies_hand_over(struct cache_copies *cc, struct copies_peer *p, const stru
 		if (copies_in(&set, s))
 			copies_hold(cc, s, COPIES_FREE, COPIES_NOBODY);
 	if (sent)
-		unblock(cc, &set);
+		copies_unblock(cc, &set);
 }
 
 /* ---- leaving ---- */
@@ -223,7 +223,7 @@ void copies_hand_over(struct cache_copies *cc, struct copies_peer *p, const stru
 static struct copies_peer *lacks(struct cache_copies *cc, unsigned slot, const struct cache_view *was)
 {
 	struct copies_peer *p = cc->slots[slot].held == COPIES_HELD ? copies_first(cc, slot) : NULL;
-	return p && !owned(was, slot, &p->id) ? p : NULL;
+	return p && !copies_owned(was, slot, &p->id) ? p : NULL;
 }
 
 static void push_keys(struct cache_copies *cc, const struct cache_view *was)
@@ -261,6 +261,8 @@ enum cache_serving copies_serving(void *arg, const struct cache_asked *asked, st
 	const struct cache_copies *cc = arg;
 	const struct copies_slot *s = &cc->slots[asked->slot];
 	const struct copies_peer *p = NULL;
+	if (cc->agreed)
+		return copies_term_serving(cc, asked, other);
 	if (s->held == COPIES_HELD)
 		return CACHE_SERVE;
 	if (s->held == COPIES_EXPECTED)
@@ -370,8 +372,8 @@ static bool offer_to_owners(struct cache_copies *cc, unsigned slot)
 
 bool copies_sweep(struct cache_copies *cc)
 {
-	bool dropping = false;
-	for (unsigned i = 0; i < SD_SLOTS; i++) {
+	bool dropping = cc->agreed && copies_term_sweep(cc);
+	for (unsigned i = 0; !cc->agreed && i < SD_SLOTS; i++) {
 		struct copies_slot *s = &cc->slots[i];
 		struct copies_peer *first = s->held == COPIES_HELD ? copies_first(cc, i) : NULL;
 		if (first && !copies_in(&first->offer, i) && !copies_in(&first->offering, i))

@@ -8,6 +8,7 @@
  *	cache_copies_compare.c  summaries and digests
  *	cache_copies_hold.c     who holds which slot; what nobody here owns any more
  *	cache_copies_await.c    WAIT, and replies held for the write quorum
+ *	cache_copies_term.c     with a write quorum: who holds which slot, by agreed views
  *	cache_copies_wire.c     messages, taken apart
  */
 #ifndef CACHE_COPIES_INT_H
@@ -18,6 +19,7 @@
 #include "core/text.h"
 
 #define COPIES_VERSION	 1
+#define COPIES_VERSION_TERM 2		/* of nodes with a write quorum */
 #define COPIES_BATCH	 (256u * 1024)	/* a message is sent when it has so much */
 #define COPIES_PIECE	 (32u * 1024)	/* of an offer */
 #define COPIES_PIECES	 4		/* of one that wait for an answer */
@@ -36,7 +38,8 @@
 enum copies_kind {
 	COPIES_HELLO = CACHE_DATA_KIND,
 	COPIES_CHANGES, COPIES_ACK, COPIES_SUMMARY, COPIES_DIGESTS, COPIES_ASK, COPIES_OFFER, COPIES_WANT, COPIES_END,
-	COPIES_ENDED, COPIES_CLAIM, COPIES_HANDOVER, COPIES_BYE, COPIES_KINDS,
+	COPIES_ENDED, COPIES_CLAIM, COPIES_HANDOVER, COPIES_BYE, COPIES_CHECK, COPIES_CHECKED, COPIES_ACTIVE, COPIES_READY,
+	COPIES_KINDS,
 };
 
 /* ---- sets of slots ---- */
@@ -127,6 +130,15 @@ struct copies_peer {
 	bool bye;     /* it said that it leaves */
 	uint64_t applied; /* turn of theirs */
 	int64_t claim_ns, progress_ns;
+	/* With a write quorum. */
+	bool step;	     /* both know the same term, and what is sent to it is looked at */
+	bool poke;	     /* it is to acknowledge this turn, also when nothing changed */
+	uint64_t their_term, ready_term;
+	enum cache_readiness ready; /* in that one */
+	unsigned quorum;     /* that it was started with */
+	struct copies_set check, checking; /* held here: does it have the same? To be asked, being asked */
+	struct copies_set ask, asking;	   /* to be held here: what does it have? */
+	int64_t check_ns;
 };
 
 struct copies_slot {
@@ -177,7 +189,20 @@ struct copies_mark {
 	uint16_t slots[COPIES_MARK];
 	uint8_t n;
 	bool many; /* more slots than that: every node counts that has them all */
+	bool wrote;    /* else it read */
+	uint64_t term; /* with a write quorum */
 };
+
+#define COPIES_PAST 64
+/* Who owned which slot in a term. */
+struct copies_past {
+	uint64_t epoch;
+	size_t n;
+	struct sd_swim_id *ids;
+	unsigned copies;
+	uint16_t *owners;
+};
+enum { COPIES_IS_SELF = 1, COPIES_IS_GONE };
 
 struct cache_copies {
 	struct cache *cache;
@@ -217,7 +242,20 @@ struct cache_copies {
 	void (*left)(void *arg);       /* this node is about to leave: to be told when others have what it has */
 	void *left_arg;
 	int64_t left_until_ns;
-	bool leaving;
+	bool leaving, retired;
+	/* With a write quorum: cache_copies_term.c. */
+	bool agreed;
+	enum cache_readiness ready; /* do all owners have what is held here? */
+	bool poked;	    /* somebody is to acknowledge this turn */
+	uint64_t term, count; /* of stamps: how many were made */
+	uint64_t *active;   /* by slot: the last term in which W owners are known to have had all of it; 0: none */
+	uint64_t *since;    /* by slot: the term in which this node began to hold it */
+	struct copies_past past[COPIES_PAST]; /* the last is this one */
+	size_t npast;
+	struct sd_swim_id *gone; /* for good, somebody said */
+	size_t ngone;
+	unsigned stuck;	    /* slots that wait for long */
+	int64_t minor_since_ns;
 };
 
 /* ---- cache_copies.c ---- */
@@ -247,7 +285,48 @@ struct copies_peer *copies_first(const struct cache_copies *cc, unsigned slot);
 struct copies_peer *copies_next_owner(const struct cache_copies *cc, unsigned slot);
 int copies_rank(const struct cache_copies *cc, unsigned slot);
 
+/* ---- cache_copies_term.c ---- */
+#define COPIES_COUNT_BITS 40
+static inline uint64_t copies_stamp_term(uint64_t stamp)
+{
+	return stamp >> COPIES_COUNT_BITS;
+}
+bool copies_term_begin(struct cache_copies *cc);
+void copies_term_end(struct cache_copies *cc);
+void copies_term_view(struct cache_copies *cc, const struct cache_view *was, const struct cache_view *is);
+void copies_term_hello(struct cache_copies *cc, struct copies_peer *p);
+void copies_term_step(struct cache_copies *cc, struct copies_peer *p);
+void copies_term_down(struct copies_peer *p);
+void copies_term_check(struct cache_copies *cc, struct copies_peer *p);
+void copies_term_compare(struct cache_copies *cc, struct copies_peer *p);
+void copies_term_tick(struct cache_copies *cc);
+/* True: there is something to drop. */
+bool copies_term_sweep(struct cache_copies *cc);
+void copies_on_check(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body);
+void copies_on_checked(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body);
+void copies_on_active(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body);
+void copies_on_ready(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body);
+enum cache_readiness copies_readiness(const struct cache_copies *cc);
+/* Are all owners known to have all of it? */
+bool copies_term_is_clean(const struct cache_copies *cc, unsigned slot);
+bool copies_term_has(const struct cache_copies *cc, const struct copies_peer *p, unsigned slot, uint64_t turn);
+/* COPIES_LOST: somebody else may hold the slot now. */
+enum copies_fate { COPIES_HOPED, COPIES_DONE, COPIES_LOST };
+enum copies_fate copies_term_fate(const struct cache_copies *cc, const struct copies_mark *m, unsigned *have);
+const char *copies_term_refuses(struct cache_copies *cc, bool write);
+enum cache_serving copies_term_serving(const struct cache_copies *cc, const struct cache_asked *asked, struct sd_swim_id *other);
+/* What to do with a state from elsewhere: take it when it is newer; as a change of this node's own when there is nothing here; tell
+ * its sender what counts. */
+enum copies_takes { COPIES_REFUSES, COPIES_TAKES, COPIES_MERGES, COPIES_OVERRULES };
+enum copies_takes copies_term_takes(const struct cache_copies *cc, const struct copies_peer *p, struct sd_slice key, uint64_t stamp);
+
 /* ---- cache_copies_stamp.c ---- */
+/* A state of a key that only files have, or a cluster that was given up: any other counts more. */
+void copies_restamp_all(struct cache_copies *cc);
+/* The key as it is here is newer than what others have. */
+void copies_restamp(struct cache_copies *cc, struct sd_slice key);
+/* As a change of this node, when nothing is known of the key. False: no state, or no memory. */
+bool copies_merge(struct cache_copies *cc, const struct copies_state *s);
 uint64_t copies_hash(struct sd_slice key, uint64_t stamp, bool gone);
 void copies_key_changed(void *arg, struct cache_db *db, struct sd_slice key);
 void copies_key_gone(void *arg, struct cache_db *db, const struct cache_item *it, enum cache_why why);
@@ -277,6 +356,10 @@ void copies_flush(struct cache_copies *cc, bool all);
 /* The state of a key as it is here, behind what is sent next to this node. */
 void copies_batch(struct cache_copies *cc, struct copies_peer *p, struct sd_slice key);
 void copies_send_batch(struct cache_copies *cc, struct copies_peer *p);
+/* It is gone with this stamp, though nothing is known of it here. */
+void copies_batch_gone(struct cache_copies *cc, struct copies_peer *p, struct sd_slice key, uint64_t stamp);
+/* The owners of a slot are to acknowledge this turn. */
+void copies_poke(struct cache_copies *cc, unsigned slot);
 void copies_on_changes(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body);
 void copies_on_ack(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body);
 bool copies_has_turn(const struct cache_copies *cc, const struct copies_peer *p, uint64_t turn);
@@ -316,9 +399,14 @@ void copies_resolve(struct cache_copies *cc);
 /* Keys of slots that are others' are offered to those, and dropped once all have them. True: there is more at once. */
 bool copies_sweep(struct cache_copies *cc);
 bool copies_drop_more(struct cache_copies *cc);
+/* Those who wait for keys of these slots have to ask elsewhere. */
+void copies_unblock(struct cache_copies *cc, const struct copies_set *set);
+/* Was a node among the owners of a slot? */
+bool copies_owned(const struct cache_view *v, unsigned slot, const struct sd_swim_id *id);
 
 /* ---- cache_copies_await.c ---- */
 void copies_called(void *arg, struct cache_session *s, size_t begun);
+void copies_ran(void *arg, struct cache_call *c);
 void copies_wait(struct cache_call *c, int64_t copies, int64_t deadline_ms);
 void copies_session_ends(void *arg, struct cache_session *s);
 void copies_wrote(struct cache_copies *cc, unsigned slot);

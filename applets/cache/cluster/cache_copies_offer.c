@@ -226,6 +226,22 @@ bool copies_offer_more(struct cache_copies *cc, struct copies_peer *p)
 
 /* ---- the answers ---- */
 
+/* Of slots that are held here what counts is what is here: who offers anything newer is told that, or that it is gone. True: it is to be
+ * looked at as any other. */
+static bool takes_offer(struct cache_copies *cc, struct copies_peer *p, const struct copies_state *s, struct sd_text *want, unsigned i)
+{
+	bool gone;
+	uint64_t here = copies_stamp_of(cc, s->key, &gone);
+	enum copies_takes takes = copies_term_takes(cc, p, s->key, s->stamp);
+	if (takes == COPIES_MERGES && !here && !s->gone)
+		copies_put(want, i, 2);
+	else if (takes == COPIES_OVERRULES && !here && !s->gone)
+		copies_batch_gone(cc, p, s->key, s->stamp);
+	else if (takes == COPIES_OVERRULES && copies_is_newer(cc, s))
+		copies_restamp(cc, s->key);
+	return takes == COPIES_TAKES;
+}
+
 /* Which ones are wanted, as indexes; those that are gone are told in full by the offer itself. */
 void copies_on_offer(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body)
 {
@@ -236,7 +252,10 @@ void copies_on_offer(struct cache_copies *cc, struct copies_peer *p, struct sd_s
 	copies_put(&want, number, 4);
 	for (unsigned i = 0; body.n && copies_get_offer(&body, &s); i++) {
 		const struct copies_tombstone *t = copies_tombstone(cc, s.key);
-		copies_has_stray(cc, sd_slot_of(s.key));
+		if (cc->agreed && !takes_offer(cc, p, &s, &want, i))
+			continue;
+		if (!cc->agreed)
+			copies_has_stray(cc, sd_slot_of(s.key));
 		if (t && t->ended && t->stamp > s.stamp) /* it is in no list of ours */
 			copies_batch(cc, p, s.key);
 		else if (s.gone)
@@ -274,7 +293,7 @@ void copies_on_end(struct cache_copies *cc, struct copies_peer *p, struct sd_sli
 	uint64_t digest;
 	copies_get(&body, 8, &digest);
 	copies_get_set(body, &set);
-	for (unsigned s = 0; s < SD_SLOTS; s++)
+	for (unsigned s = 0; !p->failed && s < SD_SLOTS; s++)
 		if (copies_in(&set, s))
 			copies_add(&p->told, s);
 	send_set(cc, p, COPIES_ENDED, p->failed ? 0 : cc->view->digest, &set);

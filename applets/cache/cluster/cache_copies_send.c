@@ -144,6 +144,26 @@ void copies_batch(struct cache_copies *cc, struct copies_peer *p, struct sd_slic
 		copies_send_batch(cc, p);
 }
 
+void copies_batch_gone(struct cache_copies *cc, struct copies_peer *p, struct sd_slice key, uint64_t stamp)
+{
+	fresh_batch(p);
+	copies_put(&p->batch, 2, 1);
+	copies_put(&p->batch, stamp, 8);
+	copies_put_key(&p->batch, key);
+	if (p->batch.n > COPIES_BATCH)
+		copies_send_batch(cc, p);
+}
+
+void copies_poke(struct cache_copies *cc, unsigned slot)
+{
+	struct copies_peer *to[SD_SLOTS_COPIES];
+	size_t n = copies_owners(cc, slot, to);
+	for (size_t i = 0; i < n; i++)
+		to[i]->poke = true;
+	cc->poked = true;
+	copies_wake(cc, 0);
+}
+
 /* Nodes that get a change: the owners, and while this one leaves, who will be. */
 static void send_state(struct cache_copies *cc, struct sd_slice key, const struct sd_text *state)
 {
@@ -152,8 +172,10 @@ static void send_state(struct cache_copies *cc, struct sd_slice key, const struc
 	if (n == 0 && cc->leaving && (to[0] = copies_next_owner(cc, sd_slot_of(key))))
 		n = 1;
 	for (size_t i = 0; i < n; i++) {
-		if (!to[i]->up || state->full || !state->n) {
+		if (!to[i]->up || (cc->agreed && !to[i]->step) || state->full || !state->n) {
 			to[i]->unsure = cc->turn;
+			if (cc->agreed && to[i]->step) /* it cannot be told */
+				copies_remove(&to[i]->has, sd_slot_of(key));
 			continue;
 		}
 		fresh_batch(to[i]);
@@ -173,6 +195,9 @@ static void send_state(struct cache_copies *cc, struct sd_slice key, const struc
 static void send_one(struct cache_copies *cc, const struct copies_pending *p, struct sd_text *state)
 {
 	struct sd_slice key = pending_key(p);
+	bool gone;
+	if (cc->agreed && !copies_stamp_of(cc, key, &gone))
+		return; /* a command looked for it, and there is none */
 	state->n = 0;
 	state->full = false;
 	put_state(cc, state, key);
@@ -180,11 +205,29 @@ static void send_one(struct cache_copies *cc, const struct copies_pending *p, st
 	send_state(cc, key, state);
 }
 
+static void send_pokes(struct cache_copies *cc)
+{
+	for (size_t i = 0; cc->poked && i < cc->nothers; i++) {
+		struct copies_peer *p = cc->others[i];
+		if (!p || !p->poke)
+			continue;
+		p->poke = false;
+		if (!p->step) {
+			p->unsure = cc->turn;
+			continue;
+		}
+		fresh_batch(p);
+		p->sent = cc->turn;
+	}
+	cc->poked = false;
+}
+
 void copies_flush(struct cache_copies *cc, bool all)
 {
 	struct sd_text state = {0};
 	int64_t now = copies_now(cc);
-	bool any = false;
+	bool any = cc->poked;
+	all |= cc->agreed;
 	for (struct sd_link *k = cc->pending_order.next, *next; k != &cc->pending_order; k = next) {
 		struct copies_pending *p = sd_container(k, struct copies_pending, order);
 		next = k->next;
@@ -199,6 +242,7 @@ void copies_flush(struct cache_copies *cc, bool all)
 		free(p);
 	}
 	free(state.p);
+	send_pokes(cc);
 	for (size_t i = 0; any && i < cc->nothers; i++)
 		if (cc->others[i])
 			copies_send_batch(cc, cc->others[i]);
@@ -217,6 +261,17 @@ void copies_send_ack(struct cache_copies *cc, struct copies_peer *p)
 	free(t.p);
 }
 
+/* False: it is not here now, and should be. */
+static bool take_state(struct cache_copies *cc, const struct copies_peer *p, const struct copies_state *s)
+{
+	enum copies_takes takes = cc->agreed ? copies_term_takes(cc, p, s->key, s->stamp) : COPIES_TAKES;
+	if (takes == COPIES_TAKES)
+		return copies_apply(cc, s);
+	if (takes == COPIES_MERGES)
+		return copies_merge(cc, s);
+	return takes == COPIES_OVERRULES;
+}
+
 void copies_on_changes(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body)
 {
 	struct copies_state s;
@@ -230,7 +285,7 @@ void copies_on_changes(struct cache_copies *cc, struct copies_peer *p, struct sd
 			return;
 	}
 	while (body.n && copies_get_state(&body, &s))
-		all &= copies_apply(cc, &s);
+		all &= take_state(cc, p, &s);
 	p->failed |= !all;
 	if (!cc->conf.ack_first)
 		copies_send_ack(cc, p);
@@ -250,6 +305,8 @@ void copies_on_ack(struct cache_copies *cc, struct copies_peer *p, struct sd_sli
 bool copies_has_turn(const struct cache_copies *cc, const struct copies_peer *p, uint64_t turn)
 {
 	if (turn >= cc->turn || !p->up)
+		return false;
+	if (cc->agreed && !p->step)
 		return false;
 	return turn <= p->sure || (turn > p->unsure && (turn <= p->acked || p->acked == p->sent));
 }

@@ -85,9 +85,15 @@ static void bury(struct cache_copies *cc, struct sd_slice key, uint64_t stamp, i
 		copies_free_tombstone(cc, (struct copies_tombstone *)sd_dict_random(&cc->tombstones, &cc->rng));
 }
 
+/* When a state came to be; of stamps that tell no time: not before now. */
+static int64_t ms_of(const struct cache_copies *cc, uint64_t stamp)
+{
+	return cc->agreed ? copies_wall(cc) : sd_hlc_ms(stamp);
+}
+
 static void bury_deleted(struct cache_copies *cc, struct sd_slice key, uint64_t stamp)
 {
-	bury(cc, key, stamp, sd_hlc_ms(stamp) + cc->conf.tombstone_keep_ms, false);
+	bury(cc, key, stamp, ms_of(cc, stamp) + cc->conf.tombstone_keep_ms, false);
 }
 
 /* Somebody who did not hear of the state that ended may still have one before it. Where all are there they are told soon. */
@@ -123,10 +129,22 @@ static void set_stamp(struct cache_copies *cc, struct cache_item *it, uint64_t s
 	count_in(cc, cache_key(it), stamp, false);
 }
 
+static uint64_t next_stamp(struct cache_copies *cc)
+{
+	if (cc->agreed)
+		return cc->term << COPIES_COUNT_BITS | (++cc->count & (((uint64_t)1 << COPIES_COUNT_BITS) - 1));
+	return sd_hlc_next(&cc->clock, copies_wall(cc));
+}
+
 static void note(struct cache_copies *cc, struct sd_slice key)
 {
 	copies_note(cc, key);
 	copies_wrote(cc, sd_slot_of(key));
+}
+
+static uint64_t from_file(const struct cache_copies *cc)
+{
+	return FROM_FILE | cc->clock.node;
 }
 
 void copies_key_changed(void *arg, struct cache_db *db, struct sd_slice key)
@@ -137,14 +155,15 @@ void copies_key_changed(void *arg, struct cache_db *db, struct sd_slice key)
 		return;
 	struct copies_tombstone *t = copies_tombstone(cc, key);
 	if (t) {
-		sd_hlc_seen(&cc->clock, t->stamp);
+		if (!cc->agreed)
+			sd_hlc_seen(&cc->clock, t->stamp);
 		copies_free_tombstone(cc, t);
 	}
-	if (!cc->view) { /* from a file: whatever another node has is later */
-		set_stamp(cc, it, FROM_FILE | cc->clock.node);
+	if (!cc->view || (cc->agreed && !cc->term)) { /* from a file: whatever another node has is later */
+		set_stamp(cc, it, from_file(cc));
 		return;
 	}
-	set_stamp(cc, it, sd_hlc_next(&cc->clock, copies_wall(cc)));
+	set_stamp(cc, it, next_stamp(cc));
 	note(cc, key);
 }
 
@@ -159,14 +178,20 @@ void copies_key_gone(void *arg, struct cache_db *db, const struct cache_item *it
 		count_out(cc, key, stamp, false);
 	if (cc->applying || !cc->view)
 		return;
-	if (why == CACHE_ENDED) {
+	bool ours = !cc->agreed || cc->slots[sd_slot_of(key)].held == COPIES_HELD;
+	if (!ours) { /* what counts is what its holder says */
+		if (why == CACHE_ENDED && stamp)
+			bury_ended(cc, key, stamp);
+		return;
+	}
+	if (why == CACHE_ENDED && !cc->agreed) {
 		if (stamp)
 			bury_ended(cc, key, stamp);
 		return;
 	}
-	if (why == CACHE_DELETED || !stamp)
-		stamp = sd_hlc_next(&cc->clock, copies_wall(cc));
-	if (sd_hlc_ms(stamp) + cc->conf.tombstone_keep_ms > copies_wall(cc))
+	if (why == CACHE_DELETED || why == CACHE_ENDED || !stamp)
+		stamp = next_stamp(cc);
+	if (ms_of(cc, stamp) + cc->conf.tombstone_keep_ms > copies_wall(cc))
 		bury_deleted(cc, key, stamp);
 	else /* evicted, and not changed for long */
 		bury_ended(cc, key, stamp);
@@ -247,13 +272,15 @@ void copies_has_stray(struct cache_copies *cc, unsigned slot)
 bool copies_apply(struct cache_copies *cc, const struct copies_state *s)
 {
 	int64_t now = copies_wall(cc);
-	if (sd_hlc_ms(s->stamp) > now + COPIES_AHEAD_MS)
+	if (!cc->agreed && sd_hlc_ms(s->stamp) > now + COPIES_AHEAD_MS)
 		return false;
-	sd_hlc_seen(&cc->clock, s->stamp);
+	if (!cc->agreed)
+		sd_hlc_seen(&cc->clock, s->stamp);
 	cc->cache->now_ms = now;
 	cc->stats.received++;
 	const struct copies_tombstone *note = s->gone ? copies_tombstone(cc, s->key) : NULL;
-	copies_has_stray(cc, sd_slot_of(s->key));
+	if (!cc->agreed)
+		copies_has_stray(cc, sd_slot_of(s->key));
 	bool same_note = note && note->ended && note->stamp == s->stamp; /* others know of it: it counts */
 	if (!same_note && !copies_is_newer(cc, s)) {
 		cc->stats.older++;
@@ -271,4 +298,43 @@ bool copies_apply(struct cache_copies *cc, const struct copies_state *s)
 	else
 		bury_deleted(cc, s->key, s->stamp);
 	return true;
+}
+
+/* ---- with a write quorum ---- */
+
+void copies_restamp(struct cache_copies *cc, struct sd_slice key)
+{
+	struct cache_item *it = item_of(cc, key);
+	struct copies_tombstone *t = it ? NULL : copies_tombstone(cc, key);
+	if (it)
+		set_stamp(cc, it, next_stamp(cc));
+	else if (t)
+		bury_deleted(cc, key, next_stamp(cc));
+	if (it || t)
+		note(cc, key);
+}
+
+bool copies_merge(struct cache_copies *cc, const struct copies_state *s)
+{
+	bool gone;
+	if (s->gone || copies_stamp_of(cc, s->key, &gone))
+		return true;
+	if (!copies_apply(cc, s))
+		return false;
+	copies_restamp(cc, s->key);
+	return true;
+}
+
+static void stamp_as_file(void *arg, struct sd_dict_entry *e)
+{
+	struct cache_copies *cc = arg;
+	set_stamp(cc, (struct cache_item *)e, from_file(cc));
+}
+
+void copies_restamp_all(struct cache_copies *cc)
+{
+	struct sd_dict_entry *e;
+	while ((e = sd_dict_random(&cc->tombstones, &cc->rng)))
+		copies_free_tombstone(cc, (struct copies_tombstone *)e);
+	sd_dict_each(&copies_db(cc)->keys, stamp_as_file, cc);
 }

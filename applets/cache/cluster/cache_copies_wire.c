@@ -94,9 +94,9 @@ static bool is_set(struct sd_slice p)
 bool copies_is_message(unsigned kind, struct sd_slice p)
 {
 	uint64_t v;
-	size_t head = kind == COPIES_BYE ? 0 : kind == COPIES_ASK ? 1 : kind == COPIES_OFFER || kind == COPIES_WANT ? 4 : 8;
+	size_t head = kind == COPIES_BYE ? 0 : kind == COPIES_ASK || kind == COPIES_CHECK || kind == COPIES_CHECKED ? 1 : kind == COPIES_OFFER || kind == COPIES_WANT ? 4 : 8;
 	if (kind == COPIES_HELLO)
-		return copies_get(&p, 1, &v) && v == COPIES_VERSION && p.n == 8;
+		return copies_get(&p, 1, &v) && ((v == COPIES_VERSION && p.n == 8) || (v == COPIES_VERSION_TERM && p.n == 17));
 	if (head && !copies_get(&p, head, &v))
 		return false;
 	switch (kind) {
@@ -108,13 +108,16 @@ bool copies_is_message(unsigned kind, struct sd_slice p)
 		return p.n == 8;
 	case COPIES_SUMMARY:
 		return p.n == 8 * (size_t)COPIES_GROUPS;
-	case COPIES_DIGESTS:
+	case COPIES_READY:
+		return p.n == 1;
+	case COPIES_DIGESTS: case COPIES_CHECK:
 		return is_digests(p);
 	case COPIES_OFFER:
 		return is_states(p, copies_get_offer);
 	case COPIES_WANT:
 		return p.n % 2 == 0;
 	case COPIES_ASK: case COPIES_END: case COPIES_ENDED: case COPIES_CLAIM: case COPIES_HANDOVER:
+	case COPIES_CHECKED: case COPIES_ACTIVE:
 		return is_set(p);
 	default:
 		return false;

@@ -33,6 +33,9 @@ enum sd_err cache_node_check(const struct sd_conf *conf, bool near, struct sd_er
 			       sd_conf_origin(conf, "hot-reads"));
 	if (sd_conf_int(conf, "write-quorum") > 1 + sd_conf_int(conf, "replicas"))
 		return sd_fail(e, SD_EINVAL, "%s: write-quorum: expected at most one more than replicas", sd_conf_origin(conf, "write-quorum"));
+	if (sd_conf_int(conf, "write-quorum") > 1 && sd_conf_has(conf, "node-id-file"))
+		return sd_fail(e, SD_EINVAL, "%s: node-id-file: expected none with a write-quorum, where a node that starts anew is another one",
+			       sd_conf_origin(conf, "node-id-file"));
 	if (!sd_conf_has(conf, "announce"))
 		return SD_OK;
 	if (sd_addr_parse(sd_conf_string(conf, "announce"), NULL, &a, NULL) || a.kind != SD_ADDR_INET)
@@ -150,6 +153,7 @@ enum sd_err cache_node_make(struct sd_run *run, const struct sd_conf *conf, stru
 		return SD_OK;
 	n->on = true;
 	c->copies = 1 + (unsigned)sd_conf_int(conf, "replicas");
+	c->quorum = (unsigned)sd_conf_int(conf, "write-quorum");
 	c->interval_ns = sd_conf_int(conf, "gossip-interval");
 	c->hot_reads = sd_conf_int(conf, "hot-reads");
 	c->routing = routing_of(sd_conf_string(conf, "cluster-routing"));
@@ -163,7 +167,10 @@ enum sd_err cache_node_make(struct sd_run *run, const struct sd_conf *conf, stru
 	if ((err = read_key(run, conf, &n->key, e)) || (err = read_seeds(conf, n, e)))
 		return err;
 	c->key = sd_slice_of(n->key);
-	return lasting_id(run->spec.world, conf, &c->id, e);
+	if (c->quorum < 2)
+		return lasting_id(run->spec.world, conf, &c->id, e);
+	sd_world_random(run->spec.world, &c->id, sizeof(c->id)); /* it forgot what it promised: it is another one */
+	return SD_OK;
 }
 
 void cache_node_free(struct cache_node *n)

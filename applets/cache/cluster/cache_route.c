@@ -379,7 +379,7 @@ static void send_part(struct cache_cluster *cl, struct route_part *p)
 	else if (sd_swim_id_compare(&p->to, &cl->conf.id) == 0)
 		how = CACHE_SERVE;
 	if (how == CACHE_SERVE && p->session <= 1) {
-		if (p->write && cl->cache->follower && cl->cache->follower->holds)
+		if (cl->cache->follower && cl->cache->follower->holds)
 			part_later(cl, p);
 		else
 			part_here(cl, p);

@@ -7,8 +7,6 @@
 #include "cache_view_make.h"
 #include "core/mix.h"
 
-#define BOUND 1.05 /* of the fair part of slots; see slots.h */
-
 static int by_id(const void *a, const void *b)
 {
 	const struct cache_view_member *x = a, *y = b;
@@ -38,7 +36,7 @@ static void take_members(struct cache_view *v, const struct sd_swim *swim)
 		if (m->state > SD_SWIM_SUSPECT)
 			continue;
 		v->members[v->n++] = (struct cache_view_member){m->facts.id, m->facts.client, m->facts.bus, m->facts.weight,
-								m->facts.epoch};
+								m->facts.epoch, false};
 		v->epoch = m->facts.epoch > v->epoch ? m->facts.epoch : v->epoch;
 	}
 	qsort(v->members, v->n, sizeof(*v->members), by_id);
@@ -57,7 +55,7 @@ static uint64_t digest_of(const struct cache_view *v)
 
 static enum sd_err make_slots(struct cache_view *v, unsigned copies)
 {
-	struct sd_slots_conf conf = {.copies = copies, .bound = BOUND};
+	struct sd_slots_conf conf = {.copies = copies, .bound = CACHE_VIEW_BOUND};
 	struct sd_slots_node *nodes = calloc(v->n + 1, sizeof(*nodes));
 	char(*names)[2 * SD_SWIM_ID + 1] = calloc(v->n + 1, sizeof(*names));
 	enum sd_err err = SD_ENOMEM;

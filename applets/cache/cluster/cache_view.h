@@ -28,12 +28,14 @@
 #include "sdlab/slice.h"
 
 #define CACHE_HOPS 4
+#define CACHE_VIEW_BOUND 1.05 /* of the fair part of slots; see slots.h */
 
 struct cache_view_member {
 	struct sd_swim_id id;
 	struct sd_swim_end client, bus;
 	uint16_t weight;
 	uint64_t epoch; /* the highest the member knows of */
+	bool retired;	/* it owns nothing any more, and is about to go: with agreed views */
 };
 
 struct cache_view {
@@ -82,6 +84,8 @@ struct cache_peers {
 	int64_t (*wall_ms)(void *arg); /* since the epoch */
 	/* A line for people, and an event of this name: "Redistribution complete, ring: [7001, 7003]". */
 	void (*say)(void *arg, const char *name, const char *text);
+	/* With agreed views: this node is to be moved out of them. NULL: nobody does. */
+	void (*leaving)(void *arg);
 };
 
 /* ---- what the data side gives ---- */
@@ -100,6 +104,12 @@ struct cache_asked {
 	bool any_copy; /* the client said READONLY, and reads: a copy may be a little older */
 };
 
+enum cache_readiness {
+	CACHE_NOT_READY,
+	CACHE_READY, /* but for slots that wait for nodes which are not there */
+	CACHE_WHOLE,
+};
+
 /* Hooks; each may be NULL. */
 struct cache_data {
 	void *arg;
@@ -112,6 +122,12 @@ struct cache_data {
 	void (*link)(void *arg, const struct sd_swim_id *peer, bool up);
 	void (*drained)(void *arg, const struct sd_swim_id *peer); /* its backlog is small again */
 	void (*tick)(void *arg);
+	/* With agreed views: does every member have what it is to have, by the view in force? */
+	enum cache_readiness (*readiness)(void *arg);
+	/* How many slots wait for long for nodes that are not there. */
+	unsigned (*waiting)(void *arg);
+	/* A node is gone for good: what only it had is not waited for. */
+	void (*forget)(void *arg, const struct sd_swim_id *id);
 	/* This node is about to leave (SIGTERM): done() may be called at once, or when what it has is with others. NULL: at once. */
 	void (*leave)(void *arg, void (*done)(void *done_arg), void *done_arg);
 };

@@ -390,6 +390,8 @@ void cache_run(struct cache_call *c)
 		cache_hot_sample(c);
 	cache->save_first = cache->save && c->command->flags & CACHE_WRITE;
 	c->command->fn(c);
+	if (cache->follower && cache->follower->ran)
+		cache->follower->ran(cache->follower->arg, c);
 	cache->save_first = cache->save != NULL;
 	cache->stats.commands++; /* after it, so that CONFIG RESETSTAT is the first one that counts again */
 	struct cache_usage *usage = cache_usage(cache, c->command);

@@ -185,6 +185,8 @@ struct cache_follower {
 	void (*flushed)(void *arg, struct cache_db *db);
 	/* A session ran a command; its reply is from `begun` on. */
 	void (*called)(void *arg, struct cache_session *s, size_t begun);
+	/* A command ran, by itself or within EXEC. NULL: nobody asks. */
+	void (*ran)(void *arg, struct cache_call *c);
 	/* Why keys cannot be read, or written, now; NULL: they can. */
 	const char *(*refuses)(void *arg, bool write);
 	void (*session_ends)(void *arg, struct cache_session *s);

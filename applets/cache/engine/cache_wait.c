@@ -122,6 +122,8 @@ static bool run_again(struct cache_wait *w, struct sd_slice ready)
 	s->cache->calls++;
 	s->cache->running = s;
 	w->command->fn(&c);
+	if (f && f->ran)
+		f->ran(f->arg, &c);
 	s->cache->running = NULL;
 	if (s->out.n == begun && !s->out.full)
 		return false;
