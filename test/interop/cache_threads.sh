@@ -61,7 +61,7 @@ assert_eq 0 "$STATUS" 'exit status after SHUTDOWN'
 one_bus() { redis-cli -p "$one" CLUSTER NODES | sed -n 's/.*@\([0-9]*\) .*/\1/p'; }
 start one "$SDLAB" cache --port 0 --cluster-port 0 --threads 4
 one=$(port_of one) || exit 1
-start two "$SDLAB" cache --port 0 --cluster-port 0 --threads 3 --write-quorum 2 --join "127.0.0.1:$(one_bus)"
+start two "$SDLAB" cache --port 0 --cluster-port 0 --threads 3 --join "127.0.0.1:$(one_bus)"
 two=$(port_of two) || exit 1
 joined() { [ "$(redis-cli -p "$1" CLUSTER INFO | tr -d '\r' | sed -n 's/^cluster_known_nodes://p')" = 2 ]; }
 wait_for 'the second node' joined "$one"

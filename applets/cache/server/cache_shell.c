@@ -48,7 +48,7 @@ struct lane {
 	struct shell *shell;
 	struct sd_worker *w;
 	struct sd_run_streams streams;
-	struct sd_link clients;
+	struct sd_link clients, leaving; /* leaving: those whose last replies are on their way */
 	struct cache_ahead ahead; /* of whose turn it is */
 	struct sd_resp_out spare; /* whoever replies borrows it */
 	int64_t now_ms;           /* of this turn inside */
@@ -218,7 +218,7 @@ static void end_dropped(struct shell *s)
 	end_sessions(s, CACHE_DROP);
 }
 
-static void client_free(struct client *c)
+static void end_client(struct client *c)
 {
 	enter(c->lane);
 	end_session(c);
@@ -228,13 +228,20 @@ static void client_free(struct client *c)
 	sd_list_del(&c->sending);
 	sd_resp_reader_free(&c->reader);
 	free(c->got.p);
-	free(c);
 }
 
 static void close_client(struct client *c)
 {
 	sd_stream_close(c->stream);
-	client_free(c);
+	end_client(c);
+	free(c);
+}
+
+static void on_finished(void *arg)
+{
+	struct client *c = arg;
+	sd_list_del(&c->link);
+	free(c);
 }
 
 /* What was replied is sent, and then no more is said. */
@@ -242,8 +249,9 @@ static void finish_client(struct client *c)
 {
 	struct sd_stream *stream = c->stream;
 	int64_t until = sd_loop_now_ns(c->lane->lane.loop) + 5000000000;
-	client_free(c);
-	sd_stream_finish(stream, until, true, NULL, NULL);
+	end_client(c);
+	sd_list_add(&c->lane->leaving, &c->link);
+	sd_stream_finish(stream, until, true, on_finished, c);
 }
 
 /* What other nodes reply, or have to have first. Inside. */
@@ -774,6 +782,7 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	l->shell = s;
 	l->w = w;
 	sd_list_init(&l->clients);
+	sd_list_init(&l->leaving);
 	cache_lane_begin(&s->all, w->index, &l->lane, w->loop);
 	l->streams.accepted = on_accepted;
 	l->streams.arg = l;
@@ -852,6 +861,11 @@ static void stop(void *self, struct sd_worker *w)
 	struct lane *l = w->state;
 	sd_run_streams_close(&l->streams);
 	end_clients(l, true);
+	while (!sd_list_empty(&l->leaving)) {
+		struct client *c = sd_container(l->leaving.next, struct client, link);
+		sd_stream_close(c->stream);
+		on_finished(c);
+	}
 	if (!w->index)
 		stop_engine(self);
 	enter(l);
