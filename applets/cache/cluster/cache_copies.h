@@ -40,6 +40,13 @@
  *	75 HANDOVER  epoch 8, slots: the receiver holds these now
  *	76 BYE       the sender is about to leave, and gives away what it has
  *
+ * With a write quorum (cache_copies_term.c) there is no SUMMARY, DIGESTS, CLAIM, HANDOVER and BYE, but:
+ *	64 HELLO     version 1: 2; stream: 8, term 8, write quorum 1
+ *	77 CHECK     number 4, odd: the receiver is to offer what differs; slot 2, count 4, digest 8 for each slot
+ *	78 CHECKED   that number, slots: those that differ
+ *	79 ACTIVE    term 8, slots: W owners were known to have all of them in that term
+ *	80 READY     term 8, 1: all owners have what the sender holds, but for slots that wait; 2: and none waits
+ *
  *	slots: first 2, last 2 of each run, ascending, none next to another
  *
  * Cost: 8 bytes an item; 24 bytes a slot; a tombstone about 80 bytes and its key; 2 KiB four times a node; a summary of 520 bytes to

@@ -139,6 +139,7 @@ struct copies_peer {
 	struct copies_set check, checking; /* held here: does it have the same? To be asked, being asked */
 	struct copies_set ask, asking;	   /* to be held here: what does it have? */
 	int64_t check_ns;
+	uint32_t check_number[2]; /* of the last CHECK: an answer to another one says nothing */
 };
 
 struct copies_slot {
@@ -246,6 +247,8 @@ struct cache_copies {
 	/* With a write quorum: cache_copies_term.c. */
 	bool agreed;
 	enum cache_readiness ready; /* do all owners have what is held here? */
+	uint32_t checks;    /* numbers of them: twice that, and 1 for those that ask */
+	bool news;	    /* somebody told what it has: slots may be held now */
 	bool poked;	    /* somebody is to acknowledge this turn */
 	uint64_t term, count; /* of stamps: how many were made */
 	uint64_t *active;   /* by slot: the last term in which W owners are known to have had all of it; 0: none */

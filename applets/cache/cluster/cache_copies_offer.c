@@ -296,6 +296,7 @@ void copies_on_end(struct cache_copies *cc, struct copies_peer *p, struct sd_sli
 	for (unsigned s = 0; !p->failed && s < SD_SLOTS; s++)
 		if (copies_in(&set, s))
 			copies_add(&p->told, s);
+	cc->news = true;
 	send_set(cc, p, COPIES_ENDED, p->failed ? 0 : cc->view->digest, &set);
 	copies_wake(cc, 0);
 }

@@ -23,6 +23,7 @@
 
 #include "cache_copies_int.h"
 
+#define AGAIN_NS 2000000000 /* for the answer to a CHECK */
 #define STUCK_NS 5000000000 /* a slot that waits so long for owners that are gone holds nobody else up */
 
 static bool is_first(const struct cache_copies *cc, unsigned slot)
@@ -92,6 +93,7 @@ void cache_copies_forget(struct cache_copies *cc, const struct sd_swim_id *id)
 		return;
 	cc->gone = more;
 	cc->gone[cc->ngone++] = *id;
+	cc->news = true;
 	copies_wake(cc, 0);
 }
 
@@ -144,7 +146,8 @@ static void send_digests(struct cache_copies *cc, struct copies_peer *p, unsigne
 {
 	struct sd_text t = {0};
 	copies_flush(cc, true); /* what changed is there before what is said of it */
-	copies_put(&t, asks, 1);
+	p->check_number[asks] = ++cc->checks << 1 | asks;
+	copies_put(&t, p->check_number[asks], 4);
 	for (unsigned s = 0; s < SD_SLOTS; s++) {
 		if (!copies_in(set, s))
 			continue;
@@ -157,11 +160,23 @@ static void send_digests(struct cache_copies *cc, struct copies_peer *p, unsigne
 	free(t.p);
 }
 
+static void put_back(struct copies_set *to, struct copies_set *from)
+{
+	for (unsigned s = 0; from->n && s < SD_SLOTS; s++)
+		if (copies_in(from, s))
+			copies_add(to, s);
+	copies_clear(from);
+}
+
 /* Both, one at a time of each kind. */
 void copies_term_check(struct cache_copies *cc, struct copies_peer *p)
 {
 	if (!p->step)
 		return;
+	if (copies_now(cc) - p->check_ns > AGAIN_NS) { /* the answer got lost */
+		put_back(&p->check, &p->checking);
+		put_back(&p->ask, &p->asking);
+	}
 	if (p->check.n && !p->checking.n) {
 		p->checking = p->check;
 		copies_clear(&p->check);
@@ -177,8 +192,9 @@ void copies_term_check(struct cache_copies *cc, struct copies_peer *p)
 void copies_on_check(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body)
 {
 	struct copies_set *sets = calloc(2, sizeof(*sets));
-	uint64_t asks, slot, count, digest;
-	copies_get(&body, 1, &asks);
+	uint64_t number, slot, count, digest;
+	copies_get(&body, 4, &number);
+	bool asks = number & 1;
 	while (sets && copies_get(&body, 2, &slot) && copies_get(&body, 4, &count) && copies_get(&body, 8, &digest)) {
 		const struct copies_slot *s = &cc->slots[slot];
 		copies_add(&sets[1], (unsigned)slot);
@@ -191,7 +207,7 @@ void copies_on_check(struct cache_copies *cc, struct copies_peer *p, struct sd_s
 	if (sets && asks)
 		tell_active(cc, p, &sets[1]);
 	if (sets)
-		send_set(cc, p, COPIES_CHECKED, asks, 1, &sets[0]);
+		send_set(cc, p, COPIES_CHECKED, number, 4, &sets[0]);
 	free(sets);
 }
 
@@ -214,14 +230,18 @@ static void take_checked(struct cache_copies *cc, struct copies_peer *p, const s
 void copies_on_checked(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body)
 {
 	struct copies_set differ;
-	uint64_t asks;
-	copies_get(&body, 1, &asks);
+	uint64_t number;
+	copies_get(&body, 4, &number);
 	copies_get_set(body, &differ);
-	if (asks) {
+	if (number != p->check_number[number & 1])
+		return;
+	p->check_number[number & 1] = 0;
+	if (number & 1) {
 		for (unsigned s = 0; p->asking.n && s < SD_SLOTS; s++)
 			if (copies_in(&p->asking, s) && !copies_in(&differ, s))
 				copies_add(&p->told, s);
 		copies_clear(&p->asking);
+		cc->news = true;
 	} else {
 		take_checked(cc, p, &differ);
 	}
@@ -239,6 +259,7 @@ void copies_on_active(struct cache_copies *cc, struct copies_peer *p, struct sd_
 	for (unsigned s = 0; s < SD_SLOTS; s++)
 		if (copies_in(&set, s) && epoch > cc->active[s])
 			cc->active[s] = epoch;
+	cc->news = true;
 	copies_wake(cc, 0);
 }
 
@@ -303,6 +324,7 @@ void copies_term_step(struct cache_copies *cc, struct copies_peer *p)
 void copies_term_down(struct copies_peer *p)
 {
 	p->step = false;
+	p->check_number[0] = p->check_number[1] = 0;
 	copies_clear(&p->check);
 	copies_clear(&p->checking);
 	copies_clear(&p->ask);
@@ -355,6 +377,7 @@ void copies_term_view(struct cache_copies *cc, const struct cache_view *was, con
 	cc->term = is->epoch;
 	cc->retired |= was && was->self < was->n && was->members[was->self].retired && is->self >= is->n;
 	cc->ready = CACHE_NOT_READY;
+	cc->news = true;
 	if (!next)
 		forget_past(cc);
 	if (!is->epoch) {
@@ -533,9 +556,11 @@ static void look_around(struct cache_copies *cc)
 
 void copies_term_tick(struct cache_copies *cc)
 {
-	if (cc->nexpected)
+	bool due = copies_now(cc) >= cc->swept_ns;
+	if (cc->nexpected && (cc->news || due))
 		resolve(cc);
-	if (cc->ready != CACHE_WHOLE || copies_now(cc) >= cc->swept_ns)
+	cc->news = false;
+	if (cc->ready != CACHE_WHOLE || due)
 		look_around(cc);
 }
 
