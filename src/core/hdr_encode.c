@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64.h"
+
 enum {
 	COOKIE = 0x1c849303 | 0x10,
 	COOKIE_COMPRESSED = 0x1c849304 | 0x10,
@@ -263,53 +265,6 @@ static enum sd_err unwrap(uint8_t *p, size_t n, size_t *length, struct sd_error 
 	return adler32(p, *length) == sum ? SD_OK : sd_fail(e, SD_EPROTO, "the checksum is wrong");
 }
 
-/* ---- base64 ---- */
-
-static const char digits64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static void to_text(char *to, const uint8_t *p, size_t n)
-{
-	for (; n > 0; p += 3) {
-		size_t part = n < 3 ? n : 3;
-		uint32_t v =
-		    (uint32_t)p[0] << 16 | (part > 1 ? (uint32_t)p[1] << 8 : 0) | (part > 2 ? p[2] : 0);
-		*to++ = digits64[v >> 18];
-		*to++ = digits64[v >> 12 & 63];
-		*to++ = part > 1 ? digits64[v >> 6 & 63] : '=';
-		*to++ = part > 2 ? digits64[v & 63] : '=';
-		n -= part;
-	}
-	*to = '\0';
-}
-
-static int digit64(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* n digits, without padding, to 3 bytes for 4. False: another character, or bits that no byte has. */
-static bool from_text(uint8_t *to, const char *text, size_t n)
-{
-	uint32_t v = 0;
-	int bits = 0;
-	for (size_t i = 0; i < n; i++) {
-		int digit = digit64(text[i]);
-		if (digit < 0)
-			return false;
-		v = (v << 6 | (uint32_t)digit) & 0xffff;
-		bits += 6;
-		if (bits >= 8)
-			*to++ = (uint8_t)(v >> (bits -= 8));
-	}
-	return bits < 6 && (v & ((1u << bits) - 1)) == 0;
-}
-
 /* ---- both ways ---- */
 
 char *sd_hdr_encode(const struct sd_hdr *h)
@@ -323,7 +278,7 @@ char *sd_hdr_encode(const struct sd_hdr *h)
 	text = malloc((size + 2) / 3 * 4 + 1);
 	if (bytes && text) {
 		wrap(bytes, payload, n);
-		to_text(text, bytes, size);
+		sd_base64(text, bytes, size);
 	} else {
 		free(text);
 		text = NULL;
@@ -341,15 +296,14 @@ enum sd_err sd_hdr_decode(const char *text, struct sd_hdr **out, struct sd_error
 		return sd_fail(e, SD_ETOOBIG, "histogram: longer than any can be");
 	if (n == 0 || n % 4 != 0)
 		return sd_fail(e, SD_EPROTO, "histogram: base64 of a length that is no multiple of 4");
-	n -= text[n - 1] != '=' ? 0 : text[n - 2] != '=' ? 1 : 2;
-	uint8_t *bytes = calloc(1, n / 4 * 3 + 3);
+	uint8_t *bytes = calloc(1, n / 4 * 3);
 	if (!bytes)
 		return sd_fail(e, SD_ENOMEM, "histogram: out of memory");
 	struct sd_error why = {SD_EPROTO, "not base64"};
 	size_t length = 0;
 	enum sd_err err = SD_EPROTO;
-	if (from_text(bytes, text, n))
-		err = unwrap(bytes, n / 4 * 3 + (n % 4 ? n % 4 - 1 : 0), &length, &why);
+	if (sd_base64_read(bytes, (struct sd_slice){text, n}, &n))
+		err = unwrap(bytes, n, &length, &why);
 	if (err == SD_OK)
 		err = sd_hdr_read_payload(bytes, length, out, &why);
 	free(bytes);
