@@ -164,6 +164,14 @@ struct mq_limits {
 	bool no_dlq;			    /* x-dead-letter-exchange was given: the queue's own, not NAME.dlq */
 };
 
+/* What happened to messages, and how often a second lately. */
+struct mq_rate_counts {
+	uint64_t publish, deliver, ack;
+};
+struct mq_rates {
+	float publish, deliver, ack;
+};
+
 struct mq_queue {
 	struct sd_dict_entry e;
 	struct mq_vhost *vhost;
@@ -188,6 +196,8 @@ struct mq_queue {
 	int64_t idle_since_ms;
 	struct { uint64_t published, delivered, delivered_no_ack, got, got_no_ack, acked, redelivered, returned, expired, dead,
 			dropped, rejected; } count;
+	struct mq_rate_counts sampled; /* http/: when rates were taken the last time */
+	struct mq_rates rates;
 	void *stream; /* stream/: what a queue of this kind has instead of entries */
 	char name[];
 };
@@ -306,6 +316,8 @@ bool mq_vhost_remove(struct mq *b, struct sd_slice name, struct mq_error *e);
 struct mq_exchange *mq_exchange_find(struct mq_vhost *v, struct sd_slice name);
 struct mq_queue *mq_queue_find(struct mq_vhost *v, struct sd_slice name);
 
+/* "direct", "topic" ... as it was declared. */
+const char *mq_exchange_type_name(const struct mq_exchange *x);
 struct mq_exchange_decl {
 	struct sd_slice name, type, arguments;
 	bool passive, durable, auto_delete, internal;
