@@ -53,7 +53,7 @@ struct mq_message {
 	uint32_t refs; /* entries, channels, the log while it writes */
 	uint32_t body_n;
 	uint64_t record;	/* of the log: where its body can be read again; 0: it is in memory only */
-	uint64_t at;		/* the store's own: place of that record */
+	uint64_t at;		/* the store's own; 0 in a new one */
 	int64_t published_ms;	/* wall */
 	bool persistent;
 	uint8_t priority;
@@ -85,6 +85,7 @@ struct mq_entry {
 	uint64_t seq;		   /* its place in the queue, and its name in the log together with the queue's id */
 	uint64_t tag;		   /* UNACKED: delivery tag on the channel */
 	int64_t expires_ms;	   /* wall; INT64_MAX: never */
+	int64_t not_before_ms;	   /* wall: a delay or a back-off ends then; 0: there is none. Set before publish and failed are journalled */
 	uint16_t failures;	   /* deliveries that came back */
 	uint8_t where;		   /* enum mq_where */
 	bool redelivered, durable; /* durable: the log has it */
@@ -103,12 +104,15 @@ struct mq_journal {
 	uint64_t (*publish)(void *arg, struct mq_message *m, struct mq_entry *const *entries, size_t n, const struct mq_entry *moved_from);
 	/* Done with in this queue. */
 	uint64_t (*settle)(void *arg, const struct mq_queue *q, uint64_t seq);
-	/* It came back once more (failures), and is due at due_ms (0: now). */
-	uint64_t (*failed)(void *arg, const struct mq_entry *e, int64_t due_ms);
+	/* It came back once more: failures, not_before_ms. */
+	uint64_t (*failed)(void *arg, const struct mq_entry *e);
 	/* All of it is gone. */
 	uint64_t (*purged)(void *arg, const struct mq_queue *q, uint64_t upto_seq);
 	/* A durable thing is there, or gone. text: mq_define_put's. */
 	uint64_t (*define)(void *arg, enum mq_define what, bool gone, struct sd_slice text);
+	/* A durable entry is about to be freed, whatever ended it (acknowledged, moved, purged, its queue deleted): behind the record that
+	 * says so, and nothing is written for it. The store keeps pointers to entries until then. Not called by mq_free. */
+	void (*ended)(void *arg, struct mq_entry *e);
 	/* Brings the body of a message back: sets m->body. False: it cannot be read (counted, and said). */
 	bool (*fetch)(void *arg, struct mq_message *m);
 };
@@ -281,6 +285,7 @@ struct mq {
 	uint64_t next_queue_id;
 	uint64_t stored;	  /* the log's last word */
 	bool failed;		  /* the log takes no more: persistent publications are refused */
+	bool out_of_memory;	  /* while it was restored */
 	size_t body_memory, entries, messages;
 	struct { uint64_t published, confirmed, refused, unroutable, returned, delivered, acked, redelivered, expired, dead, fetched,
 			fetch_failed; } count;
@@ -386,19 +391,27 @@ bool mq_tx_rollback(struct mq_channel *ch, struct mq_error *e);
 /* Dead letters of a queue go back to where they died: `sdlab mq dlq replay orders`. How many. */
 bool mq_replay(struct mq_vhost *v, struct sd_slice queue, uint64_t max, uint64_t *moved, struct mq_error *e);
 
-/* ---- coming back: what the store calls while it reads its log; nothing is journalled ---- */
+/* ---- coming back: what the store calls while it opens its log; nothing is journalled ---- */
 
-/* One that define was given. False: it is none. */
+/* One that define was given, in the order in which they were; some may be given twice, or name what is not there (any more). False: it
+ * could not be done. */
 bool mq_restore_define(struct mq *b, enum mq_define what, bool gone, struct sd_slice text);
-/* A message with its places: queue ids and seqs; takes a reference. Queues that are gone are passed over. How many entries. */
-size_t mq_restore_publish(struct mq *b, struct mq_message *m, const uint64_t *queues, const uint64_t *seqs, size_t n);
-bool mq_restore_settle(struct mq *b, uint64_t queue, uint64_t seq);
-bool mq_restore_failed(struct mq *b, uint64_t queue, uint64_t seq, unsigned failures, int64_t due_ms);
-bool mq_restore_purged(struct mq *b, uint64_t queue, uint64_t upto_seq);
-/* The end: what was out for delivery is marked redelivered, times begin to run, limits hold. Queues and messages there are. */
+/* A place of a message that is not settled. */
+struct mq_place {
+	uint64_t queue, seq;
+	int64_t not_before_ms;
+	uint16_t failures;
+	bool redelivered; /* it may have been delivered before */
+};
+/* Behind all definitions, and for each queue in the order of seq. Takes a reference of m, which has record set and usually no body
+ * (fetch brings it). The entry is durable. NULL: its queue is gone, or there is no memory (b->out_of_memory). */
+struct mq_entry *mq_restore_entry(struct mq *b, struct mq_message *m, const struct mq_place *at);
+/* The end: times begin to run, limits hold; journalling begins. Durable queues and messages there are. */
 void mq_restore_end(struct mq *b, uint64_t *queues, uint64_t *messages);
-/* Every durable thing and message, in an order in which they can be restored, for compaction: define and publish of `to` are called. */
+/* Every durable thing (no messages), in an order in which they can be restored: define of `to` is called. */
 void mq_dump(struct mq *b, const struct mq_journal *to);
+/* The log is there again after mq_journal_failed: persistent publications are taken. Records up to this one are on the disk. */
+void mq_journal_again(struct mq *b, uint64_t stored);
 
 struct mq_message *mq_message_new(struct sd_slice exchange, struct sd_slice key, struct sd_slice properties, struct sd_slice body);
 static inline struct mq_message *mq_message_hold(struct mq_message *m)

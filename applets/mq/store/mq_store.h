@@ -4,10 +4,12 @@
  *	mq_store_new --journal--> mq_new --> mq_store_open: what the log has is restored into the broker
  *	publish, settle, failed, define --> records; a turn's end asks for one sync --> mq_stored
  *
- * Live bytes are those of records whose entries are not settled. When they are less than half of what the log holds (and that is
- * worth it), the oldest segments' live records are written again at its end, a bounded piece a turn, and the segments are dropped;
- * publishing goes on meanwhile. A disk that is full, or that fails, ends the journal: mq_journal_failed; when there is room again
- * (a full disk alone) mq_store_retry opens the log anew and what is in memory goes on.
+ * A record is live as long as its message has a place in a queue. When live bytes are less than half of what the log holds (and
+ * that is worth it), the oldest segment's live records are written again at its end, a bounded piece at a time, and the segment is
+ * dropped; publishing goes on meanwhile. A segment in which nothing is live goes at once.
+ *
+ * A disk that is full, or that fails, ends the journal: mq_journal_failed. Consumers go on; what they settle is remembered. When
+ * there is room again mq_store_retry opens the log anew, writes what it lacks, and the broker takes persistent messages again.
  */
 #ifndef MQ_STORE_H
 #define MQ_STORE_H
@@ -22,35 +24,44 @@ struct mq_store_conf {
 	const char *dir;
 	enum sd_wal_sync sync;
 	int64_t interval_ns;
-	uint32_t segment_bytes;	 /* 0: 64 MiB */
-	uint64_t disk_free_min;	 /* less than this free: nothing persistent is taken, and said so; 0: no limit */
-	bool salvage;		 /* go on without what cannot be read: the damaged log stays beside as NAME.damaged */
-	bool never_compact;	 /* for tests */
+	uint32_t segment_bytes; /* 0: 64 MiB */
+	uint64_t disk_free_min; /* less than this free: stats say `low`, and whoever publishes is to wait; 0: no limit */
+	bool salvage;		/* go on without what cannot be read: the damaged log stays beside as DIR.damaged */
+	bool never_compact;	/* for tests */
 };
 
 struct mq_store_found {
 	uint64_t queues, messages; /* durable queues, and what is pending in them */
+	uint64_t records, orphans; /* in the log; orphans: places of queues that are gone */
 	struct sd_wal_found wal;
+	char salvaged[600]; /* "" unless salvage was needed: what was left out */
 };
 
 struct mq_store_stats {
-	uint64_t records, bytes, live_bytes, segments, compactions, copied, reads;
-	bool failed, full;
+	uint64_t records, bytes, live_bytes, segments, compactions, copied, fetched;
+	uint64_t queued_bytes; /* wait to be written */
+	uint64_t syncs;
+	bool failed, full; /* failed: nothing is taken; full: because the disk is, so that mq_store_retry may help */
+	bool low;	   /* disk_free_min; looked at once a second */
 };
 
 struct mq_store;
 
-/* loop NULL: calls block (for tests and tools). */
+/* loop NULL: calls block (for tests and tools). NULL: out of memory. */
 struct mq_store *mq_store_new(struct sd_world *w, struct sd_loop *loop, struct sd_helpers *helpers, const struct mq_store_conf *conf);
 /* For mq_new; good as long as the store. */
 struct mq_journal mq_store_journal(struct mq_store *s);
-/* Blocks. Errors as those of sd_wal_open: SD_EINUSE, damage with file and offset. */
+/* Blocks. Errors as those of sd_wal_open: SD_EINUSE, damage with file and offset. found may be NULL. */
 enum sd_err mq_store_open(struct mq_store *s, struct mq *b, struct mq_store_found *found, struct sd_error *e);
 /* At the end of a turn, behind mq_turn: one sync for all that was journalled in it; some compaction. */
 void mq_store_turn(struct mq_store *s);
-/* Everything is on the disk, then closed. */
+/* After stats said `full`: blocks, reading one segment. SD_OK: persistent messages are taken again. Another error: still not. */
+enum sd_err mq_store_retry(struct mq_store *s, struct sd_error *e);
+/* Why it takes nothing more, or NULL. */
+const struct sd_error *mq_store_failure(const struct mq_store *s);
+/* Everything is on the disk, then closed; the broker must be there until then. */
 void mq_store_close(struct mq_store *s, void (*closed)(void *arg, enum sd_err err), void *arg);
-/* As if the process had died. NULL is fine. */
+/* As if the process had died; before mq_free or after. NULL is fine. After closed was called, too. */
 void mq_store_free(struct mq_store *s);
 void mq_store_stats(const struct mq_store *s, struct mq_store_stats *out);
 
