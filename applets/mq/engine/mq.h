@@ -374,8 +374,8 @@ bool mq_cancel(struct mq_channel *ch, struct sd_slice tag);
  * is held in *out. */
 bool mq_get(struct mq_channel *ch, struct sd_slice queue, bool no_ack, struct mq_entry **out, uint64_t *left, struct mq_error *e);
 void mq_got(struct mq_channel *ch, struct mq_entry *e); /* after a no_ack get, when it was sent */
-/* tag 0 with multiple: all. requeue and ack: one of the ways to settle. */
-enum mq_settle { MQ_ACK, MQ_REQUEUE, MQ_DISCARD };
+/* tag 0 with multiple: all. MQ_RETURN: it goes back to its place, and that is no failure (somebody only looked at it). */
+enum mq_settle { MQ_ACK, MQ_REQUEUE, MQ_DISCARD, MQ_RETURN };
 bool mq_settle(struct mq_channel *ch, uint64_t tag, bool multiple, enum mq_settle how, struct mq_error *e);
 /* All of the channel come back. */
 void mq_recover(struct mq_channel *ch);
