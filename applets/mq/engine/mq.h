@@ -30,6 +30,7 @@
 #include "core/dict.h"
 #include "core/list.h"
 #include "core/wheel.h"
+#include "mq_index.h"
 
 #define MQ_NAME_MAX	  255
 #define MQ_RETRY_LIMIT	  3 /* failed deliveries before a message goes to NAME.dlq */
@@ -55,7 +56,12 @@ struct mq_message {
 	uint64_t record;	/* of the log: where its body can be read again; 0: it is in memory only */
 	uint64_t at;		/* the store's own; 0 in a new one */
 	int64_t published_ms;	/* wall */
+	int64_t expiration_ms;	/* its own; MQ_NO_LIMIT: none */
+	int64_t not_before_ms;	/* wall: x-delay, x-deliver-at; 0: none */
+	struct mq_message *colder; /* of mq.cold */
 	bool persistent;
+	bool by_wall; /* not_before_ms is a time that somebody named, not a delay */
+	bool cooling; /* its body leaves memory when it is on the disk */
 	uint8_t priority;
 	uint8_t exchange_n, key_n;
 	uint32_t properties_n;
@@ -77,18 +83,29 @@ static inline struct sd_slice mq_message_properties(const struct mq_message *m)
 
 enum mq_where { MQ_READY, MQ_UNACKED, MQ_DELAYED, MQ_LEAVING };
 struct mq_entry {
-	struct sd_link link;	   /* READY: of its priority in the queue; UNACKED: of the channel, by tag */
+	union {
+		struct sd_link link; /* READY: of its priority in the queue; UNACKED, DELAYED: of the queue */
+		struct {
+			struct mq_entry *next, *prev; /* READY and came back: in the queue's heap */
+		};
+	};
 	struct sd_wheel_entry due; /* expires, is due, or is to come back */
 	struct mq_message *message;
 	struct mq_queue *queue;
-	struct mq_consumer *consumer; /* UNACKED: who has it; NULL: basic.get */
-	uint64_t seq;		   /* its place in the queue, and its name in the log together with the queue's id */
-	uint64_t tag;		   /* UNACKED: delivery tag on the channel */
-	int64_t expires_ms;	   /* wall; INT64_MAX: never */
-	int64_t not_before_ms;	   /* wall: a delay or a back-off ends then; 0: there is none. Set before publish and failed are journalled */
-	uint16_t failures;	   /* deliveries that came back */
-	uint8_t where;		   /* enum mq_where */
-	bool redelivered, durable; /* durable: the log has it */
+	union {
+		struct mq_consumer *consumer; /* UNACKED: who has it; NULL: basic.get, or the consumer is gone */
+		struct mq_entry *child;	      /* in the heap */
+	};
+	struct mq_channel *channel; /* UNACKED */
+	uint64_t seq;		    /* its name in the log together with the queue's id */
+	uint64_t order;		    /* its place in the queue, once it was ready */
+	uint64_t tag;		    /* UNACKED: delivery tag on the channel */
+	int64_t expires_ms;	    /* wall; INT64_MAX: never */
+	int64_t not_before_ms;	    /* wall: a delay or a back-off ends then; 0: there is none. Set before publish and failed are journalled */
+	uint16_t failures;	    /* deliveries that came back */
+	uint8_t where;		    /* enum mq_where */
+	bool redelivered, durable;  /* durable: the log has it */
+	bool came_back;		    /* READY: in the heap */
 };
 
 /* ---- the log ---- */
@@ -139,11 +156,13 @@ struct mq_exchange {
 	struct sd_link bindings;   /* struct mq_binding.of_source */
 	struct sd_link arriving;   /* bindings whose destination it is */
 	void *routes;		   /* the type's own index of bindings */
+	uint64_t mark;		   /* the last routing that came by */
 	uint64_t published_in, published_out;
 	char name[];
 };
 struct mq_binding {
 	struct sd_link of_source, of_destination;
+	struct sd_link of_route; /* the type's own */
 	struct mq_exchange *source;
 	struct mq_exchange *to_exchange; /* one of the two */
 	struct mq_queue *to_queue;
@@ -185,18 +204,24 @@ struct mq_queue {
 	struct sd_slice arguments;
 	struct mq_limits limits;
 	char *dead_exchange, *dead_key; /* x-dead-letter-exchange, -routing-key; NULL: none */
-	struct sd_link *ready;		/* one list for each priority, 0 to max_priority */
+	struct sd_link *ready;		/* one list for each priority, 0 to max_priority: what was never out */
 	unsigned npriorities;
+	uint64_t filled[4];		/* a bit for each list that has something */
+	struct mq_entry *back;		/* a heap: what came back to its place */
+	struct sd_link unacked, delayed;
 	size_t nready, nunacked, ndelayed;
 	uint64_t ready_bytes, bytes; /* of bodies */
-	uint64_t next_seq;
+	uint64_t next_seq, next_order;
+	uint64_t mark;		      /* the last routing that came by */
 	struct sd_link consumers;     /* by priority, then by age */
-	struct mq_consumer *next_up;  /* whose turn it is */
+	struct sd_link able;	      /* those with room, by priority, then by whose turn it is */
 	size_t nconsumers;
 	bool had_consumers;	      /* auto-delete waits for the first */
 	struct sd_link bindings;      /* struct mq_binding.of_destination */
 	struct sd_link busy;	      /* of mq: something may be delivered */
-	struct sd_wheel_entry unused; /* x-expires */
+	struct sd_wheel_entry unused; /* x-expires: of mq.queue_wheel */
+	bool pressed;		      /* mq.pressed said so */
+	struct sd_link of_pressed;
 	int64_t idle_since_ms;
 	struct { uint64_t published, delivered, delivered_no_ack, got, got_no_ack, acked, redelivered, returned, expired, dead,
 			dropped, rejected; } count;
@@ -209,8 +234,10 @@ struct mq_queue {
 /* ---- who uses it ---- */
 
 struct mq_consumer {
+	struct sd_dict_entry e; /* of mq_channel.by_tag */
 	struct sd_link of_queue, of_channel;
-	struct mq_queue *queue;
+	struct sd_link of_able; /* next NULL: not there */
+	struct mq_queue *queue; /* NULL: direct reply-to */
 	struct mq_channel *channel;
 	bool no_ack, exclusive, active; /* active: of those of a single-active-consumer queue it is the one */
 	int32_t priority;		/* x-priority */
@@ -239,7 +266,9 @@ struct mq_channel_ops {
 	void (*committed)(struct mq_channel *ch);
 };
 
-struct mq_confirm; /* publications that wait for the disk */
+struct mq_confirm { /* a publication that waits for the disk */
+	uint64_t seq, record;
+};
 struct mq_channel {
 	struct mq_vhost *vhost;
 	const struct mq_channel_ops *ops;
@@ -247,15 +276,20 @@ struct mq_channel {
 	struct sd_slice user;	   /* name of its user: user-id must be it */
 	struct sd_link consumers;
 	struct sd_dict by_tag;	   /* consumers by their tag */
-	struct sd_link unacked;	   /* entries, by delivery tag */
-	size_t nunacked;
+	struct mq_index unacked;   /* entries by delivery tag */
+	size_t nunacked, nlimited; /* nlimited: those that global_prefetch counts */
 	uint64_t next_tag;	   /* from 1 */
 	uint32_t prefetch, global_prefetch; /* of new consumers; of all together */
 	bool confirming, transaction;
 	uint64_t published;	   /* in confirm mode: the last one's number */
-	struct sd_link confirms;
+	uint64_t safe;		   /* up to this one they are, and the turn's end will say so; 0: nothing to say */
+	struct mq_confirm *confirms; /* a ring of confirm_room, a power of two */
+	uint32_t confirm_first, confirm_n, confirm_room;
+	struct sd_link waiting;	   /* of mq: has something to be confirmed */
 	struct sd_link tx;	   /* publications and acknowledgements until commit */
-	struct sd_link blocked;	   /* of mq: its consumers wait for room */
+	uint64_t commit;	   /* a commit waits for this record; 0: none does */
+	bool committing;
+	bool pressed;		   /* the last publication went to a queue that is pressed: whoever sent it is to be slowed */
 	char *last_queue;	   /* what an empty queue name means; NULL: none yet */
 	char *reply_tag;	   /* it consumes amq.rabbitmq.reply-to */
 	uint64_t reply_id;
@@ -280,8 +314,15 @@ struct mq {
 	struct sd_rng rng;
 	struct sd_dict vhosts;
 	int64_t now_ms, wall_ms;
-	struct sd_wheel wheel;	  /* entries and queues with a time */
+	struct sd_wheel wheel, queue_wheel; /* entries; queues that nobody uses */
 	struct sd_link busy;	  /* queues with something to deliver */
+	struct sd_link waiting;	  /* channels with confirms to come */
+	struct sd_link pressed_queues;
+	struct mq_index queues_by_id, replies;
+	struct mq_index_pool pool;
+	struct mq_route *route;	  /* room for where a message goes: mq_route.c */
+	struct mq_message *cold, **cold_end;
+	uint64_t next_reply_id, mark;
 	uint64_t next_queue_id;
 	uint64_t stored;	  /* the log's last word */
 	bool failed;		  /* the log takes no more: persistent publications are refused */
@@ -293,6 +334,9 @@ struct mq {
 	void (*say)(void *arg, const char *event, const char *text);
 	/* A queue's fill passed its mark, or is below it again: those who publish to it are to be slowed, or not any more. */
 	void (*pressed)(void *arg, struct mq_queue *q, bool on);
+	/* Users are no matter of the engine, but stand in its log: one was restored; a dump is to put all. NULL: there are none. */
+	void (*user)(void *arg, bool gone, struct sd_slice text);
+	void (*users)(void *arg, const struct mq_journal *to);
 	void *arg;
 };
 
@@ -358,6 +402,10 @@ void mq_channel_begin(struct mq_channel *ch, struct mq_vhost *v, const struct mq
 void mq_channel_end(struct mq_channel *ch);
 /* There is room again. */
 void mq_channel_ready(struct mq_channel *ch);
+/* What an empty queue name means: the queue declared last. False: there is none, 404. mq_consume and mq_get do it themselves. */
+bool mq_channel_queue(const struct mq_channel *ch, struct sd_slice *name, struct mq_error *e);
+/* Remembers it. False: out of memory. */
+bool mq_channel_declared(struct mq_channel *ch, struct sd_slice name);
 
 struct mq_publication {
 	struct sd_slice exchange, key, properties, body; /* properties as on the wire, and right */
