@@ -203,6 +203,7 @@ enum sd_err sd_wal_append(struct sd_wal *l, uint8_t type, const struct iovec *io
 	if (l->failure.code || !b)
 		return l->failure.code ? l->failure.code : SD_ENOMEM;
 	put.synced = b->synced;
+	l->appended = (struct sd_wal_place){l->head.number, wal_place(l->off)};
 	size_t n = wal_record_put(b->p + b->n, (uint32_t)l->off, &l->key, &put);
 	b->n += n;
 	b->last_seq = l->next_seq;
@@ -216,6 +217,11 @@ enum sd_err sd_wal_append(struct sd_wal *l, uint8_t type, const struct iovec *io
 	l->next_seq++;
 	arm_interval(l);
 	return SD_OK;
+}
+
+struct sd_wal_place sd_wal_appended(const struct sd_wal *l)
+{
+	return l->appended;
 }
 
 /* ---- waiting ---- */

@@ -28,6 +28,7 @@
 struct sd_helpers;
 struct sd_loop;
 struct sd_wal;
+struct sd_wal_record;
 struct sd_world;
 
 enum sd_wal_sync {
@@ -53,6 +54,9 @@ struct sd_wal_conf {
 	uint64_t expect_seq;    /* a record that is known to have been acknowledged: a log that ends before it is refused */
 	bool lazy; /* look only at the headers of all segments but the newest; reading finds damage in the others */
 	void (*drained)(void *arg); /* after append said SD_EAGAIN: half of the queue is free */
+	/* While it is opened, each record that is there, in order: whoever wants all of them need not read the log a second time.
+	 * Not with lazy. What it returns other than SD_OK ends the opening, which may fail afterwards all the same. */
+	enum sd_err (*record)(void *arg, const struct sd_wal_record *r, const char *file, struct sd_error *e);
 	void *arg;
 };
 
@@ -83,6 +87,14 @@ enum sd_err sd_wal_open(struct sd_world *w, const struct sd_wal_conf *conf, stru
  * record_bytes. SD_ERANGE: there is no number after it. SD_ECANCELED: being closed. Or the error that made the log read-only. seq may be NULL. It stays in memory
  * until somebody asks to sync, a batch is full, or, with SD_WAL_INTERVAL, the interval passed. */
 enum sd_err sd_wal_append(struct sd_wal *l, uint8_t type, const struct iovec *iov, int niov, uint64_t *seq);
+
+/* Where a record begins: its number says which, this is where it is found at once. */
+struct sd_wal_place {
+	uint64_t segment;
+	uint64_t offset;
+};
+/* Of the last one that was appended. */
+struct sd_wal_place sd_wal_appended(const struct sd_wal *l);
 
 /* The caller's memory, until done was called. */
 struct sd_wal_wait {
@@ -134,6 +146,8 @@ struct sd_wal_reader;
 enum sd_err sd_wal_reader_open(struct sd_wal *l, uint64_t from, struct sd_wal_reader **out, struct sd_error *e);
 /* SD_EEOF: nothing more for now. SD_ENOTFOUND: dropped meanwhile. SD_EINVAL: damage. Blocks as files do. */
 enum sd_err sd_wal_read(struct sd_wal_reader *r, struct sd_wal_record *out, struct sd_error *e);
+/* The next one read is record seq, which begins there; then those behind it. Cheap when it is near the last one. */
+void sd_wal_reader_seek(struct sd_wal_reader *r, struct sd_wal_place at, uint64_t seq);
 void sd_wal_reader_free(struct sd_wal_reader *r);
 
 /* ---- for people: any log, read-only, without its lock ---- */

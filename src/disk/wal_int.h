@@ -104,6 +104,7 @@ struct sd_wal {
 	struct wal_header head;
 	struct wal_key key;
 	uint64_t off, next_seq;
+	struct sd_wal_place appended;
 	/* how far it came: acked and durable are read by readers of other threads */
 	uint64_t acked, durable;
 	uint64_t synced_segment, synced_off;

@@ -132,9 +132,16 @@ static void describe(struct sd_wal_found *f, const char *dir, const char *name)
 	}
 }
 
+static enum sd_err give(struct sd_wal_walk *w, const struct sd_wal_record *r, const char *file, struct sd_error *e)
+{
+	const struct sd_wal_conf *c = w->arg;
+	return c->record(c->arg, r, file, e);
+}
+
 static enum sd_err look(struct sd_wal *l, struct wal_end *end, struct sd_wal_found *found, struct sd_error *e)
 {
-	struct sd_wal_walk walk = {.path = l->dir, .name = l->conf.name, .lazy = l->conf.lazy};
+	struct sd_wal_walk walk = {.path = l->dir, .name = l->conf.name, .lazy = l->conf.lazy, .arg = &l->conf};
+	walk.record = l->conf.record && !l->conf.lazy ? give : NULL;
 	enum sd_err err = opening(wal_walk_to(l->world, &walk, end, e), e);
 	*found = walk.found;
 	return !err && found->unmade ? wal_disk_remove_new(&l->disk, end->name, found->unmade, e) : err;

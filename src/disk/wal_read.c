@@ -12,6 +12,7 @@ struct sd_wal_reader {
 	struct sd_file *file; /* NULL: segment `number` is to be opened */
 	uint64_t number, next;
 	bool first; /* no segment was opened yet */
+	uint64_t at; /* where in the segment to begin; 0: with its first */
 	bool blind; /* as the log's key */
 };
 
@@ -66,6 +67,9 @@ static enum sd_err enter(struct sd_wal_reader *r, struct sd_error *e)
 	r->cursor.from = (struct wal_source){wal_file_read, r->file};
 	wal_cursor_at(&r->cursor, key, size, h.first_seq);
 	r->first = false;
+	if (r->at)
+		wal_cursor_jump(&r->cursor, r->at, r->next);
+	r->at = 0;
 	return SD_OK;
 }
 
@@ -140,6 +144,20 @@ enum sd_err sd_wal_read(struct sd_wal_reader *r, struct sd_wal_record *out, stru
 	*out = (struct sd_wal_record){.seq = item.seq, .segment = r->number, .offset = item.off, .data = item.data,
 				      .n = item.n, .type = item.type};
 	return SD_OK;
+}
+
+void sd_wal_reader_seek(struct sd_wal_reader *r, struct sd_wal_place at, uint64_t seq)
+{
+	r->next = seq;
+	if (r->file && r->number == at.segment) {
+		wal_cursor_jump(&r->cursor, at.offset, seq);
+		return;
+	}
+	sd_file_close(r->file);
+	r->file = NULL;
+	r->number = at.segment;
+	r->at = at.offset;
+	r->first = true;
 }
 
 void sd_wal_reader_free(struct sd_wal_reader *r)

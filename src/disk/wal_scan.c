@@ -46,6 +46,13 @@ void wal_cursor_at(struct wal_cursor *c, struct wal_key key, uint64_t size, uint
 	wal_cursor_again(c);
 }
 
+void wal_cursor_jump(struct wal_cursor *c, uint64_t off, uint64_t seq)
+{
+	c->off = off;
+	c->seq = seq;
+	c->marked = c->hard = false;
+}
+
 /* What there is from off to the end of its block or of the segment, which is behind off. */
 static enum sd_err fetch(struct wal_cursor *c, uint64_t off, const uint8_t **p, size_t *n, struct sd_error *e)
 {

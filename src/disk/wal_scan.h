@@ -60,6 +60,8 @@ enum sd_err wal_cursor_init(struct wal_cursor *c, struct sd_error *e);
 void wal_cursor_free(struct wal_cursor *c);
 /* To the begin of the records of a segment, whose first is `seq`. */
 void wal_cursor_at(struct wal_cursor *c, struct wal_key key, uint64_t size, uint64_t seq);
+/* To record seq of the same segment, which begins at off. */
+void wal_cursor_jump(struct wal_cursor *c, uint64_t off, uint64_t seq);
 /* Forgets what was read, for a file that grew. */
 void wal_cursor_again(struct wal_cursor *c);
 

@@ -155,6 +155,11 @@ void sd_file_unmap(struct sd_world *w, const void *p, size_t n)
 		w->ops->unmap(w, p, n);
 }
 
+enum sd_err sd_disk_free(struct sd_world *w, const char *dir, uint64_t *bytes, struct sd_error *e)
+{
+	return file_result(w->ops->disk_room(w, dir, bytes), e, "look at", dir);
+}
+
 enum sd_err sd_dir_sync(struct sd_world *w, const char *dir, struct sd_error *e)
 {
 	return file_result(w->ops->sync_dir(w, dir), e, "sync", dir);

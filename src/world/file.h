@@ -53,6 +53,8 @@ enum sd_err sd_file_lock(struct sd_file *f, struct sd_error *e);
 const void *sd_file_map(struct sd_file *f, size_t n, struct sd_error *e);
 void sd_file_unmap(struct sd_world *w, const void *p, size_t n);
 
+/* Bytes that this user could still write to the disk that the folder is on. */
+enum sd_err sd_disk_free(struct sd_world *w, const char *dir, uint64_t *bytes, struct sd_error *e);
 /* Puts the names of a folder on the disk. */
 enum sd_err sd_dir_sync(struct sd_world *w, const char *dir, struct sd_error *e);
 /* Replaces `to` if it is there; somebody who opens `to` finds the old or the new one, never neither. */

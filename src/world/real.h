@@ -65,6 +65,7 @@ int real_file_of(int fd, struct sd_file **out);
 int real_file_fd(struct sd_file *f);
 int real_dir_open(struct sd_world *w, const char *name, unsigned flags, struct sd_dir **out);
 int real_sync_dir(struct sd_world *w, const char *dir);
+int real_disk_room(struct sd_world *w, const char *dir, uint64_t *bytes);
 void real_unmap(struct sd_world *w, const void *p, size_t n);
 enum sd_err real_connect(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e);
 enum sd_err real_listen(struct sd_loop *l, struct sd_addr *addr, bool shared,

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "real.h"
@@ -157,6 +158,16 @@ int real_sync_dir(struct sd_world *w, const char *dir)
 	int err = fsync(fd) < 0 ? errno : 0;
 	close(fd);
 	return err;
+}
+
+int real_disk_room(struct sd_world *w, const char *dir, uint64_t *bytes)
+{
+	struct statvfs st;
+	(void)w;
+	if (statvfs(dir, &st) < 0)
+		return errno;
+	*bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	return 0;
 }
 
 void real_unmap(struct sd_world *w, const void *p, size_t n)

@@ -333,6 +333,7 @@ static const struct sd_world_ops real_ops = {
     .unlink = real_unlink,
     .rename = real_rename,
     .sync_dir = real_sync_dir,
+    .disk_room = real_disk_room,
     .dir_open = real_dir_open,
     .unmap = real_unmap,
 };

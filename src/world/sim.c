@@ -460,6 +460,7 @@ static const struct sd_world_ops sim_ops = {
     .unlink = sim_unlink,
     .rename = sim_rename,
     .sync_dir = sim_sync_dir,
+    .disk_room = sim_disk_room,
     .dir_open = sim_dir_open,
     .unmap = sim_unmap,
 };

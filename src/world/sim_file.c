@@ -33,14 +33,18 @@ static struct sim_file *file_of(struct sd_file *f)
 	return sd_container(f, struct sim_file, file);
 }
 
+static uint64_t used(const struct sim_node *n)
+{
+	uint64_t bytes = 0;
+	for (struct sim_name *at = n->names; at; at = at->next)
+		bytes += at->inode->size;
+	return bytes;
+}
+
 static bool is_full(struct sim_node *n, const struct sim_inode *i, uint64_t size)
 {
-	uint64_t used = size > i->size ? size - i->size : 0;
-	if (!n->disk.capacity || !used)
-		return false;
-	for (struct sim_name *at = n->names; at; at = at->next)
-		used += at->inode->size;
-	return used > n->disk.capacity;
+	uint64_t more = size > i->size ? size - i->size : 0;
+	return n->disk.capacity && more && used(n) + more > n->disk.capacity;
 }
 
 static uint64_t total(const struct iovec *iov, int niov)
@@ -312,6 +316,19 @@ int sim_rename(struct sd_world *w, const char *from, const char *to)
 	if (strcmp(a, b) != 0)
 		sim_name_change(n, b, i, a);
 	return end_change(n, cut);
+}
+
+int sim_disk_room(struct sd_world *w, const char *dir, uint64_t *bytes)
+{
+	struct sim_node *n = sim_node(w);
+	char path[SIM_PATH];
+	if (!n->up)
+		return EIO;
+	if (!sim_path(dir, path) || (path[0] && !sim_name_get(n, path)))
+		return ENOENT;
+	uint64_t is = used(n);
+	*bytes = !n->disk.capacity ? UINT64_MAX : n->disk.capacity > is ? n->disk.capacity - is : 0;
+	return 0;
 }
 
 int sim_sync_dir(struct sd_world *w, const char *dir)

@@ -141,6 +141,7 @@ int sim_open(struct sd_world *w, const char *name, unsigned flags, struct sd_fil
 int sim_unlink(struct sd_world *w, const char *name);
 int sim_rename(struct sd_world *w, const char *from, const char *to);
 int sim_sync_dir(struct sd_world *w, const char *dir);
+int sim_disk_room(struct sd_world *w, const char *dir, uint64_t *bytes);
 int sim_dir_open(struct sd_world *w, const char *name, unsigned flags, struct sd_dir **out);
 void sim_unmap(struct sd_world *w, const void *p, size_t n);
 bool sim_file_mode(struct sd_world *w, const char *name, unsigned *mode);

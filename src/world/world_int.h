@@ -39,6 +39,7 @@ struct sd_world_ops {
 	int (*unlink)(struct sd_world *w, const char *name);
 	int (*rename)(struct sd_world *w, const char *from, const char *to);
 	int (*sync_dir)(struct sd_world *w, const char *dir);
+	int (*disk_room)(struct sd_world *w, const char *dir, uint64_t *bytes);
 	void (*unmap)(struct sd_world *w, const void *p, size_t n);
 	int (*dir_open)(struct sd_world *w, const char *name, unsigned flags, struct sd_dir **out);
 };

@@ -147,6 +147,19 @@ START_TEST(locks)
 }
 END_TEST
 
+START_TEST(room)
+{
+	uint64_t left = 0;
+	struct sd_error e = {0};
+	begin(_i);
+	ck_assert_int_eq(sd_disk_free(w, ".", &left, &e), SD_OK);
+	ck_assert_uint_gt(left, 0);
+	ck_assert_int_eq(sd_disk_free(w, "nowhere", &left, &e), SD_ENOTFOUND);
+	ck_assert_ptr_nonnull(strstr(e.text, "nowhere"));
+	end(_i);
+}
+END_TEST
+
 START_TEST(reading_only)
 {
 	begin(_i);
@@ -165,6 +178,7 @@ int main(void)
 	tcase_add_loop_test(t, names, 0, 2);
 	tcase_add_loop_test(t, locks, 0, 2);
 	tcase_add_loop_test(t, reading_only, 0, 2);
+	tcase_add_loop_test(t, room, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

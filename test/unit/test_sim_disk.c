@@ -390,6 +390,9 @@ START_TEST(a_full_disk_says_so)
 	ck_assert_int_eq(put(f, text, 1000, 1000), SD_ENOSPC);
 	ck_assert_int_eq(sd_file_allocate(f, 2000, NULL), SD_ENOSPC);
 	ck_assert_int_eq(put(f, text, 1000, 0), SD_OK); /* over what is there */
+	uint64_t left = 0;
+	ck_assert_int_eq(sd_disk_free(w, ".", &left, NULL), SD_OK);
+	ck_assert_uint_eq(left, 500);
 	sd_sim_disk(w)->capacity = 0;
 	ck_assert_int_eq(put(f, text, 1000, 1000), SD_OK);
 	sd_file_close(f);

@@ -682,6 +682,72 @@ START_TEST(reader_on_another_thread)
 }
 END_TEST
 
+/* Places told by append lead to their records, in any order, also while they are written over zeros that were read before. */
+START_TEST(records_by_place)
+{
+	enum { N = 300 };
+	struct sd_wal_place at[N + 1];
+	struct sd_wal_reader *r;
+	struct sd_wal_record rec;
+	char text[40];
+	open_with((struct sd_wal_conf){.segment_bytes = 4096});
+	ck_assert_int_eq(sd_wal_reader_open(wal, 1, &r, NULL), SD_OK);
+	for (unsigned i = 1; i <= N; i++) {
+		snprintf(text, sizeof(text), "record %u", i);
+		ck_assert_int_eq(put(text, NULL), SD_OK);
+		at[i] = sd_wal_appended(wal);
+		sync_now();
+		unsigned k = i % 3 == 0 ? i : 1 + i * 7 % i;
+		struct sd_error e = {0};
+		sd_wal_reader_seek(r, at[k], k);
+		ck_assert_msg(sd_wal_read(r, &rec, &e) == SD_OK, "%u: %s", k, e.text);
+		snprintf(text, sizeof(text), "record %u", k);
+		ck_assert_uint_eq(rec.seq, k);
+		ck_assert_uint_eq(rec.segment, at[k].segment);
+		ck_assert_uint_eq(rec.offset, at[k].offset);
+		ck_assert_mem_eq(rec.data, text, strlen(text));
+		if (k < i) /* and those behind it */
+			ck_assert_int_eq(sd_wal_read(r, &rec, &e), SD_OK);
+		ck_assert_uint_eq(rec.seq, k < i ? k + 1 : k);
+	}
+	ck_assert_uint_gt(at[N].segment, 3);
+	sd_wal_reader_seek(r, (struct sd_wal_place){at[2].segment, at[2].offset + 1}, 2); /* no record begins there */
+	ck_assert_int_eq(sd_wal_read(r, &rec, NULL), SD_EINVAL);
+	sd_wal_reader_free(r);
+	close_log();
+}
+END_TEST
+
+static uint64_t given, refuse_at;
+static enum sd_err take_record(void *arg, const struct sd_wal_record *r, const char *file, struct sd_error *e)
+{
+	ck_assert_ptr_eq(arg, dir);
+	ck_assert_uint_eq(r->seq, ++given);
+	if (r->seq == refuse_at)
+		return sd_fail(e, SD_EUNSUPPORTED, "cannot read %s: record at %llu is not mine", file, (unsigned long long)r->offset);
+	return SD_OK;
+}
+
+START_TEST(records_while_it_is_opened)
+{
+	struct sd_error e = {0};
+	open_with((struct sd_wal_conf){.segment_bytes = 4096});
+	many(300);
+	close_log();
+	given = refuse_at = 0;
+	open_with((struct sd_wal_conf){.record = take_record, .arg = dir});
+	ck_assert_uint_eq(given, 300);
+	close_log();
+	given = 0;
+	refuse_at = 200;
+	struct sd_wal_conf conf = {.dir = dir, .name = "log", .record = take_record, .arg = dir};
+	ck_assert_int_eq(sd_wal_open(world, &conf, &wal, &found, &e), SD_EUNSUPPORTED);
+	ck_assert_ptr_nonnull(strstr(e.text, "/log-0000000"));
+	ck_assert_uint_eq(given, 200);
+	wal = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("wal");
@@ -705,6 +771,8 @@ int main(void)
 	tcase_add_test(t, callback_asks_again);
 	tcase_add_test(t, cut_segment_stays_closed);
 	tcase_add_test(t, reader_on_another_thread);
+	tcase_add_test(t, records_by_place);
+	tcase_add_test(t, records_while_it_is_opened);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
