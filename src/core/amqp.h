@@ -24,6 +24,7 @@
 #define SD_AMQP_SHORT_MAX  255
 #define SD_AMQP_DEPTH	   32 /* tables and arrays in tables */
 #define SD_AMQP_ARGS	   9
+#define SD_AMQP_UNORDERED  256
 
 /* ---- frames ---- */
 
@@ -51,76 +52,76 @@ void sd_amqp_put_body(struct sd_text *t, uint16_t channel, struct sd_slice body,
 
 /* ---- methods ---- */
 
-/* name, class, method, arguments in order, then: has a content; may be asked with no-wait (the last but what follows)
+/* Name, the same as a text, class, method, kinds of the arguments in order, their names.
  * b octet, s short, l long, L longlong, S shortstr, X longstr, T table, t bit, M timestamp. Bits that stand side by side share an octet. */
 #define SD_AMQP_METHODS(X) \
-	X(CONNECTION_START, 10, 10, "bbTXX", "version-major version-minor server-properties mechanisms locales") \
-	X(CONNECTION_START_OK, 10, 11, "TSXS", "client-properties mechanism response locale") \
-	X(CONNECTION_SECURE, 10, 20, "X", "challenge") \
-	X(CONNECTION_SECURE_OK, 10, 21, "X", "response") \
-	X(CONNECTION_TUNE, 10, 30, "sls", "channel-max frame-max heartbeat") \
-	X(CONNECTION_TUNE_OK, 10, 31, "sls", "channel-max frame-max heartbeat") \
-	X(CONNECTION_OPEN, 10, 40, "SSt", "virtual-host reserved-1 reserved-2") \
-	X(CONNECTION_OPEN_OK, 10, 41, "S", "reserved-1") \
-	X(CONNECTION_CLOSE, 10, 50, "sSss", "reply-code reply-text class-id method-id") \
-	X(CONNECTION_CLOSE_OK, 10, 51, "", "") \
-	X(CONNECTION_BLOCKED, 10, 60, "S", "reason") \
-	X(CONNECTION_UNBLOCKED, 10, 61, "", "") \
-	X(CONNECTION_UPDATE_SECRET, 10, 70, "XS", "new-secret reason") \
-	X(CONNECTION_UPDATE_SECRET_OK, 10, 71, "", "") \
-	X(CHANNEL_OPEN, 20, 10, "S", "reserved-1") \
-	X(CHANNEL_OPEN_OK, 20, 11, "X", "reserved-1") \
-	X(CHANNEL_FLOW, 20, 20, "t", "active") \
-	X(CHANNEL_FLOW_OK, 20, 21, "t", "active") \
-	X(CHANNEL_CLOSE, 20, 40, "sSss", "reply-code reply-text class-id method-id") \
-	X(CHANNEL_CLOSE_OK, 20, 41, "", "") \
-	X(EXCHANGE_DECLARE, 40, 10, "sSStttttT", "ticket exchange type passive durable auto-delete internal nowait arguments") \
-	X(EXCHANGE_DECLARE_OK, 40, 11, "", "") \
-	X(EXCHANGE_DELETE, 40, 20, "sStt", "ticket exchange if-unused nowait") \
-	X(EXCHANGE_DELETE_OK, 40, 21, "", "") \
-	X(EXCHANGE_BIND, 40, 30, "sSSStT", "ticket destination source routing-key nowait arguments") \
-	X(EXCHANGE_BIND_OK, 40, 31, "", "") \
-	X(EXCHANGE_UNBIND, 40, 40, "sSSStT", "ticket destination source routing-key nowait arguments") \
-	X(EXCHANGE_UNBIND_OK, 40, 51, "", "") \
-	X(QUEUE_DECLARE, 50, 10, "sStttttT", "ticket queue passive durable exclusive auto-delete nowait arguments") \
-	X(QUEUE_DECLARE_OK, 50, 11, "Sll", "queue message-count consumer-count") \
-	X(QUEUE_BIND, 50, 20, "sSSStT", "ticket queue exchange routing-key nowait arguments") \
-	X(QUEUE_BIND_OK, 50, 21, "", "") \
-	X(QUEUE_PURGE, 50, 30, "sSt", "ticket queue nowait") \
-	X(QUEUE_PURGE_OK, 50, 31, "l", "message-count") \
-	X(QUEUE_DELETE, 50, 40, "sSttt", "ticket queue if-unused if-empty nowait") \
-	X(QUEUE_DELETE_OK, 50, 41, "l", "message-count") \
-	X(QUEUE_UNBIND, 50, 50, "sSSST", "ticket queue exchange routing-key arguments") \
-	X(QUEUE_UNBIND_OK, 50, 51, "", "") \
-	X(BASIC_QOS, 60, 10, "lst", "prefetch-size prefetch-count global") \
-	X(BASIC_QOS_OK, 60, 11, "", "") \
-	X(BASIC_CONSUME, 60, 20, "sSSttttT", "ticket queue consumer-tag no-local no-ack exclusive nowait arguments") \
-	X(BASIC_CONSUME_OK, 60, 21, "S", "consumer-tag") \
-	X(BASIC_CANCEL, 60, 30, "St", "consumer-tag nowait") \
-	X(BASIC_CANCEL_OK, 60, 31, "S", "consumer-tag") \
-	X(BASIC_PUBLISH, 60, 40, "sSStt", "ticket exchange routing-key mandatory immediate") \
-	X(BASIC_RETURN, 60, 50, "sSSS", "reply-code reply-text exchange routing-key") \
-	X(BASIC_DELIVER, 60, 60, "SLtSS", "consumer-tag delivery-tag redelivered exchange routing-key") \
-	X(BASIC_GET, 60, 70, "sSt", "ticket queue no-ack") \
-	X(BASIC_GET_OK, 60, 71, "LtSSl", "delivery-tag redelivered exchange routing-key message-count") \
-	X(BASIC_GET_EMPTY, 60, 72, "S", "reserved-1") \
-	X(BASIC_ACK, 60, 80, "Lt", "delivery-tag multiple") \
-	X(BASIC_REJECT, 60, 90, "Lt", "delivery-tag requeue") \
-	X(BASIC_RECOVER_ASYNC, 60, 100, "t", "requeue") \
-	X(BASIC_RECOVER, 60, 110, "t", "requeue") \
-	X(BASIC_RECOVER_OK, 60, 111, "", "") \
-	X(BASIC_NACK, 60, 120, "Ltt", "delivery-tag multiple requeue") \
-	X(CONFIRM_SELECT, 85, 10, "t", "nowait") \
-	X(CONFIRM_SELECT_OK, 85, 11, "", "") \
-	X(TX_SELECT, 90, 10, "", "") \
-	X(TX_SELECT_OK, 90, 11, "", "") \
-	X(TX_COMMIT, 90, 20, "", "") \
-	X(TX_COMMIT_OK, 90, 21, "", "") \
-	X(TX_ROLLBACK, 90, 30, "", "") \
-	X(TX_ROLLBACK_OK, 90, 31, "", "")
+	X(CONNECTION_START, "connection.start", 10, 10, "bbTXX", "version-major version-minor server-properties mechanisms locales") \
+	X(CONNECTION_START_OK, "connection.start-ok", 10, 11, "TSXS", "client-properties mechanism response locale") \
+	X(CONNECTION_SECURE, "connection.secure", 10, 20, "X", "challenge") \
+	X(CONNECTION_SECURE_OK, "connection.secure-ok", 10, 21, "X", "response") \
+	X(CONNECTION_TUNE, "connection.tune", 10, 30, "sls", "channel-max frame-max heartbeat") \
+	X(CONNECTION_TUNE_OK, "connection.tune-ok", 10, 31, "sls", "channel-max frame-max heartbeat") \
+	X(CONNECTION_OPEN, "connection.open", 10, 40, "SSt", "virtual-host reserved-1 reserved-2") \
+	X(CONNECTION_OPEN_OK, "connection.open-ok", 10, 41, "S", "reserved-1") \
+	X(CONNECTION_CLOSE, "connection.close", 10, 50, "sSss", "reply-code reply-text class-id method-id") \
+	X(CONNECTION_CLOSE_OK, "connection.close-ok", 10, 51, "", "") \
+	X(CONNECTION_BLOCKED, "connection.blocked", 10, 60, "S", "reason") \
+	X(CONNECTION_UNBLOCKED, "connection.unblocked", 10, 61, "", "") \
+	X(CONNECTION_UPDATE_SECRET, "connection.update-secret", 10, 70, "XS", "new-secret reason") \
+	X(CONNECTION_UPDATE_SECRET_OK, "connection.update-secret-ok", 10, 71, "", "") \
+	X(CHANNEL_OPEN, "channel.open", 20, 10, "S", "reserved-1") \
+	X(CHANNEL_OPEN_OK, "channel.open-ok", 20, 11, "X", "reserved-1") \
+	X(CHANNEL_FLOW, "channel.flow", 20, 20, "t", "active") \
+	X(CHANNEL_FLOW_OK, "channel.flow-ok", 20, 21, "t", "active") \
+	X(CHANNEL_CLOSE, "channel.close", 20, 40, "sSss", "reply-code reply-text class-id method-id") \
+	X(CHANNEL_CLOSE_OK, "channel.close-ok", 20, 41, "", "") \
+	X(EXCHANGE_DECLARE, "exchange.declare", 40, 10, "sSStttttT", "ticket exchange type passive durable auto-delete internal nowait arguments") \
+	X(EXCHANGE_DECLARE_OK, "exchange.declare-ok", 40, 11, "", "") \
+	X(EXCHANGE_DELETE, "exchange.delete", 40, 20, "sStt", "ticket exchange if-unused nowait") \
+	X(EXCHANGE_DELETE_OK, "exchange.delete-ok", 40, 21, "", "") \
+	X(EXCHANGE_BIND, "exchange.bind", 40, 30, "sSSStT", "ticket destination source routing-key nowait arguments") \
+	X(EXCHANGE_BIND_OK, "exchange.bind-ok", 40, 31, "", "") \
+	X(EXCHANGE_UNBIND, "exchange.unbind", 40, 40, "sSSStT", "ticket destination source routing-key nowait arguments") \
+	X(EXCHANGE_UNBIND_OK, "exchange.unbind-ok", 40, 51, "", "") \
+	X(QUEUE_DECLARE, "queue.declare", 50, 10, "sStttttT", "ticket queue passive durable exclusive auto-delete nowait arguments") \
+	X(QUEUE_DECLARE_OK, "queue.declare-ok", 50, 11, "Sll", "queue message-count consumer-count") \
+	X(QUEUE_BIND, "queue.bind", 50, 20, "sSSStT", "ticket queue exchange routing-key nowait arguments") \
+	X(QUEUE_BIND_OK, "queue.bind-ok", 50, 21, "", "") \
+	X(QUEUE_PURGE, "queue.purge", 50, 30, "sSt", "ticket queue nowait") \
+	X(QUEUE_PURGE_OK, "queue.purge-ok", 50, 31, "l", "message-count") \
+	X(QUEUE_DELETE, "queue.delete", 50, 40, "sSttt", "ticket queue if-unused if-empty nowait") \
+	X(QUEUE_DELETE_OK, "queue.delete-ok", 50, 41, "l", "message-count") \
+	X(QUEUE_UNBIND, "queue.unbind", 50, 50, "sSSST", "ticket queue exchange routing-key arguments") \
+	X(QUEUE_UNBIND_OK, "queue.unbind-ok", 50, 51, "", "") \
+	X(BASIC_QOS, "basic.qos", 60, 10, "lst", "prefetch-size prefetch-count global") \
+	X(BASIC_QOS_OK, "basic.qos-ok", 60, 11, "", "") \
+	X(BASIC_CONSUME, "basic.consume", 60, 20, "sSSttttT", "ticket queue consumer-tag no-local no-ack exclusive nowait arguments") \
+	X(BASIC_CONSUME_OK, "basic.consume-ok", 60, 21, "S", "consumer-tag") \
+	X(BASIC_CANCEL, "basic.cancel", 60, 30, "St", "consumer-tag nowait") \
+	X(BASIC_CANCEL_OK, "basic.cancel-ok", 60, 31, "S", "consumer-tag") \
+	X(BASIC_PUBLISH, "basic.publish", 60, 40, "sSStt", "ticket exchange routing-key mandatory immediate") \
+	X(BASIC_RETURN, "basic.return", 60, 50, "sSSS", "reply-code reply-text exchange routing-key") \
+	X(BASIC_DELIVER, "basic.deliver", 60, 60, "SLtSS", "consumer-tag delivery-tag redelivered exchange routing-key") \
+	X(BASIC_GET, "basic.get", 60, 70, "sSt", "ticket queue no-ack") \
+	X(BASIC_GET_OK, "basic.get-ok", 60, 71, "LtSSl", "delivery-tag redelivered exchange routing-key message-count") \
+	X(BASIC_GET_EMPTY, "basic.get-empty", 60, 72, "S", "reserved-1") \
+	X(BASIC_ACK, "basic.ack", 60, 80, "Lt", "delivery-tag multiple") \
+	X(BASIC_REJECT, "basic.reject", 60, 90, "Lt", "delivery-tag requeue") \
+	X(BASIC_RECOVER_ASYNC, "basic.recover-async", 60, 100, "t", "requeue") \
+	X(BASIC_RECOVER, "basic.recover", 60, 110, "t", "requeue") \
+	X(BASIC_RECOVER_OK, "basic.recover-ok", 60, 111, "", "") \
+	X(BASIC_NACK, "basic.nack", 60, 120, "Ltt", "delivery-tag multiple requeue") \
+	X(CONFIRM_SELECT, "confirm.select", 85, 10, "t", "nowait") \
+	X(CONFIRM_SELECT_OK, "confirm.select-ok", 85, 11, "", "") \
+	X(TX_SELECT, "tx.select", 90, 10, "", "") \
+	X(TX_SELECT_OK, "tx.select-ok", 90, 11, "", "") \
+	X(TX_COMMIT, "tx.commit", 90, 20, "", "") \
+	X(TX_COMMIT_OK, "tx.commit-ok", 90, 21, "", "") \
+	X(TX_ROLLBACK, "tx.rollback", 90, 30, "", "") \
+	X(TX_ROLLBACK_OK, "tx.rollback-ok", 90, 31, "", "")
 
 enum sd_amqp_method {
-#define SD_AMQP_ENUM(name, class, method, args, names) SD_AMQP_##name = (class) << 16 | (method),
+#define SD_AMQP_ENUM(name, text, class, method, args, names) SD_AMQP_##name = (class) << 16 | (method),
 	SD_AMQP_METHODS(SD_AMQP_ENUM)
 #undef SD_AMQP_ENUM
 };
@@ -195,7 +196,8 @@ bool sd_amqp_is_table(struct sd_slice table);
 bool sd_amqp_find(struct sd_slice table, const char *name, struct sd_amqp_field *out);
 /* Any of the whole numbers. False: it is another kind. */
 bool sd_amqp_field_int(const struct sd_amqp_field *f, int64_t *out);
-/* Equal as RabbitMQ compares: numbers by value, whatever their width; strings with strings; tables field by field in any order. */
+/* Equal as RabbitMQ compares: numbers by value, whatever their width; strings with strings; tables field by field in any order
+ * (those of more than SD_AMQP_UNORDERED fields in the same order, so that nobody can make it take long). */
 bool sd_amqp_field_eq(const struct sd_amqp_field *a, const struct sd_amqp_field *b);
 bool sd_amqp_table_eq(struct sd_slice a, struct sd_slice b);
 
