@@ -10,4 +10,5 @@ const struct sd_applet sd_applet_mq = {
 		   "RabbitMQ does, so that clients you have work with it. A message is confirmed when it is on the disk; what is "
 		   "not acknowledged comes back; what fails too often goes to a queue of its own, from where it can be replayed.",
     .aliases = aliases,
+    .verbs = mq_verbs,
 };

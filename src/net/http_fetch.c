@@ -54,17 +54,17 @@ static void on_failed(struct sd_http_call *c, enum sd_http_phase phase, enum sd_
 
 static const struct sd_http_caller caller = {.head = on_head, .body = on_body, .end = on_end, .failed = on_failed};
 
-static enum sd_err run(struct fetch *f, const struct sd_addr *addr, const char *method, const char *path,
+static enum sd_err run(struct fetch *f, const struct sd_addr *addr, const char *method, const char *path, const char *fields,
 		       struct sd_slice body, int64_t timeout_ns)
 {
-	char request[1024];
+	char request[8192];
 	struct sd_http_pool_conf conf = sd_http_pool_defaults;
 	conf.max_idle = 0;
 	conf.connect_timeout_ns = conf.answer_timeout_ns = timeout_ns;
 	sd_http_pool_init(&f->pool, f->loop, addr, &conf, &f->head);
 	int n = snprintf(request, sizeof(request),
-			 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n", method, path,
-			 body.n);
+			 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n", method, path,
+			 body.n, fields);
 	if (n < 0 || (size_t)n >= sizeof(request))
 		return sd_fail(f->e, SD_EINVAL, "the path is too long");
 	struct sd_http_call *c = sd_http_call_start(&f->pool, SD_HTTP_GET, true, &caller, f, f->e);
@@ -78,8 +78,8 @@ static enum sd_err run(struct fetch *f, const struct sd_addr *addr, const char *
 	return f->err;
 }
 
-enum sd_err sd_http_fetch_with(struct sd_world *w, const char *addr, const char *method, const char *path, const char *sent,
-			       size_t sent_n, int64_t timeout_ns, int *status, char **body, size_t *n, struct sd_error *e)
+enum sd_err sd_http_fetch_fields(struct sd_world *w, const char *addr, const char *method, const char *path, const char *fields,
+				 struct sd_slice sent, int64_t timeout_ns, int *status, char **body, size_t *n, struct sd_error *e)
 {
 	struct sd_addr to;
 	enum sd_err err = sd_addr_parse(addr, "127.0.0.1", &to, e);
@@ -95,7 +95,7 @@ enum sd_err sd_http_fetch_with(struct sd_world *w, const char *addr, const char 
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	}
 	f->e = e;
-	err = run(f, &to, method, path, (struct sd_slice){sent, sent_n}, timeout_ns);
+	err = run(f, &to, method, path, fields, sent, timeout_ns);
 	sd_http_pool_free(&f->pool);
 	sd_loop_free(f->loop);
 	if (!err && !f->body)
@@ -109,6 +109,12 @@ enum sd_err sd_http_fetch_with(struct sd_world *w, const char *addr, const char 
 	*n = f->n;
 	free(f);
 	return err;
+}
+
+enum sd_err sd_http_fetch_with(struct sd_world *w, const char *addr, const char *method, const char *path, const char *sent,
+			       size_t sent_n, int64_t timeout_ns, int *status, char **body, size_t *n, struct sd_error *e)
+{
+	return sd_http_fetch_fields(w, addr, method, path, "", (struct sd_slice){sent, sent_n}, timeout_ns, status, body, n, e);
 }
 
 enum sd_err sd_http_fetch(struct sd_world *w, const char *addr, const char *method, const char *path, int64_t timeout_ns,

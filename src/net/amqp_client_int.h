@@ -1,0 +1,63 @@
+/* amqp_client_int.h - what the files of amqp_client.h share.
+ *
+ *	amqp_client.c     the connection: making it, asking, waiting, ending it
+ *	amqp_client_in.c  what comes: frames, and events out of them
+ */
+#ifndef SD_NET_AMQP_CLIENT_INT_H
+#define SD_NET_AMQP_CLIENT_INT_H
+
+#include "amqp_client.h"
+#include "connect.h"
+#include "core/list.h"
+
+#define CHANNEL 1 /* the one it has */
+
+/* An event with the bytes that it points into. */
+struct held {
+	struct sd_link link;
+	struct sd_amqp_event event;
+	struct sd_text method, header, body;
+};
+
+struct sd_amqp_client {
+	struct sd_loop *loop;
+	struct sd_stream *stream; /* NULL: there was none yet */
+	struct sd_tls_target *tls;
+	struct sd_timer late_timer, beat_timer;
+	struct sd_text out;	   /* frames that wait to be sent */
+	uint32_t frame_max;
+	int64_t timeout_ns, beat_ns; /* beat_ns: half of what was agreed on; 0: no heartbeats */
+	bool sent;		   /* something since the last beat */
+	unsigned quiet;		   /* beats since something came */
+
+	uint32_t want;		   /* the answer that is waited for */
+	bool asking, answered, late, stopped, connected;
+	struct sd_text answer;	   /* the payload */
+	struct sd_amqp_arg args[SD_AMQP_ARGS];
+
+	struct held *building;	   /* a message that is not whole */
+	struct held *spare;	   /* memory for the next */
+	struct held *got;	   /* the answer to a get, among those that came */
+	uint64_t body_size;
+	bool has_header;
+	struct sd_link came;	   /* struct held.link: not taken yet */
+	struct held *current;	   /* given out */
+	void (*fn)(void *arg, const struct sd_amqp_event *event);
+	void *arg;
+
+	bool channel_open;
+	enum sd_err channel_err;   /* it was closed: why, until somebody was told */
+	enum sd_err err;	   /* the connection is gone */
+	struct sd_error why, channel_why;
+};
+
+/* The connection is over. */
+void amqp_client_end(struct sd_amqp_client *c, enum sd_err err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* What was gathered leaves. */
+void amqp_client_flush(struct sd_amqp_client *c);
+/* How many of n bytes were taken. */
+size_t amqp_client_take(struct sd_amqp_client *c, const char *p, size_t n);
+void amqp_client_drop(struct sd_amqp_client *c, struct held *h); /* NULL is fine */
+void amqp_client_free_held(struct held *h);			 /* NULL is fine */
+
+#endif
