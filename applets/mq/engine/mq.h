@@ -62,6 +62,7 @@ struct mq_message {
 	bool persistent;
 	bool by_wall; /* not_before_ms is a time that somebody named, not a delay */
 	bool cooling; /* its body leaves memory when it is on the disk */
+	bool counted; /* its body is in mq.body_memory */
 	uint8_t priority;
 	uint8_t exchange_n, key_n;
 	uint32_t properties_n;
@@ -106,6 +107,8 @@ struct mq_entry {
 	uint8_t where;		    /* enum mq_where */
 	bool redelivered, durable;  /* durable: the log has it */
 	bool came_back;		    /* READY: in the heap */
+	bool limited;		    /* UNACKED: global_prefetch counts it */
+	bool settling;		    /* UNACKED: a transaction will settle it */
 };
 
 /* ---- the log ---- */
@@ -154,13 +157,16 @@ struct mq_exchange {
 	struct sd_slice arguments; /* as declared; its own memory */
 	char *alternate;	   /* alternate-exchange; NULL: none */
 	struct sd_link bindings;   /* struct mq_binding.of_source */
+	struct sd_dict all;	   /* the same by key and destination */
 	struct sd_link arriving;   /* bindings whose destination it is */
 	void *routes;		   /* the type's own index of bindings */
 	uint64_t mark;		   /* the last routing that came by */
+	struct mq_exchange *going; /* the next one that ends with it */
 	uint64_t published_in, published_out;
-	char name[];
+	char name[]; /* and a 0 */
 };
 struct mq_binding {
+	struct sd_dict_entry e; /* of mq_exchange.all */
 	struct sd_link of_source, of_destination;
 	struct sd_link of_route; /* the type's own */
 	struct mq_exchange *source;
@@ -168,7 +174,7 @@ struct mq_binding {
 	struct mq_queue *to_queue;
 	struct sd_slice arguments;
 	uint8_t key_n;
-	char key[];
+	char key[]; /* key_n bytes; behind them the name of the destination: by both it is found */
 };
 
 enum mq_overflow { MQ_DROP_HEAD, MQ_REJECT_PUBLISH, MQ_REJECT_PUBLISH_DLX };
@@ -221,7 +227,8 @@ struct mq_queue {
 	struct sd_link busy;	      /* of mq: something may be delivered */
 	struct sd_wheel_entry unused; /* x-expires: of mq.queue_wheel */
 	bool pressed;		      /* mq.pressed said so */
-	struct sd_link of_pressed;
+	struct sd_link of_pressed, of_exclusive;
+	struct sd_link trim;	      /* of mq.trim: it may hold too much */
 	int64_t idle_since_ms;
 	struct { uint64_t published, delivered, delivered_no_ack, got, got_no_ack, acked, redelivered, returned, expired, dead,
 			dropped, rejected; } count;
@@ -264,6 +271,8 @@ struct mq_channel_ops {
 	bool (*room)(struct mq_channel *ch);
 	/* A commit is on the disk: tx.commit-ok. */
 	void (*committed)(struct mq_channel *ch);
+	/* It will never be: the log failed. The channel is to be closed with 541. NULL: nobody asks. */
+	void (*commit_failed)(struct mq_channel *ch);
 };
 
 struct mq_confirm { /* a publication that waits for the disk */
@@ -282,10 +291,11 @@ struct mq_channel {
 	uint32_t prefetch, global_prefetch; /* of new consumers; of all together */
 	bool confirming, transaction;
 	uint64_t published;	   /* in confirm mode: the last one's number */
-	uint64_t safe;		   /* up to this one they are, and the turn's end will say so; 0: nothing to say */
+	uint64_t safe, nsafe;	   /* up to this one they are, and the turn's end will say so; 0: nothing to say */
 	struct mq_confirm *confirms; /* a ring of confirm_room, a power of two */
 	uint32_t confirm_first, confirm_n, confirm_room;
-	struct sd_link waiting;	   /* of mq: has something to be confirmed */
+	struct sd_link waiting;	   /* of mq: something of it waits for the disk */
+	struct sd_link saying;	   /* of mq: `safe` is to be said */
 	struct sd_link tx;	   /* publications and acknowledgements until commit */
 	uint64_t commit;	   /* a commit waits for this record; 0: none does */
 	bool committing;
@@ -316,8 +326,13 @@ struct mq {
 	int64_t now_ms, wall_ms;
 	struct sd_wheel wheel, queue_wheel; /* entries; queues that nobody uses */
 	struct sd_link busy;	  /* queues with something to deliver */
-	struct sd_link waiting;	  /* channels with confirms to come */
-	struct sd_link pressed_queues;
+	struct sd_link waiting;	  /* channels that wait for the disk */
+	struct sd_link saying;	  /* channels with confirms for the end of the turn */
+	struct sd_link pressed_queues, exclusive_queues;
+	struct sd_link trim;	  /* queues that may hold too much */
+	bool trimming;
+	bool quiet;		  /* nothing is journalled: before mq_restore_end */
+	uint64_t logged;	  /* the last record that the log was given */
 	struct mq_index queues_by_id, replies;
 	struct mq_index_pool pool;
 	struct mq_route *route;	  /* room for where a message goes: mq_route.c */
@@ -340,7 +355,7 @@ struct mq {
 	void *arg;
 };
 
-/* NULL: out of memory. The vhost "/" with its predeclared exchanges is there. */
+/* NULL: out of memory. The vhost "/" with its predeclared exchanges is there. Nothing is journalled before mq_restore_end was called. */
 struct mq *mq_new(const struct mq_conf *conf, const struct mq_journal *journal, uint64_t seed, int64_t now_ms, int64_t wall_ms);
 void mq_free(struct mq *b);
 /* Time goes on: things end, come back, are due. At the beginning of each turn. */
