@@ -440,9 +440,11 @@ void mq_got(struct mq_channel *ch, struct mq_entry *e); /* after a no_ack get, w
 /* tag 0 with multiple: all. MQ_RETURN: it goes back to its place, and that is no failure (somebody only looked at it). */
 enum mq_settle { MQ_ACK, MQ_REQUEUE, MQ_DISCARD, MQ_RETURN };
 bool mq_settle(struct mq_channel *ch, uint64_t tag, bool multiple, enum mq_settle how, struct mq_error *e);
+/* Is the message of this tag still with the channel? What took too long has gone back; settling it then is right and does nothing. */
+bool mq_holds(const struct mq_channel *ch, uint64_t tag);
 /* All of the channel come back. */
 void mq_recover(struct mq_channel *ch);
-/* Gives an unacknowledged message so much more time. */
+/* Gives an unacknowledged message so much time from now, also where the queue sets none. */
 bool mq_extend(struct mq_channel *ch, uint64_t tag, int64_t ms, struct mq_error *e);
 bool mq_qos(struct mq_channel *ch, uint32_t size, uint32_t count, bool global, struct mq_error *e);
 bool mq_confirm_select(struct mq_channel *ch, struct mq_error *e);

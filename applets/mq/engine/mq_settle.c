@@ -70,13 +70,18 @@ void mq_recover(struct mq_channel *ch)
 			mq_entry_returned(entry);
 }
 
+bool mq_holds(const struct mq_channel *ch, uint64_t tag)
+{
+	void *entry = mq_index_get(&ch->unacked, tag);
+	return entry && entry != MQ_TIMED_OUT;
+}
+
 bool mq_extend(struct mq_channel *ch, uint64_t tag, int64_t ms, struct mq_error *e)
 {
 	struct mq *b = ch->vhost->mq;
 	struct mq_entry *entry = mq_index_get(&ch->unacked, tag);
 	if (!entry || (void *)entry == MQ_TIMED_OUT)
 		return unknown(tag, e);
-	if (sd_wheel_is_set(&entry->due)) /* else it has all the time there is */
-		sd_wheel_set(&b->wheel, &entry->due, b->now_ms + (ms < MQ_DELAY_MAX ? ms : MQ_DELAY_MAX));
+	sd_wheel_set(&b->wheel, &entry->due, b->now_ms + (ms < MQ_DELAY_MAX ? ms : MQ_DELAY_MAX));
 	return true;
 }
