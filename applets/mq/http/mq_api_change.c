@@ -133,7 +133,7 @@ void mq_api_delete_exchange(struct mq_api_call *c)
 
 /* ---- bindings: bindings/VHOST/e/SOURCE/q|e/DESTINATION ---- */
 
-static bool bind(struct mq_vhost *v, const void *who, bool queue, struct sd_slice source, struct sd_slice destination, struct sd_slice key,
+static bool attach(struct mq_vhost *v, const void *who, bool queue, struct sd_slice source, struct sd_slice destination, struct sd_slice key,
 		 struct sd_slice arguments, struct mq_error *e)
 {
 	return queue ? mq_queue_bind(v, who, destination, source, key, arguments, e)
@@ -147,7 +147,7 @@ void mq_api_bind(struct mq_api_call *c)
 	struct sd_slice args, key = mq_json_slice(c->body, "routing_key", "");
 	struct mq_error e = {0};
 	if (v && arguments(c, &t, &args))
-		say_made(c, bind(v, c->api, sd_slice_eq(c->parts[4], "q"), exchange_name(c->parts[3]), c->parts[5], key, args, &e), false, &e);
+		say_made(c, attach(v, c->api, sd_slice_eq(c->parts[4], "q"), exchange_name(c->parts[3]), c->parts[5], key, args, &e), false, &e);
 	free(t.p);
 }
 
@@ -320,7 +320,7 @@ static bool import_exchange(struct mq_api_call *c, struct mq_vhost *v, const cJS
 
 static bool import_binding(struct mq_api_call *c, struct mq_vhost *v, const cJSON *o, struct sd_slice arguments, struct mq_error *e)
 {
-	return bind(v, c->api, sd_slice_eq(mq_json_slice(o, "destination_type", "queue"), "queue"), mq_json_slice(o, "source", ""),
+	return attach(v, c->api, sd_slice_eq(mq_json_slice(o, "destination_type", "queue"), "queue"), mq_json_slice(o, "source", ""),
 		    mq_json_slice(o, "destination", ""), mq_json_slice(o, "routing_key", ""), arguments, e);
 }
 
