@@ -3,6 +3,7 @@
 
 # start_rabbitmq NAME [cores]: on a free port of loopback, data in TMP, as no service of the system; AT[NAME] is its port, and
 # AT[NAME.http] that of its management when `plugins` is "management". PID[NAME] is the process that computes. Its port mapper is its own.
+# RABBITMQ_CONF: more lines for its rabbitmq.conf.
 declare -A AT=() EPMD=()
 start_rabbitmq() {
   local name=$1 cores=${2:-} dir=$TMP/$1 epmd plugins=()
@@ -15,6 +16,7 @@ start_rabbitmq() {
   printf 'listeners.tcp.default = 127.0.0.1:%s\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = %s\n' \
     "${AT[$name]}" "${AT[$name.http]}" >"$dir/rabbitmq.conf"
   [ "${#plugins[@]}" -gt 0 ] || sed -i '/^management/d' "$dir/rabbitmq.conf"
+  printf '%s\n' "${RABBITMQ_CONF:-}" >>"$dir/rabbitmq.conf"
   start "$name.epmd" epmd -address 127.0.0.1 -port "$epmd"
   EPMD[$name]=$epmd
   restart_rabbitmq "$@"
