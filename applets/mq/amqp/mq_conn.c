@@ -333,17 +333,17 @@ void mq_conn_turn(struct mq_conn *c, int64_t now_ms)
 	c->now_ms = now_ms;
 	if (!c->broken || c->state != MQ_CONN_RUNNING)
 		return;
-	mq_fail(&e, 541, "a message cannot be read");
-	fail(c, &e, SD_AMQP_BASIC_DELIVER);
+	mq_fail(&e, 541, "what it asked for cannot be read or written");
+	fail(c, &e, 0);
 }
 
 void mq_conn_sent(struct mq_conn *c, size_t unsent, int64_t now_ms)
 {
-	bool was_full = c->unsent >= MQ_ROOM;
 	c->sent_ms = now_ms;
 	c->unsent = unsent;
-	if (!was_full || unsent >= MQ_ROOM / 2)
+	if (!c->held || unsent >= MQ_ROOM)
 		return;
+	c->held = false;
 	for (size_t i = 0; i < c->room; i++)
 		if (c->sessions[i] && !c->sessions[i]->closing)
 			mq_channel_ready(&c->sessions[i]->ch);

@@ -62,7 +62,8 @@ struct mq_conn {
 	bool dirty;   /* the host's: wake was called */
 	bool told;    /* connection.blocked was sent */
 	bool deaf;    /* what comes is no AMQP any more */
-	bool broken;  /* a message that was to be delivered could not be read */
+	bool broken;  /* a message could not be read, or a commit not be written: it ends with the turn */
+	bool held;    /* deliveries wait for room */
 	bool publishes, can_block, can_cancel, can_fail_auth;
 	struct sd_text out;
 	size_t unsent; /* what mq_conn_sent said */

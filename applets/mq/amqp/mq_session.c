@@ -29,7 +29,10 @@ static void deliver(struct mq_channel *ch, struct mq_consumer *c, const struct m
 	struct mq_session *s = mq_session_of(ch);
 	mq_args args = {{.s = {c->tag, c->tag_n}}, {.n = n->tag}, {.n = n->redelivered}, {.s = mq_message_exchange(n->message)},
 			{.s = mq_message_key(n->message)}};
-	s->conn->broken |= !mq_session_send(s, SD_AMQP_BASIC_DELIVER, args, n->message);
+	if (mq_session_send(s, SD_AMQP_BASIC_DELIVER, args, n->message))
+		return;
+	s->conn->broken = true;
+	mq_conn_woken(s->conn);
 }
 
 static void confirm(struct mq_channel *ch, uint64_t seq, bool multiple, bool refused)
@@ -59,13 +62,23 @@ static void replied(struct mq_channel *ch, struct sd_slice tag, const struct mq_
 
 static bool room(struct mq_channel *ch)
 {
-	const struct mq_conn *c = mq_session_of(ch)->conn;
-	return c->out.n + c->unsent < MQ_ROOM;
+	struct mq_conn *c = mq_session_of(ch)->conn;
+	bool room = c->out.n + c->unsent < MQ_ROOM;
+	c->held |= !room;
+	return room;
 }
 
 static void committed(struct mq_channel *ch)
 {
 	mq_reply(mq_session_of(ch), SD_AMQP_TX_COMMIT_OK, NULL);
+}
+
+/* From within the engine: the connection ends at the end of the turn. */
+static void commit_failed(struct mq_channel *ch)
+{
+	struct mq_session *s = mq_session_of(ch);
+	s->conn->broken = true;
+	mq_conn_woken(s->conn);
 }
 
 const struct mq_channel_ops mq_session_ops = {
@@ -76,6 +89,7 @@ const struct mq_channel_ops mq_session_ops = {
     .replied = replied,
     .room = room,
     .committed = committed,
+    .commit_failed = commit_failed,
 };
 
 /* ---- opening and closing ---- */

@@ -98,6 +98,15 @@ static void set_deadline(struct mq_client *c)
 	sd_stream_deadline(c->stream, next == MQ_CONN_NEVER ? SD_NEVER : next * 1000000);
 }
 
+/* Deliveries that waited for room go on when others had their turn. */
+static void sent(struct mq_client *c)
+{
+	bool held = c->conn.held;
+	mq_conn_sent(&c->conn, sd_stream_backlog(c->stream), mq_shell_now_ms(c->shell));
+	if (held && !c->conn.held)
+		sd_loop_post(c->shell->loop, &c->shell->again);
+}
+
 static void flush(struct mq_client *c)
 {
 	struct sd_text *out = &c->conn.out;
@@ -112,7 +121,7 @@ static void flush(struct mq_client *c)
 		c->shell->hub.count.bytes_out += n;
 		c->conn.bytes_out += n;
 		out->n = 0;
-		mq_conn_sent(&c->conn, sd_stream_backlog(c->stream), mq_shell_now_ms(c->shell));
+		sent(c);
 	}
 	take_back(c);
 	if (c->conn.state == MQ_CONN_CLOSED) {
@@ -157,10 +166,8 @@ static size_t on_data(struct sd_stream *stream, const char *p, size_t n)
 
 static void on_drained(struct sd_stream *stream)
 {
-	struct mq_client *c = stream->owner;
-	mq_conn_sent(&c->conn, sd_stream_backlog(stream), mq_shell_now_ms(c->shell));
+	sent(stream->owner);
 	sd_stream_resume(stream);
-	mq_shell_turn(c->shell);
 }
 
 static void on_eof(struct sd_stream *stream)

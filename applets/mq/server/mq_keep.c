@@ -13,7 +13,7 @@ struct mq_keep {
 	const char *dir;
 	struct sd_timer look; /* each second: is there room on the disk? */
 	bool low, failed;     /* was said */
-	bool closing, closed;
+	bool closing;
 	void (*done)(void *arg);
 	void *done_arg;
 };
@@ -78,6 +78,12 @@ static void on_look(struct sd_timer *t)
 
 /* ---- opening ---- */
 
+/* Confirms are to be sent. */
+static void on_stored(void *arg)
+{
+	mq_shell_turn(arg);
+}
+
 static void make_conf(const struct sd_conf *conf, struct mq_store_conf *out)
 {
 	static const enum sd_wal_sync policies[] = {SD_WAL_ALWAYS, SD_WAL_INTERVAL, SD_WAL_NEVER};
@@ -85,7 +91,8 @@ static void make_conf(const struct sd_conf *conf, struct mq_store_conf *out)
 				      .sync = policies[sd_conf_int(conf, "sync")],
 				      .interval_ns = sd_conf_int(conf, "sync-interval"),
 				      .disk_free_min = (uint64_t)sd_conf_int(conf, "disk-free-min"),
-				      .salvage = sd_conf_bool(conf, "salvage")};
+				      .salvage = sd_conf_bool(conf, "salvage"),
+				      .stored = on_stored};
 }
 
 enum sd_err mq_keep_new(struct mq_shell *s, struct mq_keep **out, struct sd_error *e)
@@ -101,6 +108,7 @@ enum sd_err mq_keep_new(struct mq_shell *s, struct mq_keep **out, struct sd_erro
 	if (!k)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	make_conf(s->run->conf, &conf);
+	conf.arg = s;
 	k->shell = s;
 	k->dir = conf.dir;
 	k->look.fn = on_look;
@@ -127,12 +135,16 @@ static void say_found(const struct mq_keep *k, const struct mq_store_found *foun
 		 found->queues == 1 ? "" : "s", (unsigned long long)found->messages, found->messages == 1 ? "" : "s");
 }
 
-enum sd_err mq_keep_open(struct mq_keep *k, struct sd_error *e)
+enum sd_err mq_keep_open(struct mq_shell *s, struct sd_error *e)
 {
 	struct mq_store_found found;
-	if (!k)
+	struct mq_keep *k = s->keep;
+	if (!k) {
+		uint64_t none;
+		mq_restore_end(s->mq, &none, &none);
 		return SD_OK;
-	enum sd_err err = mq_store_open(k->store, k->shell->mq, &found, e);
+	}
+	enum sd_err err = mq_store_open(k->store, s->mq, &found, e);
 	if (err)
 		return err;
 	say_found(k, &found);
@@ -151,7 +163,6 @@ void mq_keep_turn(struct mq_keep *k)
 static void on_closed(void *arg, enum sd_err err)
 {
 	struct mq_keep *k = arg;
-	k->closed = true;
 	if (err)
 		sd_event(k->shell->run->log, SD_ERROR, "wal_close", NULL, "%s: cannot be closed: %s", k->dir, sd_err_text(err));
 	k->done(k->done_arg);
@@ -169,25 +180,20 @@ void mq_keep_close(struct mq_keep *k, void (*done)(void *arg), void *arg)
 	mq_store_close(k->store, on_closed, k);
 }
 
-/* What is under way comes back to the loop, which may have ended by then: so here, while it is there. */
 void mq_keep_stop(struct mq_keep *k)
 {
-	if (!k)
-		return;
-	sd_loop_timer_cancel(k->shell->loop, &k->look);
-	mq_store_free(k->store);
-	k->store = NULL;
-	sd_helpers_free(k->helpers);
-	k->helpers = NULL;
-	sd_loop_flush(k->shell->loop);
+	if (k)
+		sd_loop_timer_cancel(k->shell->loop, &k->look);
 }
 
+/* What the helpers had under way comes back to the loop yet. */
 void mq_keep_free(struct mq_keep *k)
 {
 	if (!k)
 		return;
-	mq_store_free(k->store); /* of a start that failed */
+	mq_store_free(k->store);
 	if (k->helpers)
 		sd_helpers_free(k->helpers);
+	sd_loop_flush(k->shell->loop);
 	free(k);
 }

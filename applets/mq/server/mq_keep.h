@@ -4,11 +4,11 @@
 
 #include "mq_shell.h"
 
-/* *out NULL with SD_OK: there is no data-dir; says so. */
+/* *out NULL with SD_OK: there is no data-dir; says so. What is made is for s->keep. */
 enum sd_err mq_keep_new(struct mq_shell *s, struct mq_keep **out, struct sd_error *e);
 struct mq_journal mq_keep_journal(struct mq_keep *k);
-/* Blocks: restores what the folder has into the broker, and says what that was. */
-enum sd_err mq_keep_open(struct mq_keep *k, struct sd_error *e);
+/* Blocks: restores what the folder has into s->mq, and says what that was. */
+enum sd_err mq_keep_open(struct mq_shell *s, struct sd_error *e);
 /* The end of a turn. */
 void mq_keep_turn(struct mq_keep *k);
 /* Everything is on the disk, then done is called; or at once. */

@@ -1,6 +1,7 @@
 /* mq_setup.c - from the configuration to the parts. */
 #include <stdlib.h>
 
+#include "mq_face.h"
 #include "mq_shell.h"
 
 #define GUEST "guest" /* from this machine only, unless users are given */
@@ -113,7 +114,7 @@ static enum sd_err check_users(const struct sd_conf *conf, struct sd_error *e)
 	return err;
 }
 
-enum sd_err mq_setup_check(const struct sd_conf *conf, struct sd_error *e)
+enum sd_err mq_check(const struct sd_conf *conf, struct sd_error *e)
 {
 	int64_t frame = sd_conf_int(conf, "frame-max");
 	if (sd_conf_int(conf, "threads") != 1)

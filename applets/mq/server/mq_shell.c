@@ -144,7 +144,7 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	if (!err)
 		err = make_broker(s, e);
 	if (!err)
-		err = mq_keep_open(s->keep, e);
+		err = mq_keep_open(s, e);
 	if (!err)
 		err = mq_setup_vhosts(s, e);
 	if (!err)

@@ -61,6 +61,5 @@ enum sd_err mq_setup_users(struct mq_shell *s, struct sd_error *e);
 enum sd_err mq_setup_vhosts(struct mq_shell *s, struct sd_error *e);
 void mq_setup_conf(const struct sd_conf *conf, struct mq_conf *out);
 void mq_setup_hub(const struct sd_conf *conf, struct mq_hub *hub);
-enum sd_err mq_setup_check(const struct sd_conf *conf, struct sd_error *e);
 
 #endif
