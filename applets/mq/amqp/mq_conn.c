@@ -141,12 +141,14 @@ static bool unexpected(const struct sd_amqp_frame *f, struct mq_error *e)
 {
 	char octets[240];
 	describe(f->payload, octets, sizeof(octets));
+	if (f->type == SD_AMQP_HEARTBEAT && f->payload.n)
+		return mq_fail(e, 501, "type %u, %s: unknown_frame", f->type, octets);
 	return mq_fail(e, 505, "type %u, %s", f->type, octets);
 }
 
 static bool run_method(struct mq_conn *c, uint32_t id, const struct sd_amqp_arg *a, struct mq_error *e)
 {
-	if (id == SD_AMQP_CONNECTION_CLOSE) {
+	if (id == SD_AMQP_CONNECTION_CLOSE && c->state >= MQ_CONN_OPENING) {
 		end_sessions(c);
 		mq_conn_put(c, 0, SD_AMQP_CONNECTION_CLOSE_OK, NULL);
 		c->state = MQ_CONN_CLOSED;
@@ -309,6 +311,15 @@ static void take_frames(struct mq_conn *c, struct sd_slice *in)
 	}
 }
 
+/* Behind a frame that was none nothing can be read; but its sender confirms the close that it was sent with the last it says. */
+static void listen_for_close_ok(struct mq_conn *c, const char *p, size_t n)
+{
+	static const char close_ok[] = "\1\0\0\0\0\0\4\0\12\0\63\316";
+	size_t k = sizeof(close_ok) - 1;
+	if (n >= k && memcmp(p + n - k, close_ok, k) == 0)
+		close_now(c);
+}
+
 size_t mq_conn_input(struct mq_conn *c, const char *p, size_t n, int64_t now_ms)
 {
 	struct sd_slice in = {p, n};
@@ -317,7 +328,9 @@ size_t mq_conn_input(struct mq_conn *c, const char *p, size_t n, int64_t now_ms)
 		size_t took = take_header(c, in);
 		in = (struct sd_slice){p + took, n - took};
 	}
-	if (c->state != MQ_CONN_HEADER && c->state != MQ_CONN_CLOSED && !c->deaf)
+	if (c->deaf)
+		listen_for_close_ok(c, p, n);
+	else if (c->state != MQ_CONN_HEADER && c->state != MQ_CONN_CLOSED)
 		take_frames(c, &in);
 	size_t took = c->state == MQ_CONN_CLOSED || c->deaf ? n : n - in.n;
 	c->bytes_in += took;

@@ -15,6 +15,7 @@ struct mq_session {
 	struct mq_conn *conn;
 	uint16_t number;
 	bool closing; /* close was sent: all but close and close-ok is passed over */
+	bool crossed; /* ... and the client's close came meanwhile, and was answered */
 	/* mq_content.c: a publication that is coming */
 	enum mq_expect expect;
 	struct sd_text held; /* exchange, key, properties; the body when it comes in pieces */

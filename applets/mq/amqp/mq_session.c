@@ -167,11 +167,22 @@ static void fail(struct mq_session *s, const struct mq_error *e, uint32_t method
 /* ---- frames ---- */
 
 /* Only a method that opens it is for a channel that is not there. */
-static bool first_frame(struct mq_conn *c, const struct sd_amqp_frame *f, uint32_t id, struct mq_error *e)
+static bool first_frame(struct mq_conn *c, unsigned number, uint32_t *method, struct mq_error *e)
 {
-	if (id == SD_AMQP_CHANNEL_OPEN)
-		return open_session(c, f->channel, e);
-	return mq_fail(e, 504, "expected 'channel.open'");
+	if (*method != SD_AMQP_CHANNEL_OPEN)
+		return mq_fail(e, 504, "expected 'channel.open'");
+	*method = 0; /* not the method, the number of channels is what may be wrong */
+	return open_session(c, number, e);
+}
+
+/* Both sides closed it at once: it is gone but for a close-ok. */
+static bool is_last_word(struct mq_session **s, uint32_t method)
+{
+	if (!*s || !(*s)->crossed)
+		return false;
+	mq_session_free(*s);
+	*s = NULL;
+	return method == SD_AMQP_CHANNEL_CLOSE_OK;
 }
 
 /* Opening, closing: what a channel may hear in any state. True: it was that. */
@@ -183,10 +194,10 @@ static bool take_close(struct mq_session *s, uint32_t id)
 	struct mq_conn *c = s->conn;
 	unsigned number = s->number;
 	if (asks)
-		end(s);
-	if (asks)
 		mq_conn_put(c, number, SD_AMQP_CHANNEL_CLOSE_OK, NULL);
-	mq_session_free(s);
+	s->crossed = asks && s->closing; /* its close-ok comes yet */
+	if (!s->crossed)
+		mq_session_free(s);
 	return true;
 }
 
@@ -202,8 +213,9 @@ static bool run(struct mq_session *s, uint32_t id, const struct sd_amqp_arg *a, 
 
 bool mq_session_decode(const struct sd_amqp_frame *f, uint32_t *id, struct sd_amqp_arg *a, struct mq_error *e)
 {
+	const struct sd_amqp_method_info *info;
 	char octets[200];
-	switch (sd_amqp_get_method(f->payload, id, NULL, a)) {
+	switch (sd_amqp_get_method(f->payload, id, &info, a)) {
 	case SD_AMQP_READ:
 		return true;
 	case SD_AMQP_UNKNOWN:
@@ -242,8 +254,10 @@ bool mq_session_frame(struct mq_conn *c, const struct sd_amqp_frame *f, struct m
 		return (s && s->closing) || mq_fail(e, 505, "expected method frame, got non method frame instead");
 	if (!mq_session_decode(f, method, a, e))
 		return false;
+	if (is_last_word(&s, *method))
+		return true;
 	if (!s)
-		return first_frame(c, f, *method, e);
+		return first_frame(c, f->channel, method, e);
 	if (take_close(s, *method) || s->closing)
 		return true;
 	return run(s, *method, a, e) || settle_error(s, e, *method);
