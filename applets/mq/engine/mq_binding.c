@@ -102,6 +102,12 @@ void mq_binding_free(struct mq_binding *bi)
 	free(bi);
 }
 
+bool mq_is_bound(struct mq_exchange *from, struct mq_queue *to, struct sd_slice key, struct sd_slice arguments)
+{
+	struct place p;
+	return place_of(&p, key, to, NULL) && find(from, &p, arguments);
+}
+
 bool mq_unbind(struct mq_exchange *from, struct mq_queue *to_queue, struct mq_exchange *to_exchange, struct sd_slice key,
 	       struct sd_slice arguments, bool journal)
 {

@@ -139,7 +139,7 @@ bool mq_consume(struct mq_channel *ch, struct sd_slice queue, struct sd_slice ta
 	(void)no_local; /* as in RabbitMQ */
 	if (!mq_channel_queue(ch, &queue, e))
 		return false;
-	if (tag.n && find(ch, tag))
+	if (tag.n && find(ch, tag) && !(mq_is_reply(queue) && ch->reply_tag))
 		return mq_fail(e, 530, "attempt to reuse consumer tag '%.*s'", MQ_ARG(tag));
 	if (mq_is_reply(queue))
 		return mq_reply_consume(ch, tag, no_ack, out, e);

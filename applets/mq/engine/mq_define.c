@@ -177,7 +177,7 @@ static bool no_type(const struct mq_exchange_decl *d, struct mq_error *e)
 {
 	if (sd_slice_eq(d->type, MQ_EXCHANGE_DELAY))
 		return mq_fail(e, 406, "Invalid argument, 'x-delayed-type' must be an existing exchange type");
-	return mq_fail(e, 503, "unknown exchange type '%.*s'", MQ_ARG(d->type));
+	return mq_fail(e, 503, "invalid exchange type '%.*s'", MQ_ARG(d->type));
 }
 
 bool mq_exchange_declare(struct mq_vhost *v, const struct mq_exchange_decl *d, struct mq_error *e)
@@ -269,7 +269,7 @@ bool mq_queue_unbind(struct mq_vhost *v, const void *connection, struct sd_slice
 	struct mq_queue *to = mq_queue_find(v, queue);
 	if (!not_default(exchange, e))
 		return false;
-	if (!from || !to)
+	if (!from || !to || !mq_is_bound(from, to, key, arguments))
 		return true;
 	return mq_queue_access(to, connection, e) && mq_unbind(from, to, NULL, key, arguments, true);
 }
@@ -328,13 +328,14 @@ static bool declare_passive(struct mq_vhost *v, const struct mq_queue_decl *d, s
 	return true;
 }
 
-bool mq_queue_declare(struct mq_vhost *v, const struct mq_queue_decl *d, struct mq_queue **out, struct mq_error *e)
+bool mq_queue_declare(struct mq_vhost *v, const struct mq_queue_decl *asked, struct mq_queue **out, struct mq_error *e)
 {
 	char room[40];
-	struct mq_queue_decl with_name = *d;
+	struct mq_queue_decl own = *asked, *d = &own;
+	own.durable &= !own.exclusive; /* it goes with its connection anyway */
 	if (!d->name.n && !d->passive) {
-		with_name.name = made_name(v->mq, room, sizeof(room));
-		return mq_queue_make(v, &with_name, out, e);
+		own.name = made_name(v->mq, room, sizeof(room));
+		return mq_queue_make(v, d, out, e);
 	}
 	struct mq_queue *q = mq_queue_find(v, d->name);
 	if (d->passive)

@@ -29,7 +29,7 @@ const char *mq_headers_check(struct sd_slice arguments, char *room, size_t n)
 		snprintf(room, n, "Invalid x-match field value <<\"%.*s\">>; expected all, any, all-with-x, or any-with-x",
 			 (int)(f.s.n < 64 ? f.s.n : 64), f.s.p);
 	else
-		snprintf(room, n, "Invalid x-match field type; expected longstr");
+		snprintf(room, n, "Invalid x-match field type %s (value %lld); expected longstr", mq_kind_name(f.kind), (long long)f.n);
 	return room;
 }
 

@@ -23,8 +23,10 @@ static const char *bad_type(const struct sd_amqp_field *f, char *room, size_t n)
 static const char *read_int(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
 {
 	int64_t v;
-	if (!sd_amqp_field_int(f, &v))
-		return bad_type(f, room, n);
+	if (!sd_amqp_field_int(f, &v)) {
+		snprintf(room, n, "\"expected integer, got %s\"", mq_kind_name(f->kind));
+		return room;
+	}
 	if (v >= least && v <= most) {
 		*(int64_t *)to = v;
 		return NULL;
@@ -32,7 +34,7 @@ static const char *read_int(const struct sd_amqp_field *f, int64_t least, int64_
 	if (v == 0)
 		snprintf(room, n, "{value_zero,0}");
 	else
-		snprintf(room, n, "{%s,%lld}", v < least ? "value_negative" : "value_too_big", (long long)v);
+		snprintf(room, n, "{%s,%lld}", v < least ? "value_negative" : "value_too_large", (long long)v);
 	return room;
 }
 
@@ -57,13 +59,13 @@ static const char *read_bool(const struct sd_amqp_field *f, int64_t least, int64
 	return NULL;
 }
 
-/* Kept elsewhere; here only its type counts. */
-static const char *read_text(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
+/* Kept elsewhere; here only its type counts, for which RabbitMQ has other words. */
+static bool check_text(const struct mq_vhost *v, const struct mq_queue_decl *d, const char *name, struct mq_error *e)
 {
-	(void)least;
-	(void)most;
-	(void)to;
-	return f->kind == 'S' ? NULL : bad_type(f, room, n);
+	struct sd_amqp_field f;
+	return !sd_amqp_find(d->arguments, name, &f) || f.kind == 'S' ||
+	       mq_fail(e, 406, "invalid type '%s' for arg '%s' in queue '%.*s' in vhost '%.*s'", mq_kind_name(f.kind), name, MQ_ARG(d->name),
+		       MQ_ARG(MQ_NAME(v)));
 }
 
 static const char *read_word(const struct sd_amqp_field *f, const char *const *words, int *out, const char *wrong, char *room, size_t n)
@@ -103,6 +105,21 @@ static const char *read_kind(const struct sd_amqp_field *f, int64_t least, int64
 	return wrong;
 }
 
+/* Where its messages are is not the client's to say. */
+static const char *read_mode(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
+{
+	static const char *const words[] = {"default", "lazy", NULL};
+	int i;
+	(void)least;
+	(void)most;
+	(void)to;
+	const char *wrong = read_word(f, words, &i, NULL, room, n);
+	if (wrong || i < 2)
+		return wrong;
+	snprintf(room, n, "\"unsupported queue mode '%.*s'\"", (int)(f->s.n < 64 ? f->s.n : 64), f->s.p);
+	return room;
+}
+
 #define AT(field) offsetof(struct mq_limits, field)
 static const struct arg args[] = {
     {"x-message-ttl", read_int, AT(ttl_ms), 0, UINT32_MAX},
@@ -117,8 +134,7 @@ static const struct arg args[] = {
     {"x-delayed-retry-min", read_int, AT(retry_min_ms), 0, UINT32_MAX},
     {"x-delayed-retry-max", read_int, AT(retry_max_ms), 0, UINT32_MAX},
     {"x-single-active-consumer", read_bool, AT(single_active), 0, 0},
-    {"x-dead-letter-exchange", read_text, 0, 0, 0},
-    {"x-dead-letter-routing-key", read_text, 0, 0, 0},
+    {"x-queue-mode", read_mode, 0, 0, 0},
     {"x-queue-type", read_kind, AT(stream), 0, 0},
 };
 
@@ -172,6 +188,8 @@ bool mq_limits_read(const struct mq_vhost *v, const struct mq_queue_decl *d, str
 		if (wrong)
 			return bad_argument(args[i].name, MQ_NAME(v), d->name, wrong, e);
 	}
+	if (!check_text(v, d, "x-dead-letter-exchange", e) || !check_text(v, d, "x-dead-letter-routing-key", e))
+		return false;
 	out->no_dlq = sd_amqp_find(d->arguments, "x-dead-letter-exchange", &f);
 	if (!out->no_dlq && sd_amqp_find(d->arguments, "x-dead-letter-routing-key", &f))
 		return bad_argument("x-dead-letter-routing-key", MQ_NAME(v), d->name, "routing_key_but_no_dlx_defined", e);

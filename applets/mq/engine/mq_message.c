@@ -89,7 +89,7 @@ bool mq_expiration(struct sd_slice text, int64_t *ms, char *why, size_t room)
 	size_t first = i;
 	int64_t n = 0;
 	for (; i < text.n && text.p[i] >= '0' && text.p[i] <= '9'; i++)
-		if (n <= EXPIRATION_MAX)
+		if (n < INT64_MAX / 10 - 1)
 			n = n * 10 + (text.p[i] - '0');
 	if (i == first) {
 		snprintf(why, room, "no_integer");
@@ -102,7 +102,7 @@ bool mq_expiration(struct sd_slice text, int64_t *ms, char *why, size_t room)
 	if (text.p[0] == '-' && n)
 		snprintf(why, room, "{value_negative,-%lld}", (long long)n);
 	else if (n > EXPIRATION_MAX)
-		snprintf(why, room, "{value_too_big,%lld}", (long long)n);
+		snprintf(why, room, "{value_too_large,%lld}", (long long)n);
 	else {
 		*ms = n;
 		return true;
