@@ -56,25 +56,31 @@ def ending(raw, *pieces):
     tell('ends')
 
 
+def leave(raw, got):
+    """Ends the connection in a way after which what was its own is gone. got: what it said last."""
+    if got[0] == 'connection.close':
+        raw.send(method(0, 'connection.close-ok'))
+    else:
+        raw.send(method(0, 'connection.close', 200, '', 0, 0))
+    while raw.next()[0] not in ('end', 'cut', 'connection.close-ok'):
+        pass
+
+
 def on_channel(*pieces, before=(), **login):
-    """Says it on channel 1 and shows whether that ends the channel or the connection; then whether channel 2 goes on."""
+    """Says it on channel 1 and shows whether that ends the channel or the connection; then whether channel 2 goes on, and whether the
+    number of channel 1 is free again."""
     raw = Raw(PORT).login(**login).channel(1).channel(2)
     for p in before:
         raw.send(p).next()
-    raw.send(*pieces)
-    got = raw.next()
+    got = raw.send(*pieces).next()
     tell(*got)
-    if got[0] == 'connection.close':
-        raw.send(method(0, 'connection.close-ok'))
-        tell(*raw.next())
-        return
-    if got[0] == 'channel.close':
-        raw.send(method(1, 'channel.close-ok'))
-    raw.send(method(2, 'basic.qos', 0, 1, False))
-    tell(*raw.next())
-    raw.send(method(1, 'channel.open', ''))  # the number is free again
-    tell(*raw.next())
-    raw.close()
+    if got[0] != 'connection.close':
+        if got[0] == 'channel.close':
+            raw.send(method(1, 'channel.close-ok'))
+        tell(*raw.send(method(2, 'basic.qos', 0, 1, False)).next())
+        got = raw.send(method(1, 'channel.open', '')).next()
+        tell(*got)
+    leave(raw, got)
 
 
 def declare(queue, channel=1, passive=False, durable=False, exclusive=False, auto_delete=False, args=None):
@@ -310,11 +316,13 @@ def contents_out_of_order():
 def a_body_in_pieces():
     raw = Raw(PORT).login().channel().channel(2)
     raw.send(declare('pieces', exclusive=True)).expect('queue.declare-ok')
-    raw.send(method(1, 'basic.publish', 0, '', 'pieces', False, False), method(2, 'basic.publish', 0, '', 'pieces', False, False), header(1, 6),
-             header(2, 0), frame(3, 1, b'ab'), frame(8, 0, b''), frame(3, 1, b''), frame(3, 1, b'cdef'), method(1, 'basic.get', 0, 'pieces', True),
-             method(1, 'basic.get', 0, 'pieces', True))
-    for _ in range(5):
-        tell(*raw.next())
+    raw.send(declare('no pieces', exclusive=True, channel=2)).expect('queue.declare-ok')
+    raw.send(method(1, 'basic.publish', 0, '', 'pieces', False, False), method(2, 'basic.publish', 0, '', 'no pieces', False, False), header(1, 6),
+             header(2, 0), frame(3, 1, b'ab'), frame(8, 0, b''), frame(3, 1, b''), frame(3, 1, b'cdef'))
+    for channel, queue, frames in ((1, 'pieces', 3), (2, 'no pieces', 2)):
+        raw.send(method(channel, 'basic.get', 0, queue, True))
+        for _ in range(frames):
+            tell(*raw.next())
 
 
 @scenario
