@@ -37,6 +37,7 @@ tools() { # PORT
   amqp-get -u "$url" -q nowhere 2>&1
   amqp-delete-queue -u "$url" -q tools
   amqp-declare-queue -u "amqp://guest:wrong@127.0.0.1:$1/%2f" -q tools 2>&1
+  echo "wrong password: $?"
 }
 
 # same WHAT COMMAND...: the port comes last.

@@ -10,6 +10,7 @@
 
 #define HANDSHAKE_MS 10000
 #define CLOSING_MS   10000
+#define SAY_MOST     20 /* lines about connections in a second */
 #define FUDGE	     8 /* larger by this than was agreed on is taken, as RabbitMQ does */
 
 /* ---- writing ---- */
@@ -28,13 +29,27 @@ void mq_conn_put(struct mq_conn *c, unsigned channel, uint32_t id, const struct 
 	mq_conn_woken(c);
 }
 
+/* Whoever comes can be the cause of lines: some a second, and how many more there were. */
+static bool may_say(struct mq_hub *h, int64_t now_ms, uint64_t *skipped)
+{
+	*skipped = 0;
+	if (now_ms - h->said_ms >= 1000) {
+		*skipped = h->said > SAY_MOST ? h->said - SAY_MOST : 0;
+		h->said_ms = now_ms;
+		h->said = 0;
+	}
+	return h->say && ++h->said <= SAY_MOST;
+}
+
 void mq_conn_say(struct mq_conn *c, const char *event, const char *format, ...)
 {
 	char text[512];
+	uint64_t skipped;
 	va_list ap;
-	if (!c->hub->say)
+	if (!may_say(c->hub, c->now_ms, &skipped))
 		return;
-	int n = snprintf(text, sizeof(text), "%s: ", c->peer);
+	int n = skipped ? snprintf(text, sizeof(text), "(%llu more) %s: ", (unsigned long long)skipped, c->peer)
+			: snprintf(text, sizeof(text), "%s: ", c->peer);
 	va_start(ap, format);
 	vsnprintf(text + n, sizeof(text) - (size_t)n, format, ap);
 	va_end(ap);

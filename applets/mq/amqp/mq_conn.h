@@ -42,6 +42,8 @@ struct mq_hub {
 	struct sd_link conns;
 	size_t nconns, nchannels, nblocked;
 	struct { uint64_t opened, closed, refused, channels, errors, bytes_in, bytes_out, frames; } count;
+	int64_t said_ms; /* since then... */
+	uint64_t said;	 /* ... so many lines were to be said */
 	/* See above. */
 	void (*wake)(struct mq_conn *c);
 	/* A line for people, of warnings only: a login that was refused, an error that ended a connection. NULL: nobody listens. */
