@@ -529,6 +529,14 @@ void wal_begin(struct sd_wal *l)
 	l->synced_off = l->off;
 }
 
+void sd_wal_attach(struct sd_wal *l, struct sd_loop *loop, struct sd_helpers *helpers)
+{
+	l->conf.loop = loop;
+	l->conf.helpers = helpers;
+	if (l->acked > l->durable || l->first)
+		arm_interval(l);
+}
+
 void sd_wal_close(struct sd_wal *l, void (*closed)(void *arg, enum sd_err err), void *arg)
 {
 	l->closed = closed;

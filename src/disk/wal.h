@@ -81,6 +81,9 @@ struct sd_wal_found {
 enum sd_err sd_wal_open(struct sd_world *w, const struct sd_wal_conf *conf, struct sd_wal **out,
 			struct sd_wal_found *found, struct sd_error *e);
 
+/* One that was opened without a loop has it from now on. */
+void sd_wal_attach(struct sd_wal *l, struct sd_loop *loop, struct sd_helpers *helpers);
+
 /* ---- writing ---- */
 
 /* Copies the pieces into a record. SD_EAGAIN: too much waits to be written, drained will be called. SD_ETOOBIG: larger than
@@ -146,6 +149,10 @@ struct sd_wal_reader;
 enum sd_err sd_wal_reader_open(struct sd_wal *l, uint64_t from, struct sd_wal_reader **out, struct sd_error *e);
 /* SD_EEOF: nothing more for now. SD_ENOTFOUND: dropped meanwhile. SD_EINVAL: damage. Blocks as files do. */
 enum sd_err sd_wal_read(struct sd_wal_reader *r, struct sd_wal_record *out, struct sd_error *e);
+/* One that begins with sd_wal_reader_seek, of a log that need not be open, and sees whatever is there: for whoever knows the
+ * places of records and must read them also while the log is closed. SD_ENOMEM. */
+enum sd_err sd_wal_reader_alone(struct sd_world *w, const char *dir, const char *name, struct sd_wal_reader **out,
+				struct sd_error *e);
 /* The next one read is record seq, which begins there; then those behind it. Cheap when it is near the last one. */
 void sd_wal_reader_seek(struct sd_wal_reader *r, struct sd_wal_place at, uint64_t seq);
 void sd_wal_reader_free(struct sd_wal_reader *r);

@@ -7,7 +7,9 @@
 #include "wal_int.h"
 
 struct sd_wal_reader {
-	struct sd_wal *log; /* only what never changes, and acked */
+	const uint64_t *acked; /* of the log; NULL: all is */
+	struct sd_world *world;
+	char *dir, name[WAL_NAME + 1];
 	struct wal_cursor cursor;
 	struct sd_file *file; /* NULL: segment `number` is to be opened */
 	uint64_t number, next;
@@ -16,23 +18,36 @@ struct sd_wal_reader {
 	bool blind; /* as the log's key */
 };
 
+enum sd_err sd_wal_reader_alone(struct sd_world *w, const char *dir, const char *name, struct sd_wal_reader **out,
+				struct sd_error *e)
+{
+	struct sd_wal_reader *r = calloc(1, sizeof(*r));
+	if (!r || !(r->dir = strdup(dir)) || wal_cursor_init(&r->cursor, e)) {
+		sd_wal_reader_free(r);
+		return sd_fail(e, SD_ENOMEM, "cannot read %s: out of memory", dir);
+	}
+	r->world = w;
+	snprintf(r->name, sizeof(r->name), "%s", name);
+	r->first = true;
+	*out = r;
+	return SD_OK;
+}
+
 enum sd_err sd_wal_reader_open(struct sd_wal *l, uint64_t from, struct sd_wal_reader **out, struct sd_error *e)
 {
 	if (from > l->next_seq)
 		return sd_fail(e, SD_ERANGE, "cannot read %s from record %" PRIu64 ": it ends with %" PRIu64, l->dir, from,
 			       l->next_seq - 1);
-	struct sd_wal_reader *r = calloc(1, sizeof(*r));
-	if (!r || wal_cursor_init(&r->cursor, e)) {
-		free(r);
-		return sd_fail(e, SD_ENOMEM, "cannot read %s: out of memory", l->dir);
-	}
+	struct sd_wal_reader *r;
+	enum sd_err err = sd_wal_reader_alone(l->world, l->dir, l->name, &r, e);
+	if (err)
+		return err;
 	size_t i = l->segments.n - 1;
 	while (i > 0 && l->segments.at[i].first_seq > from)
 		i--;
-	r->log = l;
+	r->acked = &l->acked;
 	r->number = l->segments.at[i].number;
 	r->next = from > l->segments.at[i].first_seq ? from : l->segments.at[i].first_seq;
-	r->first = true;
 	r->blind = l->key.blind;
 	*out = r;
 	return SD_OK;
@@ -76,9 +91,9 @@ static enum sd_err enter(struct sd_wal_reader *r, struct sd_error *e)
 static enum sd_err open_segment(struct sd_wal_reader *r, struct sd_error *e)
 {
 	char path[WAL_PATH];
-	enum sd_err err = wal_path(path, r->log->dir, r->log->name, r->number, e);
+	enum sd_err err = wal_path(path, r->dir, r->name, r->number, e);
 	if (!err)
-		err = sd_file_open(r->log->world, path, 0, &r->file, e);
+		err = sd_file_open(r->world, path, 0, &r->file, e);
 	if (err)
 		return err;
 	err = enter(r, e);
@@ -131,7 +146,7 @@ enum sd_err sd_wal_read(struct sd_wal_reader *r, struct sd_wal_record *out, stru
 	struct wal_item item;
 	enum sd_err err;
 	e = e ? e : &own;
-	if (r->next > __atomic_load_n(&r->log->acked, __ATOMIC_ACQUIRE)) {
+	if (r->acked && r->next > __atomic_load_n(r->acked, __ATOMIC_ACQUIRE)) {
 		wal_cursor_again(&r->cursor);
 		return SD_EEOF;
 	}
@@ -166,5 +181,6 @@ void sd_wal_reader_free(struct sd_wal_reader *r)
 		return;
 	sd_file_close(r->file);
 	wal_cursor_free(&r->cursor);
+	free(r->dir);
 	free(r);
 }

@@ -480,6 +480,22 @@ START_TEST(group_commit)
 }
 END_TEST
 
+/* One that began without a loop. */
+START_TEST(attached)
+{
+	struct sd_wal_stats st;
+	open_with((struct sd_wal_conf){0});
+	many(3);
+	sync_now();
+	sd_wal_attach(wal, loop, helpers);
+	last_acked = 0;
+	run_clients(50);
+	sd_wal_stats(wal, &st);
+	ck_assert_uint_eq(st.durable_seq, 3 + 50 * WRITERS);
+	ck_assert_uint_lt(st.syncs, 50 * WRITERS / 5);
+}
+END_TEST
+
 START_TEST(closes_with_a_loop)
 {
 	int err = -1;
@@ -715,6 +731,13 @@ START_TEST(records_by_place)
 	ck_assert_int_eq(sd_wal_read(r, &rec, NULL), SD_EINVAL);
 	sd_wal_reader_free(r);
 	close_log();
+	ck_assert_int_eq(sd_wal_reader_alone(world, dir, "log", &r, NULL), SD_OK); /* nobody has it open */
+	for (unsigned i = N; i > 0; i -= 7 < i ? 7 : i) {
+		sd_wal_reader_seek(r, at[i], i);
+		ck_assert_int_eq(sd_wal_read(r, &rec, NULL), SD_OK);
+		ck_assert_uint_eq(rec.seq, i);
+	}
+	sd_wal_reader_free(r);
 }
 END_TEST
 
@@ -763,6 +786,7 @@ int main(void)
 	tcase_add_test(t, large_records);
 	tcase_add_test(t, full_disk);
 	tcase_add_test(t, group_commit);
+	tcase_add_test(t, attached);
 	tcase_add_test(t, closes_with_a_loop);
 	tcase_add_test(t, queue_is_bounded);
 	tcase_add_test(t, no_allocation);
