@@ -28,11 +28,16 @@ struct mq_store_conf {
 	uint64_t disk_free_min; /* less than this free: stats say `low`, and whoever publishes is to wait; 0: no limit */
 	bool salvage;		/* go on without what cannot be read: the damaged log stays beside as DIR.damaged */
 	bool never_compact;	/* for tests */
+	/* Records are on the disk, or never will be: the broker was told, and a turn of it should follow. NULL: nobody asks. */
+	void (*stored)(void *arg);
+	void *arg;
 };
 
 struct mq_store_found {
 	uint64_t queues, messages; /* durable queues, and what is pending in them */
-	uint64_t records, orphans; /* in the log; orphans: places of queues that are gone */
+	uint64_t records;	   /* in the log */
+	uint64_t orphans;	   /* places of queues that are gone */
+	uint64_t senseless;	   /* records that salvage passed over */
 	struct sd_wal_found wal;
 	char salvaged[600]; /* "" unless salvage was needed: what was left out */
 };
@@ -59,9 +64,9 @@ void mq_store_turn(struct mq_store *s);
 enum sd_err mq_store_retry(struct mq_store *s, struct sd_error *e);
 /* Why it takes nothing more, or NULL. */
 const struct sd_error *mq_store_failure(const struct mq_store *s);
-/* Everything is on the disk, then closed; the broker must be there until then. */
+/* Everything is on the disk, then closed, and the store can be freed; the broker must be there until then. */
 void mq_store_close(struct mq_store *s, void (*closed)(void *arg, enum sd_err err), void *arg);
-/* As if the process had died; before mq_free or after. NULL is fine. After closed was called, too. */
+/* As if the process had died, unless it was closed; before mq_free. NULL is fine. */
 void mq_store_free(struct mq_store *s);
 void mq_store_stats(const struct mq_store *s, struct mq_store_stats *out);
 

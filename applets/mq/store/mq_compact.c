@@ -1,0 +1,178 @@
+/* mq_compact.c - the oldest segment's live records are written again at the end of the log, a piece at a time, and the segment goes.
+ *
+ *	pick --> append copies --(one sync, shared with what is published)--> the copies are where the messages are --> drop
+ *
+ * Until a copy is on the disk the message is in its old record; a message that ended meanwhile is not looked at again. A
+ * message's record may be read from its old segment as long as that is there, so a segment goes only when nothing is in it.
+ */
+#include <stdlib.h>
+
+#include "mq_store_int.h"
+
+/* ---- dropping ---- */
+
+/* Do its definitions stand behind it again? */
+static bool covered(const struct mq_store *s, const struct mq_segment *g)
+{
+	return g->last_define == 0 || g->last_define < s->compact.dumped;
+}
+
+static size_t droppable(const struct mq_store *s, uint64_t durable)
+{
+	const struct mq_segments *all = &s->segments;
+	size_t n = 0;
+	while (n + 1 < all->n && sd_list_empty(&all->at[n]->records) && covered(s, all->at[n]) && all->at[n]->changed <= durable &&
+	       all->at[n + 1]->first_seq <= durable)
+		n++;
+	return n;
+}
+
+static void on_dropped(struct sd_wal_wait *wait, enum sd_err err)
+{
+	struct mq_store *s = sd_container(wait, struct mq_store, compact.drop);
+	size_t n = s->compact.dropping;
+	s->compact.dropping = 0;
+	if (err)
+		return; /* the next sync finds out too */
+	mq_segments_forget(&s->segments, n);
+	s->count.compactions += n;
+	s->compact.going = false;
+}
+
+static void drop(struct mq_store *s)
+{
+	size_t n = s->compact.dropping ? 0 : droppable(s, mq_store_durable(s));
+	if (n == 0)
+		return;
+	s->compact.dropping = n;
+	s->compact.drop.done = on_dropped;
+	sd_wal_drop(s->log, s->segments.at[n]->first_seq, &s->compact.drop);
+}
+
+/* ---- definitions ---- */
+
+static uint64_t put_define(void *arg, enum mq_define what, bool gone, struct sd_slice text)
+{
+	struct mq_store *s = arg;
+	s->compact.dumped_bytes += text.n + 2 + MQ_RECORD_HEAD;
+	return mq_store_put_define(s, what, gone, text, false);
+}
+
+static void dump(struct mq_store *s)
+{
+	struct mq_journal to = {.arg = s, .define = put_define};
+	mq_store_flush(s);
+	s->compact.dumped = s->appended + 1;
+	s->compact.dumped_bytes = 0;
+	mq_dump(s->mq, &to);
+	s->compact.dumped_to = s->appended;
+	for (size_t i = 0; i < s->segments.n; i++)
+		if (s->segments.at[i]->last_define)
+			s->segments.at[i]->changed = s->appended;
+}
+
+/* ---- copies ---- */
+
+static void let_go(struct mq_store *s)
+{
+	struct mq_compaction *c = &s->compact;
+	for (size_t i = 0; i < c->n; i++)
+		mq_message_drop(s->mq, c->copies[i].m);
+	c->n = 0;
+}
+
+/* False: its body cannot be had. */
+static bool copy(struct mq_store *s, struct mq_live *live)
+{
+	struct mq_message *m = live->entries[0]->message;
+	struct mq_copy *to = &s->compact.copies[s->compact.n];
+	bool fetched = !m->body && m->body_n;
+	if (fetched && !mq_store_fetch(s, m))
+		return false;
+	*to = (struct mq_copy){.m = mq_message_hold(m), .live = live, .was = m->record};
+	to->seq = mq_store_put_message(s, m, live->entries, live->n, NULL, (struct sd_slice){m->body, m->body_n}, &to->bytes);
+	if (to->seq)
+		to->to = sd_wal_appended(s->log);
+	if (fetched) { /* the engine does not count it */
+		free(m->body);
+		m->body = NULL;
+	}
+	s->compact.n++;
+	s->count.copied++;
+	return true;
+}
+
+/* For the test that shows what would happen. */
+static void lose(struct mq_store *s, struct mq_live *live)
+{
+	live->entries[0]->message->at = 0;
+	mq_live_remove(&s->segments, live);
+	free(live);
+}
+
+static void begin_piece(struct mq_store *s)
+{
+	struct mq_segment *g = s->segments.at[0];
+	struct sd_link *next;
+	size_t bytes = 0;
+	if (!covered(s, g))
+		dump(s);
+	for (struct sd_link *l = g->records.next; l != &g->records && !s->failure.code; l = next) {
+		struct mq_live *live = sd_container(l, struct mq_live, link);
+		next = l->next;
+		bytes += live->bytes;
+		if (s->compact.n == MQ_PIECE || (s->compact.n && bytes > MQ_PIECE_BYTES))
+			break;
+		if (s->drop_live)
+			lose(s, live);
+		else if (!copy(s, live))
+			break;
+	}
+	g->changed = s->appended;
+}
+
+/* The copies are on the disk. */
+static void landed(struct mq_store *s)
+{
+	for (size_t i = 0; i < s->compact.n; i++) {
+		const struct mq_copy *c = &s->compact.copies[i];
+		if (mq_live_of(c->m) != c->live || c->m->record != c->was)
+			continue;
+		mq_live_remove(&s->segments, c->live);
+		c->m->record = c->seq;
+		mq_live_add(&s->segments, c->live, s->segments.at[c->to.segment - s->segments.at[0]->number], c->to.offset, c->bytes);
+	}
+	let_go(s);
+}
+
+static bool wanted(const struct mq_store *s)
+{
+	const struct mq_segments *all = &s->segments;
+	uint64_t worth = s->conf.segment_bytes ? s->conf.segment_bytes : 64u << 20;
+	return all->n > 2 && all->bytes > 2 * (all->live + s->compact.dumped_bytes) + worth;
+}
+
+void mq_compact_turn(struct mq_store *s)
+{
+	struct mq_compaction *c = &s->compact;
+	if (!s->log || s->failure.code || s->closing || s->conf.never_compact)
+		return;
+	if (c->n) {
+		if (c->copies[c->n - 1].seq > mq_store_durable(s))
+			return;
+		landed(s);
+	}
+	if (!c->broken)
+		drop(s);
+	if (c->dropping || c->broken)
+		return;
+	c->going = c->going || wanted(s);
+	const struct mq_segment *g = s->segments.n > 1 ? s->segments.at[0] : NULL;
+	if (c->going && g && (!sd_list_empty(&g->records) || !covered(s, g)))
+		begin_piece(s);
+}
+
+void mq_compact_stop(struct mq_store *s)
+{
+	let_go(s);
+}
