@@ -9,6 +9,7 @@
  *	mq_list.c     list
  *	mq_dlq.c      dlq list, dlq replay
  *	mq_bench.c    bench
+ *	mq_work.c     work
  *	mq_show.c     messages as JSON
  */
 #ifndef MQ_CLI_H
@@ -90,5 +91,6 @@ int mq_run_delete(struct sd_verb_call *call);
 int mq_run_list(struct sd_verb_call *call);
 int mq_run_dlq(struct sd_verb_call *call);
 int mq_run_bench(struct sd_verb_call *call);
+int mq_run_work(struct sd_verb_call *call);
 
 #endif

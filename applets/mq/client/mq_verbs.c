@@ -113,6 +113,19 @@ static const struct sd_option bench_options[] = {
     {0},
 };
 
+static const struct sd_option work_options[] = {
+    {"name", SD_OPT_STRING, "worker", "what it calls itself in what it says"},
+    {"time", SD_OPT_DURATION, "100ms", "how long a message keeps it busy"},
+    {"time-max", SD_OPT_DURATION, NULL, "at most: each message takes a time between the two; else all the same"},
+    {"fail", SD_OPT_PERCENT, "0%", "how many of them fail"},
+    {"requeue", SD_OPT_BOOL, "true", "what failed goes back to the queue; else it is dead"},
+    {"count", SD_OPT_INT, "0", "end after so many messages; 0: go on", .letter = 'c', .max = INT64_MAX},
+    {"wait", SD_OPT_DURATION, NULL, "end when no message came for so long; else wait for ever"},
+    {"seed", SD_OPT_INT, NULL, "the same chance again", .max = INT64_MAX},
+    SERVER_OPTIONS,
+    {0},
+};
+
 const struct sd_verb mq_verbs[] = {
     {"bench", "[QUEUE]", "publish as fast as the broker confirms: rate, p50, p99, processor time", bench_options, 0, 1, mq_run_bench},
     {"bind", "QUEUE EXCHANGE [KEY]", "let an exchange put messages into a queue", bind_options, 2, 3, mq_run_bind},
@@ -126,5 +139,6 @@ const struct sd_verb mq_verbs[] = {
     {"purge", "QUEUE", "throw away all messages that wait in a queue", server_options, 1, 1, mq_run_purge},
     {"tail", "EXCHANGE [KEY]", "show what passes an exchange, and take nothing away from others", tail_options, 1, 2, mq_run_tail},
     {"unbind", "QUEUE EXCHANGE [KEY]", "undo a binding", bind_options, 2, 3, mq_run_unbind},
+    {"work", "QUEUE", "do what messages ask for: take one, be busy, succeed or fail; for lessons and tests", work_options, 1, 1, mq_run_work},
     {0},
 };
