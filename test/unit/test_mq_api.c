@@ -287,7 +287,7 @@ static const struct {
     {SD_HTTP_PUT, "/api/queues/%2f/x", "{\"arguments\":7}", 400},
     {SD_HTTP_PUT, "/api/queues/%2f/x", "{\"arguments\":{\"x-message-ttl\":-1}}", 400},
     {SD_HTTP_PUT, "/api/queues/none/x", "{}", 404},
-    {SD_HTTP_PUT, "/api/queues/%2f/amq.mine", "{}", 403},
+    {SD_HTTP_PUT, "/api/queues/%2f/amq.mine", "{}", 401},
     {SD_HTTP_POST, "/api/exchanges/%2f/amq.default/publish", "{\"routing_key\":\"q\"}", 400},
     {SD_HTTP_POST, "/api/exchanges/%2f/amq.default/publish", "{\"payload\":\"x\",\"payload_encoding\":\"base64\"}", 400},
     {SD_HTTP_POST, "/api/exchanges/%2f/amq.default/publish", "{\"payload\":\"x\",\"properties\":{\"colour\":\"red\"}}", 400},
@@ -299,7 +299,7 @@ static const struct {
     {SD_HTTP_POST, "/api/queues/%2f/q/ack", "{}", 400},
     {SD_HTTP_POST, "/api/queues/%2f/q/ack", "{\"delivery_tag\":99}", 404},
     {SD_HTTP_POST, "/api/bindings/%2f/e/missing/q/q", "{}", 404},
-    {SD_HTTP_DELETE, "/api/exchanges/%2f/amq.direct", "", 403},
+    {SD_HTTP_DELETE, "/api/exchanges/%2f/amq.direct", "", 401},
 };
 
 START_TEST(what_is_wrong)

@@ -99,6 +99,9 @@ void mq_conn_sent(struct mq_conn *c, size_t unsent, int64_t now_ms);
 /* Time passed: heartbeats, and who does not send any. When next: MQ_CONN_NEVER, never. */
 void mq_conn_time(struct mq_conn *c, int64_t now_ms);
 int64_t mq_conn_next(const struct mq_conn *c);
+/* Its channels, one after the other, for those who look. */
+void mq_conn_each_channel(const struct mq_conn *c, void (*fn)(void *arg, const struct mq_conn *c, unsigned number, const struct mq_channel *ch),
+			  void *arg);
 /* The broker is going: says so (320), and closes. */
 void mq_conn_shut(struct mq_conn *c, int64_t now_ms);
 

@@ -262,3 +262,11 @@ bool mq_session_frame(struct mq_conn *c, const struct sd_amqp_frame *f, struct m
 		return true;
 	return run(s, *method, a, e) || settle_error(s, e, *method);
 }
+
+void mq_conn_each_channel(const struct mq_conn *c, void (*fn)(void *arg, const struct mq_conn *c, unsigned number, const struct mq_channel *ch),
+			  void *arg)
+{
+	for (size_t i = 0; i < c->room; i++)
+		if (c->sessions[i] && !c->sessions[i]->closing)
+			fn(arg, c, (unsigned)i, &c->sessions[i]->ch);
+}

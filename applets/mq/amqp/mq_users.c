@@ -131,6 +131,19 @@ struct sd_slice mq_user_name(const struct mq_user *user)
 	return sd_slice_of(user->name);
 }
 
+const struct mq_user *mq_users_at(const struct mq_users *u, size_t i)
+{
+	return i < u->n ? u->users[i] : NULL;
+}
+
+bool mq_user_is_administrator(const struct mq_user *user)
+{
+	for (int i = 0; i < MQ_RIGHTS; i++)
+		if (!user->patterns[i].all)
+			return false;
+	return !user->nvhosts;
+}
+
 bool mq_user_enters(const struct mq_user *user, struct sd_slice vhost)
 {
 	for (size_t i = 0; i < user->nvhosts; i++)

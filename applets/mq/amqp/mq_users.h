@@ -38,6 +38,10 @@ enum sd_err mq_users_add(struct mq_users *u, const struct mq_user_spec *spec, st
 const struct mq_user *mq_users_login(const struct mq_users *u, struct sd_slice name, struct sd_slice password, bool local);
 struct sd_slice mq_user_name(const struct mq_user *user);
 bool mq_user_enters(const struct mq_user *user, struct sd_slice vhost);
+/* May it do everything, everywhere? */
+bool mq_user_is_administrator(const struct mq_user *user);
+/* One after the other, from 0; NULL: no more. */
+const struct mq_user *mq_users_at(const struct mq_users *u, size_t i);
 bool mq_user_may(const struct mq_user *user, enum mq_right right, struct sd_slice name);
 
 #endif

@@ -13,14 +13,31 @@ void mq_api_answer(struct mq_api_call *c, int status, cJSON *tree)
 void mq_api_refuse(struct mq_api_call *c, int status, const char *reason)
 {
 	cJSON *o = cJSON_CreateObject();
-	cJSON_AddStringToObject(o, "error", status == 404 ? "Object Not Found" : status == 405 ? "method_not_allowed" : "bad_request");
+	static const struct {
+		int status;
+		const char *error;
+	} names[] = {{404, "Object Not Found"}, {405, "method_not_allowed"}, {401, "not_authorised"}, {503, "service_unavailable"}};
+	const char *error = "bad_request";
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].status == status)
+			error = names[i].error;
+	cJSON_AddStringToObject(o, "error", error);
 	cJSON_AddStringToObject(o, "reason", reason);
 	mq_api_answer(c, status, o);
 }
 
+/* "PRECONDITION_FAILED - inequivalent arg ...": the name of the code is not told here. */
+static const char *without_name(const struct mq_error *e)
+{
+	const char *name = sd_amqp_code_name(e->code);
+	size_t n = name ? strlen(name) : 0;
+	return n && strncmp(e->text, name, n) == 0 && strncmp(e->text + n, " - ", 3) == 0 ? e->text + n + 3 : e->text;
+}
+
 void mq_api_refuse_error(struct mq_api_call *c, const struct mq_error *e)
 {
-	mq_api_refuse(c, e->code == 404 ? 404 : e->code == 403 ? 403 : e->code == 506 ? 503 : 400, e->text);
+	int status = e->code == 404 ? 404 : e->code == 403 ? 401 : e->code == 506 ? 503 : 400;
+	mq_api_refuse(c, status, without_name(e));
 }
 
 struct mq_vhost *mq_api_vhost(struct mq_api_call *c, size_t part)

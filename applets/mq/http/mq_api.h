@@ -42,7 +42,6 @@ struct mq_api_conf {
 	bool (*close)(void *arg, struct sd_slice name);
 	void (*users)(void *arg, struct cJSON *array);
 	void (*permissions)(void *arg, struct cJSON *array);
-	uint64_t (*memory_used)(void *arg);
 };
 
 struct mq_api;

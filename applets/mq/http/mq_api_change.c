@@ -151,15 +151,22 @@ void mq_api_bind(struct mq_api_call *c)
 	free(t.p);
 }
 
+/* As the listing has it, or as that reads once it was part of a path. */
+static bool is_named(const struct mq_binding *b, struct sd_slice name)
+{
+	char key[MQ_API_PROPERTIES_KEY], plain[MQ_API_PROPERTIES_KEY];
+	mq_api_properties_key(b, true, key);
+	mq_api_properties_key(b, false, plain);
+	return sd_slice_eq(name, key) || sd_slice_eq(name, plain);
+}
+
 static struct mq_binding *find_binding(struct mq_api_call *c, struct mq_exchange *x)
 {
 	for (struct sd_link *l = x->bindings.next; l != &x->bindings; l = l->next) {
 		struct mq_binding *b = sd_container(l, struct mq_binding, of_source);
 		const char *to = sd_slice_eq(c->parts[4], "q") ? (b->to_queue ? b->to_queue->name : NULL)
 							       : b->to_exchange ? b->to_exchange->name : NULL;
-		char key[MQ_API_PROPERTIES_KEY];
-		mq_api_properties_key(b, key);
-		if (to && sd_slice_eq(c->parts[5], to) && sd_slice_eq(c->parts[6], key))
+		if (to && sd_slice_eq(c->parts[5], to) && is_named(b, c->parts[6]))
 			return b;
 	}
 	return NULL;
@@ -202,12 +209,7 @@ void mq_api_close_connection(struct mq_api_call *c)
 		mq_api_refuse(c, 404, "Not Found");
 }
 
-/* ---- all that is durable: export and import ---- */
-
-static bool is_default(const struct mq_exchange *x)
-{
-	return x->predeclared;
-}
+/* ---- export and import: exchanges, durable queues, and what binds them ---- */
 
 static void export_queue(cJSON *array, struct mq_queue *q)
 {
@@ -224,13 +226,13 @@ static void export_queue(cJSON *array, struct mq_queue *q)
 
 static void export_exchange(cJSON *array, struct mq_exchange *x)
 {
-	if (!x->durable || is_default(x))
+	if (x->predeclared)
 		return;
 	cJSON *o = cJSON_CreateObject();
 	mq_json_add(o, "name", sd_slice_of(x->name));
 	mq_json_add(o, "vhost", sd_slice_of(x->vhost->name));
 	cJSON_AddStringToObject(o, "type", mq_exchange_type_name(x));
-	cJSON_AddBoolToObject(o, "durable", true);
+	cJSON_AddBoolToObject(o, "durable", x->durable);
 	cJSON_AddBoolToObject(o, "auto_delete", x->auto_delete);
 	cJSON_AddBoolToObject(o, "internal", x->internal);
 	cJSON_AddItemToObject(o, "arguments", mq_json_table(x->arguments));
@@ -239,8 +241,7 @@ static void export_exchange(cJSON *array, struct mq_exchange *x)
 
 static void export_binding(cJSON *array, const struct mq_binding *b)
 {
-	bool durable = b->source->durable && (b->to_queue ? b->to_queue->durable && !b->to_queue->exclusive : b->to_exchange->durable);
-	if (!durable)
+	if (b->to_queue && (!b->to_queue->durable || b->to_queue->exclusive))
 		return;
 	cJSON *o = cJSON_CreateObject();
 	mq_json_add(o, "source", sd_slice_of(b->source->name));

@@ -9,9 +9,8 @@
 #ifndef MQ_API_INT_H
 #define MQ_API_INT_H
 
-#include <cjson/cJSON.h>
-
 #include "mq_api.h"
+#include "mq_json.h"
 
 struct mq_api {
 	struct mq_api_conf conf;
@@ -35,7 +34,7 @@ typedef void mq_api_fn(struct mq_api_call *c);
 void mq_api_answer(struct mq_api_call *c, int status, cJSON *tree);
 /* {"error": "bad_request", "reason": text} */
 void mq_api_refuse(struct mq_api_call *c, int status, const char *reason);
-/* The engine's error as a status: 404 not found, 403, 400. */
+/* The engine's error as a status: 404 not found, 401 not allowed, 503 out of memory, else 400. */
 void mq_api_refuse_error(struct mq_api_call *c, const struct mq_error *e);
 /* Entries in the order of their names, for the caller to free. NULL: there is none, or no memory. */
 struct sd_dict_entry **mq_api_sorted(struct sd_dict *d, size_t *n);
@@ -46,9 +45,9 @@ void mq_api_leave_vhost(struct mq_api *a, const struct mq_vhost *v);
 /* The virtual host that a part names. NULL: it was refused. */
 struct mq_vhost *mq_api_vhost(struct mq_api_call *c, size_t part);
 
-#define MQ_API_PROPERTIES_KEY (SD_AMQP_SHORT_MAX + 18)
-/* What tells this binding from others of the same two: its key, "~" when it is empty, and something of its arguments. */
-void mq_api_properties_key(const struct mq_binding *b, char out[MQ_API_PROPERTIES_KEY]);
+#define MQ_API_PROPERTIES_KEY (3 * SD_AMQP_SHORT_MAX + 18)
+/* What tells this binding from others of the same two: its key (coded: as in a URL), "~" when it is empty, and something of its arguments. */
+void mq_api_properties_key(const struct mq_binding *b, bool coded, char out[MQ_API_PROPERTIES_KEY]);
 
 mq_api_fn mq_api_overview, mq_api_nodes, mq_api_whoami, mq_api_vhosts, mq_api_vhost_one, mq_api_queues, mq_api_queue_one, mq_api_exchanges,
 	mq_api_exchange_one, mq_api_bindings, mq_api_queue_bindings, mq_api_source_bindings, mq_api_destination_bindings, mq_api_pair_bindings,
@@ -57,23 +56,5 @@ mq_api_fn mq_api_put_vhost, mq_api_delete_vhost, mq_api_put_queue, mq_api_delete
 	mq_api_delete_exchange, mq_api_bind, mq_api_unbind, mq_api_close_connection;
 mq_api_fn mq_api_publish, mq_api_get, mq_api_ack, mq_api_extend, mq_api_replay;
 mq_api_fn mq_api_export, mq_api_import;
-
-/* ---- mq_json.c ---- */
-
-/* Strings that are no UTF-8 come with each bad byte as '?'. */
-cJSON *mq_json_string(struct sd_slice s);
-void mq_json_add(cJSON *o, const char *name, struct sd_slice s);
-cJSON *mq_json_table(struct sd_slice table);
-cJSON *mq_json_properties(struct sd_slice raw);
-/* Behind what t has of a table. False: there is something that no table has, or it is too deep. */
-bool mq_json_to_table(struct sd_text *t, const cJSON *object);
-/* Properties as on the wire; why says what is wrong. */
-bool mq_json_to_properties(struct sd_text *t, const cJSON *object, const char **why);
-struct sd_slice mq_json_slice(const cJSON *o, const char *name, const char *fallback);
-/* true, "true"; anything else is fallback. */
-bool mq_json_bool(const cJSON *o, const char *name, bool fallback);
-/* A number, or a string of digits. */
-int64_t mq_json_int(const cJSON *o, const char *name, int64_t fallback);
-void mq_json_payload(cJSON *o, struct sd_slice body, bool always_base64, size_t truncate);
 
 #endif

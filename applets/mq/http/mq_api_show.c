@@ -225,12 +225,23 @@ static uint64_t arguments_hash(const struct mq_binding *b)
 	return sd_siphash(&b->source->vhost->mq->hash_key, b->arguments.p, b->arguments.n);
 }
 
-void mq_api_properties_key(const struct mq_binding *b, char out[MQ_API_PROPERTIES_KEY])
+static bool unreserved(char c)
 {
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+}
+
+void mq_api_properties_key(const struct mq_binding *b, bool coded, char out[MQ_API_PROPERTIES_KEY])
+{
+	size_t n = 0;
+	for (size_t i = 0; i < b->key_n; i++)
+		if (!coded || unreserved(b->key[i]))
+			out[n++] = b->key[i];
+		else
+			n += (size_t)snprintf(out + n, 4, "%%%02X", (unsigned)(unsigned char)b->key[i]);
 	if (b->arguments.n > 0)
-		snprintf(out, MQ_API_PROPERTIES_KEY, "%.*s~%016llx", b->key_n, b->key, (unsigned long long)arguments_hash(b));
+		snprintf(out + n, MQ_API_PROPERTIES_KEY - n, "~%016llx", (unsigned long long)arguments_hash(b));
 	else
-		snprintf(out, MQ_API_PROPERTIES_KEY, "%.*s", b->key_n ? b->key_n : 1, b->key_n ? b->key : "~");
+		snprintf(out + n, MQ_API_PROPERTIES_KEY - n, "%s", n ? "" : "~");
 }
 
 static cJSON *json_binding(const struct mq_binding *b)
@@ -243,7 +254,7 @@ static cJSON *json_binding(const struct mq_binding *b)
 	mq_json_add(o, "routing_key", (struct sd_slice){b->key, b->key_n});
 	cJSON_AddItemToObject(o, "arguments", mq_json_table(b->arguments));
 	char key[MQ_API_PROPERTIES_KEY];
-	mq_api_properties_key(b, key);
+	mq_api_properties_key(b, true, key);
 	mq_json_add(o, "properties_key", sd_slice_of(key));
 	return o;
 }
@@ -431,8 +442,7 @@ void mq_api_nodes(struct mq_api_call *c)
 	cJSON_AddStringToObject(o, "name", "sdlab@localhost");
 	cJSON_AddStringToObject(o, "type", "disc");
 	cJSON_AddBoolToObject(o, "running", true);
-	cJSON_AddNumberToObject(o, "mem_used", c->api->conf.memory_used ? (double)c->api->conf.memory_used(c->api->conf.arg) : 0);
-	cJSON_AddNumberToObject(o, "message_memory", (double)c->api->conf.mq->body_memory);
+	cJSON_AddNumberToObject(o, "mem_used", (double)c->api->conf.mq->body_memory); /* of bodies */
 	cJSON_AddBoolToObject(o, "disk_free_alarm", c->api->conf.mq->failed);
 	cJSON_AddItemToArray(array, o);
 	mq_api_answer(c, 200, array);

@@ -4,7 +4,7 @@
 
 #include "core/base64.h"
 #include "core/utf8.h"
-#include "mq_api_int.h"
+#include "mq_json.h"
 
 #define JSON_EXACT 9007199254740992.0 /* 2^53: beyond it a number of JSON is no whole number any more */
 
@@ -170,8 +170,10 @@ cJSON *mq_json_properties(struct sd_slice raw)
 {
 	cJSON *out = cJSON_CreateObject();
 	struct sd_amqp_properties p;
-	if (!sd_amqp_get_properties(raw, &p))
-		return out;
+	if (!sd_amqp_get_properties(raw, &p) || !p.has) {
+		cJSON_Delete(out);
+		return cJSON_CreateArray(); /* as RabbitMQ writes nothing */
+	}
 	for (size_t i = 0; i < NPROPERTIES; i++) {
 		const struct property *row = &properties[i];
 		if (!(p.has & row->bit))

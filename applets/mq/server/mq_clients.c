@@ -207,7 +207,7 @@ static const struct sd_stream_events events = {
     .closed = on_closed,
 };
 
-static bool is_local(const struct sd_peer *p)
+bool mq_clients_is_local(const struct sd_peer *p)
 {
 	static const uint8_t one[16] = {[15] = 1};
 	if (p->kind != SD_ADDR_INET)
@@ -237,7 +237,7 @@ void mq_clients_accepted(void *arg, struct sd_io *io, bool secure, struct sd_cli
 	c->shell = s;
 	c->stream = stream;
 	sd_list_init(&c->of_dirty);
-	mq_conn_begin(&c->conn, &s->hub, text, is_local(&peer), mq_shell_now_ms(s));
+	mq_conn_begin(&c->conn, &s->hub, text, mq_clients_is_local(&peer), mq_shell_now_ms(s));
 	set_deadline(c);
 }
 

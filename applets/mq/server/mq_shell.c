@@ -5,6 +5,7 @@
 
 #include "mq_face.h"
 #include "mq_keep.h"
+#include "mq_web.h"
 
 #define LOOK_AGAIN 60000 /* ms at most between two looks at what is due */
 
@@ -150,6 +151,8 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	if (!err)
 		err = sd_run_listen_streams(s->run, w, &s->streams, e);
 	if (!err)
+		err = mq_web_start(s, &s->web, e);
+	if (!err)
 		mq_shell_turn(s);
 	return err;
 }
@@ -158,6 +161,13 @@ static void started(void *self)
 {
 	struct mq_shell *s = self;
 	sd_run_say_listening(s->run);
+	mq_web_say(s->web);
+}
+
+static void end_web(struct mq_shell *s)
+{
+	mq_web_stop(s->web);
+	s->web = NULL;
 }
 
 static void drain(void *self, struct sd_worker *w)
@@ -165,6 +175,7 @@ static void drain(void *self, struct sd_worker *w)
 	struct mq_shell *s = self;
 	(void)w;
 	sd_run_streams_close(&s->streams);
+	end_web(s);
 	mq_clients_end(s, false);
 	s->draining = true;
 	mq_shell_turn(s);
@@ -176,6 +187,7 @@ static void stop(void *self, struct sd_worker *w)
 	(void)w;
 	s->draining = false;
 	sd_run_streams_close(&s->streams);
+	end_web(s);
 	mq_clients_end(s, true);
 	sd_loop_timer_cancel(s->loop, &s->tick);
 	mq_keep_stop(s->keep);
@@ -212,6 +224,8 @@ const struct sd_service mq_service = {
 
 const struct sd_option mq_options[] = {
     {"port", SD_OPT_PORT, "5672", "where to listen", .letter = 'p'},
+    {"http", SD_OPT_STRING, "127.0.0.1:15672", "where the page of queues and the HTTP API of RabbitMQ's management are; off for nowhere",
+     .meta = "HOST:PORT"},
     {"data-dir", SD_OPT_FILE, NULL, "folder where durable queues and their persistent messages are kept; without one nothing outlives "
      "the broker", .meta = "DIR"},
     {"sync", SD_OPT_ENUM, "always", "when a message is confirmed: on the disk; handed to the kernel, and on the disk within the "

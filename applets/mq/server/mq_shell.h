@@ -13,6 +13,7 @@
 #include "mq_metrics.h"
 
 struct mq_keep;
+struct mq_web;
 
 struct mq_shell {
 	struct sd_run *run;
@@ -21,6 +22,7 @@ struct mq_shell {
 	struct mq *mq;
 	struct mq_users *users;
 	struct mq_keep *keep; /* what stays, and where; NULL: nothing does */
+	struct mq_web *web;   /* NULL: it has no HTTP side */
 	struct mq_hub hub;
 	struct sd_run_streams streams;
 	struct sd_task turn, again;
@@ -42,6 +44,8 @@ struct mq_client {
 /* mq_clients.c */
 void mq_clients_begin(struct mq_shell *s);
 void mq_clients_accepted(void *arg, struct sd_io *io, bool secure, struct sd_client_pass pass);
+/* Does it come from this machine? */
+bool mq_clients_is_local(const struct sd_peer *p);
 /* Sends what connections have to say, ends those that are over. */
 void mq_clients_flush(struct mq_shell *s);
 /* Says to all that the broker goes; or not a word more. */
