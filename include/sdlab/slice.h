@@ -21,20 +21,20 @@ static inline struct sd_slice sd_slice_of(const char *s)
 static inline bool sd_slice_eq(struct sd_slice a, const char *b)
 {
 	size_t n = strlen(b);
-	return a.n == n && memcmp(a.p, b, n) == 0;
+	return a.n == n && (n == 0 || memcmp(a.p, b, n) == 0);
 }
 
 /* ASCII, without regard to case. */
 static inline bool sd_slice_ieq(struct sd_slice a, const char *b)
 {
 	size_t n = strlen(b);
-	return a.n == n && strncasecmp(a.p, b, n) == 0;
+	return a.n == n && (n == 0 || strncasecmp(a.p, b, n) == 0);
 }
 
 static inline bool sd_slice_starts(struct sd_slice a, const char *prefix)
 {
 	size_t n = strlen(prefix);
-	return a.n >= n && memcmp(a.p, prefix, n) == 0;
+	return a.n >= n && (n == 0 || memcmp(a.p, prefix, n) == 0);
 }
 
 #endif

@@ -307,6 +307,19 @@ START_TEST(header_in_every_cut)
 }
 END_TEST
 
+/* Written down by hand, in the order of the specification. */
+START_TEST(known_bytes_of_properties)
+{
+	static const struct sd_slice want = BYTES("\xff\xfc\x0atext/plain\x04gzip\0\0\0\x03\x01hV\x02\x07\x01" "c\x01r\x05" "60000\x06" "abc123"
+						  "\x01\x02\x03\x04\x05\x06\x07\x08\x01t\x05guest\x01" "a\0");
+	struct sd_text raw = {0};
+	sd_amqp_put_properties(&raw, &full);
+	ck_assert_uint_eq(raw.n, want.n);
+	ck_assert_mem_eq(raw.p, want.p, want.n);
+	free(raw.p);
+}
+END_TEST
+
 START_TEST(each_property_alone)
 {
 	struct sd_amqp_properties p = full, got;
@@ -365,6 +378,7 @@ static const struct {
     {{.kind = 'f', .real = 1.5}, BYTES("f\x3f\xc0\0\0")},
     {{.kind = 'd', .real = -2.25}, BYTES("d\xc0\x02\0\0\0\0\0\0")},
     {{.kind = 'D', .n = 314, .scale = 2}, BYTES("D\x02\0\0\x01\x3a")},
+    {{.kind = 'D', .n = 314, .scale = 3}, BYTES("D\x03\0\0\x01\x3a")},
     {{.kind = 'S', .s = BYTES("a\0b")}, BYTES("S\0\0\0\x03" "a\0b")},
     {{.kind = 'x', .s = BYTES("")}, BYTES("x\0\0\0\0")},
     {{.kind = 'A', .s = BYTES("Vt\x01")}, BYTES("A\0\0\0\x03Vt\x01")},
@@ -537,6 +551,7 @@ int main(void)
 	tcase_add_test(tc, long_names_are_cut);
 	tcase_add_loop_test(tc, names_of_methods_and_arguments, 0, NEVERY);
 	tcase_add_test(tc, header_in_every_cut);
+	tcase_add_test(tc, known_bytes_of_properties);
 	tcase_add_loop_test(tc, each_property_alone, 0, 14);
 	tcase_add_loop_test(tc, header_good_or_bad, 0, COUNT(headers));
 	tcase_add_loop_test(tc, each_kind_of_field, 0, NFIELDS);
