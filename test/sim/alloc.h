@@ -16,4 +16,7 @@ int alloc_failed(void);
 /* Where the one that failed was asked for: an address for addr2line. */
 void *alloc_place(void);
 
+/* alloc_mq.c: the broker's engine, with each of its allocations failing in turn. How many there were. */
+uint64_t alloc_mq(void);
+
 #endif

@@ -278,6 +278,12 @@ START_TEST(a_log)
 }
 END_TEST
 
+START_TEST(a_broker)
+{
+	ck_assert_uint_gt(alloc_mq(), 200);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("sim alloc");
@@ -288,6 +294,7 @@ int main(void)
 	tcase_add_loop_test(t, working, 0, sizeof(work) / sizeof(work[0]));
 	tcase_add_test(t, accepting);
 	tcase_add_test(t, a_log);
+	tcase_add_test(t, a_broker);
 	suite_add_tcase(s, t);
 	return sim_main(s);
 }
