@@ -337,7 +337,7 @@ START_TEST(declared_otherwise)
 	ck_assert_int_eq(r.e.code, 404);
 	ck_assert(rig_try_queue(&r, &a, "q", "p", ""));
 	ck_assert(!rig_try_exchange(&r, "x", "strange", "", ""));
-	failed_with(&r, "COMMAND_INVALID - unknown exchange type 'strange'");
+	failed_with(&r, "COMMAND_INVALID - invalid exchange type 'strange'");
 	ck_assert(rig_try_exchange(&r, "x", "topic", "", ""));
 	ck_assert(!rig_try_exchange(&r, "x", "direct", "", ""));
 	failed_with(&r, "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x' in vhost '/': received 'direct' but current is 'topic'");

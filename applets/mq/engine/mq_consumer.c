@@ -96,6 +96,7 @@ static struct mq_consumer *new_consumer(struct mq_channel *ch, struct sd_slice t
 
 static struct mq_consumer *find(struct mq_channel *ch, struct sd_slice tag)
 {
+	tag = mq_key(tag);
 	struct sd_dict_entry *e = sd_dict_find(&ch->by_tag, tag, sd_dict_hash(&ch->by_tag, tag));
 	return e ? sd_container(e, struct mq_consumer, e) : NULL;
 }

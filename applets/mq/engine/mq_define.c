@@ -59,6 +59,7 @@ static bool reserved(const char *kind, struct sd_slice name, struct mq_error *e)
 
 struct mq_vhost *mq_vhost_find(struct mq *b, struct sd_slice name)
 {
+	name = mq_key(name);
 	struct sd_dict_entry *e = sd_dict_find(&b->vhosts, name, sd_dict_hash(&b->vhosts, name));
 	return e ? sd_container(e, struct mq_vhost, e) : NULL;
 }
@@ -153,6 +154,7 @@ bool mq_no_exchange(const struct mq_vhost *v, struct sd_slice name, struct mq_er
 
 struct mq_exchange *mq_exchange_find(struct mq_vhost *v, struct sd_slice name)
 {
+	name = mq_key(name);
 	struct sd_dict_entry *e = sd_dict_find(&v->exchanges, name, sd_dict_hash(&v->exchanges, name));
 	return e ? sd_container(e, struct mq_exchange, e) : NULL;
 }

@@ -71,7 +71,8 @@ static void direct_unbind(struct mq_exchange *x, struct mq_binding *bi)
 
 static void direct_route(struct mq_exchange *x, const struct mq_routing *m, struct mq_route *r)
 {
-	struct direct_key *k = direct_find(x->routes, m->key, sd_dict_hash(x->routes, m->key));
+	struct sd_slice key = mq_key(m->key);
+	struct direct_key *k = direct_find(x->routes, key, sd_dict_hash(x->routes, key));
 	for (struct sd_link *l = k ? k->bindings.next : NULL; k && l != &k->bindings; l = l->next)
 		mq_route_to(r, sd_container(l, struct mq_binding, of_route));
 }

@@ -22,6 +22,11 @@ static inline bool mq_same(struct sd_slice a, struct sd_slice b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
+/* For the dictionaries: a name without a byte stands somewhere, too. */
+static inline struct sd_slice mq_key(struct sd_slice name)
+{
+	return name.n ? name : (struct sd_slice){"", 0};
+}
 /* A copy for free; true also for an empty one. */
 bool mq_slice_copy(struct sd_slice from, struct sd_slice *to);
 void mq_say(struct mq *b, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -11,6 +11,7 @@ bool mq_no_queue(const struct mq_vhost *v, struct sd_slice name, struct mq_error
 
 struct mq_queue *mq_queue_find(struct mq_vhost *v, struct sd_slice name)
 {
+	name = mq_key(name);
 	struct sd_dict_entry *e = sd_dict_find(&v->queues, name, sd_dict_hash(&v->queues, name));
 	return e ? sd_container(e, struct mq_queue, e) : NULL;
 }
