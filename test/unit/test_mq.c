@@ -117,6 +117,20 @@ START_TEST(prefetch_and_turns)
 }
 END_TEST
 
+START_TEST(one_after_another)
+{
+	rig_queue(&r, &a, "q", "", "");
+	rig_consume(&r, &a, "q", "x", "", "");
+	rig_consume(&r, &b, "q", "y", "n", "");
+	rig_consume(&r, &b, "q", "z", "", "");
+	for (int i = 0; i < 6; i++)
+		rig_publish(&r, &a, "", "q", (char[]){(char)('a' + i), 0}, "", "");
+	rig_turn(&r);
+	told(&a, "x 1 q a;x 2 q d;");
+	told(&b, "y 1 q b;z 2 q c;y 3 q e;z 4 q f;");
+}
+END_TEST
+
 START_TEST(prefetch_of_a_channel)
 {
 	rig_queue(&r, &a, "q", "", "");
@@ -525,6 +539,7 @@ static Suite *suite(void)
 	tcase_add_test(t, publish_deliver_ack);
 	tcase_add_test(t, requeued_to_its_place);
 	tcase_add_test(t, prefetch_and_turns);
+	tcase_add_test(t, one_after_another);
 	tcase_add_test(t, prefetch_of_a_channel);
 	tcase_add_test(t, room_of_a_channel);
 	tcase_add_test(t, consumers_by_priority);

@@ -185,8 +185,8 @@ void mq_headers_route(struct mq_exchange *x, const struct mq_routing *m, struct 
 
 bool mq_bind(struct mq_exchange *from, struct mq_queue *to_queue, struct mq_exchange *to_exchange, struct sd_slice key,
 	     struct sd_slice arguments, bool journal, struct mq_error *e);
-/* True also when there is none. */
 bool mq_is_bound(struct mq_exchange *from, struct mq_queue *to, struct sd_slice key, struct sd_slice arguments);
+/* True also when there is none. */
 bool mq_unbind(struct mq_exchange *from, struct mq_queue *to_queue, struct mq_exchange *to_exchange, struct sd_slice key,
 	       struct sd_slice arguments, bool journal);
 void mq_binding_free(struct mq_binding *bi);
