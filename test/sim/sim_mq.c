@@ -6,7 +6,7 @@
  *	1  a message that was confirmed is delivered, from its queue, from its dead letters, or after its delay and not before
  *	2  a producer's messages come in order, unless they are flagged as redelivered; so does what comes twice
  *	3  what was acknowledged, and the disk knows it, never comes again
- *	4  a message that was dead-lettered is in the one queue or in the other
+ *	4  a message that was dead-lettered is in the one queue or in the other, until somebody acknowledges it
  *	5  exchanges, queues and bindings are as declared, once the disk knows it
  *	6  what a publisher was refused at once is in no queue
  *
@@ -40,7 +40,7 @@
 #define PRODUCERS 3
 #define QUEUES	  3
 #define PLACES	  8 /* checked messages have a number for each queue that they may be in */
-#define DELAYED	  3 /* the place of those */
+#define DELAYED	  QUEUES /* the place of those */
 #define CONSUMERS 3
 #define MESSAGES  20000
 #define OUT	  64
@@ -52,9 +52,10 @@ enum control { NONE, SYNC_NEVER, NO_SETTLE, DROP_LIVE, TWO_RECORDS };
 struct message {
 	int64_t not_before_ms;
 	uint32_t size;
-	bool fan, refused;
+	bool fan, confirmed;
 	uint8_t queue;
-	uint64_t dead[QUEUES]; /* seen among the dead letters: when this record is on the disk it is for good; 0: not seen */
+	bool ended[QUEUES + 1]; /* somebody acknowledged it, or threw it away */
+	uint64_t dead[QUEUES + 1]; /* seen among the dead letters: when this record is on the disk it is for good; 0: not seen */
 };
 
 struct run;
@@ -184,10 +185,10 @@ static uint64_t see(struct run *r, const struct mq_entry *e)
 	/* A millisecond is as fine as both clocks are compared. */
 	if (place == DELAYED && r->mq->wall_ms + 1 < m->not_before_ms)
 		wrong(r, "message %" PRIu32 " comes %" PRId64 " ms early", id, m->not_before_ms - r->mq->wall_ms);
-	if (place < QUEUES && m->dead[place] && !dead)
+	if (m->dead[place] && !dead)
 		wrong(r, "message %" PRIu32 " is in its queue and among the dead letters", id);
-	bool again = e->redelivered || (dead && place < QUEUES && !m->dead[place]);
-	if (dead && place < QUEUES)
+	bool again = e->redelivered || (dead && !m->dead[place]);
+	if (dead)
 		m->dead[place] = now(r);
 	r->dead += dead;
 	r->delivered++;
@@ -229,13 +230,24 @@ static void acked(struct run *r, const struct delivery *d)
 	}
 }
 
+/* Those of q0 and d have no dead letters but what failed too often. */
+static void ended(struct run *r, uint64_t check, enum mq_settle how)
+{
+	unsigned place = check % PLACES;
+	if (how == MQ_ACK || (how == MQ_DISCARD && (place == 0 || place == DELAYED)))
+		r->messages[check / PLACES].ended[place] = true;
+}
+
 static void settle(struct run *r, struct consumer *c, unsigned i, bool multiple, enum mq_settle how)
 {
 	struct mq_error e;
 	if (!mq_settle(&c->ch, c->out[i].tag, multiple, how, &e))
 		wrong(r, "settling: %s", e.text);
-	for (unsigned k = multiple ? 0 : i; how == MQ_ACK && k <= i; k++)
-		acked(r, &c->out[k]);
+	for (unsigned k = multiple ? 0 : i; k <= i; k++) {
+		if (how == MQ_ACK)
+			acked(r, &c->out[k]);
+		ended(r, c->out[k].check, how);
+	}
 	forget(c, multiple ? 0 : i, i + 1);
 	mq_channel_ready(&c->ch);
 }
@@ -258,6 +270,7 @@ static void answer(struct run *r, struct producer *p, uint64_t n, bool refused)
 			sd_qcheck_refused(r->check, check_of(id, q));
 	}
 	r->confirmed += !refused;
+	r->messages[id].confirmed |= !refused;
 }
 
 static void on_confirm(struct mq_channel *ch, uint64_t seq, bool multiple, bool refused)
@@ -636,7 +649,7 @@ static void dead_letters(struct run *r)
 static void each_dead(struct run *r, uint64_t stored, uint64_t record)
 {
 	for (uint32_t id = 1; id <= r->published; id++)
-		for (unsigned q = 0; q < QUEUES; q++)
+		for (unsigned q = 0; q <= QUEUES; q++)
 			if (r->messages[id].dead[q] > stored)
 				r->messages[id].dead[q] = record;
 }
@@ -836,6 +849,13 @@ static void drain(struct run *r, uint64_t stored)
 	sd_sim_run_to(r->sim, sd_sim_now_ns(r->sim) + 1000000000);
 	if (r->mq->messages)
 		wrong(r, "%zu messages do not come out", r->mq->messages);
+	for (uint32_t id = 1; id <= r->published; id++)
+		for (unsigned q = 0; q <= QUEUES; q++) {
+			const struct message *m = &r->messages[id];
+			bool there = q == m->queue || (m->fan && q < QUEUES);
+			if (m->confirmed && there && !m->ended[q])
+				wrong(r, "message %" PRIu32 " was confirmed, and nobody ended it", id);
+		}
 }
 
 static bool is_good(struct run *r, uint64_t seed, uint64_t place)

@@ -384,6 +384,12 @@ START_TEST(purged_stay_away)
 	crash();
 	start();
 	expect_all("b", 1, 1, true);
+	crash();
+	start(); /* numbers begin again, and what is published now was not purged then */
+	many("a", 1, 5);
+	crash();
+	start();
+	expect_all("a", 1, 5, true);
 }
 END_TEST
 
