@@ -68,7 +68,7 @@ static void dump(struct mq_store *s)
 	s->compact.dumped_to = s->appended;
 	for (size_t i = 0; i < s->segments.n; i++)
 		if (s->segments.at[i]->last_define)
-			s->segments.at[i]->changed = s->appended;
+			mq_segment_changed(s->segments.at[i], s->appended);
 }
 
 /* ---- copies ---- */
@@ -128,7 +128,7 @@ static void begin_piece(struct mq_store *s)
 		else if (!copy(s, live))
 			break;
 	}
-	g->changed = s->appended;
+	mq_segment_changed(g, s->appended);
 }
 
 /* The copies are on the disk. */

@@ -143,7 +143,7 @@ static void attach(struct mq_store *s, struct mq_message *m, struct mq_live *liv
 {
 	struct mq_live *old = mq_live_of(m);
 	if (old) {
-		mq_segment_with(&s->segments, old)->changed = s->appended;
+		mq_segment_changed(mq_segment_with(&s->segments, old), s->appended);
 		mq_live_remove(&s->segments, old);
 		free(old);
 	}
@@ -160,7 +160,7 @@ static void moved(struct mq_store *s, const struct mq_entry *from, uint64_t seq)
 	mq_place_put(place, from->queue->id, from->seq);
 	mq_tail_add(&s->tail, seq, MQ_REC_SETTLE, &(struct iovec){place, sizeof(place)}, 1);
 	if (live)
-		mq_segment_with(&s->segments, live)->changed = seq;
+		mq_segment_changed(mq_segment_with(&s->segments, live), seq);
 }
 
 static uint64_t on_publish(void *arg, struct mq_message *m, struct mq_entry *const *entries, size_t n,

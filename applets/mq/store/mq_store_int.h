@@ -66,6 +66,10 @@ static inline struct mq_segment *mq_segment_with(struct mq_segments *s, const st
 {
 	return live->segment ? s->at[live->segment - s->at[0]->number] : &s->lost;
 }
+static inline void mq_segment_changed(struct mq_segment *g, uint64_t seq)
+{
+	g->changed = seq > g->changed ? seq : g->changed;
+}
 void mq_segments_forget(struct mq_segments *s, size_t n);	  /* the oldest n */
 void mq_segments_forget_new(struct mq_segments *s, uint64_t seq); /* those that begin behind this record; nothing is in them */
 void mq_segments_free(struct mq_segments *s);
