@@ -141,7 +141,7 @@ static size_t put_bits(struct sd_text *t, const char *kinds, const struct sd_amq
 {
 	unsigned bits = 0;
 	size_t n = 0;
-	for (; kinds[n] == 't' && n < 8; n++)
+	for (; n < 8 && kinds[n] == 't'; n++)
 		bits |= (args[n].n ? 1u : 0u) << n;
 	amqp_put_number(t, bits, 1);
 	return n;

@@ -597,7 +597,8 @@ struct flood {
 static void confirm(struct broker *unused, const struct sd_amqp_arg *args)
 {
 	static uint64_t n;
-	struct sd_amqp_arg ack[] = {{.n = ++n}, {.n = n % 7 == 0}};
+	n++;
+	struct sd_amqp_arg ack[] = {{.n = n}, {.n = n % 7 == 0}};
 	(void)unused;
 	(void)args;
 	if (n % 7 == 0 || n > FLOOD - 7)

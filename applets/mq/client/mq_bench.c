@@ -99,17 +99,17 @@ static void on_event(void *arg, const struct sd_amqp_event *m)
 
 /* ---- processor time ---- */
 
-/* Of a process, in user and kernel: fields 14 and 15 of its line; 0: nobody knows. */
+/* Of a process, in user and kernel: fields 14 and 15 of its line; -1: nobody knows. */
 static int64_t cpu_of(const struct bench *b)
 {
 	int64_t pid = sd_conf_int(b->cli->call->conf, "server-pid");
 	char name[64], *line, *p;
 	size_t n;
 	if (!pid)
-		return 0;
+		return -1;
 	snprintf(name, sizeof(name), "/proc/%" PRId64 "/stat", pid);
 	if (sd_world_read_file(b->world, name, 4096, &line, &n, NULL))
-		return 0;
+		return -1;
 	p = strrchr(line, ')'); /* a name may have blanks and brackets */
 	for (int field = 2; p && field < 14; field++)
 		p = strchr(p + 1, ' ');
@@ -135,7 +135,7 @@ static void show_json(const struct bench *b, double seconds)
 	if (b->consumes)
 		fprintf(out, "\"received\":%" PRIu64 ",\"way_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f},", b->received,
 			ms(sd_hdr_percentile(b->ways, 50)), ms(sd_hdr_percentile(b->ways, 99)), ms(sd_hdr_max(b->ways)));
-	if (b->server_ns)
+	if (b->server_ns >= 0)
 		fprintf(out, "\"server_cpu_us\":%.3f,", (double)b->server_ns / 1e3 / (double)b->total);
 	fprintf(out, "\"client_cpu_us\":%.3f}\n", (double)b->cpu_ns / 1e3 / (double)b->total);
 }
@@ -156,7 +156,7 @@ static void show(const struct bench *b, double seconds)
 	if (b->consumes && b->body.n >= 8)
 		show_times(out, "delivery", b->ways);
 	fprintf(out, "%-10s client %.1f us a message", "CPU", (double)b->cpu_ns / 1e3 / (double)b->total);
-	if (b->server_ns)
+	if (b->server_ns >= 0)
 		fprintf(out, ", broker %.1f us", (double)b->server_ns / 1e3 / (double)b->total);
 	fputc('\n', out);
 	if (b->refused)
@@ -183,7 +183,7 @@ static int measure(struct bench *b)
 		return mq_cli_fail(b->cli, "after %" PRIu64 " of %" PRIu64 " messages: %s", b->confirmed, b->total, e.text);
 	b->to_ns = sd_world_mono_ns(b->world);
 	b->cpu_ns = sd_world_thread_cpu_ns(b->world) - cpu;
-	b->server_ns = cpu_of(b) - server;
+	b->server_ns = server < 0 ? -1 : cpu_of(b) - server;
 	double seconds = (double)(b->to_ns - b->from_ns) / 1e9;
 	if (sd_conf_bool(b->cli->call->conf, "json"))
 		show_json(b, seconds);

@@ -103,10 +103,10 @@ static int show_all(struct mq_cli *cli, const cJSON *queues)
 	int width = 20;
 	if (!cJSON_IsArray(queues))
 		return mq_cli_fail(cli, "the management API answered no list of queues");
-	cJSON_ArrayForEach(q, queues)
+	for (q = queues->child; q; q = q->next)
 		width = width_of(width, name_of(q));
 	head(cli->call->out, width);
-	cJSON_ArrayForEach(q, queues)
+	for (q = queues->child; q; q = q->next)
 		fprintf(cli->call->out, "%-*s %12.0f %12.0f %12.0f\n", width, name_of(q), number_of(q, "messages_ready"),
 			number_of(q, "messages_unacknowledged"), number_of(q, "consumers"));
 	return 0;

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The broker's transcript as it was asked for, line by line: published, consumed with a key, dead letters and back.
+# shellcheck source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+sdlab_test "$@"
+cd "$TMP" || exit 1
+"$SDLAB" install -s "$TMP" >/dev/null || fail 'install'
+port=$(free_port)
+export SDLAB_MQ_URL=amqp://127.0.0.1:$port
+order='{"order_id": 123, "items": ["book", "pen"]}'
+
+start messageq ./messageq --port "$port" --http off
+wait_line messageq "[MQ] Listening on :$port"
+
+run ./mq-cli publish orders "$order"
+assert_match "$OUT" "^Published message [a-z0-9]{6} to queue 'orders'\$" publish
+id=$(printf '%s\n' "$OUT" | awk '{ print $3 }')
+run ./mq-cli publish orders second --message-id xyz789
+assert_eq "Published message xyz789 to queue 'orders'" "$OUT" publish
+
+out=$(printf 'a\n' | timeout 20 ./mq-cli consume orders --ack-mode manual --count 1)
+assert_eq "Received: $order
+[Press 'a' to ack, 'n' to nack, 'q' to quit]
+> a
+Message $id acknowledged" "$out" consume
+
+# Rejected until it is dead.
+start nack ./mq-cli consume orders --auto-nack
+wait_line messageq '[MQ] Message xyz789 exceeded retry limit (3), moved to orders.dlq'
+kill -s TERM "${PID[nack]}"
+wait_exit nack 2>/dev/null
+assert_match "$(cat "$TMP/nack.log")" '^Message xyz789 rejected: back to the queue$' '--auto-nack'
+run ./mq-cli dlq list orders
+assert_match "$OUT" '^xyz789 +delivery_limit +x1 +second$' 'dlq list'
+run ./mq-cli dlq replay orders
+assert_eq "Replayed from 'orders.dlq' to 'orders' (messages: 1)" "$OUT" 'dlq replay'
+run ./mq-cli consume orders --count 1
+assert_eq 'Received: second' "$OUT" 'what was replayed'
+stop messageq
