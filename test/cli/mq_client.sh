@@ -7,6 +7,7 @@ cd "$TMP" || exit 1
 # shellcheck source=../mq_verbs.sh
 . "$ROOT/test/mq_verbs.sh"
 
+# shellcheck disable=SC2034 # read in mq_verbs.sh
 declare -A AT=()
 start ours "$SDLAB" mq --port 0 --http 127.0.0.1:0 --retry-limit 0
 AT[ours]=$(port_of ours) || exit 1
