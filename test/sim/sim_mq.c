@@ -108,7 +108,7 @@ struct run {
 	uint64_t declared_record;
 	bool fills; /* the disk fills up in this life */
 	unsigned actions;
-	bool closing, closed, in_turn, again, draining;
+	bool closing, closed, in_turn, again, draining, started;
 	/* what was seen */
 	uint64_t faults, opens, refused_opens, retried, full, dead, compactions, fetched, delivered, confirmed, redelivered;
 	char what[400];
@@ -727,11 +727,23 @@ static void act(struct sd_timer *t)
 	sd_loop_timer_set(r->loop, t, sd_loop_now_ns(r->loop) + (int64_t)sd_rng_below(&r->rng, 3000000));
 }
 
+static void end_channels(struct run *r)
+{
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		mq_channel_end(&r->producers[i].ch);
+	for (unsigned i = 0; i < CONSUMERS; i++)
+		mq_channel_end(&r->consumers[i].ch);
+	mq_channel_end(&r->getter.ch);
+	r->started = false;
+}
+
 static void tear_down(struct run *r)
 {
 	struct mq_store_stats st = {0};
 	if (r->store)
 		mq_store_stats(r->store, &st);
+	if (r->started) /* only their memory: what they had comes back in no log */
+		end_channels(r);
 	if (r->mq) { /* it may have come back to its queue; numbers of records begin anew */
 		each_dead(r, r->mq->stored, 0);
 		each_dead(r, 0, 1);
@@ -787,6 +799,7 @@ static void start(struct run *r, uint64_t stored)
 	topology(r, stored);
 	declare_all(r);
 	begin_channels(r);
+	r->started = true;
 	if (!r->draining)
 		sd_loop_timer_set(r->loop, &r->timer, sd_loop_now_ns(r->loop) + 1);
 }

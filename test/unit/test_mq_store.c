@@ -36,6 +36,7 @@ static struct mq_conf broker_conf;
 static struct mq_store *store;
 static struct mq *mq;
 static struct mq_channel channel;
+static bool begun;
 static struct mq_store_found found;
 static const char *returned;
 
@@ -85,6 +86,7 @@ static enum sd_err try_start(struct sd_error *e)
 	enum sd_err err = mq_store_open(store, mq, &found, e);
 	if (!err)
 		mq_channel_begin(&channel, mq_vhost_find(mq, sd_slice_of("/")), &ops, &channel, sd_slice_of("guest"));
+	begun |= !err;
 	return err;
 }
 
@@ -108,6 +110,9 @@ static void on_closed(void *arg, enum sd_err err)
 
 static void end(void)
 {
+	if (begun)
+		mq_channel_end(&channel);
+	begun = false;
 	mq_store_free(store);
 	mq_free(mq);
 	store = NULL;
@@ -638,11 +643,13 @@ START_TEST(two_brokers)
 	start();
 	struct mq_store *first = store;
 	struct mq *b = mq;
+	begun = false;
 	ck_assert_int_eq(try_start(&e), SD_EINUSE);
 	ck_assert_ptr_nonnull(strstr(e.text, "is in use by another process"));
 	end();
 	store = first;
 	mq = b;
+	begun = true;
 	declare("a");
 }
 END_TEST
