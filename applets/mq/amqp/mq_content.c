@@ -38,31 +38,6 @@ static size_t head_n(const struct mq_session *s)
 	return (size_t)s->exchange_n + s->key_n + s->properties_n;
 }
 
-/* ---- more time for a message ---- */
-
-/* A publication to the default exchange with this key and the headers delivery-tag and ms is for the broker: an unacknowledged message
- * of the same channel is to come back only so much later. */
-#define EXTEND "amq.sdlab.extend"
-
-static bool header_int(struct sd_slice headers, const char *name, int64_t *out)
-{
-	struct sd_amqp_field f;
-	return sd_amqp_find(headers, name, &f) && sd_amqp_field_int(&f, out) && *out > 0;
-}
-
-static bool extend(struct mq_session *s, const struct mq_publication *pub, struct mq_error *e)
-{
-	struct sd_amqp_properties p;
-	int64_t tag, ms;
-	if (pub->exchange.n || !sd_slice_eq(pub->key, EXTEND))
-		return true;
-	if (!sd_amqp_get_properties(pub->properties, &p) || !header_int(p.headers, "delivery-tag", &tag) || !header_int(p.headers, "ms", &ms))
-		return mq_fail(e, 406, EXTEND ": expected the headers delivery-tag and ms, whole numbers above 0");
-	return mq_extend(&s->ch, (uint64_t)tag, ms, e);
-}
-
-/* ---- the pieces ---- */
-
 /* All of it is there; body stands behind the rest in `held`, or in the frame. */
 static bool publish(struct mq_session *s, struct sd_slice body, struct mq_error *e)
 {
@@ -73,7 +48,7 @@ static bool publish(struct mq_session *s, struct sd_slice body, struct mq_error 
 	}
 	struct mq_publication pub = {.exchange = {p, s->exchange_n}, .key = {p + s->exchange_n, s->key_n}, .body = body,
 				     .properties = {p + s->exchange_n + s->key_n, s->properties_n}, .mandatory = s->mandatory};
-	bool ok = extend(s, &pub, e) && mq_publish(&s->ch, &pub, e);
+	bool ok = mq_publish(&s->ch, &pub, e);
 	reset(s);
 	s->conn->pressed |= ok && s->ch.pressed;
 	return ok;
