@@ -22,7 +22,7 @@ cd "$TMP" || exit 1
 cc -o librabbitmq "$ROOT/test/interop/mq_rabbitmq.c" -lrabbitmq || fail 'the client of librabbitmq does not build'
 
 RABBITMQ_CONF='max_message_size = 400000' start_rabbitmq theirs
-start ours "$SDLAB" mq --port 0 --retry-limit 0 --max-message 400000
+start ours "$SDLAB" mq --port 0 --http off --retry-limit 0 --max-message 400000
 AT[ours]=$(port_of ours)
 
 tools() { # PORT
