@@ -269,15 +269,6 @@ def frames_behind_an_error_are_passed_over():
 
 
 @scenario
-def both_close_a_channel_at_once():
-    raw = Raw(PORT).login().channel()
-    raw.send(declare('not there', passive=True), method(1, 'channel.close', 200, '', 0, 0))
-    tell(*sorted(raw.next()[0] for _ in range(2)))
-    raw.send(method(1, 'channel.close-ok'), method(1, 'channel.open', ''))
-    tell(*raw.next())
-
-
-@scenario
 def too_many_channels():
     raw = Raw(PORT).login(tune=(2, 131072, 0)).channel(1).channel(2)
     closing(raw, method(3, 'channel.open', ''))

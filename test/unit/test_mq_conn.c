@@ -370,6 +370,25 @@ START_TEST(an_end_gives_back)
 }
 END_TEST
 
+/* Its close-ok comes behind the answer to the client's close, and its number can be used again. */
+START_TEST(both_close_a_channel)
+{
+	struct heard h;
+	log_in(&conn, "guest", "guest", 0);
+	SAY(1, QUEUE_PURGE, {.n = 0}, NAME("not there"));
+	SAY(1, CHANNEL_CLOSE, {.n = 200});
+	hear(&conn, 1 << 20);
+	ck_assert(ends_with(&conn, SD_AMQP_CHANNEL_CLOSE_OK, &h));
+	if (_i == 0)
+		SAY(1, CHANNEL_CLOSE_OK, {.n = 0});
+	SAY(1, CHANNEL_OPEN, {.n = 0});
+	hear(&conn, 1 << 20);
+	ck_assert(ends_with(&conn, SD_AMQP_CHANNEL_OPEN_OK, &h));
+	ck_assert_int_eq(conn.state, MQ_CONN_RUNNING);
+	ck_assert_uint_eq(hub.nchannels, 1);
+}
+END_TEST
+
 START_TEST(words_at_the_end)
 {
 	struct heard h;
@@ -485,6 +504,7 @@ int main(void)
 	tcase_add_test(t, publishers_wait);
 	tcase_add_test(t, deliveries_wait_for_room);
 	tcase_add_loop_test(t, an_end_gives_back, 0, 3);
+	tcase_add_loop_test(t, both_close_a_channel, 0, 2);
 	tcase_add_test(t, words_at_the_end);
 	tcase_add_loop_test(t, words_of_our_own, 0, 3);
 	tcase_add_test(t, more_body_than_was_said);
