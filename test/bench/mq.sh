@@ -65,7 +65,7 @@ serve() { # PROGRAM: with what its folder has
   mkdir -p "$TMP/data.$program"
   [ "$program" = rabbitmq-server ] || AT[$program]=$(free_port)
   case $program in
-  sdlab) start sdlab "${pin0[@]}" "$SDLAB" mq --port "${AT[sdlab]}" --data-dir "$TMP/data.sdlab" --threads 1 ;;
+  sdlab) start sdlab "${pin0[@]}" "$SDLAB" mq --port "${AT[sdlab]}" --data-dir "$TMP/data.sdlab" --http off ;;
   rabbitmq-server)
     start_rabbitmq rabbitmq-server 1
     [ "${#pin0[@]}" -eq 0 ] || taskset -a -p -c 0 "${PID[rabbitmq-server]}" >/dev/null

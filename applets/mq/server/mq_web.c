@@ -150,10 +150,14 @@ enum sd_err mq_web_start(struct mq_shell *s, struct mq_web **out, struct sd_erro
 	enum sd_err err = sd_addr_parse(text, "127.0.0.1", &w->addr, e);
 	if (!err)
 		err = mq_http_start(&http, &w->addr, &w->http, e);
-	if (err) {
+	if (err)
 		free(w);
-		return sd_wrap(e, "http"), err;
+	if (err == SD_EINUSE && !sd_conf_is_set(conf, "http")) { /* nobody asked for this port */
+		sd_event(s->run->log, SD_WARN, "http_in_use", NULL, "Queues are not shown: %s is in use; --http HOST:PORT shows them elsewhere", text);
+		return SD_OK;
 	}
+	if (err)
+		return sd_wrap(e, "http"), err;
 	*out = w;
 	return SD_OK;
 }
