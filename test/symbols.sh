@@ -22,7 +22,7 @@ pure='abort aligned_alloc asprintf calloc environ free malloc malloc_usable_size
   snprintf vsnprintf sscanf vasprintf qsort qsort_r bsearch toupper tolower
   fclose ferror fflush fprintf fputc fputs fwrite open_memstream putc stderr stdout vfprintf
   ceil cos exp exp2 floor floorf fmax fmin fmod ldexp frexp log log10 log1p log2 lround llround pow round sin sincos sqrt trunc nearbyint rint
-  inet_ntop inet_pton gmtime_r timegm
+  inet_ntop inet_pton gmtime_r timegm regcomp regerror regexec regfree
   __asprintf_chk __explicit_bzero_chk __ctype_b_loc __ctype_tolower_loc __ctype_toupper_loc __fprintf_chk __isoc99_sscanf __memcpy_chk
   __memset_chk __memmove_chk __snprintf_chk __stack_chk_fail __strncpy_chk __strcat_chk __vasprintf_chk __vfprintf_chk
   __vsnprintf_chk __udivmodti4 __udivti3 __umodti3 __divti3 __modti3 __multi3 _GLOBAL_OFFSET_TABLE_ __errno_location

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The broker's transcript as it was asked for, line by line: published, consumed with a key, dead letters and back.
+# The broker's transcript as it was asked for, line by line: published, consumed with a key, still there after a kill, and dead letters.
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"
@@ -9,8 +9,15 @@ port=$(free_port)
 export SDLAB_MQ_URL=amqp://127.0.0.1:$port
 order='{"order_id": 123, "items": ["book", "pen"]}'
 
-start messageq ./messageq --port "$port" --http off
-wait_line messageq "[MQ] Listening on :$port"
+serve() {
+  start messageq ./messageq --data-dir ./queue-data --port "$port" --http off
+  wait_line messageq "Listening on :$port"
+}
+
+serve
+assert_eq "[MQ] WAL initialized at ./queue-data
+[MQ] Recovered 0 queues, 0 pending messages
+[MQ] Listening on :$port" "$(grep -E 'WAL|Recovered|Listening' "$TMP/messageq.log")" 'the first start'
 
 run ./mq-cli publish orders "$order"
 assert_match "$OUT" "^Published message [a-z0-9]{6} to queue 'orders'\$" publish
@@ -23,6 +30,14 @@ assert_eq "Received: $order
 [Press 'a' to ack, 'n' to nack, 'q' to quit]
 > a
 Message $id acknowledged" "$out" consume
+
+# What was acknowledged is gone after a kill, what was not is there.
+{ kill -s KILL "${PID[messageq]}"
+wait_exit messageq; } 2>/dev/null
+serve
+assert_eq "[MQ] WAL initialized at ./queue-data
+[MQ] Recovered 1 queue, 1 pending message
+[MQ] Listening on :$port" "$(grep -E 'WAL|Recovered|Listening' "$TMP/messageq.log")" 'the second start'
 
 # Rejected until it is dead.
 start nack ./mq-cli consume orders --auto-nack

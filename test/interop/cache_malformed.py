@@ -104,7 +104,8 @@ def told(got):
 
 n = 0
 for what, request in CASES.items():
-    for split in (len(request), 1) if len(request) < 2000 else (len(request),):
+    # Who speaks HTTP is cut off at once, so that the answer to what came before it is sent or not as the pieces arrive.
+    for split in (len(request), 1) if len(request) < 2000 and not what.startswith("HTTP") else (len(request),):
         a, b = (answer(port, request, split) for port in (ours, theirs))
         n += 1
         if a != b:

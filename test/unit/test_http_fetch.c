@@ -236,7 +236,7 @@ END_TEST
 
 START_TEST(path_is_too_long)
 {
-	char path[2000];
+	char path[10000];
 	memset(path, 'x', sizeof(path));
 	path[0] = '/';
 	path[sizeof(path) - 1] = '\0';
