@@ -73,7 +73,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 all: $(BIN) compile_commands.json ## build sdlab (quiet; V=1 shows the commands)
 
-demo: deps ## the main job: a load balancer, three backends, a cache, real traffic, a backend killed
+demo: deps ## the main job: a load balancer, three backends, a cache, a queue, real traffic, a backend killed
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)examples/demo.sh $(BIN)
 

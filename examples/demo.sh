@@ -1,6 +1,6 @@
 #!/bin/sh
-# The main job, shown: a load balancer in front of three backends, real traffic, a backend killed at half time; and a cache,
-# asked as often as they are.
+# The main job, shown: a load balancer in front of three backends, real traffic, a backend killed at half time; a cache, asked as
+# often as they are; and a queue of orders, shared by three workers of whom one is killed.
 #   examples/demo.sh build/plain/sdlab
 # On a terminal it stays up until Ctrl-C; elsewhere it ends with 0 when no request failed, else 1.
 set -u
@@ -14,13 +14,16 @@ fi
 command -v "$sdlab" >/dev/null || { echo "demo: cannot find $sdlab; run make first" >&2; exit 1; }
 requests=${DEMO_REQUESTS:-3000}
 rate=${DEMO_RATE:-2000} # a second
+orders=${DEMO_ORDERS:-300}
 url=http://127.0.0.1:8080
 cache=redis://127.0.0.1:7001
+queue=amqp://127.0.0.1:5672
 admin=http://127.0.0.1:8079
 tmp=$(mktemp -d)
 stack=
 watcher=
 sessions=
+workers=
 interrupted=
 
 # shellcheck disable=SC2317 # called by the trap
@@ -29,6 +32,8 @@ finish() {
   trap - EXIT INT TERM
   [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
   [ -z "$sessions" ] || kill "$sessions" 2>/dev/null
+  # shellcheck disable=SC2086 # process ids
+  [ -z "$workers" ] || kill $workers 2>/dev/null
   if [ -n "$stack" ]; then
     # Ctrl-C reached the stack as well; a second signal would cut its orderly stop short.
     [ -n "$interrupted" ] || kill -TERM "$stack" 2>/dev/null
@@ -52,7 +57,8 @@ say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 ours() { "$sdlab" up status demo --json 2>/dev/null | grep -q "\"pid\":[[:space:]]*$stack,"; }
 
 # shellcheck disable=SC2317 # called by until_true
-ready() { ours && curl -fs "$admin/-/ready" >/dev/null && "$sdlab" cache ping --server "$cache" >/dev/null 2>&1; }
+ready() { ours && curl -fs "$admin/-/ready" >/dev/null && "$sdlab" cache ping --server "$cache" >/dev/null 2>&1 &&
+  "$sdlab" mq declare orders --server "$queue" >/dev/null 2>&1; }
 
 # Until a command succeeds; false when it has not within 10 s.
 until_true() {
@@ -75,7 +81,7 @@ pid_of() {
     here && $1 == "\"pid\":" { sub(",", "", $2); print $2; exit }'
 }
 
-say "1. A load balancer on 8080 in front of three backends, and a cache on 7001: sdlab up examples/demo.yaml"
+say "1. A load balancer on 8080 in front of three backends, a cache on 7001, a queue on 5672: sdlab up examples/demo.yaml"
 "$sdlab" up "$here/demo.yaml" &
 stack=$!
 if ! until_true ready; then
@@ -100,6 +106,16 @@ watcher=$!
 "$sdlab" load "$cache" -n "$requests" -r "$rate/s" -c 4 --quiet --keys 200 --command '4 GET session:{{key}}' \
   --command '1 SET session:{{key}} "user {{key}}" EX 60' >"$tmp/sessions" 2>&1 &
 sessions=$!
+# And the queue: orders are put into it, and three workers share them. One is killed with an order in its hands.
+seq 1 "$orders" | sed 's/^/order-/' | "$sdlab" mq publish orders --lines --quiet --server "$queue"
+for name in A B C; do
+  "$sdlab" mq work orders --server "$queue" --name "$name" --time 3ms --time-max 9ms --wait 1s >"$tmp/work.$name" 2>/dev/null &
+  workers="$workers $!"
+  [ "$name" != B ] || worker=$!
+done
+# shellcheck disable=SC2317 # called by until_true
+at_work() { [ "$(grep -c ' done ' "$tmp/work.B")" -ge 10 ]; }
+until_true at_work && kill -9 "$worker"
 "$sdlab" load "$url/?request={{seq}}" -n "$requests" -r "$rate/s" -c 20 --quiet --tally \
   --json "$tmp/result.json" --csv "$tmp/result.csv" >"$tmp/summary"
 wait "$watcher"
@@ -107,6 +123,9 @@ watcher=
 wait "$sessions"
 cached=$?
 sessions=
+# shellcheck disable=SC2086 # process ids; the killed one has said so
+wait $workers 2>/dev/null
+workers=
 
 say "3. What came of it"
 # The tally has a line with the text of an answer, then one with how often it came.
@@ -121,13 +140,22 @@ awk -F, '$1 == "p50" || $1 == "p99" { printf "   %s %17.1f ms\n", $1, $2 }' "$tm
 awk '/^Hits:/ { hits = $2 + 0; misses = $4 + 0 }
   END { printf "   cache hits %13d of %d reads\n", hits, hits + misses }' "$tmp/cache"
 
+# What is not in the queue any more was acknowledged. (A worker may be killed after that and before it says so.)
+left=$("$sdlab" mq list orders --server "$queue" | awk '$1 == "orders" { print $2 + $3 }')
+done_orders=$((orders - ${left:-$orders}))
+again=$(cat "$tmp"/work.* | grep -c ' not for the first time')
+printf '   orders done %12d of %d, %d of them again by another worker\n' "$done_orders" "$orders" "$again"
+
 killed=$(cat "$tmp/victim" 2>/dev/null || echo)
 if [ "$cached" -ne 0 ]; then
   cat "$tmp/sessions"
   say 'The cache did not answer.'
   status=1
+elif [ "$done_orders" -ne "$orders" ]; then
+  say "Only $done_orders of $orders orders were done."
+  status=1
 elif [ "$good" -eq "$requests" ] && [ -n "$killed" ]; then
-  say "Server-B (pid $killed) was killed in the middle, and no request failed."
+  say "Server-B (pid $killed) was killed in the middle, and no request failed; worker B (pid $worker) too, and no order was lost."
   status=0
 else
   cat "$tmp/summary"
@@ -145,6 +173,8 @@ if [ -t 0 ] && [ -t 1 ]; then
   hint "curl -N $admin/-/events" 'what happens, as it happens'
   hint "$sdlab cache top" 'what the cache does'
   hint "$sdlab cache get session:0000000007" 'what is in it'
+  hint "http://127.0.0.1:15672/" 'the queue, moving (guest, guest)'
+  hint "$sdlab mq publish orders hello" 'one more order'
   hint "$sdlab up status" 'the services and their processes'
   printf '   Ctrl-C stops everything.\n\n'
   wait "$stack"
