@@ -156,7 +156,18 @@ void loop_leave(struct sd_loop *l)
 
 void sd_loop_post(struct sd_loop *l, struct sd_task *t)
 {
-	l->ops->post(l, t);
+	if (!__atomic_exchange_n(&t->posted, true, __ATOMIC_ACQ_REL))
+		l->ops->post(l, t);
+}
+
+void loop_run_list(struct sd_task *t)
+{
+	while (t) {
+		struct sd_task *next = t->next;
+		__atomic_store_n(&t->posted, false, __ATOMIC_RELEASE); /* from here on it may be posted again */
+		t->fn(t);
+		t = next;
+	}
 }
 
 void sd_loop_flush(struct sd_loop *l)

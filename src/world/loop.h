@@ -51,8 +51,9 @@ struct sd_task {
 	void (*fn)(struct sd_task *task);
 	struct sd_task *next;
 	bool queued; /* deferring one that is already queued does nothing */
+	bool posted; /* so does posting one that was posted and has not begun to run */
 };
-/* Runs on the loop's thread, in order of posting. From any thread. The task must live until it ran. */
+/* Runs on the loop's thread, in order of posting. From any thread. The task must live until it ran; zero all but fn before its first use. */
 void sd_loop_post(struct sd_loop *l, struct sd_task *t);
 /* Runs at the end of the current callback. */
 void sd_loop_defer(struct sd_loop *l, struct sd_task *t);

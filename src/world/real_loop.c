@@ -37,12 +37,7 @@ static struct sd_task *take_posted(struct real_loop *r)
 
 static void run_posted(struct sd_loop *l)
 {
-	struct sd_task *t = take_posted(real_loop(l));
-	while (t) {
-		struct sd_task *next = t->next;
-		t->fn(t);
-		t = next;
-	}
+	loop_run_list(take_posted(real_loop(l)));
 }
 
 static void wake(struct real_loop *r)

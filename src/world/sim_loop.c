@@ -77,11 +77,7 @@ static void run_posted(struct sd_loop *loop)
 	struct sd_task *t = l->posted;
 	l->posted = NULL;
 	l->posted_tail = &l->posted;
-	while (t) {
-		struct sd_task *next = t->next;
-		t->fn(t);
-		t = next;
-	}
+	loop_run_list(t);
 }
 
 static void on_wake(struct sd_timer *t)

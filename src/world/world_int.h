@@ -149,5 +149,7 @@ static inline void loop_enter(struct sd_loop *l)
 void loop_leave(struct sd_loop *l);
 /* Runs what is due now; a timer that one of these sets for now runs in the next round, so sockets get their turn. */
 void loop_run_timers(struct sd_loop *l);
+/* Runs posted tasks, taken off the loop's list. */
+void loop_run_list(struct sd_task *t);
 
 #endif

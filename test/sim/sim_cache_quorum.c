@@ -416,11 +416,13 @@ static void collect(struct world *w, int c, int at)
 	if (!s->out.n)
 		return;
 	a->busy = false;
-	const char *p = s->out.p;
+	char p[64]; /* the reply has no 0 at its end */
+	snprintf(p, sizeof(p), "%.*s", (int)(s->out.n < sizeof(p) ? s->out.n : sizeof(p) - 1), s->out.p);
+	const char *line = strchr(p, '\n');
 	if (p[0] == ':')
 		v = strtoll(p + 1, NULL, 10);
-	else if (p[0] == '$' && p[1] != '-')
-		v = strtoll(strchr(p, '\n') + 1, NULL, 10);
+	else if (p[0] == '$' && p[1] != '-' && line)
+		v = strtoll(line + 1, NULL, 10);
 	bool down = strncmp(p, "-CLUSTERDOWN", 12) == 0 || strncmp(p, "-NOREPLICAS Not", 15) == 0;
 	enum sd_outcome outcome = p[0] != '-' ? SD_OUTCOME_OK : down ? SD_OUTCOME_FAILED : SD_OUTCOME_UNKNOWN;
 	s->out.n = 0;
@@ -816,7 +818,7 @@ START_TEST(every_history_has_an_order)
 {
 	static const struct {
 		unsigned quorum, replicas, seeds;
-	} kinds[] = {{2, 1, 6}, {2, 2, 6}, {3, 2, 4}};
+	} kinds[] = {{2, 1, 3}, {2, 2, 3}, {3, 2, 2}};
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		struct rules r = rules_of(kinds[i].quorum, kinds[i].replicas);
 		unsigned wrong = count_wrong(&r, first_seed(), seeds(kinds[i].seeds), false, &sum, first);

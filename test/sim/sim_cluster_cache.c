@@ -253,8 +253,8 @@ static const struct scenario of_5 = {.name = "cache cluster of 5", .faults = SPE
 static const struct scenario torn = {
     .name = "cache cluster of two names", .faults = SPEC(3), .begin = begin_torn, .finally = finally, .end = end, .must_fail = true};
 
-START_TEST(three_answer_and_agree) { scenario_check(&of_3, 10); } END_TEST
-START_TEST(five_answer_and_agree) { scenario_check(&of_5, 5); } END_TEST
+START_TEST(three_answer_and_agree) { scenario_check(&of_3, 5); } END_TEST
+START_TEST(five_answer_and_agree) { scenario_check(&of_5, 2); } END_TEST
 START_TEST(control_with_two_names_they_do_not) { scenario_check(&torn, 2); } END_TEST
 
 int main(void)

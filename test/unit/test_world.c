@@ -364,6 +364,37 @@ static bool all_heard(void *arg)
 	return heard.total == THREADS * POSTS;
 }
 
+struct again {
+	struct sd_task task;
+	int runs, more;
+};
+
+static void on_again(struct sd_task *task)
+{
+	struct again *a = sd_container(task, struct again, task);
+	a->runs++;
+	if (a->more-- > 0) {
+		sd_loop_post(rig.loop, task);
+		sd_loop_post(rig.loop, task);
+	}
+}
+
+/* What was posted twice before it ran runs once, and does not tie the list into a ring. */
+START_TEST(posted_twice)
+{
+	static struct again a, b;
+	a = (struct again){.task.fn = on_again, .more = 3};
+	b = (struct again){.task.fn = on_again};
+	sd_loop_post(rig.loop, &a.task);
+	sd_loop_post(rig.loop, &b.task);
+	sd_loop_post(rig.loop, &a.task);
+	for (int i = 0; i < 8; i++)
+		sd_loop_flush(rig.loop);
+	ck_assert_int_eq(a.runs, 4);
+	ck_assert_int_eq(b.runs, 1);
+}
+END_TEST
+
 START_TEST(posts_in_order)
 {
 	static struct posted all[THREADS][POSTS];
@@ -1207,7 +1238,7 @@ int main(void)
 	    make("files",
 		 TESTS(read_file, read_standard_input, symlinks, hardlinks, folders, folders_that_cannot_be,
 		       private_folders, list_of_a_folder, raise_files, small_things)),
-	    make("tasks", TESTS(posts_in_order, deferred, stopped_before_it_ran, signals)),
+	    make("tasks", TESTS(posts_in_order, posted_twice, deferred, stopped_before_it_ran, signals)),
 	    make("timers", TESTS(timers_in_order, timers_again, timers_cancel_each_other, timers_leave_room)),
 	    make("helpers", TESTS(one_helper_keeps_the_order, many_works, works_that_wait_for_each_other,
 				  helpers_freed_while_works_wait, names, names_without_a_loop)),

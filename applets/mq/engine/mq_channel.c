@@ -58,7 +58,7 @@ bool mq_channel_queue(const struct mq_channel *ch, struct sd_slice *name, struct
 
 bool mq_channel_declared(struct mq_channel *ch, struct sd_slice name)
 {
-	char *copy = strndup(name.p, name.n);
+	char *copy = mq_copy_name(name);
 	if (!copy)
 		return false;
 	free(ch->last_queue);

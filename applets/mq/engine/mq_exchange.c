@@ -163,7 +163,7 @@ static bool take_alternate(struct mq_exchange *x)
 	struct sd_amqp_field f;
 	if (!sd_amqp_find(x->arguments, "alternate-exchange", &f) || f.kind != 'S')
 		return true;
-	x->alternate = strndup(f.s.p, f.s.n);
+	x->alternate = mq_copy_name(f.s);
 	return x->alternate != NULL;
 }
 

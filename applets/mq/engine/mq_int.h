@@ -2,6 +2,8 @@
 #ifndef MQ_INT_H
 #define MQ_INT_H
 
+#include <stdlib.h>
+
 #include "mq.h"
 
 #define MQ_REPLY_QUEUE "amq.rabbitmq.reply-to"
@@ -26,6 +28,16 @@ static inline bool mq_same(struct sd_slice a, struct sd_slice b)
 static inline struct sd_slice mq_key(struct sd_slice name)
 {
 	return name.n ? name : (struct sd_slice){"", 0};
+}
+/* As a string of C, for free; NULL: out of memory. */
+static inline char *mq_copy_name(struct sd_slice name)
+{
+	char *copy = malloc(name.n + 1);
+	if (copy && name.n)
+		memcpy(copy, name.p, name.n);
+	if (copy)
+		copy[name.n] = '\0';
+	return copy;
 }
 /* A copy for free; true also for an empty one. */
 bool mq_slice_copy(struct sd_slice from, struct sd_slice *to);

@@ -34,7 +34,7 @@ bool mq_queue_access(const struct mq_queue *q, const void *connection, struct mq
 static char *text_argument(struct sd_slice arguments, const char *name)
 {
 	struct sd_amqp_field f;
-	return sd_amqp_find(arguments, name, &f) && f.kind == 'S' ? strndup(f.s.p, f.s.n) : NULL;
+	return sd_amqp_find(arguments, name, &f) && f.kind == 'S' ? mq_copy_name(f.s) : NULL;
 }
 
 static bool take_arguments(struct mq_queue *q, struct sd_slice arguments)

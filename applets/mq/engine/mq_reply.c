@@ -30,7 +30,7 @@ bool mq_reply_consume(struct mq_channel *ch, struct sd_slice tag, bool no_ack, s
 	if (!c)
 		return false;
 	c->no_ack = true;
-	ch->reply_tag = strndup(c->tag, c->tag_n);
+	ch->reply_tag = mq_copy_name((struct sd_slice){c->tag, c->tag_n});
 	if (!ch->reply_tag || !mq_index_put(&b->replies, b->next_reply_id, ch)) {
 		free(ch->reply_tag);
 		ch->reply_tag = NULL;
