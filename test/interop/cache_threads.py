@@ -101,11 +101,17 @@ def watch(_n):
     c = Client()
     for _ in range(rounds // 5):
         while True:
-            c.ask("WATCH", "watched")
+            watched = c.ask("WATCH", "watched")
+            if watched == b"-TRYAGAIN the slot is moving":
+                check(c.ask("UNWATCH") == b"+OK", "UNWATCH")
+                continue
+            check(watched == b"+OK", "WATCH:", watched)
             value = int(c.ask("GET", "watched") or 0)
             c.ask("MULTI")
             c.ask("SET", "watched", value + 1)
-            if c.ask("EXEC"):
+            done = c.ask("EXEC")
+            check(done in (None, [b"+OK"]), "EXEC after WATCH:", done)  # an error is no success
+            if done:
                 break
 
 
@@ -278,8 +284,8 @@ def expire(n):
 
 
 first = Client()
-first.ask("FLUSHALL")
-first.ask("MSET", "{acc}a", 500, "{acc}b", 500)
+check(first.ask("FLUSHALL") == b"+OK", "FLUSHALL")
+check(first.ask("MSET", "{acc}a", 500, "{acc}b", 500) == b"+OK", "MSET")
 WATCHERS = 4
 jobs = [*[(transfer, n) for n in range(4)], *[(audit, n) for n in range(4)], *[(watch, n) for n in range(WATCHERS)], *queue(),
         *[(subscribe, n) for n in range(SUBSCRIBERS)], *[(publish, n) for n in range(PUBLISHERS)]]
