@@ -68,6 +68,20 @@ static void say_it(void *arg, const char *name, const char *text)
 	(void)text;
 }
 
+static bool all_leave, has_left;
+
+static bool do_all_leave(void *arg)
+{
+	(void)arg;
+	return all_leave;
+}
+
+static void on_left(void *arg)
+{
+	(void)arg;
+	has_left = true;
+}
+
 static void hear(unsigned kind, struct sd_text *t)
 {
 	cache_copies_data(cc)->message(cc, &members[1].id, kind, (struct sd_slice){t->p, t->n});
@@ -77,7 +91,8 @@ static void hear(unsigned kind, struct sd_text *t)
 
 static void begin(unsigned quorum)
 {
-	static const struct cache_peers peers = {NULL, get_view, send_it, backlog, wake, now_ns, wall_ms, say_it};
+	static const struct cache_peers peers = {NULL, get_view, send_it, backlog, wake, now_ns, wall_ms, say_it, NULL,
+						   do_all_leave};
 	struct cache_copies_conf conf = cache_copies_conf_default();
 	struct sd_slots_node nodes[2];
 	struct sd_text hello = {0};
@@ -469,6 +484,7 @@ static void dies(uint16_t copy_was_at)
 	hear(COPIES_CLAIM, &t);
 	copies_resolve(cc);
 	ck_assert_uint_eq(nsent[COPIES_ASK] > 0, copy_was_at != 0);
+	copies_put(&t, 1, 4);
 	copies_put(&t, two.digest, 8);
 	copies_add(&set, s);
 	copies_put_set(&t, &set);
@@ -484,6 +500,90 @@ START_TEST(who_had_no_copy_asks_before_it_answers)
 {
 	dies(0);
 	dies(1);
+}
+END_TEST
+
+/* ---- with agreed views ---- */
+
+/* The other one in the same term again, as after its link broke. */
+static void hello_again(uint64_t stream)
+{
+	struct sd_text t = {0};
+	copies_put(&t, COPIES_VERSION_TERM, 1);
+	copies_put(&t, stream, 8);
+	copies_put(&t, view.epoch, 8);
+	copies_put(&t, 2, 1);
+	hear(COPIES_HELLO, &t);
+}
+
+/* Offers are made until END is sent; the other one wants nothing. */
+static void offer_all(void)
+{
+	unsigned ends = nsent[COPIES_END];
+	for (int i = 0; i < 100 && nsent[COPIES_END] == ends; i++) {
+		unsigned offers = nsent[COPIES_OFFER];
+		cache_copies_data(cc)->tick(cc);
+		if (nsent[COPIES_OFFER] == offers)
+			continue;
+		struct sd_text t = {0};
+		sd_text_add(&t, sent[COPIES_OFFER].p, 4);
+		hear(COPIES_WANT, &t);
+	}
+	ck_assert_uint_eq(nsent[COPIES_END], ends + 1);
+}
+
+START_TEST(an_answer_to_an_offer_before_counts_for_none_behind_it)
+{
+	struct sd_text late = {0}, now = {0};
+	unsigned s = sd_slot_of(sd_slice_of("{a}1"));
+	begin(2);
+	say("SET {a}1 1");
+	copies_offer(cc, cc->others[0], s);
+	offer_all();
+	sd_text_add(&late, sent[COPIES_END].p, sent[COPIES_END].n);
+	cache_copies_data(cc)->link(cc, &members[1].id, false);
+	cache_copies_data(cc)->link(cc, &members[1].id, true);
+	hello_again(4712);
+	copies_offer(cc, cc->others[0], s);
+	offer_all();
+	sd_text_add(&now, sent[COPIES_END].p, sent[COPIES_END].n);
+	hear(COPIES_ENDED, &late);
+	ck_assert(!copies_in(&cc->others[0]->has, s));
+	hear(COPIES_ENDED, &now);
+	ck_assert(copies_in(&cc->others[0]->has, s));
+	finish();
+}
+END_TEST
+
+START_TEST(who_leaves_with_all_others_waits_for_nobody)
+{
+	all_leave = has_left = false;
+	begin(2);
+	cache_copies_data(cc)->leave(cc, on_left, NULL);
+	cache_copies_data(cc)->tick(cc);
+	ck_assert(!has_left);
+	all_leave = true;
+	cache_copies_data(cc)->tick(cc);
+	ck_assert(has_left);
+	finish();
+}
+END_TEST
+
+START_TEST(a_slot_that_went_calls_off_what_watches_it)
+{
+	struct copies_set set = {0};
+	begin(1);
+	say("WATCH {a}1");
+	say("MULTI");
+	copies_add(&set, sd_slot_of(sd_slice_of("{b}1")));
+	copies_unblock(cc, &set);
+	ck_assert_str_eq(say("EXEC"), "*0\r\n");
+	say("WATCH {a}1");
+	say("MULTI");
+	copies_add(&set, sd_slot_of(sd_slice_of("{a}1")));
+	copies_unblock(cc, &set);
+	ck_assert_str_eq(say("EXEC"), "*-1\r\n");
+	finish();
 }
 END_TEST
 
@@ -535,6 +635,9 @@ int main(void)
 	tcase_add_test(t, who_is_in_no_term_answers_for_nothing);
 	tcase_add_test(t, a_handover_comes_behind_the_keys);
 	tcase_add_test(t, who_had_no_copy_asks_before_it_answers);
+	tcase_add_test(t, an_answer_to_an_offer_before_counts_for_none_behind_it);
+	tcase_add_test(t, who_leaves_with_all_others_waits_for_nobody);
+	tcase_add_test(t, a_slot_that_went_calls_off_what_watches_it);
 	tcase_add_test(t, bad_messages_change_nothing);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

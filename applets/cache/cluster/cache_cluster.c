@@ -339,6 +339,17 @@ static void peers_leaving(void *arg)
 	cl->leaving = cl->changed = true; /* the next turn of gossip sees it */
 }
 
+static bool peers_all_leave(void *arg)
+{
+	const struct cache_cluster *cl = arg;
+	for (size_t i = 0; i < cl->view->n; i++) {
+		const struct sd_swim_member *m = sd_swim_find(cl->swim, &cl->view->members[i].id);
+		if (!m || !is_leaving(&m->facts))
+			return false;
+	}
+	return cl->leaving;
+}
+
 /* ---- gossip ---- */
 
 static void on_send(void *arg, const struct sd_swim_end *to, const void *p, size_t n)
@@ -667,7 +678,8 @@ static void on_retry(struct sd_timer *t)
 
 struct cache_peers cache_cluster_peers(struct cache_cluster *cl)
 {
-	return (struct cache_peers){cl, peers_view, peers_send, peers_backlog, peers_wake, peers_now, peers_wall, peers_say, peers_leaving};
+	return (struct cache_peers){cl, peers_view, peers_send, peers_backlog, peers_wake, peers_now, peers_wall, peers_say, peers_leaving,
+				    peers_all_leave};
 }
 
 void cache_cluster_use(struct cache_cluster *cl, const struct cache_data *data)

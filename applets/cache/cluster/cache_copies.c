@@ -518,7 +518,8 @@ static void note_pause(struct cache_copies *cc)
 static void tick_leaving(struct cache_copies *cc, int64_t now)
 {
 	void (*done)(void *) = cc->left;
-	bool out = cc->agreed ? cc->retired : cache_copies_quiet(cc);
+	bool alone = cc->peers.all_leave && cc->peers.all_leave(cc->peers.arg);
+	bool out = cc->agreed ? cc->retired || alone : cache_copies_quiet(cc);
 	if (!done || (now < cc->left_until_ns && !out))
 		return;
 	cc->left = NULL;

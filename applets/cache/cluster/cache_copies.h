@@ -34,8 +34,8 @@
  *	69 ASK       1: because they differ, 0: nobody holds them; slots: the receiver is to offer what it has of these
  *	70 OFFER     number 4; flags 1 (1: gone), stamp 8, key length 4, key; for each key
  *	71 WANT      number 4 of an offer; index 2 of each key in it that is to be sent
- *	72 END       view digest 8, slots: all that the sender has of these was offered, and sent where wanted
- *	73 ENDED     the same back: it is applied
+ *	72 END       number 4, view digest 8, slots: all that the sender has of these was offered, and sent where wanted
+ *	73 ENDED     that number, view digest 8 (0: something could not be applied), slots: it is applied
  *	74 CLAIM     view digest 8, slots: those the sender holds and the receiver is to have
  *	75 HANDOVER  epoch 8, slots: the receiver holds these now
  *	76 BYE       the sender is about to leave, and gives away what it has

@@ -177,12 +177,26 @@ void copies_on_handover(struct cache_copies *cc, struct copies_peer *p, struct s
 	}
 }
 
+/* What is done elsewhere from now on calls nothing off here, and the slot may come back: so its going does. */
+static void touch_watched(struct cache_db *db, const struct copies_set *set)
+{
+	struct sd_dict_iter it;
+	sd_dict_iter_begin(&db->watched, &it);
+	for (struct sd_dict_entry *e; (e = sd_dict_iter_next(&db->watched, &it));) {
+		struct sd_slice key = cache_name_text((const struct cache_name *)e);
+		if (copies_in(set, sd_slot_of(key)))
+			cache_touch_watched(db, key);
+	}
+	sd_dict_iter_end(&db->watched);
+}
+
 /* Those who wait for keys that are elsewhere now have to ask there. */
 void copies_unblock(struct cache_copies *cc, const struct copies_set *set)
 {
 	struct sd_dict_iter it;
 	struct cache_db *db = copies_db(cc);
 	bool again = true;
+	touch_watched(db, set);
 	while (again) {
 		struct cache_session *s = NULL;
 		sd_dict_iter_begin(&db->waited, &it);

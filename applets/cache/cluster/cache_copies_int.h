@@ -125,6 +125,7 @@ struct copies_peer {
 	struct sd_link pieces;
 	unsigned npieces;
 	uint32_t next_piece;
+	uint32_t end_number; /* of the last END: an ENDED of another one says nothing of these offers */
 	struct copies_piece *building;
 	bool settles; /* a comparison is done when these offers are */
 	bool bye;     /* it said that it leaves */
@@ -402,7 +403,7 @@ void copies_resolve(struct cache_copies *cc);
 /* Keys of slots that are others' are offered to those, and dropped once all have them. True: there is more at once. */
 bool copies_sweep(struct cache_copies *cc);
 bool copies_drop_more(struct cache_copies *cc);
-/* Those who wait for keys of these slots have to ask elsewhere. */
+/* Those who wait for keys of these slots have to ask elsewhere, and transactions that watch some are called off. */
 void copies_unblock(struct cache_copies *cc, const struct copies_set *set);
 /* Was a node among the owners of a slot? */
 bool copies_owned(const struct cache_view *v, unsigned slot, const struct sd_swim_id *id);

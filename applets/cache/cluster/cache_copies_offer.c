@@ -144,10 +144,12 @@ static bool has_room(const struct cache_copies *cc, const struct copies_peer *p)
 	return p->npieces < COPIES_PIECES && cc->peers.backlog(cc->peers.arg, &p->id) < COPIES_BACKLOG;
 }
 
-static void send_set(struct cache_copies *cc, struct copies_peer *p, unsigned kind, uint64_t v, const struct copies_set *set)
+static void send_end(struct cache_copies *cc, struct copies_peer *p, unsigned kind, uint64_t number, uint64_t digest,
+		     const struct copies_set *set)
 {
 	struct sd_text t = {0};
-	copies_put(&t, v, 8);
+	copies_put(&t, number, 4);
+	copies_put(&t, digest, 8);
 	copies_put_set(&t, set);
 	copies_send(cc, p, kind, &t);
 	free(t.p);
@@ -159,7 +161,7 @@ static void finish(struct cache_copies *cc, struct copies_peer *p)
 	copies_flush(cc, true);
 	copies_send_batch(cc, p);
 	p->phase = COPIES_ENDING;
-	send_set(cc, p, COPIES_END, cc->view->digest, &p->offering);
+	send_end(cc, p, COPIES_END, ++p->end_number, cc->view->digest, &p->offering);
 	copies_hand_over(cc, p, &p->offering);
 }
 
@@ -290,24 +292,26 @@ void copies_on_want(struct cache_copies *cc, struct copies_peer *p, struct sd_sl
 void copies_on_end(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body)
 {
 	struct copies_set set;
-	uint64_t digest;
+	uint64_t number, digest;
+	copies_get(&body, 4, &number);
 	copies_get(&body, 8, &digest);
 	copies_get_set(body, &set);
 	for (unsigned s = 0; !p->failed && s < SD_SLOTS; s++)
 		if (copies_in(&set, s))
 			copies_add(&p->told, s);
 	cc->news = true;
-	send_set(cc, p, COPIES_ENDED, p->failed ? 0 : cc->view->digest, &set);
+	send_end(cc, p, COPIES_ENDED, number, p->failed ? 0 : cc->view->digest, &set);
 	copies_wake(cc, 0);
 }
 
 void copies_on_ended(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body)
 {
 	struct copies_set set;
-	uint64_t digest;
+	uint64_t number, digest;
+	copies_get(&body, 4, &number);
 	copies_get(&body, 8, &digest);
 	copies_get_set(body, &set);
-	if (p->phase != COPIES_ENDING)
+	if (p->phase != COPIES_ENDING || number != p->end_number)
 		return;
 	for (unsigned s = 0; s < SD_SLOTS; s++) {
 		if (!copies_in(&p->offering, s) || !copies_in(&set, s))

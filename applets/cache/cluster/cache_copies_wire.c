@@ -97,6 +97,8 @@ bool copies_is_message(unsigned kind, struct sd_slice p)
 	size_t head = kind == COPIES_BYE ? 0 : kind == COPIES_ASK ? 1 : kind == COPIES_OFFER || kind == COPIES_WANT || kind == COPIES_CHECK || kind == COPIES_CHECKED ? 4 : 8;
 	if (kind == COPIES_HELLO)
 		return copies_get(&p, 1, &v) && ((v == COPIES_VERSION && p.n == 8) || (v == COPIES_VERSION_TERM && p.n == 17));
+	if ((kind == COPIES_END || kind == COPIES_ENDED) && !copies_get(&p, 4, &v))
+		return false;
 	if (head && !copies_get(&p, head, &v))
 		return false;
 	switch (kind) {

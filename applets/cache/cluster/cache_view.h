@@ -86,6 +86,8 @@ struct cache_peers {
 	void (*say)(void *arg, const char *name, const char *text);
 	/* With agreed views: this node is to be moved out of them. NULL: nobody does. */
 	void (*leaving)(void *arg);
+	/* Do all members leave, this one too? Then nobody is there to take what it has. NULL: somebody stays. */
+	bool (*all_leave)(void *arg);
 };
 
 /* ---- what the data side gives ---- */
