@@ -65,7 +65,7 @@ serve() { # PROGRAM
   case $1 in
   sdlab) start sdlab "${pin0[@]}" "$SDLAB" cache --port "${AT[$1]}" --threads 1 ;;
   redis-server)
-    start redis-server "${pin0[@]}" redis-server --port "${AT[$1]}" --bind 127.0.0.1 --save '' --appendonly no --io-threads 1
+    start redis-server "${pin0[@]}" redis-server --dir "$TMP" --port "${AT[$1]}" --bind 127.0.0.1 --save '' --appendonly no --io-threads 1
     ;;
   memcached) start memcached "${pin0[@]}" memcached -u nobody -l 127.0.0.1 -p "${AT[$1]}" -U 0 -t 1 -m 4096 -c 1000 ;;
   esac

@@ -58,7 +58,7 @@ for name in "${programs[@]}"; do
   case $name in
   sdlab-*) start "$name" "$SDLAB" cache --port "${AT[$name]}" --threads "${name#*-}" ;;
   redis-*)
-    start "$name" redis-server --port "${AT[$name]}" --bind 127.0.0.1 --save '' --appendonly no --io-threads "${name#*-}" \
+    start "$name" redis-server --dir "$TMP" --port "${AT[$name]}" --bind 127.0.0.1 --save '' --appendonly no --io-threads "${name#*-}" \
       --io-threads-do-reads yes
     ;;
   esac

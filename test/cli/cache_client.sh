@@ -89,7 +89,7 @@ port=$(port_of ours) || exit 1
 try ours "redis://127.0.0.1:$port"
 if baseline redis-server redis-server; then
   theirs=$(free_port)
-  start theirs redis-server --port "$theirs" --bind 127.0.0.1 --save ''
+  start theirs redis-server --dir "$TMP" --port "$theirs" --bind 127.0.0.1 --save ''
   wait_port theirs "$theirs"
   try theirs "redis://127.0.0.1:$theirs"
   stop_quietly theirs

@@ -39,7 +39,7 @@ port=$(port_of ours) || exit 1
 count_on "$port" ours
 if baseline redis-server redis-server; then
   theirs=$(free_port)
-  start theirs redis-server --port "$theirs" --bind 127.0.0.1 --save '' --requirepass se@cret
+  start theirs redis-server --dir "$TMP" --port "$theirs" --bind 127.0.0.1 --save '' --requirepass se@cret
   wait_port theirs "$theirs"
   count_on "$theirs" theirs
   assert_match "$(cat theirs.txt)" '^  ERR +[0-9,]+ +100.00%$' 'errors by their first word'

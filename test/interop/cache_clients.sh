@@ -24,7 +24,7 @@ serve() { # WHO
   if [ "$1" = ours ]; then
     start ours "$SDLAB" cache --port "${HOW[ours]}"
   else
-    start theirs redis-server --port "${HOW[theirs]}" --bind 127.0.0.1 --save '' --appendonly no
+    start theirs redis-server --dir "$TMP" --port "${HOW[theirs]}" --bind 127.0.0.1 --save '' --appendonly no
   fi
   wait_port "$1" "${HOW[$1]}"
 }

@@ -7,7 +7,7 @@ need redis-server redis-server
 need python3-redis /usr/bin/python3
 /usr/bin/python3 -c 'import redis' 2>/dev/null || skip python3-redis
 theirs=$(free_port)
-start theirs redis-server --port "$theirs" --bind 127.0.0.1 --save '' --appendonly no
+start theirs redis-server --dir "$TMP" --port "$theirs" --bind 127.0.0.1 --save '' --appendonly no
 wait_port theirs "$theirs"
 start ours "$SDLAB" cache --port 0
 ours=$(port_of ours) || exit 1

@@ -20,7 +20,7 @@ compare() { # WHAT OURS-OPTIONS... -- THEIRS-OPTIONS... -- ARGUMENTS...
   done
   shift
   port=$(free_port)
-  start theirs redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no "${theirs[@]}"
+  start theirs redis-server --dir "$TMP" --port "$port" --bind 127.0.0.1 --save '' --appendonly no "${theirs[@]}"
   wait_port theirs "$port"
   start ours "$SDLAB" cache --port 0 "${ours[@]}"
   run python3 "$ROOT/test/interop/cache_malformed.py" "$(port_of ours)" "$port" "$@"

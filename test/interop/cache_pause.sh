@@ -6,7 +6,7 @@ sdlab_test "$@"
 need redis-server redis-server
 need python3 python3
 theirs=$(free_port)
-start theirs redis-server --port "$theirs" --bind 127.0.0.1 --save '' --appendonly no
+start theirs redis-server --dir "$TMP" --port "$theirs" --bind 127.0.0.1 --save '' --appendonly no
 wait_port theirs "$theirs"
 start ours "$SDLAB" cache --port 0
 say() { # WHO PORT
