@@ -124,9 +124,10 @@ run_program() { # NUMBER NAME PROGRAM
   flock "$tmp" cat "$tmp/said.$1"
 }
 
-# Has the program more than one thread, or may it? What only calls pure code has not.
+# Has the program more than one thread, or may it? What only calls pure code, or lives in the simulated world, has not.
 may_have_threads() { # SOURCE
-  grep -qE '(world|net|app|disk)/|pthread|applets/(backend|lb|load|up)' "$1"
+  ! { grep -q 'world/sim\.h' "$1" && ! grep -qE 'world/real\.h|pthread|sd_world_real' "$1"; } || return 1
+  grep -v '"disk/wal_scan\.h"' "$1" | grep -qE '"(world|net|app|disk)/|pthread|applets/(backend|lb|load|up)'
 }
 
 # Only programs whose source is still there: a build folder may hold older ones. Under the thread sanitizer what has one thread

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Lesson 1 runs as it stands, and its figures obey arithmetic: a thread that each request keeps for 10 ms answers no more
 # than 100 a second, on any machine. A rate has no lower bound here, for a machine may be slow.
+# plain build only
 
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # sdlab ring as a person uses it: other algorithms, weights, zones, keys from files, JSON, the picture, the file and what is
 # wrong with it.
-# one thread
+# plain build only: the unit tests run under the sanitizers
 
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"

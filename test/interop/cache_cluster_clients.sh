@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Clients of Redis Cluster in their ordinary use, on three nodes of the cache: python3-redis, ioredis, node-redis, redis-cli -c,
 # redis-benchmark --cluster; each also when a node is killed, whose keys the others have copies of, and when a new one joins.
-# one thread
+# plain build only: it is about the clients
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"

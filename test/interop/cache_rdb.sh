@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The cache's file and redis-server's: each loads the other's, and DUMP and RESTORE carry every value both ways; what is damaged is
 # refused, and what goes wrong while saving leaves the file that was there.
+# one thread
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"

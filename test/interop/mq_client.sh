@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The verbs of mq on Debian's rabbitmq-server, in the words in which test/cli/mq_client.sh has them from ours.
+# plain build only: the verbs run under the sanitizers in test/cli/mq_client.sh
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"
