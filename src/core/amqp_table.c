@@ -23,7 +23,7 @@ static int number_of(char kind)
 
 static int64_t signed_of(uint64_t v, unsigned bytes)
 {
-	uint64_t sign = UINT64_C(1) << (8 * bytes - 1);
+	uint64_t sign = UINT64_C(1) << (8 * (bytes ? bytes : 1) - 1);
 	return (int64_t)((v ^ sign) - sign);
 }
 

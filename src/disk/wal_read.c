@@ -38,9 +38,9 @@ enum sd_err sd_wal_reader_open(struct sd_wal *l, uint64_t from, struct sd_wal_re
 	if (from > l->next_seq)
 		return sd_fail(e, SD_ERANGE, "cannot read %s from record %" PRIu64 ": it ends with %" PRIu64, l->dir, from,
 			       l->next_seq - 1);
-	struct sd_wal_reader *r;
+	struct sd_wal_reader *r = NULL;
 	enum sd_err err = sd_wal_reader_alone(l->world, l->dir, l->name, &r, e);
-	if (err)
+	if (err || !r)
 		return err;
 	size_t i = l->segments.n - 1;
 	while (i > 0 && l->segments.at[i].first_seq > from)

@@ -102,7 +102,7 @@ static void take_all(amqp_connection_state_t c)
 int main(int argc, char **argv)
 {
 	amqp_rpc_reply_t r;
-	int port = argc > 1 ? atoi(argv[1]) : 0;
+	int port = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0;
 	amqp_connection_state_t c = login(port, "wrong", &r);
 	printf("wrong password %d\n", r.reply_type);
 	amqp_destroy_connection(c);

@@ -120,9 +120,9 @@ static void send_set(struct cache_copies *cc, struct copies_peer *p, unsigned ki
 static void tell_active(struct cache_copies *cc, struct copies_peer *p, const struct copies_set *of)
 {
 	struct copies_set *rest = malloc(2 * sizeof(*rest));
-	struct copies_set *same = rest + 1;
 	if (!rest)
 		return;
+	struct copies_set *same = rest + 1;
 	*rest = *of;
 	for (unsigned s = 0; rest->n && s < SD_SLOTS; s++) {
 		uint64_t epoch = cc->active[s];

@@ -88,7 +88,7 @@ static bool refuse_login(struct mq_conn *c, struct sd_slice mechanism, struct sd
 
 static bool start_ok(struct mq_conn *c, const struct sd_amqp_arg *a, struct mq_error *e)
 {
-	struct sd_slice user, password;
+	struct sd_slice user = {0}, password = {0};
 	bool plain = sd_slice_eq(a[1].s, "PLAIN");
 	if (!plain && !sd_slice_eq(a[1].s, "AMQPLAIN"))
 		return mq_fail(e, 504, "unknown authentication mechanism '%.*s'", (int)a[1].s.n, a[1].s.p);

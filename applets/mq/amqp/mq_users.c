@@ -100,7 +100,7 @@ enum sd_err mq_users_add(struct mq_users *u, const struct mq_user_spec *spec, st
 		err = sd_fail(e, SD_EEXISTS, "user %s is there twice", spec->name);
 	else if (!user || !users || !copy_texts(user, spec))
 		err = sd_fail(e, SD_ENOMEM, "out of memory");
-	for (; !err && made < MQ_RIGHTS; made += !err)
+	for (; user && !err && made < MQ_RIGHTS; made += !err)
 		err = make_pattern(&user->patterns[made], spec->patterns[made], e);
 	if (!err)
 		u->users[u->n++] = user;

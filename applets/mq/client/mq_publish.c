@@ -247,7 +247,7 @@ int mq_run_publish(struct sd_verb_call *call)
 	struct publisher *p = calloc(1, sizeof(*p));
 	if (!status && !p)
 		status = mq_cli_fail(&cli, "out of memory");
-	if (!status) {
+	if (!status && p) {
 		p->cli = &cli;
 		status = run(p);
 		free(p->headers.p);

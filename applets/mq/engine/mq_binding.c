@@ -10,7 +10,7 @@ struct place { /* of a binding in mq_exchange.all: key, 0, kind and name of the 
 
 static bool place_of(struct place *p, struct sd_slice key, const struct mq_queue *q, const struct mq_exchange *x)
 {
-	struct sd_slice name = q ? MQ_NAME(q) : MQ_NAME(x);
+	struct sd_slice name = q ? MQ_NAME(q) : x ? MQ_NAME(x) : (struct sd_slice){"", 0};
 	if (key.n > MQ_NAME_MAX || name.n > MQ_NAME_MAX)
 		return false;
 	if (key.n)

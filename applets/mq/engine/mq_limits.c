@@ -22,7 +22,7 @@ static const char *bad_type(const struct sd_amqp_field *f, char *room, size_t n)
 
 static const char *read_int(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
 {
-	int64_t v;
+	int64_t v = 0;
 	if (!sd_amqp_field_int(f, &v)) {
 		snprintf(room, n, "\"expected integer, got %s\"", mq_kind_name(f->kind));
 		return room;
@@ -40,7 +40,7 @@ static const char *read_int(const struct sd_amqp_field *f, int64_t least, int64_
 
 static const char *read_priority(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
 {
-	int64_t v;
+	int64_t v = 0;
 	const char *wrong = read_int(f, least, most, &v, room, n);
 	if (!wrong)
 		*(int *)to = (int)v;
@@ -81,7 +81,7 @@ static const char *read_word(const struct sd_amqp_field *f, const char *const *w
 static const char *read_overflow(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
 {
 	static const char *const words[] = {"drop-head", "reject-publish", "reject-publish-dlx", NULL};
-	int i;
+	int i = 0;
 	(void)least;
 	(void)most;
 	const char *wrong = read_word(f, words, &i, "invalid_overflow", room, n);
@@ -93,7 +93,7 @@ static const char *read_overflow(const struct sd_amqp_field *f, int64_t least, i
 static const char *read_kind(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
 {
 	static const char *const words[] = {"classic", "quorum", "stream", NULL};
-	int i;
+	int i = 0;
 	(void)least;
 	(void)most;
 	const char *wrong = read_word(f, words, &i, NULL, room, n);
@@ -109,7 +109,7 @@ static const char *read_kind(const struct sd_amqp_field *f, int64_t least, int64
 static const char *read_mode(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
 {
 	static const char *const words[] = {"default", "lazy", NULL};
-	int i;
+	int i = 0;
 	(void)least;
 	(void)most;
 	(void)to;

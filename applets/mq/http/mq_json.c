@@ -235,7 +235,7 @@ bool mq_json_to_properties(struct sd_text *t, const cJSON *object, const char **
 	struct sd_amqp_properties p = {0};
 	struct sd_text headers = {0};
 	*why = object && !cJSON_IsObject(object) && !cJSON_IsArray(object) ? "properties: expected an object" : NULL;
-	for (const cJSON *i = !*why && cJSON_IsObject(object) ? object->child : NULL; i && !*why; i = i->next)
+	for (const cJSON *i = !*why && object && cJSON_IsObject(object) ? object->child : NULL; i && !*why; i = i->next)
 		*why = take_property(&p, i, object, &headers);
 	p.headers = (struct sd_slice){headers.p ? headers.p : "", headers.n};
 	if (!*why)

@@ -268,7 +268,8 @@ static void each(struct recovery *r, const struct mq_record *rec)
 	};
 	for (uint32_t i = 0; i < rec->n; i++) {
 		struct mq_place at = mq_record_place(rec, i);
-		fn[rec->kind](r, &at);
+		if (rec->kind < sizeof(fn) / sizeof(fn[0]) && fn[rec->kind])
+			fn[rec->kind](r, &at);
 	}
 }
 

@@ -360,7 +360,7 @@ struct mq_store *mq_store_new(struct sd_world *w, struct sd_loop *loop, struct s
 
 enum sd_err mq_store_open(struct mq_store *s, struct mq *b, struct mq_store_found *found, struct sd_error *e)
 {
-	struct mq_store_found own;
+	struct mq_store_found own = {0};
 	found = found ? found : &own;
 	*found = (struct mq_store_found){0};
 	s->mq = b;
