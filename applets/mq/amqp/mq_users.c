@@ -3,6 +3,8 @@
 #include <regex.h>
 #include <stdlib.h>
 
+#include "core/same_secret.h"
+
 struct mq_user {
 	char *name, *password;
 	struct pattern {
@@ -109,20 +111,10 @@ enum sd_err mq_users_add(struct mq_users *u, const struct mq_user_spec *spec, st
 	return err;
 }
 
-/* In a time that tells nothing about where the first wrong byte is. */
-static bool same_secret(struct sd_slice a, const char *b)
-{
-	size_t n = strlen(b);
-	unsigned diff = a.n != n;
-	for (size_t i = 0; i < a.n; i++)
-		diff |= (unsigned char)a.p[i] ^ (unsigned char)(n ? b[i % n] : 1);
-	return diff == 0;
-}
-
 const struct mq_user *mq_users_login(const struct mq_users *u, struct sd_slice name, struct sd_slice password, bool local)
 {
 	const struct mq_user *user = find(u, name);
-	bool right = same_secret(password, user ? user->password : "");
+	bool right = sd_same_secret(password, user ? user->password : "");
 	return user && right && (local || !user->local_only) ? user : NULL;
 }
 
