@@ -24,7 +24,7 @@ OPT := -O2 -g
 DEFS := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 else
 # one of address, undefined, thread, or a list of them that go together: address,undefined
-OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZER) -fno-sanitize-recover=all
+OPT := -O1 -g1 -fno-omit-frame-pointer -fsanitize=$(SANITIZER) -fno-sanitize-recover=all
 DEFS := -DSD_SANITIZED=1
 LDHARDEN += -fsanitize=$(SANITIZER)
 endif
