@@ -4,11 +4,6 @@
 
 #include "mq_api_int.h"
 
-static struct sd_slice exchange_name(struct sd_slice part)
-{
-	return sd_slice_eq(part, "amq.default") ? sd_slice_of("") : part;
-}
-
 /* The arguments of the body as a table, in t. False: refused. */
 static bool arguments(struct mq_api_call *c, struct sd_text *t, struct sd_slice *out)
 {
@@ -38,7 +33,7 @@ static void say_gone(struct mq_api_call *c, bool right, const struct mq_error *e
 static struct mq_vhost *there(struct mq_api_call *c, bool exchange)
 {
 	struct mq_vhost *v = mq_api_vhost(c, 1);
-	bool is = v && (exchange ? mq_exchange_find(v, exchange_name(c->parts[2])) != NULL : mq_queue_find(v, c->parts[2]) != NULL);
+	bool is = v && (exchange ? mq_exchange_find(v, mq_api_exchange_name(c->parts[2])) != NULL : mq_queue_find(v, c->parts[2]) != NULL);
 	if (v && !is)
 		mq_api_refuse(c, 404, "Not Found");
 	return is ? v : NULL;
@@ -128,7 +123,7 @@ void mq_api_delete_exchange(struct mq_api_call *c)
 	struct mq_vhost *v = there(c, true);
 	struct mq_error e = {0};
 	if (v)
-		say_gone(c, mq_exchange_delete(v, exchange_name(c->parts[2]), asked(c, "if-unused=true"), &e), &e);
+		say_gone(c, mq_exchange_delete(v, mq_api_exchange_name(c->parts[2]), asked(c, "if-unused=true"), &e), &e);
 }
 
 /* ---- bindings: bindings/VHOST/e/SOURCE/q|e/DESTINATION ---- */
@@ -147,7 +142,7 @@ void mq_api_bind(struct mq_api_call *c)
 	struct sd_slice args, key = mq_json_slice(c->body, "routing_key", "");
 	struct mq_error e = {0};
 	if (v && arguments(c, &t, &args))
-		say_made(c, attach(v, c->api, sd_slice_eq(c->parts[4], "q"), exchange_name(c->parts[3]), c->parts[5], key, args, &e), false, &e);
+		say_made(c, attach(v, c->api, sd_slice_eq(c->parts[4], "q"), mq_api_exchange_name(c->parts[3]), c->parts[5], key, args, &e), false, &e);
 	free(t.p);
 }
 
@@ -164,9 +159,7 @@ static struct mq_binding *find_binding(struct mq_api_call *c, struct mq_exchange
 {
 	for (struct sd_link *l = x->bindings.next; l != &x->bindings; l = l->next) {
 		struct mq_binding *b = sd_container(l, struct mq_binding, of_source);
-		const char *to = sd_slice_eq(c->parts[4], "q") ? (b->to_queue ? b->to_queue->name : NULL)
-							       : b->to_exchange ? b->to_exchange->name : NULL;
-		if (to && sd_slice_eq(c->parts[5], to) && is_named(b, c->parts[6]))
+		if (mq_api_goes_to(b, c->parts[4], c->parts[5]) && is_named(b, c->parts[6]))
 			return b;
 	}
 	return NULL;
@@ -183,8 +176,8 @@ static bool unbind(struct mq_api_call *c, struct mq_vhost *v, const struct mq_bi
 		return mq_fail(e, 506, "out of memory");
 	}
 	struct sd_slice key = {t.p, b->key_n}, args = {t.p + b->key_n, b->arguments.n};
-	bool right = b->to_queue ? mq_queue_unbind(v, c->api, c->parts[5], exchange_name(c->parts[3]), key, args, e)
-				 : mq_exchange_unbind(v, c->parts[5], exchange_name(c->parts[3]), key, args, e);
+	bool right = b->to_queue ? mq_queue_unbind(v, c->api, c->parts[5], mq_api_exchange_name(c->parts[3]), key, args, e)
+				 : mq_exchange_unbind(v, c->parts[5], mq_api_exchange_name(c->parts[3]), key, args, e);
 	free(t.p);
 	return right;
 }
@@ -192,7 +185,7 @@ static bool unbind(struct mq_api_call *c, struct mq_vhost *v, const struct mq_bi
 void mq_api_unbind(struct mq_api_call *c)
 {
 	struct mq_vhost *v = mq_api_vhost(c, 1);
-	struct mq_exchange *x = v ? mq_exchange_find(v, exchange_name(c->parts[3])) : NULL;
+	struct mq_exchange *x = v ? mq_exchange_find(v, mq_api_exchange_name(c->parts[3])) : NULL;
 	struct mq_binding *b = x ? find_binding(c, x) : NULL;
 	struct mq_error e = {0};
 	if (v && !b)

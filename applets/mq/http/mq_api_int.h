@@ -45,6 +45,18 @@ void mq_api_leave_vhost(struct mq_api *a, const struct mq_vhost *v);
 /* The virtual host that a part names. NULL: it was refused. */
 struct mq_vhost *mq_api_vhost(struct mq_api_call *c, size_t part);
 
+/* A part of the path that names an exchange: the default one has no name of its own. */
+static inline struct sd_slice mq_api_exchange_name(struct sd_slice part)
+{
+	return sd_slice_eq(part, "amq.default") ? sd_slice_of("") : part;
+}
+/* kind: "q", to the queue of this name; else to the exchange. */
+static inline bool mq_api_goes_to(const struct mq_binding *b, struct sd_slice kind, struct sd_slice name)
+{
+	bool queue = sd_slice_eq(kind, "q");
+	return queue == (b->to_queue != NULL) && sd_slice_eq(name, b->to_queue ? b->to_queue->name : b->to_exchange->name);
+}
+
 #define MQ_API_PROPERTIES_KEY (3 * SD_AMQP_SHORT_MAX + 18)
 /* What tells this binding from others of the same two: its key (coded: as in a URL), "~" when it is empty, and something of its arguments. */
 void mq_api_properties_key(const struct mq_binding *b, bool coded, char out[MQ_API_PROPERTIES_KEY]);

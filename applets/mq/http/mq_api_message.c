@@ -129,7 +129,7 @@ void mq_api_publish(struct mq_api_call *c)
 	if (!v)
 		return;
 	sweep(c->api);
-	m.exchange = sd_slice_eq(c->parts[2], "amq.default") ? sd_slice_of("") : c->parts[2];
+	m.exchange = mq_api_exchange_name(c->parts[2]);
 	if (!cJSON_IsString(cJSON_GetObjectItemCaseSensitive(c->body, "payload")))
 		why = "payload: expected a string";
 	else if (m.key.n > SD_AMQP_SHORT_MAX)

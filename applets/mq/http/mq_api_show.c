@@ -197,15 +197,10 @@ void mq_api_exchanges(struct mq_api_call *c)
 	list(c, EXCHANGES, add_exchange);
 }
 
-static struct sd_slice exchange_name(struct sd_slice part)
-{
-	return sd_slice_eq(part, "amq.default") ? sd_slice_of("") : part;
-}
-
 static struct mq_exchange *exchange_of(struct mq_api_call *c, size_t part)
 {
 	struct mq_vhost *v = mq_api_vhost(c, 1);
-	struct mq_exchange *x = v ? mq_exchange_find(v, exchange_name(c->parts[part])) : NULL;
+	struct mq_exchange *x = v ? mq_exchange_find(v, mq_api_exchange_name(c->parts[part])) : NULL;
 	if (v && !x)
 		mq_api_refuse(c, 404, "Not Found");
 	return x;
@@ -339,12 +334,6 @@ void mq_api_destination_bindings(struct mq_api_call *c)
 	mq_api_answer(c, 200, array);
 }
 
-static bool goes_to(const struct mq_binding *b, bool queue, struct sd_slice name)
-{
-	const char *is = queue ? (b->to_queue ? b->to_queue->name : NULL) : b->to_exchange ? b->to_exchange->name : NULL;
-	return is && sd_slice_eq(name, is);
-}
-
 void mq_api_pair_bindings(struct mq_api_call *c)
 {
 	struct mq_exchange *x = exchange_of(c, 3);
@@ -353,7 +342,7 @@ void mq_api_pair_bindings(struct mq_api_call *c)
 	cJSON *array = cJSON_CreateArray();
 	for (struct sd_link *l = x->bindings.next; l != &x->bindings; l = l->next) {
 		const struct mq_binding *b = sd_container(l, struct mq_binding, of_source);
-		if (goes_to(b, sd_slice_eq(c->parts[4], "q"), c->parts[5]))
+		if (mq_api_goes_to(b, c->parts[4], c->parts[5]))
 			cJSON_AddItemToArray(array, json_binding(b));
 	}
 	mq_api_answer(c, 200, array);
