@@ -198,7 +198,7 @@ static const char *reply(struct cluster *c, unsigned node, const char *line)
 	return a->said;
 }
 
-/* The nodes name one map, of all of them. */
+/* The nodes name one map, of all of them, and no slot is on its way: until then a node that was cut off answers for what it has. */
 static bool agree(struct cluster *c)
 {
 	const struct client *cl = c->user;
@@ -206,7 +206,7 @@ static bool agree(struct cluster *c)
 	snprintf(want, sizeof(want), "cluster_size:%u\r\n", cl->n);
 	for (unsigned i = 0; i < cl->n; i++) {
 		const char *text = reply(c, i, "CLUSTER INFO"), *v = strstr(text, "sdlab_view:");
-		if (!v || !strstr(text, want) || (i && strncmp(view, v, 27) != 0))
+		if (!v || !strstr(text, want) || !strstr(text, "sdlab_slots_moving:0\r\n") || (i && strncmp(view, v, 27) != 0))
 			return false;
 		snprintf(view, sizeof(view), "%.27s", v);
 	}

@@ -74,10 +74,10 @@ static void cmd_info(struct cache_call *c)
 		       (unsigned long long)st->received);
 	sd_text_format(&t, "sdlab_members_suspected:%u\r\nsdlab_members_dead:%u\r\nsdlab_datagrams_bad:%llu\r\n"
 			   "sdlab_datagrams_foreign:%llu\r\nsdlab_datagrams_forged:%llu\r\nsdlab_view:%016llx\r\n"
-			   "sdlab_commands_sent_on:%llu\r\nsdlab_commands_retried:%llu\r\n",
+			   "sdlab_slots_moving:%u\r\nsdlab_commands_sent_on:%llu\r\nsdlab_commands_retried:%llu\r\n",
 		       count_state(cl->swim, SD_SWIM_SUSPECT), count_state(cl->swim, SD_SWIM_DEAD), (unsigned long long)st->bad,
 		       (unsigned long long)st->foreign, (unsigned long long)st->forged, (unsigned long long)cl->view->digest,
-		       (unsigned long long)cl->sent_on, (unsigned long long)cl->retried);
+		       cl->data.moving ? cl->data.moving(cl->data.arg) : 0, (unsigned long long)cl->sent_on, (unsigned long long)cl->retried);
 	if (cl->agreed)
 		sd_text_format(&t, "sdlab_lineage:%016llx\r\nsdlab_slots_waiting:%u\r\n",
 			       (unsigned long long)cache_agreed_lineage(cl->agreed),

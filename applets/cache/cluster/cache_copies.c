@@ -625,6 +625,15 @@ static unsigned waiting(void *arg)
 	return cache_copies_stuck(arg);
 }
 
+static unsigned moving(void *arg)
+{
+	const struct cache_copies *cc = arg;
+	unsigned n = 0;
+	for (unsigned s = 0; s < SD_SLOTS; s++)
+		n += cc->slots[s].held == COPIES_EXPECTED || (cc->slots[s].held == COPIES_HELD && copies_first(cc, s));
+	return n;
+}
+
 static void forget(void *arg, const struct sd_swim_id *id)
 {
 	cache_copies_forget(arg, id);
@@ -634,7 +643,7 @@ static void set_hooks(struct cache_copies *cc)
 {
 	cc->data = (struct cache_data){.arg = cc, .view_changed = view_changed, .serving = copies_serving, .message = on_message,
 				       .link = on_link, .drained = on_drained, .tick = tick, .leave = leave,
-				       .readiness = readiness, .waiting = waiting, .forget = forget};
+				       .readiness = readiness, .waiting = waiting, .moving = moving, .forget = forget};
 	cc->follower = (struct cache_follower){.arg = cc, .changed = copies_key_changed, .gone = copies_key_gone,
 					       .flushed = copies_flushed, .called = copies_called, .refuses = refuses,
 					       .session_ends = copies_session_ends, .wait = copies_wait, .turn = turn,

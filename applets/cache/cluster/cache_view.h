@@ -128,6 +128,8 @@ struct cache_data {
 	enum cache_readiness (*readiness)(void *arg);
 	/* How many slots wait for long for nodes that are not there. */
 	unsigned (*waiting)(void *arg);
+	/* How many slots this node answers for until another one takes them, or takes from another one. */
+	unsigned (*moving)(void *arg);
 	/* A node is gone for good: what only it had is not waited for. */
 	void (*forget)(void *arg, const struct sd_swim_id *id);
 	/* This node is about to leave (SIGTERM): done() may be called at once, or when what it has is with others. NULL: at once. */
