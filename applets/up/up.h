@@ -30,7 +30,8 @@ struct up_member {
 	enum up_state state;
 	struct sd_log *log;
 	uint32_t restarts;
-	int64_t since_ns, delay_ns;
+	int64_t since_ns;
+	uint32_t deaths; /* one soon after the other */
 	struct sd_timer timer; /* restart */
 	struct sd_task drained; /* free it outside of its own callbacks */
 	/* in one process */

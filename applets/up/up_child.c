@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/backoff.h"
 #include "core/units.h"
 #include "up.h"
 
@@ -96,14 +97,15 @@ static void rest(struct up_member *m, int status)
 	char text[64], delay[SD_UNIT_TEXT];
 	int64_t now = sd_loop_now_ns(up->control);
 	if (now - m->since_ns > CALM_NS)
-		m->delay_ns = up->stack->restart_delay_ns;
+		m->deaths = 0;
+	struct sd_backoff wait = {up->stack->restart_delay_ns, MAX_DELAY_NS, SD_GROW_DOUBLING, 0};
+	int64_t delay_ns = sd_backoff(&wait, ++m->deaths, 0);
 	struct sd_field f[] = {{"status", NULL, status}, {"restarts", NULL, m->restarts}, {0}};
 	sd_event(m->log, SD_ERROR, "service_died", f, "%s died (%s); starting again in %s", m->inst->name, how(status, text),
-		 sd_format_duration(m->delay_ns, delay));
+		 sd_format_duration(delay_ns, delay));
 	m->state = UP_RESTING;
 	m->since_ns = now;
-	sd_loop_timer_set(up->control, &m->timer, now + m->delay_ns);
-	m->delay_ns = m->delay_ns * 2 < MAX_DELAY_NS ? m->delay_ns * 2 : MAX_DELAY_NS;
+	sd_loop_timer_set(up->control, &m->timer, now + delay_ns);
 }
 
 static void on_exited(void *arg, int status)

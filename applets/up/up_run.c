@@ -161,7 +161,6 @@ static void make_members(struct up *up)
 		m->up = up;
 		m->inst = inst;
 		m->applet = s->services[inst->service].applet;
-		m->delay_ns = s->restart_delay_ns;
 		char tag[SD_STACK_NAME_MAX];
 		size_t k = 0;
 		for (; k < sizeof(tag) - 1 && m->applet->name[k]; k++)

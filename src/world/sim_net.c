@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/backoff.h"
 #include "sim_int.h"
 
 #define WINDOW_BYTES  262144
@@ -40,7 +41,8 @@ struct direction {
 	uint8_t side; /* of the sender */
 	struct packet *first, **last;
 	size_t flying;
-	int64_t retry_ns, since_ns; /* the wait of the next try; when the first packet was first tried */
+	int64_t since_ns; /* when the first packet was first tried */
+	uint32_t tries;
 };
 
 struct sim_conn {
@@ -182,7 +184,7 @@ static int64_t travel_ns(struct sim_conn *c, unsigned side, size_t n)
 
 static void first_leaves(struct direction *d)
 {
-	d->retry_ns = FIRST_TRY_NS;
+	d->tries = 0;
 	d->since_ns = d->conn->sim->now_ns;
 	sim_set(d->conn->sim, &d->timer, d->first->at_ns);
 }
@@ -264,11 +266,11 @@ static void deliver(struct sim_conn *c, unsigned to, const struct packet *p)
 /* Cannot pass now: tried again later, or given up. */
 static void try_later(struct direction *d)
 {
+	static const struct sd_backoff tries = {FIRST_TRY_NS, LAST_TRY_NS, SD_GROW_DOUBLING, 0};
 	struct sim_conn *c = d->conn;
 	int64_t limit = d->first->kind == SYN ? OPEN_GIVE_UP_NS : GIVE_UP_NS, now = c->sim->now_ns;
 	if (now - d->since_ns < limit && c->node[d->side]->up) {
-		sim_set(c->sim, &d->timer, now + d->retry_ns);
-		d->retry_ns = d->retry_ns * 2 < LAST_TRY_NS ? d->retry_ns * 2 : LAST_TRY_NS;
+		sim_set(c->sim, &d->timer, now + sd_backoff(&tries, ++d->tries, 0));
 		return;
 	}
 	drop_packets(d);

@@ -1,6 +1,7 @@
 /* mq_entry.c - the life of an entry: the place of a message in a queue. */
 #include <stdlib.h>
 
+#include "core/backoff.h"
 #include "mq_int.h"
 
 const char mq_timed_out[1] = "";
@@ -181,10 +182,8 @@ void mq_entry_settle(struct mq_entry *e)
 /* Doubling with every failure, any moment of it as likely as another: those that failed together do not come back together. */
 static int64_t back_off(struct mq *b, const struct mq_limits *l, unsigned failures)
 {
-	int64_t max = l->retry_max_ms > l->retry_min_ms ? l->retry_max_ms : l->retry_min_ms, ms = l->retry_min_ms;
-	for (unsigned i = 1; i < failures && ms < max; i++)
-		ms = ms > max / 2 ? max : ms * 2;
-	return 1 + (int64_t)(sd_rng_unit(&b->rng) * (double)ms);
+	struct sd_backoff wait = {l->retry_min_ms, l->retry_max_ms, SD_GROW_DOUBLING, 1};
+	return sd_backoff(&wait, failures, sd_rng_unit(&b->rng));
 }
 
 void mq_entry_returned(struct mq_entry *e)
