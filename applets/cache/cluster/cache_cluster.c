@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache_facts.h"
 #include "cache_view_make.h"
 #include "core/mix.h"
 #include "core/text.h"
@@ -15,7 +16,6 @@
 #define LOOK_UP_NS       2000000000
 #define COUNT_EXACTLY    200000
 #define COUNT_SOME       10000
-#define LEAVING          1 /* in what a node says of itself */
 
 /* ---- names ---- */
 
@@ -213,11 +213,6 @@ static void update_view(struct cache_cluster *cl)
 static void enter(void *arg);
 static void leave(void *arg);
 
-static bool is_leaving(const struct sd_swim_facts *f)
-{
-	return f->npayload > 0 && f->payload[0] & LEAVING;
-}
-
 /* Where members are reached may be known later than that they are members. */
 static void note_ends(struct cache_cluster *cl)
 {
@@ -246,10 +241,10 @@ static void look_around(struct cache_cluster *cl)
 	struct cache_agreed_node *nodes = calloc(all, sizeof(*nodes));
 	for (size_t i = 0; nodes && i < all; i++) {
 		const struct sd_swim_member *m = sd_swim_at(cl->swim, i);
-		if (m->state > SD_SWIM_SUSPECT)
+		if (m->state > SD_SWIM_SUSPECT || cache_facts_quorum(&m->facts) != cl->conf.quorum)
 			continue;
 		struct cache_view_member v = {m->facts.id, m->facts.client, m->facts.bus, m->facts.weight, m->facts.epoch, false};
-		nodes[n++] = (struct cache_agreed_node){v, is_leaving(&m->facts)};
+		nodes[n++] = (struct cache_agreed_node){v, cache_facts_leaving(&m->facts)};
 	}
 	if (nodes) {
 		cl->changed = false;
@@ -333,8 +328,7 @@ static void peers_leaving(void *arg)
 {
 	struct cache_cluster *cl = arg;
 	struct sd_swim_facts f = sd_swim_self(cl->swim)->facts;
-	f.npayload = 1;
-	f.payload[0] = LEAVING;
+	cache_facts_put(&f, true, cl->conf.quorum);
 	sd_swim_say(cl->swim, &f, cache_cluster_now(cl));
 	cl->leaving = cl->changed = true; /* the next turn of gossip sees it */
 }
@@ -344,7 +338,7 @@ static bool peers_all_leave(void *arg)
 	const struct cache_cluster *cl = arg;
 	for (size_t i = 0; i < cl->view->n; i++) {
 		const struct sd_swim_member *m = sd_swim_find(cl->swim, &cl->view->members[i].id);
-		if (!m || !is_leaving(&m->facts))
+		if (!m || !cache_facts_leaving(&m->facts))
 			return false;
 	}
 	return cl->leaving;
@@ -359,11 +353,28 @@ static void on_send(void *arg, const struct sd_swim_end *to, const void *p, size
 	sd_datagrams_send(cl->udp, &a, p, n);
 }
 
+/* "--write-quorum 2", or that there is none. */
+static const char *quorum_text(const struct sd_swim_facts *f, char out[32])
+{
+	snprintf(out, 32, cache_facts_quorum(f) ? "--write-quorum %u" : "no --write-quorum", cache_facts_quorum(f));
+	return out;
+}
+
+/* It promises something else than this node: the two do not become one cluster. */
+static void say_other_quorum(struct cache_cluster *cl, const struct sd_swim_facts *f)
+{
+	char name[64], its[32], ours[32];
+	cache_cluster_say(cl, SD_WARN, "write_quorum_differs", "Node %s has %s and this one %s: the two do not become one cluster",
+			  cache_node_name(cl, &f->client, name), quorum_text(f, its), quorum_text(&sd_swim_self(cl->swim)->facts, ours));
+}
+
 static void on_changed(void *arg, const struct sd_swim_member *was, const struct sd_swim_member *is)
 {
 	struct cache_cluster *cl = arg;
 	char name[64];
 	cl->changed = true;
+	if (!was && is->state <= SD_SWIM_SUSPECT && cache_facts_quorum(&is->facts) != cache_facts_quorum(&sd_swim_self(cl->swim)->facts))
+		say_other_quorum(cl, &is->facts);
 	if (is->state == SD_SWIM_SUSPECT && was && was->state == SD_SWIM_ALIVE)
 		cache_cluster_say(cl, SD_WARN, "node_suspected", "Node %s does not answer",
 				  cache_node_name(cl, &is->facts.client, name));
@@ -739,6 +750,8 @@ static struct sd_swim_facts facts(const struct cache_cluster *cl)
 	const struct sd_addr *ip = told ? &conf->announce : &conf->bind;
 	f.client = end_of(ip, told && conf->announce.port ? conf->announce.port : conf->port);
 	f.bus = end_of(ip, conf->bind.port);
+	if (conf->quorum > 1)
+		cache_facts_put(&f, false, conf->quorum);
 	return f;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache_facts.h"
 #include "cache_view_make.h"
 #include "core/mix.h"
 
@@ -31,9 +32,10 @@ int cache_view_find(const struct cache_view *v, const struct sd_swim_id *id)
 
 static void take_members(struct cache_view *v, const struct sd_swim *swim)
 {
+	unsigned quorum = cache_facts_quorum(&sd_swim_self(swim)->facts);
 	for (size_t i = 0; i < sd_swim_count(swim); i++) {
 		const struct sd_swim_member *m = sd_swim_at(swim, i);
-		if (m->state > SD_SWIM_SUSPECT)
+		if (m->state > SD_SWIM_SUSPECT || cache_facts_quorum(&m->facts) != quorum)
 			continue;
 		v->members[v->n++] = (struct cache_view_member){m->facts.id, m->facts.client, m->facts.bus, m->facts.weight,
 								m->facts.epoch, false};
