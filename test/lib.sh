@@ -255,15 +255,14 @@ listener() {
   return 1
 }
 
-# free_port: a port below those that the kernel hands out, on which nobody listens now and that this test did not name yet.
+# free_port: a port below those that the kernel hands out, on which nobody listens now and that no test of this run named yet.
 free_port() {
-  local port used
+  local port used named=${TEST_PORTS:-$TMP}
   used=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '{ sub(/.*:/, "", $2); print $2 }')
   while :; do
     port=$((10240 + (RANDOM << 15 | RANDOM) % 22000))
-    [ -e "$TMP/port.$port" ] && continue
     printf '%s\n' "$used" | grep -qx "$(printf '%04X' "$port")" && continue
-    : >"$TMP/port.$port"
+    (set -C && : >"$named/port.$port") 2>/dev/null || continue
     echo "$port"
     return 0
   done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests, each with a deadline, and says in one line what came of each. Programs run as many at a time as there are
-# processors (TEST_JOBS sets it), scripts one after another.
+# Runs the tests, each with a deadline, and says in one line what came of each. Programs and scripts run as many at a time as there
+# are processors (TEST_JOBS sets it): scripts mostly wait for the servers and clients that they start.
 #
 #   test/run.sh [--only unit|cli|interop|examples|man|lint|sim] BIN
 #
@@ -56,6 +56,8 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/sdlab-run.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
+mkdir "$tmp/ports" || exit 1
+export TEST_PORTS=$tmp/ports # which of them are taken, for tests that run side by side
 passed=0 failed=0 skipped=0
 
 wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
@@ -112,16 +114,39 @@ test_one() {
 }
 
 # In a process of its own: what it says comes in one piece, its counts go to a file.
-run_program() { # NUMBER NAME PROGRAM
-  passed=0 failed=0 skipped=0 log=$tmp/log.$1
-  if [ -x "$3" ]; then
-    test_one "$2" "$3"
+run_apart() { # NUMBER NAME COMMAND...
+  local number=$1
+  shift
+  passed=0 failed=0 skipped=0 log=$tmp/log.$number
+  if [ -x "$2" ]; then
+    test_one "$@"
   else
     failed=1
-    echo "FAIL $2: $3 is not built"
-  fi >"$tmp/said.$1"
-  echo "$passed $failed $skipped" >"$tmp/counts.$1"
-  flock "$tmp" cat "$tmp/said.$1"
+    echo "FAIL $1: $2 cannot be run"
+  fi >"$tmp/said.$number"
+  echo "$passed $failed $skipped" >"$tmp/counts.$number"
+  flock "$tmp" cat "$tmp/said.$number"
+}
+
+# Begins one as soon as fewer than `jobs` are running; `gather` waits for all and adds up.
+begun=0 running=0
+begin() { # NAME COMMAND...
+  if [ "$running" -ge "$jobs" ]; then
+    wait -n
+    running=$((running - 1))
+  fi
+  run_apart "$begun" "$@" &
+  begun=$((begun + 1)) running=$((running + 1))
+}
+gather() {
+  local i p f s
+  wait
+  for ((i = 0; i < begun; i++)); do
+    read -r p f s <"$tmp/counts.$i" || { p=0 f=1 s=0; }
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    rm -f "$tmp/counts.$i"
+  done
+  begun=0 running=0
 }
 
 # Has the program more than one thread, or may it? What only calls pure code, or lives in the simulated world, has not.
@@ -133,23 +158,14 @@ may_have_threads() { # SOURCE
 # Only programs whose source is still there: a build folder may hold older ones. Under the thread sanitizer what has one thread
 # would only be slow.
 run_programs() { # FOLDER PREFIX
-  local source n=0 running=0 i p f s
+  local source name
   for source in test/"$1"/"$2"*.c; do
     [ -e "$source" ] || continue
     [ -z "$threads" ] || may_have_threads "$source" || continue
-    if [ "$running" -ge "$jobs" ]; then
-      wait -n
-      running=$((running - 1))
-    fi
-    run_program "$n" "$1/$(basename "$source" .c)" "$build/$1/$(basename "$source" .c)" &
-    n=$((n + 1)) running=$((running + 1))
+    name=$1/$(basename "$source" .c)
+    begin "$name" "$build/$name"
   done
-  wait
-  for ((i = 0; i < n; i++)); do
-    read -r p f s <"$tmp/counts.$i" || { p=0 f=1 s=0; }
-    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    rm -f "$tmp/counts.$i"
-  done
+  gather
 }
 
 # Scripts that say `# plain build only` add nothing but time under a sanitizer, unless they were asked for; those that say
@@ -160,8 +176,9 @@ run_scripts() { # FOLDER
     [ -e "$script" ] || continue
     [ -n "$linted" ] || ! grep -q '^# plain build only' "$script" || continue
     [ -z "$threads" ] || ! grep -q '^# one thread' "$script" || continue
-    test_one "$1/$(basename "$script" .sh)" "$script" "$bin"
+    begin "$1/$(basename "$script" .sh)" "$script" "$bin"
   done
+  gather
 }
 
 # check_example FILE: a file with services is a stack; any other begins with the name of its applet. Certificates and
