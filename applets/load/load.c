@@ -29,7 +29,12 @@
 	    {"command", SD_OPT_LIST, NULL,                                                                   \
 	     "redis: \"[WEIGHT] COMMAND\", picked at random; without it nine GET to a SET",                  \
 	     .meta = "LINE", .whole = true},                                                                 \
-	    {"size", SD_OPT_SIZE, "64", "redis: bytes of a {{value}}", .max = 16 << 20},                     \
+	    {"size", SD_OPT_SIZE, "64", "redis: bytes of a {{value}}; amqp: of a message without --body", .max = 16 << 20}, \
+	    {"queue", SD_OPT_STRING, "sdlab-load", "amqp: the queue; it is declared unless it is there", .meta = "NAME"}, \
+	    {"measure", SD_OPT_ENUM, "confirm",                                                              \
+	     "amqp: time to the confirm of a publish, to its delivery on a queue of the connection, or of a get", \
+	     .choices = "confirm|delivery|get"},                                                             \
+	    {"transient", SD_OPT_BOOL, "false", "amqp: messages that need not outlive the broker"},          \
 	    {"keys", SD_OPT_INT, "100000", "{{key}} is one of so many", .min = 1, .max = 10000000000},       \
 	    {"seed", SD_OPT_INT, "0", "of chance; 0 takes it from the system", .max = INT64_MAX}
 
@@ -339,12 +344,13 @@ static const struct sd_manner manners[] = {
 const struct sd_applet sd_applet_load = {
     .name = "load",
     .summary = "a load generator that cannot lie",
-    .description = "Sends HTTP requests, or commands to a cache, and reports what came of them. With --rate requests leave on schedule and their "
+    .description = "Sends HTTP requests, commands to a cache, or messages to a broker, and reports what came of them. With --rate requests leave on schedule and their "
 		   "time counts from the moment they were due, which is what users of a slow server see; without it every "
 		   "connection waits for its answer before it asks again, and the report says so.",
     .examples = "sdlab load http://127.0.0.1:8080/ -c 50 -d 10s\n"
 		"sdlab load http://127.0.0.1:8080/ -r 2000/s -d 30s --fail-if 'p99>50ms'\n"
 		"sdlab load redis://127.0.0.1:7001 -c 50 --pipeline 16 --command 'INCR counter:{{key}}'\n"
+		"sdlab load amqp://127.0.0.1:5672 -r 2000/s --pipeline 100 --measure delivery --size 1KiB\n"
 		"sdlab load sweep http://127.0.0.1:8080/ --conns 1,10,50,100\n"
 		"sdlab load replay access.json http://127.0.0.1:8080 --speed 2\n"
 		"sdlab load ramp http://127.0.0.1:8080/ --from 100/s --to 20000/s",

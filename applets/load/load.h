@@ -7,6 +7,7 @@
  *	load_run.c     threads, progress, Ctrl-C, the result put together
  *	load_conn.c    one connection: requests out, answers in, times taken
  *	load_resp.c    what is sent to a cache
+ *	load_amqp*.c   what is sent to a broker, and how it answers (load_amqp.h)
  *	load_tally.c   which answers came how often (--tally)
  *	load_text.c    the summary a person reads
  *	load_export.c  JSON, CSV, histogram log
@@ -42,7 +43,7 @@
 #define LOAD_MAX_MARKS 8
 
 /* Ten digits that change with each request: its number, chance, or one of so many keys. */
-enum load_mark_kind { LOAD_SEQ, LOAD_RAND, LOAD_KEY };
+enum load_mark_kind { LOAD_SEQ, LOAD_RAND, LOAD_KEY, LOAD_OWN /* of the connection's own queue */ };
 
 struct load_mark {
 	uint32_t at;
@@ -74,12 +75,15 @@ struct load_due {
 	uint32_t place; /* in the log, from 0 */
 };
 
+struct load_amqp_plan; /* load_amqp.h */
+
 struct load_plan {
 	char *url;
 	struct sd_addr addr; /* resolved */
 	struct sd_tls_client *tls; /* NULL: plain */
 	char tls_name[SD_TLS_NAME]; /* host of the URL */
-	bool resp;                /* a cache is asked; else HTTP */
+	bool resp;                /* a cache is asked */
+	struct load_amqp_plan *amqp; /* a broker is; neither: HTTP */
 	struct sd_slice greeting; /* what is said first on each connection: AUTH, SELECT */
 	unsigned greetings;       /* replies to it */
 	uint64_t keys;            /* {{key}} is one of so many */
@@ -104,6 +108,11 @@ struct load_plan {
 	bool tally;
 };
 
+static inline bool load_plan_http(const struct load_plan *p)
+{
+	return !p->resp && !p->amqp;
+}
+
 static inline bool load_plan_open(const struct load_plan *p)
 {
 	return p->rate > 0 || p->schedule;
@@ -119,7 +128,7 @@ static inline bool load_plan_open(const struct load_plan *p)
 	X(LOAD_SHORT, "short", "closed in the middle of an answer")                                          \
 	X(LOAD_GARBAGE, "garbage", "what came was no answer of the protocol")                                \
 	X(LOAD_PORTS, "ports", "no local port or descriptor left")                                           \
-	X(LOAD_REPLY, "reply", "a cache answered with an error")                                             \
+	X(LOAD_REPLY, "reply", "a cache or broker answered with an error")                                             \
 	X(LOAD_OTHER, "other", "anything else")
 
 enum load_error {
@@ -188,7 +197,7 @@ struct load_result {
 	bool interrupted;
 	struct load_detail *detail; /* NULL: not asked for */
 	struct load_tally *tally;   /* NULL: not asked for */
-	struct load_tally *refusals; /* first words of the errors that a cache answered; NULL: HTTP */
+	struct load_tally *refusals; /* first words of the errors that a cache or broker answered; NULL: HTTP */
 	const char *limited; /* why the generator, not the server, was the limit; NULL: it was not */
 };
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "load_amqp.h"
 #include "load_int.h"
 
 #define IN_LIMIT (128 * 1024)
@@ -46,13 +47,16 @@ static void put_digits(char *to, uint64_t v)
 		to[i] = (char)('0' + v % 10);
 }
 
-static uint64_t digits_of(struct load_worker *w, enum load_mark_kind kind)
+static uint64_t digits_of(const struct load_conn *c, enum load_mark_kind kind)
 {
+	struct load_worker *w = c->w;
 	switch (kind) {
 	case LOAD_SEQ:
 		return w->begun;
 	case LOAD_KEY:
 		return sd_rng_next(&w->rng) % w->plan->keys;
+	case LOAD_OWN:
+		return load_amqp_own(c);
 	default:
 		return sd_rng_next(&w->rng) % 10000000000u;
 	}
@@ -60,13 +64,12 @@ static uint64_t digits_of(struct load_worker *w, enum load_mark_kind kind)
 
 static void put_request(struct load_conn *c, const struct load_request *r)
 {
-	struct load_worker *w = c->w;
 	char *to = sd_stream_reserve(c->stream, r->n);
 	if (!to)
 		return;
 	memcpy(to, r->bytes, r->n);
 	for (unsigned i = 0; i < r->nmarks; i++)
-		put_digits(to + r->marks[i].at, digits_of(w, r->marks[i].kind));
+		put_digits(to + r->marks[i].at, digits_of(c, r->marks[i].kind));
 	sd_stream_commit(c->stream, r->n);
 }
 
@@ -115,8 +118,7 @@ static void rest(struct load_conn *c, int64_t ns)
 	sd_loop_timer_set(w->loop, &c->retry, sd_loop_now_ns(w->loop) + ns);
 }
 
-/* Everything in progress on the connection failed; it is made anew. */
-static void conn_failed(struct load_conn *c, enum load_error why)
+void load_conn_failed(struct load_conn *c, enum load_error why)
 {
 	struct load_worker *w = c->w;
 	int64_t now = sd_loop_now_ns(w->loop);
@@ -130,13 +132,14 @@ static void conn_failed(struct load_conn *c, enum load_error why)
 		s->owner = NULL;
 		sd_stream_abort(s);
 	}
-	if (c->count == 0 && !connected)
+	if (c->count == 0 && (!connected || (c->amqp && c->greetings)))
 		load_failed(w, NULL, why, now); /* a connection that could not be made for nobody in particular */
 	for (bool head = true; c->count > 0; head = false) {
 		struct load_slot slot = *current(c);
 		c->first = (c->first + 1) % w->plan->pipeline;
 		c->count--;
-		load_failed(w, &slot, head ? first : why, now);
+		if (!slot.settled)
+			load_failed(w, &slot, head ? first : why, now);
 	}
 	rest(c, connected && !c->greetings ? 0 : RETRY_NS); /* nor with a wrong password */
 	load_pump(w);
@@ -210,7 +213,7 @@ static void conn_close(struct load_conn *c)
 	sd_stream_close(s);
 	/* requests sent ahead on it get no answer */
 	if (c->count > 0) {
-		conn_failed(c, LOAD_RESET);
+		load_conn_failed(c, LOAD_RESET);
 		return;
 	}
 	rest(c, 0);
@@ -231,7 +234,7 @@ static ssize_t take_head(struct load_conn *c, const char *p, size_t n)
 	}
 	c->seen = 0;
 	if (took == SD_HTTP_BAD) {
-		conn_failed(c, LOAD_GARBAGE);
+		load_conn_failed(c, LOAD_GARBAGE);
 		return -1;
 	}
 	if (head->status >= 100 && head->status < 200)
@@ -256,7 +259,7 @@ static ssize_t take_body(struct load_conn *c, const char *p, size_t n, struct sd
 	if (c->framing == SD_HTTP_BODY_CHUNKED) {
 		ssize_t took = sd_http_chunked_decode(&c->chunked, p, n, data);
 		if (took < 0)
-			conn_failed(c, LOAD_GARBAGE);
+			load_conn_failed(c, LOAD_GARBAGE);
 		c->body += took < 0 ? 0 : data->n;
 		return took < 0 ? -1 : took;
 	}
@@ -286,7 +289,7 @@ static void note_first_byte(struct load_conn *c)
 		sd_hdr_record(w->result->first_byte, sd_loop_now_ns(w->loop) - current(c)->sent_ns, 1);
 }
 
-static void count_bytes(const struct load_conn *c, uint64_t n)
+void load_conn_count(const struct load_conn *c, uint64_t n)
 {
 	if (c->greetings)
 		return;
@@ -319,7 +322,7 @@ static bool reply_done(struct load_conn *c)
 	bool refused = c->refused;
 	c->refused = false;
 	if (c->greetings && refused) {
-		conn_failed(c, LOAD_REPLY);
+		load_conn_failed(c, LOAD_REPLY);
 		return false;
 	}
 	if (c->greetings) {
@@ -345,13 +348,13 @@ static ssize_t take_reply(struct load_conn *c, const char *p, size_t n, bool *ov
 	struct sd_resp_token t;
 	ssize_t took = sd_resp_next(c->replies, p, n, &sd_resp_reply_usual, &t);
 	if (took == SD_RESP_BAD) {
-		conn_failed(c, LOAD_GARBAGE);
+		load_conn_failed(c, LOAD_GARBAGE);
 		return -1;
 	}
 	if (took == SD_RESP_INCOMPLETE)
 		return 0;
 	note_text(c, &t);
-	count_bytes(c, (uint64_t)took);
+	load_conn_count(c, (uint64_t)took);
 	if (!t.last || t.push)
 		return took;
 	*over = !c->greetings;
@@ -373,12 +376,23 @@ static ssize_t next_piece(struct load_conn *c, ssize_t took)
 	return s->owner == c ? took : -1;
 }
 
+bool load_conn_free(struct load_conn *c)
+{
+	struct sd_stream *s = c->stream;
+	deadline(c);
+	set_idle(c, c->count < c->w->plan->pipeline);
+	load_pump(c->w);
+	return s->owner == c;
+}
+
 /* Takes one piece; -1 when the connection is gone, 0 when more must come. */
 static ssize_t take_piece(struct load_conn *c, const char *p, size_t n)
 {
+	if (c->amqp)
+		return load_amqp_take(c, p, n);
 	if (c->count == 0 && !c->greetings) {
 		/* an answer nobody asked for */
-		conn_failed(c, LOAD_GARBAGE);
+		load_conn_failed(c, LOAD_GARBAGE);
 		return -1;
 	}
 	if (!c->greetings)
@@ -393,7 +407,7 @@ static ssize_t take_piece(struct load_conn *c, const char *p, size_t n)
 	if (c->line && took > 0)
 		load_line_take(c->line, data);
 	if (took > 0)
-		count_bytes(c, (uint64_t)took);
+		load_conn_count(c, (uint64_t)took);
 	if (took < 0 || !c->in_body || !body_done(c))
 		return took;
 	answer_done(c, current(c)->status);
@@ -422,21 +436,21 @@ static void on_eof(struct sd_stream *s)
 	if (c->in_body && c->framing == SD_HTTP_BODY_CLOSE) {
 		answer_done(c, current(c)->status);
 		conn_close(c);
-	} else if (c->count == 0) {
+	} else if (c->count == 0 && !c->greetings) {
 		conn_close(c); /* it was idle: the server may do that */
 	} else {
-		conn_failed(c, LOAD_RESET);
+		load_conn_failed(c, LOAD_RESET);
 	}
 }
 
 static void on_timeout(struct sd_stream *s)
 {
-	conn_failed(s->owner, LOAD_TIMEOUT);
+	load_conn_failed(s->owner, LOAD_TIMEOUT);
 }
 
 static void on_closed(struct sd_stream *s, enum sd_err why)
 {
-	conn_failed(s->owner, error_of(why));
+	load_conn_failed(s->owner, error_of(why));
 }
 
 static void on_connected(struct sd_stream *s)
@@ -448,6 +462,8 @@ static void on_connected(struct sd_stream *s)
 	sd_hdr_record(w->result->connect, now - c->connect_ns, 1);
 	c->idle_since_ns = c->connected_ns = now;
 	c->fresh = true;
+	if (c->amqp)
+		return; /* it is free once the broker let it in, and the deadline is for that too */
 	deadline(c);
 	if (w->plan->keep_alive) {
 		set_idle(c, c->count < w->plan->pipeline);
@@ -489,12 +505,14 @@ static void conn_open(struct load_conn *c)
 	if (!err && !(c->stream = sd_stream_new(io, true, IN_LIMIT, &conn_events, c)))
 		err = SD_ENOMEM;
 	if (err) {
-		conn_failed(c, error_of(err));
+		load_conn_failed(c, error_of(err));
 		return;
 	}
 	sd_stream_deadline(c->stream, c->connect_ns + w->plan->timeout_ns);
 	if (c->replies)
 		greet(c);
+	if (c->amqp)
+		load_amqp_greet(c);
 }
 
 static void on_retry(struct sd_timer *t)
@@ -527,7 +545,9 @@ enum sd_err load_conns_make(struct load_worker *w)
 			c->line = calloc(1, sizeof(*c->line));
 		if (w->plan->resp)
 			c->replies = calloc(1, sizeof(*c->replies));
-		if (!c->slots || (w->plan->tally && !c->line) || (w->plan->resp && !c->replies))
+		if (w->plan->amqp)
+			c->amqp = load_amqp_new();
+		if (!c->slots || (w->plan->tally && !c->line) || (w->plan->resp && !c->replies) || (w->plan->amqp && !c->amqp))
 			return SD_ENOMEM;
 		/* on the worker's own thread, when it runs */
 		sd_loop_timer_set(w->loop, &c->retry, sd_loop_now_ns(w->loop));
@@ -546,6 +566,7 @@ void load_conns_free(struct load_worker *w)
 		}
 		free(c->line);
 		free(c->replies);
+		free(c->amqp);
 		free(c->slots);
 	}
 	sd_tls_target_free(w->tls);

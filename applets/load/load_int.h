@@ -12,6 +12,7 @@ struct load_slot {
 	int64_t due_ns, sent_ns;
 	uint32_t request;
 	uint16_t status; /* once its head is here */
+	bool settled;	 /* answered, while one in front of it is not */
 };
 
 struct load_conn {
@@ -28,7 +29,8 @@ struct load_conn {
 	uint32_t seen;
 	uint8_t framing;
 	bool in_body, got_first, keep, listed, fresh; /* fresh: no answer came on it yet */
-	struct sd_resp_replies *replies; /* NULL: HTTP */
+	struct sd_resp_replies *replies; /* of a cache; else NULL */
+	struct load_amqp *amqp;		 /* of a broker; else NULL */
 	unsigned greetings;              /* replies to what was said first that did not come yet */
 	bool refused;                    /* the reply in progress is an error */
 	struct load_line *line; /* of the body in progress; NULL: no tally */
@@ -68,6 +70,12 @@ enum sd_err load_conns_make(struct load_worker *w);
 void load_conns_free(struct load_worker *w);
 /* Lets connections take what is due; called whenever one is free, a request is due, or the end came. */
 void load_pump(struct load_worker *w);
+/* For those who read answers. Everything in progress on the connection failed; it is made anew. */
+void load_conn_failed(struct load_conn *c, enum load_error why);
+/* It may take a request; false: it is gone. */
+bool load_conn_free(struct load_conn *c);
+/* Bytes that came. */
+void load_conn_count(const struct load_conn *c, uint64_t n);
 
 /* ---- load_run.c ---- */
 /* The next request of this thread; false when none may begin now. */

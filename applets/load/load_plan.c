@@ -5,7 +5,7 @@
 
 #include "core/resp_url.h"
 #include "core/units.h"
-#include "load.h"
+#include "load_amqp.h"
 
 #define MAX_REQUESTS 4096
 #define MAX_FILE     (16u << 20)
@@ -17,7 +17,9 @@ struct target {
 	struct sd_slice path; /* with query; "/" when there is none */
 	bool secure;          /* https */
 	bool resp;            /* a cache */
+	bool amqp;            /* a broker */
 	struct sd_resp_url cache;
+	struct sd_amqp_url broker;
 	const char *port;     /* when the URL has none */
 };
 
@@ -31,18 +33,30 @@ static enum sd_err split_cache_url(const char *url, struct target *t, struct sd_
 	return err;
 }
 
+static enum sd_err split_broker_url(const char *url, struct target *t, struct sd_error *e)
+{
+	enum sd_err err = sd_amqp_url_parse(url, &t->broker, e);
+	t->amqp = true;
+	t->host = t->broker.host;
+	t->secure = t->broker.secure;
+	t->port = t->secure ? ":5671" : ":5672";
+	if (!err && t->host.n == 0)
+		err = sd_fail(e, SD_EUSAGE, "expected amqp://HOST[:PORT][/VHOST], found no host");
+	return err;
+}
+
 static enum sd_err split_url(const char *url, struct target *t, struct sd_error *e)
 {
 	if (sd_resp_url_is(url))
 		return split_cache_url(url, t, e);
-	if (strncasecmp(url, "amqp://", 7) == 0)
-		return sd_fail(e, SD_EUNSUPPORTED, "%s: AMQP is not in yet; expected http://HOST[:PORT]/PATH", url);
+	if (sd_amqp_url_is(url))
+		return split_broker_url(url, t, e);
 	t->secure = strncasecmp(url, "https://", 8) == 0;
 	t->port = t->secure ? ":443" : ":80";
 	const char *host = t->secure ? url + 8 : strncasecmp(url, "http://", 7) == 0 ? url + 7 : url;
 	size_t n = strcspn(host, "/?#");
 	if (n == 0 || strstr(host, "://"))
-		return sd_fail(e, SD_EUSAGE, "expected http://HOST[:PORT]/PATH or redis://HOST[:PORT], found \"%.100s\"", url);
+		return sd_fail(e, SD_EUSAGE, "expected http://HOST[:PORT]/PATH, redis://HOST[:PORT] or amqp://HOST[:PORT], found \"%.100s\"", url);
 	t->host = (struct sd_slice){host, n};
 	t->path = host[n] == '/' ? (struct sd_slice){host + n, strcspn(host + n, "#")} : sd_slice_of("/");
 	return SD_OK;
@@ -78,7 +92,7 @@ static enum sd_err find_target(struct sd_world *w, const struct sd_conf *conf, c
 /* ---- TLS ---- */
 
 /* The host of a URL without its port and brackets: what the certificate is to be for. */
-static enum sd_err make_tls(struct sd_world *w, const struct sd_conf *conf, struct sd_slice host, struct load_plan *p,
+static enum sd_err make_tls(struct sd_world *w, const struct sd_conf *conf, struct sd_slice host, bool http, struct load_plan *p,
 			    struct sd_error *e)
 {
 	static const char *const alpn[] = {"http/1.1", NULL};
@@ -90,7 +104,7 @@ static enum sd_err make_tls(struct sd_world *w, const struct sd_conf *conf, stru
 	    .cert = sd_conf_string(conf, "cert"),
 	    .key = sd_conf_string(conf, "key"),
 	    .insecure = sd_conf_bool(conf, "insecure"),
-	    .alpn = p->resp ? NULL : alpn,
+	    .alpn = http ? alpn : NULL,
 	};
 	if (n >= sizeof(p->tls_name))
 		return sd_fail(e, SD_EUSAGE, "the host name of the URL is too long");
@@ -364,8 +378,8 @@ static void read_amount(const struct sd_conf *conf, struct load_plan *p)
 enum sd_err load_plan_pipeline(const struct sd_conf *conf, struct load_plan *p, struct sd_error *e)
 {
 	p->pipeline = (unsigned)sd_conf_int(conf, "pipeline");
-	if (p->pipeline > 1 && (!p->keep_alive || p->rate > 0))
-		return sd_fail(e, SD_EUSAGE, "--pipeline: only with --keep-alive and without --rate");
+	if (p->pipeline > 1 && (!p->keep_alive || (p->rate > 0 && !p->amqp)))
+		return sd_fail(e, SD_EUSAGE, "--pipeline: only with --keep-alive, and with --rate only for amqp://");
 	return SD_OK;
 }
 
@@ -385,6 +399,8 @@ static enum sd_err check_text(const struct sd_conf *conf, struct sd_slice path, 
 static char *shown_url(const char *url, const struct target *t)
 {
 	char *out;
+	if (t->amqp)
+		return asprintf(&out, "%s%s", t->secure ? "amqps://" : "amqp://", t->broker.shown.p) < 0 ? NULL : out;
 	if (!t->resp)
 		return strdup(url);
 	return asprintf(&out, "%s%s", t->secure ? "rediss://" : "redis://", t->cache.shown.p) < 0 ? NULL : out;
@@ -402,10 +418,12 @@ enum sd_err load_plan_begin(struct sd_world *w, const struct sd_conf *conf, cons
 	if (!err)
 		err = find_target(w, conf, &t, &plan->addr, e);
 	if (!err && t.secure)
-		err = make_tls(w, conf, t.host, plan, e);
+		err = make_tls(w, conf, t.host, !t.resp && !t.amqp, plan, e);
 	*b = (struct load_builder){.conf = conf, .plan = plan, .host = t.host, .path = t.path, .max = MAX_REQUESTS};
 	if (!err && t.resp)
 		err = load_resp_greet(plan, &t.cache, e);
+	if (!err && t.amqp)
+		err = load_amqp_greeting(plan, &t.broker, e);
 	if (!err && !(plan->url = shown_url(url, &t)))
 		err = sd_fail(e, SD_ENOMEM, "out of memory");
 	return err;
@@ -417,11 +435,15 @@ enum sd_err load_plan_make_sized(struct sd_world *w, const struct sd_conf *conf,
 	struct load_builder b;
 	const char *file = sd_conf_string(conf, "requests-file");
 	enum sd_err err = load_plan_begin(w, conf, url, conns, out, &b, e);
-	if (!err && !out->resp)
+	if (!err && load_plan_http(out))
 		err = check_text(conf, b.path, e);
 	if (!err)
 		read_amount(conf, out);
-	if (!err)
+	if (!err && !out->amqp)
+		err = load_amqp_check_others(conf, e);
+	if (!err && out->amqp)
+		err = load_amqp_requests(w, &b, e);
+	else if (!err)
 		err = out->resp ? load_resp_commands(w, &b, e) : file ? add_file(w, &b, file, e) : add_single(w, &b, e);
 	if (err)
 		load_plan_free(out);
@@ -452,6 +474,7 @@ void load_plan_free(struct load_plan *p)
 	free(p->schedule);
 	free(p->log);
 	sd_tls_client_release(p->tls);
+	load_amqp_plan_free(p->amqp);
 	free((char *)p->greeting.p);
 	free(p->url);
 	memset(p, 0, sizeof(*p));

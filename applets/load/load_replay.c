@@ -161,7 +161,7 @@ enum sd_err load_replay_make(struct sd_world *w, const struct sd_conf *conf, con
 	r.b.literal = true;
 	r.b.max = MAX_REQUESTS;
 	out->speed = sd_conf_number(conf, "speed");
-	if (!err && (out->resp || !sd_slice_eq(r.b.path, "/")))
+	if (!err && (!load_plan_http(out) || !sd_slice_eq(r.b.path, "/")))
 		err = sd_fail(e, SD_EUSAGE, "expected http://HOST[:PORT] alone, since the paths are those of the log");
 	if (!err && !(out->speed > 0))
 		err = sd_fail(e, SD_EUSAGE, "--speed: expected more than 0");

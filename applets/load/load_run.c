@@ -173,7 +173,7 @@ static void count_answer(struct load_worker *w, const struct load_slot *slot, st
 	struct load_result *r = w->result;
 	int64_t response = now_ns - slot->due_ns;
 	r->answers++;
-	if (!w->plan->resp)
+	if (load_plan_http(w->plan))
 		r->status[status < 600 ? status : 0]++;
 	sd_hdr_record(r->service, now_ns - slot->sent_ns, 1);
 	if (r->response)
@@ -266,7 +266,8 @@ static void give_up(struct load_worker *w)
 	for (unsigned i = 0; i < w->nconns; i++) {
 		struct load_conn *c = &w->conns[i];
 		for (; c->count > 0; c->count--, c->first = (c->first + 1) % w->plan->pipeline)
-			load_failed(w, &c->slots[c->first], LOAD_TIMEOUT, now);
+			if (!c->slots[c->first].settled)
+				load_failed(w, &c->slots[c->first], LOAD_TIMEOUT, now);
 		if (w->done)
 			return;
 	}
@@ -315,10 +316,10 @@ static struct load_result *result_new(const struct load_plan *p)
 		r->detail = load_detail_new(p);
 	if (p->tally)
 		r->tally = calloc(1, sizeof(*r->tally));
-	if (p->resp)
+	if (!load_plan_http(p))
 		r->refusals = calloc(1, sizeof(*r->refusals));
 	if (r->service && r->first_byte && r->connect && (!load_plan_open(p) || (r->response && r->lag)) &&
-	    (!p->detail || r->detail) && (!p->tally || r->tally) && (!p->resp || r->refusals))
+	    (!p->detail || r->detail) && (!p->tally || r->tally) && (load_plan_http(p) || r->refusals))
 		return r;
 	load_result_free(r);
 	return NULL;

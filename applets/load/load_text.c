@@ -200,7 +200,7 @@ static enum paint status_paint(int status)
 static void put_statuses(const struct report *p)
 {
 	char n[TEXT];
-	if (p->plan->resp)
+	if (!load_plan_http(p->plan))
 		return;
 	put_heading(p, "Statuses");
 	for (int s = 0; s < 600; s++)
@@ -420,7 +420,7 @@ void load_text_summary(FILE *out, const struct load_plan *plan, const struct loa
 	put_statuses(&p);
 	put_tally(&p, "Answers", r->tally, r->answers);
 	put_errors(&p);
-	put_tally(&p, "Errors of the cache", r->refusals, load_tally_total(r->refusals));
+	put_tally(&p, plan->amqp ? "Errors of the broker" : "Errors of the cache", r->refusals, load_tally_total(r->refusals));
 	put_latencies(&p);
 	put_distribution(&p);
 	put_meaning(&p);
