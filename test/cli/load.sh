@@ -130,7 +130,6 @@ refused 2 'rate' load "$url" --rate fast
 refused 2 'fail-if' load "$url" --fail-if 'p99 is bad'
 refused 2 'http://' load "ftp://127.0.0.1/"
 refused 1 'cannot open /nowhere/ca.pem' load "https://127.0.0.1/" --ca /nowhere/ca.pem
-refused 1 'AMQP' load "amqp://127.0.0.1/"
 refused 1 'resolve' load http://no-such-host.invalid/
 refused 2 'pipeline' load "$url" --pipeline 4 --no-keep-alive
 printf '{"ts":1,"path":"/"}\n{"ts":2}\n' >bad.json
