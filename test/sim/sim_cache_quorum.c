@@ -28,6 +28,7 @@
 #define LATENCY	 (3 * MS)
 #define DEAF	 (700 * MS)
 #define PATIENCE (2 * SECOND)
+#define DRAIN	 (30 * SECOND) /* a node that is to leave and is not let go ends all the same */
 
 enum event_kind { MESSAGE, WORD, LINK, TICK, AGREE, ASK, FAULT };
 
@@ -53,7 +54,7 @@ struct node {
 	struct world *w;
 	int index;
 	bool alive, leaving, left;
-	int64_t paused_until, skew_ms, heard[NODES];
+	int64_t paused_until, skew_ms, drained_at, heard[NODES];
 	uint64_t number, ticks;
 	struct sd_swim_id id;
 	struct cache cache;
@@ -558,6 +559,7 @@ static void fault(struct world *w)
 		part(w);
 	} else if (dice == 10 && count_alive(w) > keep && !w->nodes[i].leaving) {
 		w->leaves++;
+		w->nodes[i].drained_at = w->now + DRAIN;
 		cache_copies_data(w->nodes[i].cc)->leave(w->nodes[i].cc, on_left, &w->nodes[i]);
 	}
 }
@@ -577,7 +579,7 @@ static void on_fault(struct world *w, unsigned what)
 	if (a != b && w->now < w->faults_until)
 		break_link(w, a, b);
 	for (int i = 0; i < NODES; i++)
-		if (w->nodes[i].alive && w->nodes[i].left)
+		if (w->nodes[i].alive && w->nodes[i].drained_at && (w->nodes[i].left || w->now > w->nodes[i].drained_at))
 			stop(w, i);
 	if (w->now < w->faults_until)
 		fault(w);
@@ -693,7 +695,7 @@ static void dump(struct world *w, int key)
 }
 
 /* Half of the last term's members are gone for good: what they knew may not be given out without them, so nobody may answer. It comes
- * to that when nodes leave without waiting any longer for the others to let them go. */
+ * to that when nodes that leave end without having been let go. */
 static bool is_down(const struct world *w)
 {
 	const struct cache_view *last = NULL;

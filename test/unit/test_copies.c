@@ -569,6 +569,79 @@ START_TEST(who_leaves_with_all_others_waits_for_nobody)
 }
 END_TEST
 
+/* The view of another term: this node is retired in it, or no member. */
+static struct cache_view other_view(uint64_t epoch, bool retired)
+{
+	struct cache_view v = view;
+	v.epoch = v.digest = epoch;
+	members[0].retired = retired;
+	v.slots.owners = malloc(sizeof(uint16_t) * 2 * SD_SLOTS);
+	for (unsigned i = 0; i < SD_SLOTS; i++) {
+		v.slots.owners[2 * i] = 1;
+		v.slots.owners[2 * i + 1] = SD_SLOTS_NONE;
+	}
+	if (!retired) {
+		v.members = members + 1;
+		v.n = v.self = 1;
+		for (unsigned i = 0; i < SD_SLOTS; i++)
+			v.slots.owners[2 * i] = 0;
+	}
+	return v;
+}
+
+static void ticks(int64_t ms)
+{
+	for (int64_t until = now_ms + ms; now_ms < until; now_ms += 100)
+		cache_copies_data(cc)->tick(cc);
+}
+
+/* However long that takes; one that was only not heard of is waited for a while, since the others may want it back. */
+START_TEST(who_leaves_a_quorum_goes_when_it_is_let_go)
+{
+	all_leave = has_left = false;
+	begin(2);
+	struct cache_view retired = other_view(2, true), out = other_view(3, false), again = other_view(4, true);
+	cache_copies_data(cc)->leave(cc, on_left, NULL);
+	cache_copies_data(cc)->view_changed(cc, &view, &retired);
+	ticks(60000);
+	ck_assert(!has_left);
+	members[0].retired = true; /* in the views that have it */
+	cache_copies_data(cc)->view_changed(cc, &retired, &out);
+	ticks(2000);
+	ck_assert(!has_left);
+	cache_copies_data(cc)->view_changed(cc, &out, &again);
+	ticks(60000);
+	ck_assert(!has_left);
+	cc->ready = cc->others[0]->ready = CACHE_WHOLE; /* all is whole without it: nothing is to be waited for */
+	cc->others[0]->ready_term = 4;
+	cache_copies_data(cc)->view_changed(cc, &again, &out);
+	ticks(100);
+	ck_assert(has_left);
+	free(retired.slots.owners);
+	free(out.slots.owners);
+	free(again.slots.owners);
+	finish();
+}
+END_TEST
+
+START_TEST(who_was_dropped_and_is_not_taken_back_goes_after_a_while)
+{
+	has_left = false;
+	begin(2);
+	struct cache_view retired = other_view(2, true), out = other_view(3, false);
+	cache_copies_data(cc)->leave(cc, on_left, NULL);
+	cache_copies_data(cc)->view_changed(cc, &view, &retired);
+	cache_copies_data(cc)->view_changed(cc, &retired, &out);
+	ticks(2900);
+	ck_assert(!has_left);
+	ticks(300);
+	ck_assert(has_left);
+	free(retired.slots.owners);
+	free(out.slots.owners);
+	finish();
+}
+END_TEST
+
 START_TEST(a_slot_that_went_calls_off_what_watches_it)
 {
 	struct copies_set set = {0};
@@ -637,6 +710,8 @@ int main(void)
 	tcase_add_test(t, who_had_no_copy_asks_before_it_answers);
 	tcase_add_test(t, an_answer_to_an_offer_before_counts_for_none_behind_it);
 	tcase_add_test(t, who_leaves_with_all_others_waits_for_nobody);
+	tcase_add_test(t, who_leaves_a_quorum_goes_when_it_is_let_go);
+	tcase_add_test(t, who_was_dropped_and_is_not_taken_back_goes_after_a_while);
 	tcase_add_test(t, a_slot_that_went_calls_off_what_watches_it);
 	tcase_add_test(t, bad_messages_change_nothing);
 	suite_add_tcase(s, t);

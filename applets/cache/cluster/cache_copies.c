@@ -519,8 +519,9 @@ static void tick_leaving(struct cache_copies *cc, int64_t now)
 {
 	void (*done)(void *) = cc->left;
 	bool alone = cc->peers.all_leave && cc->peers.all_leave(cc->peers.arg);
-	bool out = cc->agreed ? cc->retired || alone : cache_copies_quiet(cc);
-	if (!done || (now < cc->left_until_ns && !out))
+	/* With a quorum what only this node knows would be waited for, for good: it goes when the others let it. */
+	bool out = cc->agreed ? alone || copies_term_lets_go(cc) : cache_copies_quiet(cc) || now - cc->leaving_ns >= LEAVE_NS;
+	if (!done || !out)
 		return;
 	cc->left = NULL;
 	done(cc->left_arg);
@@ -568,7 +569,7 @@ static void leave(void *arg, void (*done)(void *), void *done_arg)
 	cc->leaving = true;
 	cc->left = done;
 	cc->left_arg = done_arg;
-	cc->left_until_ns = copies_now(cc) + LEAVE_NS;
+	cc->leaving_ns = copies_now(cc);
 	copies_wake(cc, 0);
 	if (cc->agreed) { /* the others give its slots to somebody else, by themselves */
 		if (cc->peers.leaving)

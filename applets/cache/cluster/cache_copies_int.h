@@ -243,8 +243,8 @@ struct cache_copies {
 	bool redistributing;
 	void (*left)(void *arg);       /* this node is about to leave: to be told when others have what it has */
 	void *left_arg;
-	int64_t left_until_ns;
-	bool leaving, retired;
+	int64_t leaving_ns; /* since then */
+	bool leaving;
 	/* With a write quorum: cache_copies_term.c. */
 	bool agreed;
 	enum cache_readiness ready; /* do all owners have what is held here? */
@@ -260,6 +260,8 @@ struct cache_copies {
 	size_t ngone;
 	unsigned stuck;	    /* slots that wait for long */
 	int64_t minor_since_ns;
+	int64_t out_since_ns; /* no member of the last term, and was one; 0: it is, or never was */
+	bool out_whole;	      /* and all was whole without it then */
 };
 
 /* ---- cache_copies.c ---- */
@@ -311,6 +313,8 @@ void copies_on_checked(struct cache_copies *cc, struct copies_peer *p, struct sd
 void copies_on_active(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body);
 void copies_on_ready(struct cache_copies *cc, struct copies_peer *p, struct sd_slice body);
 enum cache_readiness copies_readiness(const struct cache_copies *cc);
+/* Is this node, which leaves, needed by nobody any more? */
+bool copies_term_lets_go(const struct cache_copies *cc);
 /* Are all owners known to have all of it? */
 bool copies_term_is_clean(const struct cache_copies *cc, unsigned slot);
 bool copies_term_has(const struct cache_copies *cc, const struct copies_peer *p, unsigned slot, uint64_t turn);

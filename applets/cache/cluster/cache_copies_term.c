@@ -25,6 +25,7 @@
 
 #define AGAIN_NS 2000000000 /* for the answer to a CHECK */
 #define STUCK_NS 5000000000 /* a slot that waits so long for owners that are gone holds nobody else up */
+#define LINGER_NS 3000000000 /* of one that is no member any more: so long the others may take it in again, if they need what it has */
 
 static bool is_first(const struct cache_copies *cc, unsigned slot)
 {
@@ -370,12 +371,30 @@ static void say_moves(struct cache_copies *cc, const struct cache_view *was)
 	cc->peers.say(cc->peers.arg, "redistributing", text);
 }
 
+/* Dropped by the others: let go, or since they did not hear of it. */
+static void note_out(struct cache_copies *cc, const struct cache_view *was, const struct cache_view *is)
+{
+	bool here = is->self < is->n, was_here = was && was->self < was->n;
+	if (here)
+		cc->out_since_ns = 0;
+	if (here || !was_here)
+		return;
+	cc->out_since_ns = copies_now(cc);
+	cc->out_whole = was->members[was->self].retired && copies_readiness(cc) == CACHE_WHOLE;
+}
+
+bool copies_term_lets_go(const struct cache_copies *cc)
+{
+	int64_t since = cc->leaving_ns > cc->out_since_ns ? cc->leaving_ns : cc->out_since_ns;
+	return cc->out_since_ns && (cc->out_whole || copies_now(cc) - since >= LINGER_NS);
+}
+
 void copies_term_view(struct cache_copies *cc, const struct cache_view *was, const struct cache_view *is)
 {
 	bool next = was && (is->epoch == was->epoch + 1 || cc->conf.any_term);
 	struct copies_set *lost = calloc(1, sizeof(*lost));
+	note_out(cc, was, is);
 	cc->term = is->epoch;
-	cc->retired |= was && was->self < was->n && was->members[was->self].retired && is->self >= is->n;
 	cc->ready = CACHE_NOT_READY;
 	cc->news = true;
 	if (!next)
