@@ -53,6 +53,7 @@ same() {
 export -f tools
 same errors /usr/bin/python3 "$ROOT/test/interop/mq_errors.py"
 same pika /usr/bin/python3 "$ROOT/test/interop/mq_pika.py"
+same streams /usr/bin/python3 "$ROOT/test/interop/mq_streams.py"
 same async /usr/bin/python3 "$ROOT/test/interop/mq_async.py"
 same amqplib node "$ROOT/test/interop/mq_amqplib.js"
 same bunny ruby "$ROOT/test/interop/mq_bunny.rb"
@@ -61,5 +62,6 @@ same librabbitmq ./librabbitmq
 same tools bash -c 'tools "$1"' tools
 assert_eq '' "$(grep -E '^ *FAILED' ./*.theirs)" 'what they print with rabbitmq-server'
 assert_eq closed "$(tail -n 1 pika.ours)" 'the last line of pika'
+assert_eq closed "$(tail -n 1 streams.ours)" 'the last line of streams'
 stop ours
 stop_quietly theirs

@@ -109,7 +109,7 @@ static uint64_t rig_log_purged(void *arg, const struct mq_queue *q, uint64_t upt
 }
 static uint64_t rig_log_define(void *arg, enum mq_define what, bool gone, struct sd_slice text)
 {
-	static const char *const kinds[] = {"vhost", "exchange", "queue", "binding", "user"};
+	static const char *const kinds[] = {"vhost", "exchange", "queue", "binding", "user", "stream"};
 	struct rig *r = arg;
 	(void)text;
 	sd_text_format(&r->log, "%s%s;", gone ? "no " : "", kinds[what]);

@@ -11,16 +11,31 @@
 
 /* ---- what the engine has for it ---- */
 
-bool mq_session_send(struct mq_session *s, uint32_t id, const struct sd_amqp_arg *args, const struct mq_message *m)
+static bool send_with(struct mq_session *s, uint32_t id, const struct sd_amqp_arg *args, const struct mq_message *m,
+		      struct sd_slice properties)
 {
 	struct mq_conn *c = s->conn;
 	struct sd_slice body;
 	if (!mq_body(c->hub->mq, (struct mq_message *)m, &body))
 		return false;
 	mq_conn_put(c, s->number, id, args);
-	sd_amqp_put_header(&c->out, s->number, body.n, mq_message_properties(m));
+	sd_amqp_put_header(&c->out, s->number, body.n, properties);
 	sd_amqp_put_body(&c->out, s->number, body, c->frame_max);
 	return true;
+}
+
+bool mq_session_send(struct mq_session *s, uint32_t id, const struct sd_amqp_arg *args, const struct mq_message *m)
+{
+	return send_with(s, id, args, m, mq_message_properties(m));
+}
+
+static bool deliver_of_stream(struct mq_session *s, const struct sd_amqp_arg *args, const struct mq_entry *n)
+{
+	struct sd_text properties = {0};
+	bool sent = mq_stream_properties(n, &properties) &&
+		    send_with(s, SD_AMQP_BASIC_DELIVER, args, n->message, (struct sd_slice){properties.p, properties.n});
+	free(properties.p);
+	return sent;
 }
 
 /* Called from within the engine: a connection whose message cannot be read ends later. */
@@ -29,7 +44,7 @@ static void deliver(struct mq_channel *ch, struct mq_consumer *c, const struct m
 	struct mq_session *s = mq_session_of(ch);
 	mq_args args = {{.s = {c->tag, c->tag_n}}, {.n = n->tag}, {.n = n->redelivered}, {.s = mq_message_exchange(n->message)},
 			{.s = mq_message_key(n->message)}};
-	if (mq_session_send(s, SD_AMQP_BASIC_DELIVER, args, n->message))
+	if (n->shadow ? deliver_of_stream(s, args, n) : mq_session_send(s, SD_AMQP_BASIC_DELIVER, args, n->message))
 		return;
 	s->conn->broken = true;
 	mq_conn_woken(s->conn);

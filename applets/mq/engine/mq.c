@@ -1,7 +1,7 @@
 /* mq.c - the broker: its life, and time. */
 #include <stdlib.h>
 
-#include "mq_int.h"
+#include "mq_stream.h"
 
 #define AT_ONCE	    4096 /* things whose time has come, before others get their turn */
 #define WALL_JUMP_MS 500 /* a difference between the clocks that somebody made */
@@ -19,7 +19,7 @@ struct mq_conf mq_conf_default(void)
 static void make_lists(struct mq *b)
 {
 	struct sd_link *const lists[] = {&b->busy,	     &b->waiting, &b->saying, &b->pressed_queues,
-					 &b->exclusive_queues, &b->trim};
+					 &b->exclusive_queues, &b->trim,  &b->retain, &b->moved, &b->unstored};
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		sd_list_init(lists[i]);
 }
@@ -75,8 +75,13 @@ void mq_free(struct mq *b)
 
 static void queues_due(struct mq *b)
 {
-	for (struct sd_wheel_entry *w; (w = sd_wheel_pop(&b->queue_wheel, b->now_ms));)
-		mq_queue_end(sd_container(w, struct mq_queue, unused), true);
+	for (struct sd_wheel_entry *w; (w = sd_wheel_pop(&b->queue_wheel, b->now_ms));) {
+		struct mq_queue *q = sd_container(w, struct mq_queue, unused);
+		if (q->stream)
+			mq_stream_aged(q);
+		else
+			mq_queue_end(q, true);
+	}
 }
 
 void mq_time(struct mq *b, int64_t now_ms, int64_t wall_ms)
@@ -107,6 +112,7 @@ void mq_stored(struct mq *b, uint64_t record)
 	b->stored = record;
 	mq_body_stored(b);
 	mq_confirm_stored(b);
+	mq_streams_stored(b);
 }
 
 void mq_journal_failed(struct mq *b)

@@ -21,6 +21,9 @@
  * `redelivered`. A message leaves its queue when it was acknowledged, expired, or is in the queue it was dead-lettered to
  * (and there on the disk, if it was here): at least once, never less.
  *
+ * A queue of type stream (mq_stream.h) keeps its messages: many consumers read the same ones, each from where it wants, or groups of
+ * consumers share them; what is acknowledged stays. A message leaves a stream from its front, by age and size.
+ *
  * One broker belongs to one thread. Names in answers and errors are RabbitMQ's, and so are the texts.
  */
 #ifndef MQ_H
@@ -36,6 +39,7 @@
 #define MQ_RETRY_LIMIT	  3 /* failed deliveries before a message goes to NAME.dlq */
 #define MQ_PRIORITY_MAX	  255
 #define MQ_NO_LIMIT	  (-1)
+#define MQ_PARTITIONS_MAX 1024
 #define MQ_EXCHANGE_DELAY "x-delayed-message" /* an exchange type; any exchange obeys x-delay */
 
 /* ---- what goes wrong ---- */
@@ -96,11 +100,12 @@ struct mq_entry {
 	union {
 		struct mq_consumer *consumer; /* UNACKED: who has it; NULL: basic.get, or the consumer is gone */
 		struct mq_entry *child;	      /* in the heap */
+		uint64_t partition;	      /* in a stream */
 	};
 	struct mq_channel *channel; /* UNACKED */
 	uint64_t seq;		    /* its name in the log together with the queue's id */
 	uint64_t order;		    /* its place in the queue, once it was ready */
-	uint64_t tag;		    /* UNACKED: delivery tag on the channel */
+	uint64_t tag;		    /* UNACKED: delivery tag on the channel; in a stream: its place in the partition */
 	int64_t expires_ms;	    /* wall; INT64_MAX: never */
 	int64_t not_before_ms;	    /* wall: a delay or a back-off ends then; 0: there is none. Set before publish and failed are journalled */
 	uint16_t failures;	    /* deliveries that came back */
@@ -109,11 +114,12 @@ struct mq_entry {
 	bool came_back;		    /* READY: in the heap */
 	bool limited;		    /* UNACKED: global_prefetch counts it */
 	bool settling;		    /* UNACKED: a transaction will settle it */
+	bool shadow;		    /* UNACKED: a delivery of what stays in its stream: struct mq_shadow */
 };
 
 /* ---- the log ---- */
 
-enum mq_define { MQ_DEFINE_VHOST, MQ_DEFINE_EXCHANGE, MQ_DEFINE_QUEUE, MQ_DEFINE_BINDING, MQ_DEFINE_USER };
+enum mq_define { MQ_DEFINE_VHOST, MQ_DEFINE_EXCHANGE, MQ_DEFINE_QUEUE, MQ_DEFINE_BINDING, MQ_DEFINE_USER, MQ_DEFINE_STREAM };
 
 /* What must stay. Each call returns at once with the number of a record, which grows; mq_stored tells when it is on the disk. 0:
  * the log takes no more (mq_journal_failed was or will be called). NULL hooks: nothing stays. */
@@ -191,6 +197,10 @@ struct mq_limits {
 	bool single_active;		    /* x-single-active-consumer */
 	bool stream;			    /* x-queue-type: stream */
 	bool no_dlq;			    /* x-dead-letter-exchange was given: the queue's own, not NAME.dlq */
+	int64_t max_age_ms;		    /* x-max-age, of a stream */
+	int64_t segment_bytes;		    /* x-stream-max-segment-size-bytes: for others to see, the log has segments of its own */
+	int64_t cluster_size;		    /* x-initial-cluster-size: of one */
+	int64_t partitions;		    /* x-stream-partitions: 1 to MQ_PARTITIONS_MAX */
 };
 
 /* What happened to messages, and how often a second lately. */
@@ -225,7 +235,7 @@ struct mq_queue {
 	bool had_consumers;	      /* auto-delete waits for the first */
 	struct sd_link bindings;      /* struct mq_binding.of_destination */
 	struct sd_link busy;	      /* of mq: something may be delivered */
-	struct sd_wheel_entry unused; /* x-expires: of mq.queue_wheel */
+	struct sd_wheel_entry unused; /* x-expires, or x-max-age of a stream's first message: of mq.queue_wheel */
 	bool pressed;		      /* mq.pressed said so */
 	struct sd_link of_pressed, of_exclusive;
 	struct sd_link trim;	      /* of mq.trim: it may hold too much */
@@ -234,7 +244,7 @@ struct mq_queue {
 			dropped, rejected; } count;
 	struct mq_rate_counts sampled; /* http/: when rates were taken the last time */
 	struct mq_rates rates;
-	void *stream; /* stream/: what a queue of this kind has instead of entries */
+	struct mq_stream *stream; /* NULL: no stream; else what it has instead of the lists above */
 	char name[];
 };
 
@@ -251,6 +261,7 @@ struct mq_consumer {
 	uint32_t prefetch, unacked;	/* 0: no limit */
 	struct sd_slice arguments;
 	uint64_t delivered;
+	struct mq_reader *reader; /* of a stream: where it is */
 	uint8_t tag_n;
 	char tag[];
 };
@@ -330,6 +341,9 @@ struct mq {
 	struct sd_link saying;	  /* channels with confirms for the end of the turn */
 	struct sd_link pressed_queues, exclusive_queues;
 	struct sd_link trim;	  /* queues that may hold too much */
+	struct sd_link retain;	  /* streams that do */
+	struct sd_link moved;	  /* groups that the log is to hear of */
+	struct sd_link unstored;  /* streams whose last messages are not on the disk */
 	bool trimming;
 	bool quiet;		  /* nothing is journalled: before mq_restore_end */
 	uint64_t logged;	  /* the last record that the log was given */
@@ -455,6 +469,36 @@ bool mq_tx_rollback(struct mq_channel *ch, struct mq_error *e);
 
 /* Dead letters of a queue go back to where they died: `sdlab mq dlq replay orders`. How many. */
 bool mq_replay(struct mq_vhost *v, struct sd_slice queue, uint64_t max, uint64_t *moved, struct mq_error *e);
+
+/* ---- streams: groups. Declared as a queue, published to as a queue; mq_consume with x-stream-offset reads one, and with x-stream-group
+ * as a member of a group ---- */
+
+struct mq_share_state { /* of one partition */
+	unsigned partition;
+	uint64_t offset, end; /* of the first message that the group is not done with; behind the last one of the stream */
+	uint64_t lag, out;    /* messages that it is not done with; those of them that are out for delivery */
+	const struct mq_consumer *consumer; /* NULL: nobody's, or it is on its way to another */
+};
+struct mq_group_state {
+	const char *name;
+	uint64_t lag;
+	size_t members;
+};
+/* Each group, by name, and each partition of it; NULL: nobody asks for those. */
+void mq_groups(const struct mq_queue *q, void (*group)(void *arg, const struct mq_group_state *g),
+	       void (*share)(void *arg, const struct mq_share_state *s), void *arg);
+/* Every partition of the group goes on at this offset: first, last, next, a number, a time or an interval, as x-stream-offset has it. The
+ * group is made when it is not there. What is out for delivery comes to nothing when it is acknowledged. */
+bool mq_group_reset(struct mq_vhost *v, struct sd_slice queue, struct sd_slice group, const struct sd_amqp_field *offset,
+		    struct mq_error *e);
+/* Forgets where it was; not while it has members. */
+bool mq_group_delete(struct mq_vhost *v, struct sd_slice queue, struct sd_slice group, struct mq_error *e);
+/* The properties of what is delivered from a stream, with headers x-stream-offset and, where there are several, x-stream-partition.
+ * False: out of memory. */
+bool mq_stream_properties(const struct mq_entry *e, struct sd_text *out);
+unsigned mq_stream_partitions(const struct mq_queue *q);
+/* Offsets of the first message, and behind the last. */
+void mq_stream_range(const struct mq_queue *q, uint64_t *first, uint64_t *end);
 
 /* ---- coming back: what the store calls while it opens its log; nothing is journalled ---- */
 

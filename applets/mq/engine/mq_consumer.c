@@ -1,7 +1,7 @@
 /* mq_consumer.c - consumers: which of them can take something, and whose turn it is. */
 #include <stdlib.h>
 
-#include "mq_int.h"
+#include "mq_stream.h"
 
 /* ---- those that are able: a list of each queue, by priority, then by turn. Who cannot is taken out of it when that is noticed, and
  * comes back with an acknowledgement or room in its channel: nobody is looked at in vain twice ---- */
@@ -147,7 +147,8 @@ bool mq_consume(struct mq_channel *ch, struct sd_slice queue, struct sd_slice ta
 	struct mq_queue *q = mq_queue_find(ch->vhost, queue);
 	if (!q)
 		return mq_no_queue(ch->vhost, queue, e);
-	if (!check_consumer(ch, q, exclusive, e) || !read_priority(q, arguments, &priority, e))
+	if (!check_consumer(ch, q, exclusive, e) || !mq_consume_check(q, ch, no_ack, arguments, e) ||
+	    !read_priority(q, arguments, &priority, e))
 		return false;
 	struct mq_consumer *c = mq_consumer_new(ch, tag, arguments, e);
 	if (!c)
@@ -158,7 +159,10 @@ bool mq_consume(struct mq_channel *ch, struct sd_slice queue, struct sd_slice ta
 	c->prefetch = ch->prefetch;
 	join(c, q);
 	*out = c;
-	return true;
+	if (!q->stream || mq_stream_consume(c, e))
+		return true;
+	mq_consumer_end(c, false);
+	return false;
 }
 
 /* ---- ending one ---- */
@@ -195,6 +199,8 @@ void mq_consumer_end(struct mq_consumer *c, bool told)
 	sd_dict_remove(&ch->by_tag, &c->e);
 	if (told)
 		ch->ops->cancelled(ch, c);
+	if (c->reader)
+		mq_stream_leave(c);
 	if (q) {
 		q->nconsumers--;
 		if (q->limits.single_active && c->active && !q->going)

@@ -336,6 +336,9 @@ bool mq_queue_declare(struct mq_vhost *v, const struct mq_queue_decl *asked, str
 	struct mq_queue_decl own = *asked, *d = &own;
 	own.durable &= !own.exclusive; /* it goes with its connection anyway */
 	if (!d->name.n && !d->passive) {
+		struct sd_amqp_field type;
+		if (sd_amqp_find(d->arguments, "x-queue-type", &type) && type.kind == 'S' && sd_slice_eq(type.s, "stream"))
+			return mq_fail(e, 406, "Cannot declare a server-named queue for type rabbit_stream_queue");
 		own.name = made_name(v->mq, room, sizeof(room));
 		return mq_queue_make(v, d, out, e);
 	}

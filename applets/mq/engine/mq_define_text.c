@@ -69,6 +69,7 @@ void mq_define_put(struct sd_text *t, enum mq_define what, const void *thing)
 		put_binding(t, thing);
 		break;
 	case MQ_DEFINE_USER: /* those who have users write them */
+	case MQ_DEFINE_STREAM: /* and streams where they are */
 		break;
 	}
 }

@@ -1,5 +1,5 @@
 /* mq_deliver.c - who gets what: a queue's head to the consumer whose turn it is. */
-#include "mq_int.h"
+#include "mq_stream.h"
 
 #define AT_ONCE	  64   /* of one queue, before the next one's turn */
 #define IN_A_TURN 4096 /* of all */
@@ -15,8 +15,7 @@ static struct mq_consumer *next_consumer(struct mq_queue *q)
 	return NULL;
 }
 
-/* Behind the others of its priority. */
-static void had_its_turn(struct mq_queue *q, struct mq_consumer *c)
+void mq_consumer_turned(struct mq_queue *q, struct mq_consumer *c)
 {
 	struct sd_link *at = q->able.prev;
 	if (at == &c->of_able)
@@ -38,7 +37,7 @@ static void unreadable(struct mq_entry *e)
 	mq_entry_free(e);
 }
 
-static void count_delivery(struct mq_queue *q, struct mq_consumer *c, const struct mq_entry *e)
+void mq_count_delivery(struct mq_queue *q, struct mq_consumer *c, const struct mq_entry *e)
 {
 	struct mq *b = q->vhost->mq;
 	b->count.delivered++;
@@ -90,8 +89,8 @@ static bool deliver_one(struct mq_queue *q)
 		unreadable(e);
 		return true;
 	}
-	count_delivery(q, c, e);
-	had_its_turn(q, c);
+	mq_count_delivery(q, c, e);
+	mq_consumer_turned(q, c);
 	if (c->no_ack)
 		deliver_no_ack(e, c);
 	else if (!deliver_ack(e, c))
@@ -105,15 +104,16 @@ bool mq_turn(struct mq *b)
 		struct mq_queue *q = sd_container(b->busy.next, struct mq_queue, busy);
 		unsigned n = 0;
 		sd_list_del(&q->busy);
-		while (n < AT_ONCE && n < left && deliver_one(q))
+		while (n < AT_ONCE && n < left && (q->stream ? mq_stream_deliver(q) : deliver_one(q)))
 			n++;
 		if (n)
 			mq_queue_touch(q);
 		left -= n;
 	}
+	mq_streams_turn(b);
 	mq_press(b, NULL);
 	mq_confirm_say(b);
-	return !sd_list_empty(&b->busy);
+	return !sd_list_empty(&b->busy) || !sd_list_empty(&b->retain);
 }
 
 /* ---- basic.get ---- */
@@ -154,6 +154,8 @@ bool mq_get(struct mq_channel *ch, struct sd_slice queue, bool no_ack, struct mq
 	struct mq_queue *q = mq_queue_find(ch->vhost, queue);
 	if (!q)
 		return mq_no_queue(ch->vhost, queue, e);
+	if (q->stream)
+		return mq_stream_cannot(q, "basic.get", e);
 	if (!mq_queue_access(q, ch->connection, e) || !get_from(ch, q, no_ack, out, e))
 		return false;
 	mq_queue_used(q);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "core/backoff.h"
-#include "mq_int.h"
+#include "mq_stream.h"
 
 const char mq_timed_out[1] = "";
 
@@ -14,10 +14,15 @@ struct mq_entry *mq_entry_new(struct mq_queue *q, struct mq_message *m)
 		return NULL;
 	*e = (struct mq_entry){.message = mq_message_hold(m), .queue = q, .seq = ++q->next_seq, .expires_ms = MQ_NEVER};
 	e->where = MQ_LEAVING;
-	e->durable = m->persistent && mq_queue_stays(q);
-	e->not_before_ms = m->not_before_ms;
+	e->durable = mq_queue_stays(q) && (m->persistent || q->stream);
+	e->not_before_ms = q->stream ? 0 : m->not_before_ms;
 	b->entries++;
-	return e;
+	if (!q->stream || mq_stream_reserve(e))
+		return e;
+	e->durable = false;
+	q->next_seq--;
+	mq_entry_free(e);
+	return NULL;
 }
 
 void mq_entry_free(struct mq_entry *e)
@@ -37,7 +42,7 @@ int64_t mq_wall_due(const struct mq *b, int64_t wall_ms)
 
 /* ---- in and out; the message counts in its queue while it is in one of its lists ---- */
 
-static void count_in(struct mq_entry *e, int n)
+void mq_entry_count(struct mq_entry *e, int n)
 {
 	struct mq_queue *q = e->queue;
 	q->bytes += (uint64_t)(int64_t)n * e->message->body_n;
@@ -81,8 +86,10 @@ static void make_delayed(struct mq_entry *e)
 
 static void put_in(struct mq_entry *e)
 {
-	count_in(e, 1);
-	if (e->not_before_ms > e->queue->vhost->mq->wall_ms)
+	mq_entry_count(e, 1);
+	if (e->queue->stream)
+		mq_stream_append(e);
+	else if (e->not_before_ms > e->queue->vhost->mq->wall_ms)
 		make_delayed(e);
 	else
 		make_ready(e);
@@ -136,12 +143,13 @@ void mq_entry_out(struct mq_entry *e)
 	} else {
 		size_t *n = e->where == MQ_UNACKED ? &q->nunacked : &q->ndelayed;
 		sd_list_del(&e->link);
-		--*n;
+		*n -= !e->shadow;
 		if (e->where == MQ_UNACKED)
 			leave_channel(e);
 	}
 	e->where = MQ_LEAVING;
-	count_in(e, -1);
+	if (!e->shadow)
+		mq_entry_count(e, -1);
 }
 
 bool mq_entry_take(struct mq_entry *e, struct mq_channel *ch, struct mq_consumer *c)
@@ -151,14 +159,15 @@ bool mq_entry_take(struct mq_entry *e, struct mq_channel *ch, struct mq_consumer
 	if (!mq_index_put(&ch->unacked, ch->next_tag, e))
 		return false;
 	sd_wheel_cancel(&b->wheel, &e->due);
-	mq_ready_remove(e);
+	if (e->where == MQ_READY)
+		mq_ready_remove(e);
 	e->tag = ch->next_tag++;
 	e->where = MQ_UNACKED;
 	e->channel = ch;
 	e->consumer = c;
 	e->limited = c != NULL;
 	ch->nunacked++;
-	q->nunacked++;
+	q->nunacked += !e->shadow;
 	if (c) {
 		c->unacked++;
 		ch->nlimited++;
@@ -190,6 +199,10 @@ void mq_entry_returned(struct mq_entry *e)
 {
 	struct mq_queue *q = e->queue;
 	struct mq *b = q->vhost->mq;
+	if (e->shadow) {
+		mq_stream_settle(e, MQ_REQUEUE);
+		return;
+	}
 	mq_entry_out(e);
 	if (e->failures < UINT16_MAX)
 		e->failures++;
@@ -252,6 +265,8 @@ static void rewind_queue(void *arg, struct sd_dict_entry *de)
 {
 	struct mq *b = arg;
 	struct mq_queue *q = sd_container(de, struct mq_queue, e);
+	if (q->stream)
+		mq_stream_aged(q);
 	for (struct sd_link *l = q->delayed.next; l != &q->delayed; l = l->next) {
 		struct mq_entry *e = sd_container(l, struct mq_entry, link);
 		if (e->message->by_wall && !e->failures)

@@ -50,9 +50,10 @@ bool mq_log_wanted(const struct mq *b);
 uint64_t mq_log_publish(struct mq *b, struct mq_message *m, struct mq_entry *const *entries, size_t n, const struct mq_entry *from);
 void mq_log_settle(struct mq *b, const struct mq_entry *e);
 void mq_log_failed(struct mq *b, const struct mq_entry *e);
-void mq_log_purged(struct mq *b, const struct mq_queue *q);
+void mq_log_purged(struct mq *b, const struct mq_queue *q, uint64_t upto_seq);
 void mq_log_ended(struct mq *b, struct mq_entry *e);
 void mq_log_define(struct mq *b, enum mq_define what, bool gone, const void *thing);
+void mq_log_define_text(struct mq *b, enum mq_define what, bool gone, struct sd_slice text);
 
 /* ---- mq_message.c ---- */
 
@@ -73,6 +74,8 @@ void mq_body_used(struct mq *b, struct mq_message *m);
 /* Journalled just now: beyond the budget its body goes when it is on the disk. */
 void mq_body_cool(struct mq *b, struct mq_message *m);
 void mq_body_stored(struct mq *b);
+/* It leaves memory whatever the budget, if the disk has it. */
+void mq_body_leave(struct mq *b, struct mq_message *m);
 void mq_body_uncool(struct mq *b);
 
 /* ---- mq_entry.c: places of messages ---- */
@@ -91,8 +94,10 @@ void mq_entry_free(struct mq_entry *e);
 void mq_entry_settle(struct mq_entry *e);
 /* One that is LEAVING, to its old place; at once, or when its not_before_ms comes. */
 void mq_entry_back(struct mq_entry *e);
-/* READY to UNACKED of this channel; consumer may be NULL. False: no memory, and it is as it was. */
+/* READY (or, a shadow, LEAVING) to UNACKED of this channel; consumer may be NULL. False: no memory, and it is as it was. */
 bool mq_entry_take(struct mq_entry *e, struct mq_channel *ch, struct mq_consumer *c);
+/* It counts in its queue, or (-1) no more. */
+void mq_entry_count(struct mq_entry *e, int n);
 /* What stands in place of a tag whose message came back by itself, or is gone with its queue: to settle it is no error, and does
  * nothing. */
 extern const char mq_timed_out[1];
@@ -140,6 +145,12 @@ bool mq_queue_access(const struct mq_queue *q, const void *connection, struct mq
 bool mq_no_queue(const struct mq_vhost *v, struct sd_slice name, struct mq_error *e);
 bool mq_no_exchange(const struct mq_vhost *v, struct sd_slice name, struct mq_error *e);
 bool mq_no_memory(struct mq_error *e);
+
+/* ---- mq_deliver.c ---- */
+
+void mq_count_delivery(struct mq_queue *q, struct mq_consumer *c, const struct mq_entry *e);
+/* Behind the others of its priority. */
+void mq_consumer_turned(struct mq_queue *q, struct mq_consumer *c);
 
 /* ---- mq_limits.c ---- */
 

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "mq_int.h"
+#include "mq_stream.h"
+
+#define SEGMENT_MOST 3000000000ll
 
 /* ---- reading ---- */
 
@@ -105,6 +107,35 @@ static const char *read_kind(const struct sd_amqp_field *f, int64_t least, int64
 	return wrong;
 }
 
+static const char *read_age(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
+{
+	(void)least;
+	(void)most;
+	if (f->kind != 'S')
+		return bad_type(f, room, n);
+	*(int64_t *)to = mq_age_ms(f->s);
+	return *(int64_t *)to ? NULL : "invalid_max_age";
+}
+
+/* Of a cluster that is not there. */
+static const char *read_locator(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
+{
+	static const char *const words[] = {"client-local", "random", "least-leaders", "balanced", NULL};
+	int i = 0;
+	(void)least;
+	(void)most;
+	(void)to;
+	return read_word(f, words, &i, "invalid_queue_locator_arg", room, n);
+}
+
+static const char *read_name(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
+{
+	(void)least;
+	(void)most;
+	(void)to;
+	return f->kind != 'S' ? bad_type(f, room, n) : f->s.n ? NULL : "empty_name";
+}
+
 /* Where its messages are is not the client's to say. */
 static const char *read_mode(const struct sd_amqp_field *f, int64_t least, int64_t most, void *to, char *room, size_t n)
 {
@@ -136,6 +167,12 @@ static const struct arg args[] = {
     {"x-single-active-consumer", read_bool, AT(single_active), 0, 0},
     {"x-queue-mode", read_mode, 0, 0, 0},
     {"x-queue-type", read_kind, AT(stream), 0, 0},
+    {"x-max-age", read_age, AT(max_age_ms), 0, 0},
+    {"x-stream-max-segment-size-bytes", read_int, AT(segment_bytes), 0, INT64_MAX},
+    {"x-initial-cluster-size", read_int, AT(cluster_size), 1, INT64_MAX},
+    {"x-queue-leader-locator", read_locator, 0, 0, 0},
+    {"x-stream-partitions", read_int, AT(partitions), 1, MQ_PARTITIONS_MAX},
+    {"x-stream-partition-by", read_name, 0, 0, 0},
 };
 
 const char *const mq_queue_arguments[] = {"x-expires",
@@ -154,6 +191,12 @@ const char *const mq_queue_arguments[] = {"x-expires",
 					  "x-consumer-timeout",
 					  "x-delayed-retry-min",
 					  "x-delayed-retry-max",
+					  "x-max-age",
+					  "x-stream-max-segment-size-bytes",
+					  "x-initial-cluster-size",
+					  "x-queue-leader-locator",
+					  "x-stream-partitions",
+					  "x-stream-partition-by",
 					  NULL};
 
 static bool bad_argument(const char *arg, struct sd_slice vhost, struct sd_slice name, const char *wrong, struct mq_error *e)
@@ -178,7 +221,8 @@ bool mq_limits_read(const struct mq_vhost *v, const struct mq_queue_decl *d, str
 	const struct mq *b = v->mq;
 	struct sd_amqp_field f;
 	char room[128];
-	*out = (struct mq_limits){.ttl_ms = MQ_NO_LIMIT, .expires_ms = MQ_NO_LIMIT, .max_length = MQ_NO_LIMIT, .max_bytes = MQ_NO_LIMIT};
+	*out = (struct mq_limits){.ttl_ms = MQ_NO_LIMIT, .expires_ms = MQ_NO_LIMIT, .max_length = MQ_NO_LIMIT, .max_bytes = MQ_NO_LIMIT,
+				  .max_age_ms = MQ_NO_LIMIT, .segment_bytes = MQ_NO_LIMIT, .partitions = 1};
 	out->delivery_limit = retry_limit(b, d);
 	out->visibility_ms = b->conf.visibility_ms;
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
@@ -188,13 +232,16 @@ bool mq_limits_read(const struct mq_vhost *v, const struct mq_queue_decl *d, str
 		if (wrong)
 			return bad_argument(args[i].name, MQ_NAME(v), d->name, wrong, e);
 	}
+	if (out->segment_bytes > SEGMENT_MOST)
+		return mq_fail(e, 406, "Exceeded max value for x-stream-max-segment-size-bytes");
+	if (!mq_queue_args_check(v, d, out->stream, e) || (out->stream && !mq_stream_check(v, d, e)))
+		return false;
 	if (!check_text(v, d, "x-dead-letter-exchange", e) || !check_text(v, d, "x-dead-letter-routing-key", e))
 		return false;
 	out->no_dlq = sd_amqp_find(d->arguments, "x-dead-letter-exchange", &f);
 	if (!out->no_dlq && sd_amqp_find(d->arguments, "x-dead-letter-routing-key", &f))
 		return bad_argument("x-dead-letter-routing-key", MQ_NAME(v), d->name, "routing_key_but_no_dlx_defined", e);
-	return !out->stream || mq_fail(e, 540, "queue '%.*s' in vhost '%.*s': queues of type stream are not there yet", MQ_ARG(d->name),
-				       MQ_ARG(MQ_NAME(v)));
+	return true;
 }
 
 /* ---- length ---- */
@@ -241,7 +288,7 @@ void mq_trim_all(struct mq *b)
 
 void mq_queue_trim_later(struct mq_queue *q)
 {
-	if (q->limits.overflow == MQ_DROP_HEAD && q->trim.next == &q->trim && beyond(q, q->nready, q->ready_bytes))
+	if (q->limits.overflow == MQ_DROP_HEAD && !q->stream && q->trim.next == &q->trim && beyond(q, q->nready, q->ready_bytes))
 		sd_list_add(&q->vhost->mq->trim, &q->trim);
 }
 

@@ -32,16 +32,22 @@ void mq_log_failed(struct mq *b, const struct mq_entry *e)
 		logged(b, b->journal.failed(b->journal.arg, e));
 }
 
-void mq_log_purged(struct mq *b, const struct mq_queue *q)
+void mq_log_purged(struct mq *b, const struct mq_queue *q, uint64_t upto_seq)
 {
 	if (b->journal.purged && !b->quiet)
-		logged(b, b->journal.purged(b->journal.arg, q, q->next_seq));
+		logged(b, b->journal.purged(b->journal.arg, q, upto_seq));
 }
 
 void mq_log_ended(struct mq *b, struct mq_entry *e)
 {
 	if (e->durable && b->journal.ended)
 		b->journal.ended(b->journal.arg, e);
+}
+
+void mq_log_define_text(struct mq *b, enum mq_define what, bool gone, struct sd_slice text)
+{
+	if (b->journal.define && !b->quiet)
+		logged(b, b->journal.define(b->journal.arg, what, gone, text));
 }
 
 void mq_log_define(struct mq *b, enum mq_define what, bool gone, const void *thing)
@@ -51,6 +57,6 @@ void mq_log_define(struct mq *b, enum mq_define what, bool gone, const void *thi
 		return;
 	mq_define_put(&t, what, thing);
 	if (!t.full)
-		logged(b, b->journal.define(b->journal.arg, what, gone, (struct sd_slice){t.p, t.n}));
+		mq_log_define_text(b, what, gone, (struct sd_slice){t.p, t.n});
 	free(t.p);
 }

@@ -165,14 +165,26 @@ bool mq_body(struct mq *b, struct mq_message *m, struct sd_slice *out)
 	return true;
 }
 
-static void evict(struct mq *b, struct mq_message *m)
+static void drop_body(struct mq *b, struct mq_message *m)
 {
-	if (b->body_memory <= b->conf.memory || !m->body || !m->counted || !b->journal.fetch)
+	if (!m->body || !m->counted || !b->journal.fetch)
 		return;
 	free(m->body);
 	m->body = NULL;
 	m->counted = false;
 	b->body_memory -= m->body_n;
+}
+
+static void evict(struct mq *b, struct mq_message *m)
+{
+	if (b->body_memory > b->conf.memory)
+		drop_body(b, m);
+}
+
+void mq_body_leave(struct mq *b, struct mq_message *m)
+{
+	if (m->record && m->record <= b->stored)
+		drop_body(b, m);
 }
 
 void mq_body_used(struct mq *b, struct mq_message *m)

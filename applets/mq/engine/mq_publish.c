@@ -10,6 +10,8 @@ static void undo(struct mq_route *r, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		r->entries[i]->durable = false; /* the log knows nothing of it */
+		if (r->entries[i]->queue->stream)
+			r->entries[i]->queue->next_seq--;
 		mq_entry_free(r->entries[i]);
 	}
 	r->n = 0;
@@ -44,7 +46,7 @@ static size_t durable_first(struct mq_route *r)
 static bool journal(struct mq *b, struct mq_message *m, const struct mq_entry *from)
 {
 	struct mq_route *r = b->route;
-	size_t n = m->persistent && mq_log_wanted(b) ? durable_first(r) : 0;
+	size_t n = mq_log_wanted(b) ? durable_first(r) : 0;
 	if (!n)
 		return true;
 	r->record = mq_log_publish(b, m, r->entries, n, from);

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "mq_int.h"
+#include "mq_stream.h"
 
 bool mq_no_queue(const struct mq_vhost *v, struct sd_slice name, struct mq_error *e)
 {
@@ -67,6 +67,7 @@ static void make_lists(struct mq_queue *q)
 
 static void free_queue(struct mq_queue *q)
 {
+	mq_stream_end(q);
 	free((char *)q->arguments.p);
 	free(q->dead_exchange);
 	free(q->dead_key);
@@ -104,7 +105,7 @@ struct mq_queue *mq_queue_new(struct mq_vhost *v, const struct mq_queue_decl *d,
 	memcpy(q->name, d->name.p, d->name.n);
 	q->e.klen = (uint32_t)d->name.n;
 	q->e.hash = sd_dict_hash(&v->queues, d->name);
-	if (take_arguments(q, d->arguments) && make_ready_lists(q) && add(q)) {
+	if (take_arguments(q, d->arguments) && make_ready_lists(q) && (!limits->stream || mq_stream_begin(q)) && add(q)) {
 		if (q->exclusive)
 			sd_list_add(&v->mq->exclusive_queues, &q->of_exclusive);
 		mq_queue_used(q);
@@ -157,6 +158,7 @@ void mq_queue_end(struct mq_queue *q, bool journal)
 		mq_consumer_end(sd_container(q->consumers.next, struct mq_consumer, of_queue), true);
 	if (journal && mq_queue_stays(q))
 		mq_log_define(b, MQ_DEFINE_QUEUE, true, q);
+	mq_stream_end(q);
 	drop_ready(q);
 	drop_all(&q->unacked);
 	drop_all(&q->delayed);
@@ -177,7 +179,7 @@ void mq_queue_end(struct mq_queue *q, bool journal)
 
 void mq_queue_touch(struct mq_queue *q)
 {
-	if (q->nready && !sd_list_empty(&q->able) && q->busy.next == &q->busy)
+	if ((q->nready || q->stream) && !sd_list_empty(&q->able) && q->busy.next == &q->busy)
 		sd_list_add(&q->vhost->mq->busy, &q->busy);
 }
 
@@ -211,7 +213,7 @@ size_t mq_queue_clear(struct mq_queue *q)
 	size_t n = q->nready + q->ndelayed;
 	if (!q->nunacked) {
 		if (n && mq_queue_stays(q))
-			mq_log_purged(q->vhost->mq, q);
+			mq_log_purged(q->vhost->mq, q, q->next_seq);
 		drop_ready(q);
 		drop_all(&q->delayed);
 		return n;
@@ -230,6 +232,8 @@ bool mq_queue_purge(struct mq_vhost *v, const void *connection, struct sd_slice 
 		return mq_no_queue(v, queue, e);
 	if (!mq_queue_access(q, connection, e))
 		return false;
+	if (q->stream)
+		return mq_stream_cannot(q, "queue.purge", e);
 	*purged = mq_queue_clear(q);
 	mq_press(v->mq, NULL);
 	return true;
@@ -246,7 +250,7 @@ bool mq_queue_delete(struct mq_vhost *v, const void *connection, struct sd_slice
 		return false;
 	if (if_unused && q->nconsumers)
 		return mq_fail(e, 406, "queue '%.*s' in vhost '%.*s' in use", MQ_ARG(queue), MQ_ARG(MQ_NAME(v)));
-	if (if_empty && q->nready)
+	if (if_empty && q->nready && !q->stream)
 		return mq_fail(e, 406, "queue '%.*s' in vhost '%.*s' not empty", MQ_ARG(queue), MQ_ARG(MQ_NAME(v)));
 	*deleted = q->nready;
 	mq_queue_end(q, true);

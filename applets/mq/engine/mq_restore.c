@@ -1,7 +1,7 @@
 /* mq_restore.c - coming back from the log, and giving it what must stay. */
 #include <stdlib.h>
 
-#include "mq_int.h"
+#include "mq_stream.h"
 
 /* ---- fields of a definition ---- */
 
@@ -104,7 +104,8 @@ bool mq_restore_define(struct mq *b, enum mq_define what, bool gone, struct sd_s
 									     [MQ_DEFINE_EXCHANGE] = exchange,
 									     [MQ_DEFINE_QUEUE] = queue,
 									     [MQ_DEFINE_BINDING] = binding,
-									     [MQ_DEFINE_USER] = user};
+									     [MQ_DEFINE_USER] = user,
+									     [MQ_DEFINE_STREAM] = mq_stream_restore};
 	if ((size_t)what >= sizeof(kinds) / sizeof(kinds[0]) || (what != MQ_DEFINE_USER && !sd_amqp_is_table(t)))
 		return false;
 	return kinds[what](b, gone, t);
@@ -136,8 +137,10 @@ struct mq_entry *mq_restore_entry(struct mq *b, struct mq_message *m, const stru
 	e->seq = at->seq;
 	e->durable = true;
 	e->failures = at->failures;
-	e->redelivered = at->redelivered || at->failures;
-	e->not_before_ms = at->not_before_ms;
+	e->redelivered = !q->stream && (at->redelivered || at->failures);
+	e->not_before_ms = q->stream ? 0 : at->not_before_ms;
+	if (q->stream)
+		q->stream->unclean |= at->redelivered;
 	read_times(m);
 	mq_body_count(b, m);
 	mq_entry_restore(e);
@@ -154,6 +157,8 @@ static void finish_queue(void *arg, struct sd_dict_entry *de)
 	struct tally *t = arg;
 	struct mq_queue *q = sd_container(de, struct mq_queue, e);
 	mq_queue_trim_later(q);
+	if (q->stream)
+		mq_stream_restored(q);
 	if (!mq_queue_stays(q))
 		return;
 	t->queues++;
@@ -205,6 +210,8 @@ static void dump_queue(void *arg, struct sd_dict_entry *de)
 	struct mq_queue *q = sd_container(de, struct mq_queue, e);
 	if (mq_queue_stays(q))
 		put(arg, MQ_DEFINE_QUEUE, q);
+	if (q->stream)
+		mq_stream_dump(q, arg);
 }
 
 static void dump_bindings(void *arg, struct sd_dict_entry *de)

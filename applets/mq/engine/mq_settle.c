@@ -1,9 +1,13 @@
 /* mq_settle.c - acknowledgements, refusals, and what comes back. */
-#include "mq_int.h"
+#include "mq_stream.h"
 
 void mq_settle_entry(struct mq_entry *e, enum mq_settle how)
 {
 	struct mq_queue *q = e->queue;
+	if (e->shadow) {
+		mq_stream_settle(e, how);
+		return;
+	}
 	switch (how) {
 	case MQ_ACK:
 		q->count.acked++;
@@ -37,6 +41,8 @@ static bool settle_one(struct mq_channel *ch, uint64_t tag, void *entry, enum mq
 		mq_index_take(&ch->unacked, tag);
 		return true;
 	}
+	if (!mq_stream_may_settle(entry, how, e))
+		return false;
 	if (ch->transaction)
 		return mq_tx_settle(ch, entry, how, e);
 	mq_settle_entry(entry, how);
@@ -64,9 +70,10 @@ bool mq_settle(struct mq_channel *ch, uint64_t tag, bool multiple, enum mq_settl
 
 void mq_recover(struct mq_channel *ch)
 {
+	struct mq_error e;
 	uint64_t tag = 0;
 	for (void *entry; (entry = mq_index_from(&ch->unacked, &tag)); tag++)
-		if (entry != MQ_TIMED_OUT && !((struct mq_entry *)entry)->settling)
+		if (entry != MQ_TIMED_OUT && !((struct mq_entry *)entry)->settling && mq_stream_may_settle(entry, MQ_REQUEUE, &e))
 			mq_entry_returned(entry);
 }
 

@@ -145,11 +145,18 @@ static void landed(struct mq_store *s)
 	let_go(s);
 }
 
+/* Nothing in it but definitions, which are soon written again: what streams leave behind, that keep as much as they drop. */
+static bool only_definitions(const struct mq_store *s)
+{
+	const struct mq_segment *g = s->segments.at[0];
+	return sd_list_empty(&g->records) && !covered(s, g) && g->bytes > 4 * s->compact.dumped_bytes;
+}
+
 static bool wanted(const struct mq_store *s)
 {
 	const struct mq_segments *all = &s->segments;
 	uint64_t worth = s->conf.segment_bytes ? s->conf.segment_bytes : 64u << 20;
-	return all->n > 2 && all->bytes > 2 * (all->live + s->compact.dumped_bytes) + worth;
+	return all->n > 2 && (all->bytes > 2 * (all->live + s->compact.dumped_bytes) + worth || only_definitions(s));
 }
 
 void mq_compact_turn(struct mq_store *s)

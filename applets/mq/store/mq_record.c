@@ -83,9 +83,9 @@ static enum sd_err get_define(struct sd_slice s, struct mq_record *r, struct sd_
 	const uint8_t *p = bytes_of(s);
 	if (s.n < 2)
 		return sd_fail(e, SD_EINVAL, "is no DEFINE: it has %zu bytes (expected 2 or more)", s.n);
-	if (p[0] > MQ_DEFINE_USER || p[1] > 1)
+	if (p[0] > MQ_DEFINE_STREAM || p[1] > 1)
 		return sd_fail(e, SD_EINVAL, "is no DEFINE: it begins with %u %u (expected 0 to %d, and 0 or 1)", p[0], p[1],
-			       MQ_DEFINE_USER);
+			       MQ_DEFINE_STREAM);
 	r->what = (enum mq_define)p[0];
 	r->gone = p[1];
 	take(&s, 2);
