@@ -2,23 +2,12 @@
 
 #include "url_text.h"
 
-static const struct {
-	const char *name;
-	bool secure;
-} schemes[] = {{"amqp://", false}, {"amqps://", true}};
+static const struct sd_url_scheme schemes[] = {{"amqp://", false}, {"amqps://", true}};
 #define NSCHEMES (sizeof(schemes) / sizeof(schemes[0]))
-
-static size_t scheme_of(const char *url)
-{
-	size_t i = 0;
-	while (i < NSCHEMES && strncasecmp(url, schemes[i].name, strlen(schemes[i].name)) != 0)
-		i++;
-	return i;
-}
 
 bool sd_amqp_url_is(const char *url)
 {
-	return scheme_of(url) < NSCHEMES;
+	return sd_url_split(url, schemes, NSCHEMES, NULL);
 }
 
 /* What follows the host: "", "/", "/VHOST". */
@@ -38,22 +27,12 @@ static enum sd_err take_vhost(struct sd_slice rest, struct sd_amqp_url *out, str
 
 enum sd_err sd_amqp_url_parse(const char *url, struct sd_amqp_url *out, struct sd_error *e)
 {
-	size_t i = scheme_of(url);
-	if (i == NSCHEMES)
+	struct sd_url_parts is;
+	if (!sd_url_split(url, schemes, NSCHEMES, &is))
 		return sd_fail(e, SD_EUSAGE, "expected amqp://HOST[:PORT][/VHOST], found \"%.100s\"", url);
-	const char *host = url + strlen(schemes[i].name);
-	size_t n = strcspn(host, "/?#");
-	const char *at = memrchr(host, '@', n);
-	*out = (struct sd_amqp_url){.secure = schemes[i].secure, .has_login = at};
-	if (at && !sd_url_login((struct sd_slice){host, (size_t)(at - host)}, false, out->user, out->password, SD_AMQP_SECRET))
+	*out = (struct sd_amqp_url){.secure = is.secure, .has_login = is.login.p, .host = is.host, .has_port = is.has_port,
+				    .shown = sd_slice_of(is.host.p)};
+	if (is.login.p && !sd_url_login(is.login, false, out->user, out->password, SD_AMQP_SECRET))
 		return sd_fail(e, SD_EUSAGE, "expected a user and password of less than %d bytes each", SD_AMQP_SECRET);
-	if (at) {
-		n -= (size_t)(at - host) + 1;
-		host = at + 1;
-	}
-	const char *bracket = memchr(host, ']', n), *colon = memrchr(host, ':', n);
-	out->host = (struct sd_slice){host, n};
-	out->has_port = colon && (!bracket || colon > bracket);
-	out->shown = sd_slice_of(host);
-	return take_vhost(sd_slice_of(host + n), out, e);
+	return take_vhost(is.rest, out, e);
 }

@@ -31,3 +31,33 @@ bool sd_url_login(struct sd_slice login, bool password_first, char *user, char *
 	return sd_url_unescape((struct sd_slice){login.p, n}, user, room) &&
 	       sd_url_unescape((struct sd_slice){login.p + from, login.n - from}, password, room);
 }
+
+static void split(const char *host, struct sd_url_parts *out)
+{
+	size_t n = strcspn(host, "/?#");
+	const char *at = memrchr(host, '@', n);
+	if (at) {
+		out->login = (struct sd_slice){host, (size_t)(at - host)};
+		n -= out->login.n + 1;
+		host = at + 1;
+	}
+	const char *bracket = memchr(host, ']', n), *colon = memrchr(host, ':', n);
+	out->has_port = colon && (!bracket || colon > bracket);
+	out->host = (struct sd_slice){host, n};
+	out->rest = sd_slice_of(host + n);
+}
+
+bool sd_url_split(const char *url, const struct sd_url_scheme *schemes, size_t n, struct sd_url_parts *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t length = strlen(schemes[i].name);
+		if (strncasecmp(url, schemes[i].name, length) != 0)
+			continue;
+		if (out) {
+			*out = (struct sd_url_parts){.secure = schemes[i].secure};
+			split(url + length, out);
+		}
+		return true;
+	}
+	return false;
+}

@@ -1,6 +1,5 @@
 #include "amqp_client.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,75 +11,24 @@
 #define FLUSH	    (256 * 1024) /* bytes that gather before they leave */
 #define GOODBYE_NS  2000000000ll
 
-void amqp_client_end(struct sd_amqp_client *c, enum sd_err err, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	if (!c->err) {
-		vsnprintf(c->why.text, sizeof(c->why.text), format, args);
-		c->err = c->why.code = err;
-	}
-	va_end(args);
-	sd_loop_stop(c->loop);
-}
-
 /* ---- the stream ---- */
 
 void amqp_client_flush(struct sd_amqp_client *c)
 {
 	if (c->out.full)
-		amqp_client_end(c, SD_ENOMEM, "out of memory");
-	else if (c->out.n && c->stream && !c->err)
-		sd_stream_write(c->stream, c->out.p, c->out.n);
+		sd_waited_end(&c->conn, SD_ENOMEM, "out of memory");
+	else if (c->out.n && c->conn.stream && !c->conn.err)
+		sd_stream_write(c->conn.stream, c->out.p, c->out.n);
 	c->sent = c->sent || c->out.n;
 	c->out.n = 0;
 }
 
-static size_t on_data(struct sd_stream *s, const char *p, size_t n)
+static size_t on_data(struct sd_waited *conn, const char *p, size_t n)
 {
-	size_t took = amqp_client_take(s->owner, p, n);
-	amqp_client_flush(s->owner);
+	struct sd_amqp_client *c = sd_container(conn, struct sd_amqp_client, conn);
+	size_t took = amqp_client_take(c, p, n);
+	amqp_client_flush(c);
 	return took;
-}
-
-static void on_connected(struct sd_stream *s)
-{
-	struct sd_amqp_client *c = s->owner;
-	c->connected = true;
-	sd_stream_deadline(s, SD_NEVER);
-	sd_loop_stop(c->loop);
-}
-
-static void on_eof(struct sd_stream *s)
-{
-	amqp_client_end(s->owner, SD_EEOF, "the broker closed the connection");
-}
-
-static void on_closed(struct sd_stream *s, enum sd_err why)
-{
-	amqp_client_end(s->owner, why, "%s", sd_stream_why(s, why));
-}
-
-static void on_timeout(struct sd_stream *s)
-{
-	amqp_client_end(s->owner, SD_ETIMEOUT, "no connection in time");
-}
-
-static const struct sd_stream_events events = {
-    .connected = on_connected,
-    .data = on_data,
-    .eof = on_eof,
-    .timeout = on_timeout,
-    .closed = on_closed,
-};
-
-/* ---- time ---- */
-
-static void on_late(struct sd_timer *t)
-{
-	struct sd_amqp_client *c = sd_container(t, struct sd_amqp_client, late_timer);
-	c->late = true;
-	sd_loop_stop(c->loop);
 }
 
 /* Twice for each interval that was agreed on: who heard nothing in two of them hears nothing any more. */
@@ -88,35 +36,33 @@ static void on_beat(struct sd_timer *t)
 {
 	struct sd_amqp_client *c = sd_container(t, struct sd_amqp_client, beat_timer);
 	if (++c->quiet > 4)
-		return amqp_client_end(c, SD_ETIMEOUT, "the broker is silent: no heartbeat");
+		return sd_waited_end(&c->conn, SD_ETIMEOUT, "the broker is silent: no heartbeat");
 	if (!c->sent)
 		sd_amqp_put_heartbeat(&c->out);
 	amqp_client_flush(c);
 	c->sent = false;
-	sd_loop_timer_set(c->loop, t, sd_loop_now_ns(c->loop) + c->beat_ns);
+	sd_loop_timer_set(c->conn.loop, t, sd_loop_now_ns(c->conn.loop) + c->beat_ns);
 }
 
 /* ---- waiting ---- */
 
-/* Runs until something that is waited for came. */
-static enum sd_err await(struct sd_amqp_client *c, int64_t timeout_ns, bool (*done)(const struct sd_amqp_client *c), struct sd_error *e)
+static bool is_over(const struct sd_waited *conn)
 {
-	c->late = false;
+	const struct sd_amqp_client *c = sd_container(conn, struct sd_amqp_client, conn);
+	return c->until(c) || c->channel_err;
+}
+
+/* Runs until something that is waited for came. */
+static enum sd_err await(struct sd_amqp_client *c, int64_t timeout_ns, bool (*until)(const struct sd_amqp_client *c), struct sd_error *e)
+{
+	c->until = until;
 	amqp_client_flush(c);
-	if (!c->err && !done(c))
-		sd_stream_resume(c->stream);
-	if (timeout_ns != SD_NEVER)
-		sd_loop_timer_set(c->loop, &c->late_timer, sd_world_mono_ns(sd_loop_world(c->loop)) + timeout_ns);
-	while (!done(c) && !c->err && !c->late && !c->channel_err)
-		sd_loop_run(c->loop);
-	sd_loop_timer_cancel(c->loop, &c->late_timer);
-	if (done(c))
-		return SD_OK;
-	if (c->err)
-		return sd_fail(e, c->err, "%s", c->why.text);
-	if (!c->channel_err)
-		return sd_fail(e, SD_ETIMEOUT, "no answer in time");
-	enum sd_err err = sd_fail(e, c->channel_err, "%s", c->channel_why.text);
+	enum sd_err err = sd_waited_until(&c->conn, is_over, timeout_ns, e);
+	if (err || until(c))
+		return err;
+	if (c->conn.err)
+		return sd_fail(e, c->conn.err, "%s", c->conn.why.text);
+	err = sd_fail(e, c->channel_err, "%s", c->channel_why.text);
 	c->channel_err = SD_OK;
 	return err;
 }
@@ -185,7 +131,7 @@ enum sd_err sd_amqp_client_run(struct sd_amqp_client *c, void (*fn)(void *arg, c
 void sd_amqp_client_stop(struct sd_amqp_client *c)
 {
 	c->stopped = true;
-	sd_loop_stop(c->loop);
+	sd_loop_stop(c->conn.loop);
 }
 
 /* ---- saying ---- */
@@ -318,7 +264,7 @@ static enum sd_err tune(struct sd_amqp_client *c, const struct sd_amqp_target *t
 	c->beat_ns = (int64_t)heartbeat * 500000000;
 	sd_amqp_client_send(c, SD_AMQP_CONNECTION_TUNE_OK, tuned);
 	if (c->beat_ns)
-		sd_loop_timer_set(c->loop, &c->beat_timer, sd_loop_now_ns(c->loop) + c->beat_ns);
+		sd_loop_timer_set(c->conn.loop, &c->beat_timer, sd_loop_now_ns(c->conn.loop) + c->beat_ns);
 	return ask(c, SD_AMQP_CONNECTION_OPEN, open, SD_AMQP_CONNECTION_OPEN_OK, e);
 }
 
@@ -335,21 +281,11 @@ static enum sd_err say_protocol(struct sd_amqp_client *c, struct sd_error *e)
 
 static enum sd_err reach(struct sd_amqp_client *c, struct sd_world *w, const struct sd_amqp_target *to, struct sd_error *e)
 {
-	struct sd_addr addr = to->addr;
-	enum sd_err err = addr.kind == SD_ADDR_NAME ? sd_resolve_wait(w, &addr, e) : SD_OK;
-	if (!err && to->tls && !(c->tls = sd_tls_target_new(to->tls, to->tls_name)))
-		err = sd_fail(e, SD_ENOMEM, "out of memory");
-	struct sd_connect how = {.addr = &addr, .tls = c->tls, .in_limit = IN_LIMIT};
+	struct sd_waited_target at = {.addr = to->addr, .tls = to->tls, .tls_name = to->tls_name, .timeout_ns = to->timeout_ns,
+				      .in_limit = IN_LIMIT, .peer = "broker", .data = on_data};
+	enum sd_err err = sd_waited_open(&c->conn, w, &at, e);
 	if (!err)
-		err = sd_stream_connect(c->loop, &how, &events, c, &c->stream, e);
-	if (err)
-		return err;
-	sd_stream_deadline(c->stream, sd_world_mono_ns(w) + to->timeout_ns);
-	while (!c->connected && !c->err)
-		sd_loop_run(c->loop);
-	if (c->err)
-		return sd_fail(e, c->err, "%s", c->why.text);
-	err = say_protocol(c, e);
+		err = say_protocol(c, e);
 	if (!err)
 		err = introduce(c, to, e);
 	if (!err)
@@ -365,14 +301,12 @@ enum sd_err sd_amqp_client_open(struct sd_world *w, const struct sd_amqp_target 
 	if (!c)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	sd_list_init(&c->came);
-	c->late_timer.fn = on_late;
 	c->beat_timer.fn = on_beat;
 	c->timeout_ns = to->timeout_ns;
 	c->frame_max = FRAME_MAX;
-	c->loop = sd_loop_new(w, e);
-	enum sd_err err = c->loop ? reach(c, w, to, e) : e ? e->code : SD_ENOMEM;
-	if (err && !c->err) /* nobody to say good-bye to */
-		c->err = err;
+	enum sd_err err = reach(c, w, to, e);
+	if (err && !c->conn.err) /* nobody to say good-bye to */
+		c->conn.err = err;
 	if (!err)
 		*out = c;
 	else
@@ -395,15 +329,11 @@ void sd_amqp_client_close(struct sd_amqp_client *c)
 {
 	if (!c)
 		return;
-	if (c->stream && !c->err)
+	if (c->conn.stream && !c->conn.err)
 		say_goodbye(c);
-	if (c->stream)
-		sd_stream_close(c->stream);
-	if (c->loop) {
-		sd_loop_timer_cancel(c->loop, &c->late_timer);
-		sd_loop_timer_cancel(c->loop, &c->beat_timer);
-		sd_loop_flush(c->loop);
-	}
+	if (c->conn.loop)
+		sd_loop_timer_cancel(c->conn.loop, &c->beat_timer);
+	sd_waited_close(&c->conn);
 	while (!sd_list_empty(&c->came)) {
 		forget(c);
 		first_event(c);
@@ -411,8 +341,6 @@ void sd_amqp_client_close(struct sd_amqp_client *c)
 	forget(c);
 	amqp_client_free_held(c->building);
 	amqp_client_free_held(c->spare);
-	sd_tls_target_free(c->tls);
-	sd_loop_free(c->loop);
 	free(c->answer.p);
 	free(c->out.p);
 	free(c);

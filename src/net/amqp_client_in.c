@@ -39,7 +39,7 @@ static void tell(struct sd_amqp_client *c, struct held *h)
 	}
 	sd_list_add(&c->came, &h->link);
 	if (!c->asking)
-		sd_loop_stop(c->loop);
+		sd_loop_stop(c->conn.loop);
 }
 
 /* The arguments again, of the method's own bytes, which stay. NULL: the connection is over. */
@@ -54,7 +54,7 @@ static struct held *hold(struct sd_amqp_client *c, const struct sd_amqp_frame *f
 		sd_text_add(&h->method, f->payload.p, f->payload.n);
 	if (!h || h->method.full) {
 		amqp_client_free_held(h);
-		amqp_client_end(c, SD_ENOMEM, "out of memory");
+		sd_waited_end(&c->conn, SD_ENOMEM, "out of memory");
 		return NULL;
 	}
 	h->event.kind = kind;
@@ -155,7 +155,7 @@ static void finish(struct sd_amqp_client *c)
 	if (c->asking && c->want == SD_AMQP_BASIC_GET_EMPTY && h->event.kind == SD_AMQP_GOT) {
 		c->got = h;
 		c->answered = true;
-		sd_loop_stop(c->loop);
+		sd_loop_stop(c->conn.loop);
 	}
 }
 
@@ -164,13 +164,13 @@ static void on_header(struct sd_amqp_client *c, struct sd_slice payload)
 	struct held *h = c->building;
 	uint16_t class_id;
 	if (!h || c->has_header)
-		return amqp_client_end(c, SD_EPROTO, "the broker sent a header that belongs to no message");
+		return sd_waited_end(&c->conn, SD_EPROTO, "the broker sent a header that belongs to no message");
 	sd_text_add(&h->header, payload.p, payload.n);
 	if (!sd_amqp_get_header((struct sd_slice){h->header.p, h->header.n}, &class_id, &c->body_size, &h->event.raw,
 				&h->event.properties))
-		return amqp_client_end(c, SD_EPROTO, "the broker sent a header that is none");
+		return sd_waited_end(&c->conn, SD_EPROTO, "the broker sent a header that is none");
 	if (c->body_size > LARGEST)
-		return amqp_client_end(c, SD_ETOOBIG, "the broker sent a message of more than %u MiB", LARGEST >> 20);
+		return sd_waited_end(&c->conn, SD_ETOOBIG, "the broker sent a message of more than %u MiB", LARGEST >> 20);
 	c->has_header = true;
 	if (!c->body_size)
 		finish(c);
@@ -180,10 +180,10 @@ static void on_body(struct sd_amqp_client *c, struct sd_slice payload)
 {
 	struct held *h = c->building;
 	if (!h || !c->has_header || payload.n > c->body_size - h->body.n)
-		return amqp_client_end(c, SD_EPROTO, "the broker sent a body that belongs to no message");
+		return sd_waited_end(&c->conn, SD_EPROTO, "the broker sent a body that belongs to no message");
 	sd_text_add(&h->body, payload.p, payload.n);
 	if (h->body.full)
-		return amqp_client_end(c, SD_ENOMEM, "out of memory");
+		return sd_waited_end(&c->conn, SD_ENOMEM, "out of memory");
 	if (h->body.n == c->body_size)
 		finish(c);
 }
@@ -208,7 +208,7 @@ static void on_connection_close(struct sd_amqp_client *c, const struct sd_amqp_f
 	(void)id;
 	sd_amqp_client_send(c, SD_AMQP_CONNECTION_CLOSE_OK, NULL);
 	amqp_client_flush(c);
-	amqp_client_end(c, err_of(args[0].n), "%.*s", (int)args[1].s.n, args[1].s.p);
+	sd_waited_end(&c->conn, err_of(args[0].n), "%.*s", (int)args[1].s.n, args[1].s.p);
 }
 
 static void on_channel_close(struct sd_amqp_client *c, const struct sd_amqp_frame *f, const struct sd_amqp_arg *args, uint32_t id)
@@ -218,7 +218,7 @@ static void on_channel_close(struct sd_amqp_client *c, const struct sd_amqp_fram
 	sd_amqp_client_send(c, SD_AMQP_CHANNEL_CLOSE_OK, NULL);
 	c->channel_open = false;
 	c->channel_err = sd_fail(&c->channel_why, err_of(args[0].n), "%.*s", (int)args[1].s.n, args[1].s.p);
-	sd_loop_stop(c->loop);
+	sd_loop_stop(c->conn.loop);
 }
 
 static void on_flow(struct sd_amqp_client *c, const struct sd_amqp_frame *f, const struct sd_amqp_arg *args, uint32_t id)
@@ -252,10 +252,10 @@ static void on_answer(struct sd_amqp_client *c, const struct sd_amqp_frame *f, u
 	c->answer.n = 0;
 	sd_text_add(&c->answer, f->payload.p, f->payload.n);
 	if (c->answer.full)
-		return amqp_client_end(c, SD_ENOMEM, "out of memory");
+		return sd_waited_end(&c->conn, SD_ENOMEM, "out of memory");
 	sd_amqp_get_method((struct sd_slice){c->answer.p, c->answer.n}, &id, &info, c->args);
 	c->answered = true;
-	sd_loop_stop(c->loop);
+	sd_loop_stop(c->conn.loop);
 }
 
 static void on_method(struct sd_amqp_client *c, const struct sd_amqp_frame *f)
@@ -265,14 +265,14 @@ static void on_method(struct sd_amqp_client *c, const struct sd_amqp_frame *f)
 	uint32_t id;
 	enum sd_amqp_read read = sd_amqp_get_method(f->payload, &id, &info, args);
 	if (read != SD_AMQP_READ)
-		return amqp_client_end(c, SD_EPROTO, "the broker sent a method that %s", read == SD_AMQP_UNKNOWN ? "nobody knows" : "is none");
+		return sd_waited_end(&c->conn, SD_EPROTO, "the broker sent a method that %s", read == SD_AMQP_UNKNOWN ? "nobody knows" : "is none");
 	for (size_t i = 0; i < sizeof(by_itself) / sizeof(by_itself[0]); i++)
 		if (by_itself[i].id == id)
 			return by_itself[i].fn(c, f, args, id);
 	if (c->asking && !c->answered && id == c->want)
 		return on_answer(c, f, id);
 	if (c->channel_open || id >> 16 == 10) /* else: what was still on its way before the channel's end */
-		amqp_client_end(c, SD_EPROTO, "the broker sent %s, which nobody asked for", info->name);
+		sd_waited_end(&c->conn, SD_EPROTO, "the broker sent %s, which nobody asked for", info->name);
 }
 
 static void on_frame(struct sd_amqp_client *c, const struct sd_amqp_frame *f)
@@ -289,18 +289,18 @@ static void on_frame(struct sd_amqp_client *c, const struct sd_amqp_frame *f)
 static void not_a_frame(struct sd_amqp_client *c, enum sd_amqp_took why, struct sd_slice in)
 {
 	if (why == SD_AMQP_BAD_TYPE && in.n >= 8 && memcmp(in.p, "AMQP", 4) == 0)
-		amqp_client_end(c, SD_EPROTO, "the server speaks AMQP %d-%d-%d, not 0-9-1", in.p[5], in.p[6], in.p[7]);
+		sd_waited_end(&c->conn, SD_EPROTO, "the server speaks AMQP %d-%d-%d, not 0-9-1", in.p[5], in.p[6], in.p[7]);
 	else if (why == SD_AMQP_BAD_TYPE)
-		amqp_client_end(c, SD_EPROTO, "what answers does not speak AMQP");
+		sd_waited_end(&c->conn, SD_EPROTO, "what answers does not speak AMQP");
 	else
-		amqp_client_end(c, SD_EPROTO, "the broker sent a frame that %s",
+		sd_waited_end(&c->conn, SD_EPROTO, "the broker sent a frame that %s",
 				why == SD_AMQP_TOO_LARGE ? "is larger than agreed on" : "does not end where it should");
 }
 
 /* Those who take events one by one leave the rest where it is. */
 static bool has_enough(const struct sd_amqp_client *c)
 {
-	return c->err || c->stopped || (!c->fn && !c->asking && !sd_list_empty(&c->came));
+	return c->conn.err || c->stopped || (!c->fn && !c->asking && !sd_list_empty(&c->came));
 }
 
 size_t amqp_client_take(struct sd_amqp_client *c, const char *p, size_t n)
@@ -318,5 +318,5 @@ size_t amqp_client_take(struct sd_amqp_client *c, const char *p, size_t n)
 			not_a_frame(c, took, in);
 		break;
 	}
-	return c->err ? n : n - in.n;
+	return c->conn.err ? n : n - in.n;
 }

@@ -7,8 +7,8 @@
 #define SD_NET_AMQP_CLIENT_INT_H
 
 #include "amqp_client.h"
-#include "connect.h"
 #include "core/list.h"
+#include "waited.h"
 
 #define CHANNEL 1 /* the one it has */
 
@@ -20,10 +20,9 @@ struct held {
 };
 
 struct sd_amqp_client {
-	struct sd_loop *loop;
-	struct sd_stream *stream; /* NULL: there was none yet */
-	struct sd_tls_target *tls;
-	struct sd_timer late_timer, beat_timer;
+	struct sd_waited conn;
+	bool (*until)(const struct sd_amqp_client *c); /* what is waited for */
+	struct sd_timer beat_timer;
 	struct sd_text out;	   /* frames that wait to be sent */
 	uint32_t frame_max;
 	int64_t timeout_ns, beat_ns; /* beat_ns: half of what was agreed on; 0: no heartbeats */
@@ -31,7 +30,7 @@ struct sd_amqp_client {
 	unsigned quiet;		   /* beats since something came */
 
 	uint32_t want;		   /* the answer that is waited for */
-	bool asking, answered, late, stopped, connected;
+	bool asking, answered, stopped;
 	struct sd_text answer;	   /* the payload */
 	struct sd_amqp_arg args[SD_AMQP_ARGS];
 
@@ -47,12 +46,9 @@ struct sd_amqp_client {
 
 	bool channel_open;
 	enum sd_err channel_err;   /* it was closed: why, until somebody was told */
-	enum sd_err err;	   /* the connection is gone */
-	struct sd_error why, channel_why;
+	struct sd_error channel_why;
 };
 
-/* The connection is over. */
-void amqp_client_end(struct sd_amqp_client *c, enum sd_err err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* What was gathered leaves. */
 void amqp_client_flush(struct sd_amqp_client *c);
 /* How many of n bytes were taken. */

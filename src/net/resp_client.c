@@ -3,91 +3,46 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "connect.h"
 #include "core/list.h"
+#include "waited.h"
 
 #define IN_LIMIT (128 * 1024)
 #define MAX_WORDS 16
 
 struct sd_resp_client {
-	struct sd_loop *loop;
-	struct sd_stream *stream; /* NULL: it is gone */
-	struct sd_tls_target *tls;
-	struct sd_timer timer;
+	struct sd_waited conn;
 	struct sd_resp_replies replies;
 	struct sd_resp_tree tree;
 	struct sd_resp_out out;
 	int64_t timeout_ns;
-	bool connected, whole, late; /* whole: the tree has a reply */
-	enum sd_err err;
-	struct sd_error why;
+	bool whole; /* the tree has a reply */
 };
 
-static void end(struct sd_resp_client *c, enum sd_err err, const char *text)
+static size_t on_data(struct sd_waited *conn, const char *p, size_t n)
 {
-	if (!c->err)
-		c->err = sd_fail(&c->why, err, "%s", text);
-	sd_loop_stop(c->loop);
-}
-
-static size_t on_data(struct sd_stream *s, const char *p, size_t n)
-{
-	struct sd_resp_client *c = s->owner;
+	struct sd_resp_client *c = sd_container(conn, struct sd_resp_client, conn);
 	size_t at = 0;
-	while (at < n && !c->whole && !c->err) {
+	while (at < n && !c->whole && !c->conn.err) {
 		struct sd_resp_token t;
 		ssize_t took = sd_resp_next(&c->replies, p + at, n - at, &sd_resp_reply_usual, &t);
 		if (took == SD_RESP_INCOMPLETE)
 			break;
 		if (took == SD_RESP_BAD)
-			end(c, SD_EPROTO, c->replies.error);
+			sd_waited_end(conn, SD_EPROTO, "%s", c->replies.error);
 		else if (sd_resp_tree_add(&c->tree, &t))
-			end(c, SD_ENOMEM, "out of memory");
+			sd_waited_end(conn, SD_ENOMEM, "out of memory");
 		else
 			c->whole = t.last;
 		at += took > 0 ? (size_t)took : 0;
 	}
 	if (c->whole)
-		sd_loop_stop(c->loop);
-	return c->err ? n : at;
+		sd_loop_stop(conn->loop);
+	return at;
 }
 
-static void on_connected(struct sd_stream *s)
+static bool is_whole(const struct sd_waited *conn)
 {
-	struct sd_resp_client *c = s->owner;
-	c->connected = true;
-	sd_stream_deadline(s, SD_NEVER);
-	sd_loop_stop(c->loop);
-}
-
-static void on_eof(struct sd_stream *s)
-{
-	end(s->owner, SD_EEOF, "the server closed the connection");
-}
-
-static void on_closed(struct sd_stream *s, enum sd_err why)
-{
-	end(s->owner, why, sd_stream_why(s, why));
-}
-
-static void on_timeout(struct sd_stream *s)
-{
-	end(s->owner, SD_ETIMEOUT, "no connection in time");
-}
-
-static const struct sd_stream_events events = {
-    .connected = on_connected,
-    .data = on_data,
-    .eof = on_eof,
-    .timeout = on_timeout,
-    .closed = on_closed,
-};
-
-static void on_late(struct sd_timer *t)
-{
-	struct sd_resp_client *c = sd_container(t, struct sd_resp_client, timer);
-	c->late = true;
-	sd_loop_stop(c->loop);
+	return sd_container(conn, struct sd_resp_client, conn)->whole;
 }
 
 /* ---- one reply after the other ---- */
@@ -102,9 +57,9 @@ void sd_resp_client_send(struct sd_resp_client *c, size_t argc, const struct sd_
 static void flush(struct sd_resp_client *c)
 {
 	if (c->out.full)
-		end(c, SD_ENOMEM, "out of memory");
+		sd_waited_end(&c->conn, SD_ENOMEM, "out of memory");
 	else if (c->out.n)
-		sd_stream_write(c->stream, c->out.p, c->out.n);
+		sd_stream_write(c->conn.stream, c->out.p, c->out.n);
 	c->out.n = 0;
 }
 
@@ -113,19 +68,12 @@ enum sd_err sd_resp_client_next(struct sd_resp_client *c, int64_t timeout_ns, co
 {
 	if (c->whole)
 		sd_resp_tree_reset(&c->tree);
-	c->whole = c->late = false;
+	c->whole = false;
 	flush(c);
-	sd_stream_resume(c->stream);
-	if (timeout_ns != SD_NEVER)
-		sd_loop_timer_set(c->loop, &c->timer, sd_world_mono_ns(sd_loop_world(c->loop)) + timeout_ns);
-	while (!c->whole && !c->err && !c->late)
-		sd_loop_run(c->loop);
-	sd_loop_timer_cancel(c->loop, &c->timer);
-	if (c->whole) {
+	enum sd_err err = sd_waited_until(&c->conn, is_whole, timeout_ns, e);
+	if (!err)
 		*reply = c->tree.values;
-		return SD_OK;
-	}
-	return c->err ? sd_fail(e, c->err, "%s", c->why.text) : sd_fail(e, SD_ETIMEOUT, "no answer in time");
+	return err;
 }
 
 enum sd_err sd_resp_client_ask(struct sd_resp_client *c, size_t argc, const struct sd_slice *argv,
@@ -177,34 +125,19 @@ static enum sd_err introduce(struct sd_resp_client *c, const struct sd_resp_targ
 	return err;
 }
 
-static enum sd_err reach(struct sd_resp_client *c, struct sd_world *w, const struct sd_resp_target *to, struct sd_error *e)
-{
-	struct sd_addr addr = to->addr;
-	enum sd_err err = addr.kind == SD_ADDR_NAME ? sd_resolve_wait(w, &addr, e) : SD_OK;
-	if (!err && to->tls && !(c->tls = sd_tls_target_new(to->tls, to->tls_name)))
-		err = sd_fail(e, SD_ENOMEM, "out of memory");
-	struct sd_connect how = {.addr = &addr, .tls = c->tls, .in_limit = IN_LIMIT};
-	if (!err)
-		err = sd_stream_connect(c->loop, &how, &events, c, &c->stream, e);
-	if (err)
-		return err;
-	sd_stream_deadline(c->stream, sd_world_mono_ns(w) + to->timeout_ns);
-	while (!c->connected && !c->err)
-		sd_loop_run(c->loop);
-	return c->err ? sd_fail(e, c->err, "%s", c->why.text) : introduce(c, to, e);
-}
-
 enum sd_err sd_resp_client_open(struct sd_world *w, const struct sd_resp_target *to, struct sd_resp_client **out,
 				struct sd_error *e)
 {
+	struct sd_waited_target at = {.addr = to->addr, .tls = to->tls, .tls_name = to->tls_name, .timeout_ns = to->timeout_ns,
+				      .in_limit = IN_LIMIT, .peer = "server", .data = on_data};
 	struct sd_resp_client *c = calloc(1, sizeof(*c));
 	*out = NULL;
 	if (!c)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
-	c->timer.fn = on_late;
 	c->timeout_ns = to->timeout_ns;
-	c->loop = sd_loop_new(w, e);
-	enum sd_err err = c->loop ? reach(c, w, to, e) : e ? e->code : SD_ENOMEM;
+	enum sd_err err = sd_waited_open(&c->conn, w, &at, e);
+	if (!err)
+		err = introduce(c, to, e);
 	if (!err)
 		*out = c;
 	else
@@ -216,14 +149,7 @@ void sd_resp_client_close(struct sd_resp_client *c)
 {
 	if (!c)
 		return;
-	if (c->stream)
-		sd_stream_close(c->stream);
-	if (c->loop) {
-		sd_loop_timer_cancel(c->loop, &c->timer);
-		sd_loop_flush(c->loop);
-	}
-	sd_tls_target_free(c->tls);
-	sd_loop_free(c->loop);
+	sd_waited_close(&c->conn);
 	sd_resp_tree_free(&c->tree);
 	free(c->out.p);
 	free(c);
