@@ -5,7 +5,7 @@
  *
  *	0  4  length of the body, at most CACHE_FRAME_MAX
  *	4  1  kind
- *	5  1  flags
+ *	5  1  flags of a command: 1 a copy may answer it, 2 only in a session that is there
  *	6  2  how often a command was sent on
  *	8  4  number: a reply has that of its command
  *	12 4  0
@@ -44,6 +44,8 @@ enum cache_frame_kind {
 	CACHE_FRAME_PUBLISH,
 	CACHE_FRAME_AGREE,
 };
+
+enum { CACHE_FRAME_COPY = 1, CACHE_FRAME_GOES_ON = 2 };
 
 struct cache_frame {
 	uint8_t kind, flags;

@@ -817,6 +817,8 @@ void cache_cluster_end(struct cache_cluster *cl)
 	cache_bus_free(cl->bus);
 	if (cl->parts.next)
 		cache_route_forget(cl);
+	if (cl->remotes.next)
+		cache_remote_gone(cl, NULL);
 	sd_datagrams_close(cl->udp);
 	sd_swim_free(cl->swim);
 	cache_agreed_free(cl->agreed);

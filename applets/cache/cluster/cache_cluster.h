@@ -131,6 +131,7 @@ struct cache_route {
 	bool wrote_there;
 	bool barrier; /* nothing runs before what was sent on is answered */
 	int slot;     /* of the transaction; -1: no key yet */
+	int watched;  /* slot of what WATCH named; -2: several */
 };
 void cache_route_begin(struct cache_route *r, struct cache_cluster *cl, struct cache_session *s);
 void cache_route_end(struct cache_route *r);
@@ -146,7 +147,7 @@ void cache_put_moved(struct cache_cluster *cl, struct sd_resp_out *out, unsigned
 
 /* ---- cache_remote.c ---- */
 void cache_remote_frame(struct cache_cluster *cl, struct cache_link *from, const struct cache_frame *f);
-/* The same for a request of this node's own, whose reply comes to cache_route_reply. */
+/* The same for a request of this node's own, whose reply comes to cache_route_reply; its session ends with that. */
 void cache_remote_local(struct cache_cluster *cl, const struct cache_frame *f);
 void cache_remote_gone(struct cache_cluster *cl, struct cache_link *link);
 /* A session with CACHE_REMOTE got something without having asked now. */

@@ -206,7 +206,7 @@ void copies_unblock(struct cache_copies *cc, const struct copies_set *set)
 				s = sd_container(n->ties.next, struct cache_tie, of_name)->session;
 		}
 		sd_dict_iter_end(&db->waited);
-		again = s && cache_unblock(s, "UNBLOCKED force unblock from blocking operation, its slot moved to another node");
+		again = s && cache_unblock(s, CACHE_SLOT_MOVED);
 	}
 }
 

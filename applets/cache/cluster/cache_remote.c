@@ -130,7 +130,7 @@ static bool each_request(struct cache_cluster *cl, struct remote *r, const struc
 			out->n = 0;
 			cache_call(&r->session, reader.argc, reader.argv, cl->cache->now_ms);
 		} else if (reader.argc) {
-			good = serves_all(cl, reader.argc, reader.argv, f->flags & 1, out);
+			good = serves_all(cl, reader.argc, reader.argv, f->flags & CACHE_FRAME_COPY, out);
 		}
 		sd_resp_reader_reset(&reader);
 	}
@@ -138,8 +138,21 @@ static bool each_request(struct cache_cluster *cl, struct remote *r, const struc
 	return good;
 }
 
+/* A link that broke took its sessions with it, and what they watched. */
+static bool lacks_session(struct cache_cluster *cl, struct cache_link *from, const struct cache_frame *f)
+{
+	static const struct sd_slice gone = {"-TRYAGAIN what was watched is not watched any more\r\n", 52};
+	struct cache_frame answer = {.kind = CACHE_FRAME_REPLY, .number = f->number, .session = f->session};
+	if (!from || !(f->flags & CACHE_FRAME_GOES_ON) || find(cl, from, f->session))
+		return false;
+	cache_link_send(from, &answer, &gone, 1);
+	return true;
+}
+
 static void on_command(struct cache_cluster *cl, struct cache_link *from, const struct cache_frame *f)
 {
+	if (lacks_session(cl, from, f))
+		return;
 	struct remote *r = get(cl, from, f->session);
 	if (!r)
 		return; /* out of memory: who asked gives up after a while */
@@ -149,9 +162,12 @@ static void on_command(struct cache_cluster *cl, struct cache_link *from, const 
 		each_request(cl, r, f, true);
 	if (!(r->session.flags & LATER)) {
 		answer(r, f->number);
+		if (!from && f->session > 1)
+			remote_free(r);
 		return;
 	}
 	r->answers = f->number;
+	r->once = !from; /* its number stays: the client may go before the answer comes */
 	if (f->session <= 1) { /* of many: the next request gets another one */
 		r->once = true;
 		r->number = UINT64_MAX;
@@ -160,7 +176,16 @@ static void on_command(struct cache_cluster *cl, struct cache_link *from, const 
 
 void cache_remote_local(struct cache_cluster *cl, const struct cache_frame *f)
 {
-	on_command(cl, NULL, f);
+	cache_remote_frame(cl, NULL, f);
+}
+
+/* One of this node's own goes with its answer, which nobody hears: whoever ends a client may be on a walk through all sessions. */
+static void end(struct remote *r)
+{
+	if (r->via)
+		remote_free(r);
+	else if (r->session.flags & CACHE_BLOCKED)
+		cache_unblock(&r->session, "UNBLOCKED nobody waits any more");
 }
 
 void cache_remote_frame(struct cache_cluster *cl, struct cache_link *from, const struct cache_frame *f)
@@ -169,7 +194,7 @@ void cache_remote_frame(struct cache_cluster *cl, struct cache_link *from, const
 	if (f->kind == CACHE_FRAME_COMMAND)
 		on_command(cl, from, f);
 	else if (f->kind == CACHE_FRAME_END && (r = find(cl, from, f->session)))
-		remote_free(r);
+		end(r);
 }
 
 void cache_remote_gone(struct cache_cluster *cl, struct cache_link *link)

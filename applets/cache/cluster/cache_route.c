@@ -16,7 +16,10 @@
 #define ANSWER_NS      10000000000 /* a link whose answer takes longer is cut: its node lives, but the way there may not */
 #define LOOK_NS        1000000000
 #define MOST_REPLIES   1024 /* of one client */
+#define SEVERAL	       (-2) /* slots */
 #define CURSOR_BITS    48   /* of a SCAN's own; above it the number of the node, from 0 */
+
+static const char slot_moves[] = "TRYAGAIN the slot is moving";
 
 enum gather { ONE, SUM, ALL_OK, BY_PLACE, CONCAT, CURSOR };
 
@@ -45,10 +48,14 @@ struct route_part {
 	uint32_t number;
 	struct sd_swim_id to;
 	bool sent, write, by_slot, read_copy;
+	bool blocks;	    /* its answer may take as long as it likes */
+	bool watches;	    /* a WATCH, or the EXEC behind one: for the node that has the watch and no other */
+	bool goes_on;	    /* the session there has a watch already: without that it is not to run */
+	bool is_exec;
 	unsigned slot;
 	uint16_t hops; /* how often in a row somebody sent it elsewhere */
 	uint64_t session;
-	int64_t give_up_ns, answer_by_ns;
+	int64_t give_up_ns, answer_by_ns, sent_ns;
 	size_t nplaces; /* BY_PLACE: where its values belong: places[0..nplaces) */
 	size_t *places;
 	struct sd_resp_out request;
@@ -278,13 +285,20 @@ static void part_free(struct route_part *p)
 	free(p);
 }
 
+/* It is not there that it is answered: its session ends. */
+static void end_there(struct cache_cluster *cl, const struct route_part *p)
+{
+	if (p->session > 1 && sd_swim_id_compare(&p->to, &cl->conf.id) != 0)
+		cache_cluster_send(cl, &p->to, &(struct cache_frame){.kind = CACHE_FRAME_END, .session = p->session}, NULL, 0);
+}
+
 /* A part is over; with the last of them the reply is. */
 static void end_part(struct cache_cluster *cl, struct route_part *p, struct sd_slice body)
 {
 	struct route_reply *y = p->reply;
 	take_answer(p, body);
-	if (p->session > 1 && p->sent && !(y->route && y->route->is_pinned))
-		cache_cluster_send(cl, &p->to, &(struct cache_frame){.kind = CACHE_FRAME_END, .session = p->session}, NULL, 0);
+	if (p->sent && !(y->route && y->route->is_pinned))
+		end_there(cl, p);
 	part_free(p);
 	if (--y->waiting)
 		return;
@@ -300,12 +314,32 @@ static void end_with_error(struct cache_cluster *cl, struct route_part *p, const
 	free(out.p);
 }
 
+/* The watch is not where its slot is any more: nobody knows whether its keys changed, so what was to be done is called off. */
+static void end_watch(struct cache_cluster *cl, struct route_part *p)
+{
+	struct sd_resp_out out = {.resp3 = p->reply->out.resp3};
+	if (p->is_exec)
+		sd_resp_null_array(&out);
+	else
+		sd_resp_error(&out, slot_moves);
+	end_part(cl, p, (struct sd_slice){out.p, out.n});
+	free(out.p);
+}
+
 /* ---- parts on their way ---- */
 
 /* At the latest after so long. */
 static void look_again(struct cache_cluster *cl, int64_t in_ns)
 {
 	cache_cluster_look_at(cl, cache_cluster_now(cl) + in_ns);
+}
+
+/* Sent long ago and only now refused: from here on it is as one that comes. */
+static void renew(const struct cache_cluster *cl, struct route_part *p)
+{
+	int64_t now = cache_cluster_now(cl);
+	if (p->blocks && p->sent && now - p->sent_ns > RETRY_FOR_NS)
+		p->give_up_ns = now + RETRY_FOR_NS;
 }
 
 static void try_later(struct cache_cluster *cl, struct route_part *p)
@@ -345,27 +379,35 @@ static void part_here(struct cache_cluster *cl, struct route_part *p)
 /* Its reply is held until copies have it. */
 static void part_later(struct cache_cluster *cl, struct route_part *p)
 {
-	struct cache_frame f = {.number = p->number, .session = p->session, .body = {p->request.p, p->request.n}};
+	struct cache_frame f = {.kind = CACHE_FRAME_COMMAND, .number = p->number, .session = p->session, .body = {p->request.p, p->request.n}};
 	p->sent = true;
+	p->sent_ns = cache_cluster_now(cl);
+	p->answer_by_ns = INT64_MAX;
 	p->to = cl->conf.id;
 	cache_remote_local(cl, &f);
 }
 
 static void put_on_wire(struct cache_cluster *cl, struct route_part *p)
 {
-	struct cache_frame f = {.kind = CACHE_FRAME_COMMAND, .flags = p->read_copy, .hops = p->hops, .number = p->number,
-				.session = p->session};
+	uint8_t flags = (p->read_copy ? CACHE_FRAME_COPY : 0) | (p->goes_on ? CACHE_FRAME_GOES_ON : 0);
+	struct cache_frame f = {.kind = CACHE_FRAME_COMMAND, .flags = flags, .hops = p->hops, .number = p->number, .session = p->session};
 	struct sd_slice body = {p->request.p, p->request.n};
 	struct cache_route *r = p->reply->route;
 	p->sent = true;
-	p->answer_by_ns = p->give_up_ns == INT64_MAX ? INT64_MAX : cache_cluster_now(cl) + ANSWER_NS;
+	p->sent_ns = cache_cluster_now(cl);
+	p->answer_by_ns = p->blocks ? INT64_MAX : p->sent_ns + ANSWER_NS;
 	look_again(cl, LOOK_NS);
 	cl->sent_on++;
 	if (r && p->write) {
 		r->wrote_there = true;
 		r->wrote_to = p->to;
 	}
-	if (!cache_cluster_send(cl, &p->to, &f, &body, 1))
+	if (cache_cluster_send(cl, &p->to, &f, &body, 1))
+		return;
+	p->sent = false;
+	if (p->goes_on)
+		end_watch(cl, p);
+	else
 		try_later(cl, p);
 }
 
@@ -378,8 +420,8 @@ static void send_part(struct cache_cluster *cl, struct route_part *p)
 		how = cache_cluster_serving(cl, &asked, &p->to);
 	else if (sd_swim_id_compare(&p->to, &cl->conf.id) == 0)
 		how = CACHE_SERVE;
-	if (how == CACHE_SERVE && p->session <= 1) {
-		if (cl->cache->follower && cl->cache->follower->holds)
+	if (how == CACHE_SERVE) {
+		if (p->session > 1 || (cl->cache->follower && cl->cache->follower->holds)) /* the first: its slot came here meanwhile */
 			part_later(cl, p);
 		else
 			part_here(cl, p);
@@ -419,7 +461,8 @@ static void put_request(struct sd_resp_out *o, size_t argc, const struct sd_slic
 
 static bool is_retryable(struct sd_slice body)
 {
-	return sd_slice_starts(body, "-MOVED ") || sd_slice_starts(body, "-TRYAGAIN ") || sd_slice_starts(body, "-CLUSTERDOWN ");
+	return sd_slice_starts(body, "-MOVED ") || sd_slice_starts(body, "-TRYAGAIN ") || sd_slice_starts(body, "-CLUSTERDOWN ") ||
+	       sd_slice_starts(body, "-" CACHE_SLOT_MOVED);
 }
 
 /* "-MOVED 12182 @ID": the node knows better than our map who has it. */
@@ -435,13 +478,23 @@ static bool follow(struct cache_cluster *cl, struct route_part *p, struct sd_sli
 	return true;
 }
 
+static bool is_elsewhere(struct sd_slice body)
+{
+	return sd_slice_starts(body, "-MOVED ") || sd_slice_starts(body, "-TRYAGAIN ");
+}
+
 void cache_route_reply(struct cache_cluster *cl, const struct cache_frame *f)
 {
 	for (struct sd_link *k = cl->parts.next; k != &cl->parts; k = k->next) {
 		struct route_part *p = sd_container(k, struct route_part, link);
 		if (p->number != f->number || !p->sent)
 			continue;
-		if (!p->by_slot || !is_retryable(f->body))
+		renew(cl, p);
+		if (p->by_slot && is_retryable(f->body))
+			end_there(cl, p);
+		if (p->watches && is_elsewhere(f->body))
+			end_watch(cl, p);
+		else if (!p->by_slot || !is_retryable(f->body))
 			end_part(cl, p, f->body);
 		else if (cache_cluster_now(cl) >= p->give_up_ns)
 			end_with_error(cl, p, "CLUSTERDOWN no node answers for this key");
@@ -461,6 +514,8 @@ void cache_route_lost(struct cache_cluster *cl, const struct sd_swim_id *peer)
 			continue;
 		if (p->by_slot && !p->write && p->session <= 1)
 			try_later(cl, p);
+		else if (p->watches && !p->is_exec)
+			end_watch(cl, p);
 		else if (p->write)
 			end_with_error(cl, p, "ERR the node that has this key went away: nobody knows whether the command was done");
 		else
@@ -701,7 +756,7 @@ static void send_on(struct cache_route *r, const struct cache_command *k, unsign
 	p->read_copy = (r->session->flags & CACHE_ANY_COPY) && k->flags & CACHE_READONLY;
 	if (k->flags & CACHE_BLOCKING) {
 		p->session = own_session(r);
-		p->give_up_ns = INT64_MAX;
+		p->blocks = true;
 		r->barrier = true;
 	}
 	put_request(&p->request, argc, argv);
@@ -713,7 +768,7 @@ void cache_put_moved(struct cache_cluster *cl, struct sd_resp_out *out, unsigned
 	char host[46];
 	int i = cache_view_find(cl->view, to);
 	if (i < 0) {
-		sd_resp_error(out, "TRYAGAIN the slot is moving");
+		sd_resp_error(out, slot_moves);
 		return;
 	}
 	cache_end_host(&cl->view->members[i].client, host);
@@ -769,7 +824,7 @@ static bool call_slot(struct cache_route *r, const struct cache_command *k, int 
 	else if (how == CACHE_ELSEWHERE)
 		say_moved(r, (unsigned)slot, &to);
 	else
-		refuse(r, "TRYAGAIN the slot is moving");
+		refuse(r, slot_moves);
 	return true;
 }
 
@@ -831,6 +886,8 @@ static void send_transaction(struct cache_route *r, const struct sd_swim_id *to)
 	p->session = own_session(r);
 	p->by_slot = r->slot >= 0 && !r->is_pinned;
 	p->slot = r->slot >= 0 ? (unsigned)r->slot : 0;
+	p->watches = p->goes_on = r->is_pinned;
+	p->is_exec = true;
 	p->to = *to;
 	put_request(&p->request, 1, &multi);
 	sd_resp_raw(&p->request, r->queued, r->nqueued);
@@ -840,29 +897,33 @@ static void send_transaction(struct cache_route *r, const struct sd_swim_id *to)
 	send_part(r->cl, p);
 }
 
+/* EXEC whose watch is not where the keys are: the slot moved from the one to the other, or they never were of one slot. */
+static void exec_apart(struct cache_route *r)
+{
+	if (r->watched == r->slot)
+		sd_resp_null_array(&r->session->out);
+	else
+		sd_resp_error(&r->session->out, "CROSSSLOT Keys of WATCH and of the transaction don't hash to the same slot");
+	unpin(r);
+}
+
 static bool call_exec(struct cache_route *r, size_t argc, const struct sd_slice *argv, int64_t now_ms)
 {
 	struct cache_session *s = r->session;
-	struct sd_swim_id to = r->cl->conf.id, owner;
+	struct sd_swim_id owner = r->cl->conf.id;
 	struct cache_asked asked = {.slot = r->slot < 0 ? 0 : (unsigned)r->slot, .write = true};
 	bool here = r->slot < 0 || cache_cluster_serving(r->cl, &asked, &owner) == CACHE_SERVE;
 	bool apart = r->is_pinned && r->slot >= 0 && (here || sd_swim_id_compare(&owner, &r->pinned) != 0);
-	if (r->is_pinned)
-		to = r->pinned;
-	else if (!here)
-		to = owner;
 	if (s->flags & CACHE_ABORT || (here && !r->is_pinned)) {
 		cache_call(s, argc, argv, now_ms);
 		unpin(r);
 	} else {
 		bool watches = !sd_list_empty(&s->watches);
 		cache_multi_end(s);
-		if (apart || watches) {
-			sd_resp_error(&s->out, "CROSSSLOT Keys of WATCH and of the transaction don't hash to the same slot");
-			unpin(r);
-		} else {
-			send_transaction(r, &to);
-		}
+		if (apart || watches)
+			exec_apart(r);
+		else
+			send_transaction(r, r->is_pinned ? &r->pinned : &owner);
 	}
 	drop_queued(r);
 	return true;
@@ -875,11 +936,12 @@ static bool call_watch(struct cache_route *r, const struct cache_command *k, int
 	struct cache_asked asked = {.slot = (unsigned)slot};
 	struct sd_swim_id to;
 	enum cache_serving how = cache_cluster_serving(r->cl, &asked, &to);
+	bool first = !r->is_pinned && sd_list_empty(&r->session->watches);
+	r->watched = first || r->watched == slot ? slot : SEVERAL;
 	if (how == CACHE_SERVE || gets_moved(r))
 		return call_slot(r, k, slot, argc, argv, now_ms);
 	if (how == CACHE_TRY_AGAIN || (r->is_pinned && sd_swim_id_compare(&r->pinned, &to) != 0) || !sd_list_empty(&r->session->watches)) {
-		refuse(r, how == CACHE_TRY_AGAIN ? "TRYAGAIN the slot is moving"
-						 : "CROSSSLOT Keys of WATCH don't hash to the same slot");
+		refuse(r, how == CACHE_TRY_AGAIN || r->watched == slot ? slot_moves : "CROSSSLOT Keys of WATCH don't hash to the same slot");
 		return true;
 	}
 	struct route_reply *y = reply_new(r, ONE);
@@ -887,6 +949,8 @@ static bool call_watch(struct cache_route *r, const struct cache_command *k, int
 	if (!p)
 		return true;
 	p->session = own_session(r);
+	p->watches = true;
+	p->goes_on = !first;
 	p->to = r->pinned = to;
 	r->is_pinned = true;
 	put_request(&p->request, argc, argv);
@@ -983,17 +1047,32 @@ void cache_route_begin(struct cache_route *r, struct cache_cluster *cl, struct c
 	sd_list_init(&r->replies);
 }
 
+/* Parts of clients that are gone are over where somebody waits for them in a session of their own: it ends. */
+static void end_sessions(struct cache_cluster *cl)
+{
+	for (struct sd_link *k = cl->parts.next, *next; k != &cl->parts; k = next) {
+		struct route_part *p = sd_container(k, struct route_part, link);
+		struct cache_frame f = {.kind = CACHE_FRAME_END, .session = p->session};
+		struct route_reply *y = p->reply;
+		next = k->next;
+		if (y->route || p->session <= 1)
+			continue;
+		if (p->sent && sd_swim_id_compare(&p->to, &cl->conf.id) == 0)
+			cache_remote_local(cl, &f);
+		else if (p->sent)
+			end_there(cl, p);
+		part_free(p);
+		if (--y->waiting == 0)
+			reply_free(y);
+	}
+}
+
 /* Replies nobody waits for any more are freed when their parts are over. */
 void cache_route_end(struct cache_route *r)
 {
-	if (!r->cl)
+	struct cache_cluster *cl = r->cl;
+	if (!cl)
 		return;
-	if (r->barrier || r->is_pinned) /* somebody may wait for this session at another node */
-		for (struct sd_link *k = r->cl->parts.next; k != &r->cl->parts; k = k->next) {
-			struct route_part *p = sd_container(k, struct route_part, link);
-			if (p->reply->route == r && p->session > 1)
-				cache_cluster_send(r->cl, &p->to, &(struct cache_frame){.kind = CACHE_FRAME_END, .session = p->session}, NULL, 0);
-		}
 	unpin(r);
 	while (!sd_list_empty(&r->replies)) {
 		struct route_reply *y = sd_container(r->replies.next, struct route_reply, link);
@@ -1002,6 +1081,7 @@ void cache_route_end(struct cache_route *r)
 		if (y->done)
 			reply_free(y);
 	}
+	end_sessions(cl);
 	free(r->queued);
 	r->cl = NULL;
 }

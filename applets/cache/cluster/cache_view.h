@@ -66,6 +66,8 @@ static inline const struct cache_view_member *cache_view_owner(const struct cach
 
 /* Kinds of messages below this are the cluster's own. */
 #define CACHE_DATA_KIND 64
+/* The reply to who was blocked here; who sent it on tries elsewhere. */
+#define CACHE_SLOT_MOVED "UNBLOCKED force unblock from blocking operation, its slot moved to another node"
 #define CACHE_MESSAGE_MAX (64u * 1024 * 1024)
 
 struct cache_peers {
