@@ -338,6 +338,41 @@ void sd_dict_each(struct sd_dict *d, void (*fn)(void *arg, struct sd_dict_entry 
 	d->paused--;
 }
 
+#define TAKE_EMPTY 16 /* places looked at for the cost of an entry, which is somewhere else in memory */
+#define TAKE_AHEAD 8
+
+/* Its first entry; NULL: it is empty, or *most places were. */
+static struct sd_dict_entry *take_from_first(struct sd_dict *d, size_t *most)
+{
+	size_t size = size_of(d, 0);
+	for (size_t passed = 1; d->count[0] && d->moved < size; passed++) {
+		struct sd_dict_entry **at = &d->buckets[0][d->moved], *e = *at;
+		if (e) {
+			*at = e->next;
+			d->count[0]--;
+			if (d->moved + TAKE_AHEAD < size)
+				__builtin_prefetch(at[TAKE_AHEAD]);
+			return e;
+		}
+		d->moved++;
+		if (passed % TAKE_EMPTY == 0 && --*most == 0)
+			return NULL;
+	}
+	return NULL;
+}
+
+struct sd_dict_entry *sd_dict_take(struct sd_dict *d, size_t *most)
+{
+	struct sd_dict_entry *e = NULL;
+	while (*most && !e && sd_dict_count(d)) {
+		if (!d->count[0])
+			finish_move(d);
+		e = take_from_first(d, most);
+	}
+	*most -= e != NULL;
+	return e;
+}
+
 void sd_dict_iter_begin(struct sd_dict *d, struct sd_dict_iter *it)
 {
 	*it = (struct sd_dict_iter){0};

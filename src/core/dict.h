@@ -85,6 +85,9 @@ bool sd_dict_scanned(uint64_t cursor, uint32_t hash);
 void sd_dict_each_of(struct sd_dict *d, uint32_t hash, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg);
 /* Calls fn for all; nothing may be added or removed meanwhile but the entry given. */
 void sd_dict_each(struct sd_dict *d, void (*fn)(void *arg, struct sd_dict_entry *e), void *arg);
+/* Takes out any one, for whoever empties the table a part at a time and does nothing else with it any more. *most is counted down by
+ * one for it, and by one for so many places without any: NULL with *most above 0 is the end. */
+struct sd_dict_entry *sd_dict_take(struct sd_dict *d, size_t *most);
 /* One after another, for whoever may stop in between. Until the end nothing may be added or removed; begin keeps finds from
  * moving entries. */
 struct sd_dict_iter {

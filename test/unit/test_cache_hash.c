@@ -140,7 +140,7 @@ START_TEST(memory)
 			rig_sayf("COPY k%u k%u REPLACE", key, sd_rng_below(&rng, 20));
 	}
 	ck_assert_uint_gt(cache.memory.used, before + 10000);
-	ck_assert_str_eq(rig_sayf("FLUSHALL"), "+OK|");
+	ck_assert_str_eq(rig_sayf("FLUSHALL SYNC"), "+OK|");
 	ck_assert_uint_eq(cache.memory.used, before);
 }
 END_TEST

@@ -188,7 +188,7 @@ START_TEST(test_memory)
 	ck_assert_int_gt(used, 3000000);
 	ck_assert_int_ge(number("memory", "used_memory_peak"), used);
 	expect("memory", "used_memory_peak_perc", "100.00%");
-	rig_sayf("FLUSHALL");
+	rig_sayf("FLUSHALL SYNC");
 	ck_assert_int_lt(number("memory", "used_memory"), used / 2);
 	ck_assert_int_ge(number("memory", "used_memory_peak"), used);
 	ck_assert_double_lt(strtod(field("memory", "used_memory_peak_perc"), NULL), 50);

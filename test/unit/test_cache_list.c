@@ -123,7 +123,7 @@ START_TEST(memory)
 			rig_sayf(what == 97 ? "DEL k%u" : what == 98 ? "LTRIM k%u 3 -3" : "COPY k%u k0 REPLACE", key);
 	}
 	ck_assert_uint_gt(cache.memory.used, before + 1000);
-	ck_assert_str_eq(rig_sayf("FLUSHALL"), "+OK|");
+	ck_assert_str_eq(rig_sayf("FLUSHALL SYNC"), "+OK|");
 	ck_assert_uint_eq(cache.memory.used, before);
 }
 END_TEST

@@ -397,7 +397,7 @@ START_TEST(made_quietly)
 	say(&r, "SET a 1");
 	struct cache_save *s = cache_save_begin(&r.cache);
 	r.cache.save_first = false;
-	ck_assert_ptr_nonnull(cache_set_string(&r.cache.dbs[0], sd_slice_of("b"), sd_slice_of("2")));
+	ck_assert_ptr_nonnull(cache_set_string(&r.cache.dbs[0], sd_slice_of("b"), sd_slice_of("2"), CACHE_NO_END));
 	while (cache_save_step(s, 1000) == CACHE_SAVE_MORE)
 		drain(s, &file);
 	ck_assert_uint_eq(s->keys, 1);

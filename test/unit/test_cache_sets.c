@@ -152,7 +152,7 @@ START_TEST(memory)
 		most = cache.memory.used > most ? cache.memory.used : most;
 	}
 	ck_assert_uint_gt(most, before + 5000);
-	ck_assert_str_eq(rig_sayf("FLUSHALL"), "+OK|");
+	ck_assert_str_eq(rig_sayf("FLUSHALL SYNC"), "+OK|");
 	ck_assert_uint_eq(cache.memory.used, before);
 }
 END_TEST

@@ -188,6 +188,39 @@ START_TEST(removed_while_given)
 }
 END_TEST
 
+/* Emptied a part at a time, also in the middle of a change of size: each comes once, and no part looks at more than it may. */
+START_TEST(taken_in_parts)
+{
+	static const uint32_t counts[] = {0, 1, 63, 64, 65, 100, 3000, MANY};
+	for (size_t k = 0; k < sizeof(counts) / sizeof(counts[0]); k++) {
+		uint32_t n = counts[k], left = n, parts = 0;
+		setup();
+		for (uint32_t i = 0; i < n; i++)
+			add(i);
+		for (uint32_t i = 0; i < n && k % 2; i += i % 8 ? 1 : 2) { /* few in a large table */
+			take_out(i);
+			left--;
+		}
+		for (; sd_dict_count(&d); parts++) {
+			size_t most = 10, was;
+			struct sd_dict_entry *e;
+			while (was = most, (e = sd_dict_take(&d, &most))) {
+				struct thing *t = (struct thing *)e;
+				ck_assert_uint_lt(most, was);
+				ck_assert_ptr_eq(things[t->number], t);
+				things[t->number] = NULL;
+				free(t);
+				left--;
+			}
+			ck_assert(most == 0 || sd_dict_count(&d) == 0);
+		}
+		ck_assert_uint_eq(left, 0);
+		ck_assert_uint_le(parts, n / 10 + 8 * n / 16 / 10 + 2);
+		teardown();
+	}
+}
+END_TEST
+
 /* Every entry has its chance: of 100, in 100,000 draws each comes 1,000 times, sigma 31; buckets are not equally full, so
  * the bound is wide. */
 START_TEST(random_is_fair)
@@ -215,6 +248,7 @@ int main(void)
 	tcase_add_test(t, by_hash_alone);
 	tcase_add_test(t, one_after_another);
 	tcase_add_test(t, removed_while_given);
+	tcase_add_test(t, taken_in_parts);
 	tcase_add_test(t, random_is_fair);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

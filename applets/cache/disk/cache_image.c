@@ -97,11 +97,12 @@ enum sd_rdb_step cache_image_read(struct cache_image *im, const char *p, size_t 
 
 bool cache_image_store(struct cache_image *im, struct cache_db *db, struct sd_slice key)
 {
+	int64_t end = im->expires_ms < 0 ? CACHE_NO_END : im->expires_ms;
 	struct cache_item *it;
 	if (im->type == CACHE_STRING)
-		it = cache_set_string(db, key, (struct sd_slice){im->text.p, im->text.n});
+		it = cache_set_string(db, key, (struct sd_slice){im->text.p, im->text.n}, end);
 	else
-		it = cache_put(db, key, im->type, im->encoding, im->value);
+		it = cache_put_until(db, key, im->type, im->encoding, im->value, end);
 	if (!it)
 		return false;
 	im->value = NULL;
@@ -111,7 +112,7 @@ bool cache_image_store(struct cache_image *im, struct cache_db *db, struct sd_sl
 		it->clock = ((uint32_t)(now_ms / 60000) << 8 | (uint32_t)im->freq) & 0xffffff;
 	else if (!by_use && im->idle_s > 0)
 		it->clock = (uint32_t)(now_ms / 1000 - im->idle_s) & 0xffffff;
-	return im->expires_ms < 0 || cache_expire(db, &it, im->expires_ms);
+	return true;
 }
 
 void cache_image_free(struct cache_image *im)

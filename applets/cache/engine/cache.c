@@ -456,6 +456,8 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 	if (cache->follower)
 		cache->follower->called(cache->follower->arg, s, begun);
 	cache->running = NULL;
+	if (cache->lazy.objects)
+		cache_lazy_settle(cache);
 	if (cache->ready.next != &cache->ready)
 		cache_serve(cache);
 	if (cache->resume)
@@ -508,6 +510,7 @@ void cache_end(struct cache *c)
 	cache_hot_end(c);
 	for (int i = 0; i < CACHE_DBS; i++)
 		cache_flush(&c->dbs[i]);
+	cache_lazy_step(c, SIZE_MAX);
 	cache_watch_end(c);
 	cache_config_end(c);
 }

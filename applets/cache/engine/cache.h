@@ -45,6 +45,7 @@ enum cache_encoding {
 struct cache_memory {
 	size_t used;
 	size_t stepped_at; /* used, when a step was last asked for */
+	uint64_t pieces;   /* that were asked for so far */
 };
 void *cache_alloc(struct cache_memory *m, size_t n);
 void *cache_realloc(struct cache_memory *m, void *p, size_t n);
@@ -62,7 +63,7 @@ struct cache_item;
 struct cache_expiry {
 	struct sd_wheel_entry wheel;
 	struct cache_item *item;
-	struct cache_db *db;
+	uint32_t db, flushes; /* its number, and its number of flushes: another one when the item went with a flush */
 };
 
 /* One piece of memory for all of an item but a value that has one of its own:
@@ -84,14 +85,32 @@ struct cache_item {
 /* What is known about the values of one type. */
 struct cache_type_ops {
 	const char *name;
+	/* At once: for what a command made and does not keep. What a key had is given to cache_discard. */
 	void (*free)(struct cache *c, unsigned encoding, void *value);
 	/* NULL: out of memory. */
 	void *(*copy)(struct cache *c, unsigned encoding, const void *value);
 	/* Tells the processor what of a value will be looked at, one pointer further with each step from 0 to CACHE_FETCH_STEPS - 1: what
 	 * the step before asked for is there by then. NULL: nothing but its first bytes. */
 	void (*fetch)(const void *value, unsigned step);
+	/* Values of this encoding are of many pieces of memory, and begin with struct cache_many. */
+	enum cache_encoding many;
+	size_t (*pieces)(const void *value); /* about how many; NULL: there are none such */
+	/* Frees some: *most is counted down by each. True: all of it is gone. */
+	bool (*free_some)(struct cache *c, void *value, size_t *most);
 };
 #define CACHE_FETCH_STEPS 2
+
+struct cache_many {
+	struct cache_many *next; /* of what waits to be freed */
+};
+
+/* What waits to be freed. */
+struct cache_lazy {
+	size_t objects; /* keys and values */
+	struct cache_many *values[CACHE_TYPES];
+	struct cache_emptied *emptied;
+	uint64_t settled; /* memory.pieces, when it was last looked at */
+};
 extern const struct cache_type_ops cache_string_type, cache_set_type, cache_zset_type, cache_hash_type, cache_list_type;
 extern const struct cache_type_ops *const cache_types[CACHE_TYPES];
 
@@ -101,6 +120,7 @@ struct cache_db {
 	struct sd_dict keys;	/* cache_item */
 	struct sd_dict watched; /* keys that WATCH named */
 	struct sd_dict waited;	/* keys that blocked sessions wait for */
+	uint32_t flushes;
 	size_t expires;		/* items that have an expiry */
 	__int128 ends_ms;	/* the sum of theirs, each since the epoch */
 	struct sd_dict leases;	/* cache_lease */
@@ -140,6 +160,7 @@ struct cache_evictor {
 	enum cache_rank by;
 	bool ending_only;   /* only keys that have an end */
 	bool queued;        /* keys are in the queues */
+	uint64_t rebuilt;   /* how often these were begun anew */
 	bool full;	    /* nothing more may go */
 	unsigned looked;    /* how often memory was compared with the limit */
 	size_t tables;	    /* bytes of tables, when they were counted last */
@@ -232,6 +253,7 @@ struct cache {
 	struct cache_tuning tuning;
 	uint64_t max_memory; /* set by cache_set_max_memory */
 	struct cache_evictor evict;
+	struct cache_lazy lazy;
 	struct cache_hot hot;
 	struct cache_leases leases;
 	uint32_t max_clients; /* 0: no limit */
@@ -374,8 +396,11 @@ void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *arg
 /* Runs a command that was looked up and may be run: what cache_call, EXEC and served waits have in common. */
 void cache_run(struct cache_call *c);
 bool cache_has_arity(const struct cache_command *k, size_t argc);
-/* Ends what has expired, so many at most. When to call again; INT64_MAX: not before something changes. */
+/* Ends what has expired, so many at most, and frees some of what waits for it. When to call again; INT64_MAX: not before something
+ * changes. */
 int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most);
+/* When cache_tick has something to do next, as it is now. */
+int64_t cache_next_tick(const struct cache *c);
 const struct cache_command *cache_find_command(const struct cache *c, struct sd_slice name);
 /* "container|sub", or NULL. */
 const struct cache_command *cache_find_subcommand(const struct cache *c, const struct cache_command *container,
@@ -415,6 +440,12 @@ struct cache_item *cache_make(struct cache_db *db, struct sd_slice key, unsigned
 struct cache_item *cache_make_string(struct cache_db *db, struct sd_slice key, size_t n);
 /* Makes the key hold this value, whatever it held; the expiry goes. Notes the change. NULL: out of memory, and nothing changed. */
 struct cache_item *cache_put(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value);
+/* Ends in place of a time. */
+enum { CACHE_NO_END = -1, CACHE_SAME_END = -2 };
+/* Makes an item fit for a value of n bytes that ends then, or one that is as it was; it moves. False: out of memory, and nothing changed. */
+bool cache_make_fit(struct cache_db *db, struct cache_item **it, size_t n, int64_t at_ms);
+/* cache_put with an end. */
+struct cache_item *cache_put_until(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value, int64_t at_ms);
 /* The value of what has one of its own; set does not free the one that was there, and is no change by itself. */
 static inline char *cache_place(const struct cache_item *it)
 {
@@ -484,8 +515,23 @@ static inline struct sd_slice cache_key(const struct cache_item *it)
 	return (struct sd_slice){it->key, it->e.klen};
 }
 /* A copy under this key, with its expiry; what had that key goes. False: out of memory, and nothing changed. */
-bool cache_copy(struct cache_item *it, struct cache_db *to_db, struct sd_slice to);
+bool cache_copy(const struct cache_item *it, struct cache_db *to_db, struct sd_slice to);
+/* The value and its expiry go to this key, which is another one. False: out of memory, and nothing changed. */
+bool cache_move(struct cache_db *db, struct cache_item *it, struct cache_db *to_db, struct sd_slice to);
+/* Frees it with its value; it is in no table any more. */
+void cache_free_item(struct cache *c, struct cache_item *it);
 void cache_flush(struct cache_db *db);
+
+/* ---- cache_lazy.c: what takes long to free is freed in steps ---- */
+#define CACHE_LAZY_STEP 1024 /* pieces: half a millisecond or so */
+/* Frees a value that no key has any more: now, or later when it is of many pieces. */
+void cache_discard(struct cache *c, unsigned type, unsigned encoding, void *value);
+/* All keys of a database, which has none then. */
+void cache_discard_keys(struct cache_db *db);
+/* Frees about so many pieces of memory. */
+void cache_lazy_step(struct cache *c, size_t pieces);
+/* Frees in proportion to what was asked for since it was called last. */
+void cache_lazy_settle(struct cache *c);
 
 /* ---- cache_evict.c: which key goes when memory is full ---- */
 /* Both rebuild the queues where they are needed now, and free them where not: that takes a while with many keys. */
@@ -499,13 +545,15 @@ void cache_evict_ends(struct cache_db *db, const struct cache_item *it);
 void cache_evict_stays(struct cache_db *db, const struct cache_item *it);
 void cache_evict_gone(struct cache_db *db, const struct cache_item *it);
 void cache_evict_flushed(struct cache_db *db);
+/* An item of these goes: its entry is still in the queues. */
+void cache_evict_emptied(const struct cache_db *db, const struct cache_item *it);
 void cache_evict_end(struct cache *c);
 /* Bytes of the item and of its value, as far as that is one piece. */
 size_t cache_item_size(const struct cache_item *it);
 /* How often it was used, in Redis's logarithmic scale. */
 unsigned cache_use_count(const struct cache *c, const struct cache_item *it);
-/* NULL: none. */
-struct cache_item *cache_item_of_expiry(const struct sd_wheel_entry *w, struct cache_db **db);
+/* NULL: none, or of a key that was flushed. */
+struct cache_item *cache_item_of_expiry(struct cache *c, const struct sd_wheel_entry *w, struct cache_db **db);
 
 /* ---- cache_info.c ---- */
 void cache_info_begin(struct cache *c);
@@ -535,9 +583,9 @@ extern const struct cache_command cache_lease_commands[];
 /* ---- cache_string.c: values that are strings ---- */
 /* The bytes; of a number they are written into text. */
 struct sd_slice cache_string(const struct cache_item *it, char text[24]);
-/* Makes the key hold these bytes; the expiry goes. NULL: out of memory, and nothing changed. */
-struct cache_item *cache_set_string(struct cache_db *db, struct sd_slice key, struct sd_slice value);
-struct cache_item *cache_copy_string(struct cache_item *it, struct cache_db *to_db, struct sd_slice to);
+/* Makes the key hold these bytes until then. NULL: out of memory, and nothing changed. */
+struct cache_item *cache_set_string(struct cache_db *db, struct sd_slice key, struct sd_slice value, int64_t at_ms);
+bool cache_copy_string(const struct cache_item *it, struct cache_db *to_db, struct sd_slice to, int64_t at_ms);
 
 /* ---- cache_tie.c: sessions tied to names: keys they watch or wait for, channels they subscribed to ---- */
 struct cache_name {

@@ -16,7 +16,8 @@ struct cache;
 struct cache_command;
 
 struct cache_stats {
-	uint64_t connections, commands, hits, misses, expired, evicted, errors, rejected, output_closed, net_in, net_out;
+	uint64_t connections, commands, hits, misses, expired, evicted, errors, rejected, output_closed, lazily_freed,
+	    net_in, net_out;
 };
 
 /* How often one command ran; usec is counted while SLOWLOG looks at the clock. */

@@ -30,6 +30,7 @@ void *cache_alloc(struct cache_memory *m, size_t n)
 	void *p = malloc(n);
 	if (p)
 		m->used += malloc_usable_size(p) + OVERHEAD;
+	m->pieces++;
 	return p;
 }
 
@@ -217,16 +218,11 @@ uint32_t cache_idle_s(const struct cache *c, const struct cache_item *it)
 	return ((uint32_t)(c->now_ms / 1000) - it->clock) & 0xffffff;
 }
 
-static void free_value(struct cache *c, const struct cache_item *it)
-{
-	if (it->encoding != CACHE_INT && it->encoding != CACHE_EMBSTR)
-		cache_types[it->type]->free(c, it->encoding, cache_value(it));
-}
-
-static void free_item(struct cache *c, struct cache_item *it)
+void cache_free_item(struct cache *c, struct cache_item *it)
 {
 	struct cache_expiry *x = expiry_of(it);
-	free_value(c, it);
+	if (it->encoding > CACHE_EMBSTR)
+		cache_discard(c, it->type, it->encoding, cache_value(it));
 	if (x) {
 		sd_wheel_cancel(&c->wheel, &x->wheel);
 		cache_free(&c->memory, x);
@@ -249,7 +245,7 @@ void cache_delete(struct cache_db *db, struct cache_item *it)
 		db->ends_ms -= cache_expires_at(it);
 	}
 	cache_changed(db, cache_key(it));
-	free_item(db->cache, it);
+	cache_free_item(db->cache, it);
 }
 
 void cache_end_item(struct cache_db *db, struct cache_item *it)
@@ -263,11 +259,6 @@ void cache_end_item(struct cache_db *db, struct cache_item *it)
 	db->cache->why = CACHE_DELETED;
 }
 
-static void flush_one(void *arg, struct sd_dict_entry *e)
-{
-	free_item(arg, (struct cache_item *)e);
-}
-
 void cache_flush(struct cache_db *db)
 {
 	const struct cache_follower *f = db->cache->follower;
@@ -277,51 +268,10 @@ void cache_flush(struct cache_db *db)
 	if (f)
 		f->flushed(f->arg, db);
 	db->cache->dirty += sd_dict_count(&db->keys);
-	sd_dict_each(&db->keys, flush_one, db->cache);
-	sd_dict_free(&db->keys);
+	cache_discard_keys(db);
 	db->expires = 0;
 	db->ends_ms = 0;
-	cache_evict_flushed(db);
 	cache_lease_flush(db);
-}
-
-struct cache_item *cache_put(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value)
-{
-	struct cache_item *it = cache_find(db, key);
-	if (it) {
-		struct cache_item old = *it;
-		void *owned = old.encoding > CACHE_EMBSTR ? cache_value(it) : NULL;
-		if (!cache_resize(db, &it, sizeof(value)))
-			return NULL;
-		if (owned)
-			cache_types[old.type]->free(db->cache, old.encoding, owned);
-		cache_persist(db, it);
-		it->type = type & 7;
-		cache_set_value(it, encoding, value);
-		cache_used_now(db->cache, it);
-	} else if (!(it = cache_make(db, key, type, encoding, value))) {
-		return NULL;
-	}
-	cache_changed(db, key);
-	cache_ready(db, key);
-	return it;
-}
-
-static struct cache_item *copy_value(struct cache_item *it, struct cache_db *to_db, struct sd_slice to)
-{
-	struct cache *c = to_db->cache;
-	void *value = cache_types[it->type]->copy(c, it->encoding, cache_value(it));
-	struct cache_item *made = value ? cache_put(to_db, to, it->type, it->encoding, value) : NULL;
-	if (value && !made)
-		cache_types[it->type]->free(c, it->encoding, value);
-	return made;
-}
-
-bool cache_copy(struct cache_item *it, struct cache_db *to_db, struct sd_slice to)
-{
-	int64_t at = cache_expires_at(it);
-	struct cache_item *made = it->encoding <= CACHE_EMBSTR ? cache_copy_string(it, to_db, to) : copy_value(it, to_db, to);
-	return made && (at < 0 || cache_expire(to_db, &made, at));
 }
 
 /* ---- expiry ---- */
@@ -342,26 +292,32 @@ static bool make_place(struct cache_db *db, struct cache_item **it)
 	return true;
 }
 
-bool cache_expire(struct cache_db *db, struct cache_item **it, int64_t at_ms)
+/* All that an end takes but its time: until that is set, only cache_persist may see the item. */
+static bool make_expiry(struct cache_db *db, struct cache_item **it)
 {
 	struct cache *c = db->cache;
 	if (!make_place(db, it))
 		return false;
+	if (expiry_of(*it))
+		return true;
+	struct cache_expiry *x = cache_alloc(&c->memory, sizeof(*x));
+	if (!x)
+		return false;
+	*x = (struct cache_expiry){.item = *it, .db = db->number, .flushes = db->flushes};
+	set_expiry(*it, x);
+	db->expires++;
+	if (c->evict.queued)
+		cache_evict_ends(db, *it);
+	return true;
+}
+
+bool cache_expire(struct cache_db *db, struct cache_item **it, int64_t at_ms)
+{
+	if (!make_expiry(db, it))
+		return false;
 	struct cache_expiry *x = expiry_of(*it);
-	if (!x) {
-		x = cache_alloc(&c->memory, sizeof(*x));
-		if (!x)
-			return false;
-		*x = (struct cache_expiry){.item = *it, .db = db};
-		set_expiry(*it, x);
-		db->expires++;
-		if (c->evict.queued)
-			cache_evict_ends(db, *it);
-	} else {
-		db->ends_ms -= x->wheel.due_ms;
-	}
-	db->ends_ms += at_ms;
-	sd_wheel_set(&c->wheel, &x->wheel, at_ms);
+	db->ends_ms += at_ms - x->wheel.due_ms;
+	sd_wheel_set(&db->cache->wheel, &x->wheel, at_ms);
 	return true;
 }
 
@@ -385,13 +341,102 @@ int64_t cache_expires_at(const struct cache_item *it)
 	return x ? x->wheel.due_ms : -1;
 }
 
-struct cache_item *cache_item_of_expiry(const struct sd_wheel_entry *w, struct cache_db **db)
+/* ---- a value for a key, whatever it held ---- */
+
+/* What may fail comes first, and what is in the item stays until the last of it. */
+bool cache_make_fit(struct cache_db *db, struct cache_item **it, size_t n, int64_t at_ms)
+{
+	bool had = expiry_of(*it);
+	if (at_ms >= 0 && !make_expiry(db, it))
+		return false;
+	if (cache_resize(db, it, n))
+		return true;
+	if (!had)
+		cache_persist(db, *it);
+	return false;
+}
+
+/* A key that was made just now and cannot be what it was to be. The value is not its own. */
+static void unmake(struct cache_db *db, struct cache_item *it)
+{
+	it->type = CACHE_STRING;
+	cache_set_value(it, CACHE_INT, NULL);
+	cache_delete(db, it);
+}
+
+struct cache_item *cache_put_until(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value, int64_t at_ms)
+{
+	struct cache_item *it = cache_find(db, key);
+	bool made = !it;
+	if (made ? !(it = cache_make(db, key, type, encoding, value)) : !cache_make_fit(db, &it, sizeof(value), at_ms))
+		return NULL;
+	if (at_ms >= 0 && !cache_expire(db, &it, at_ms)) {
+		unmake(db, it);
+		return NULL;
+	}
+	if (!made) {
+		if (it->encoding > CACHE_EMBSTR)
+			cache_discard(db->cache, it->type, it->encoding, cache_value(it));
+		if (at_ms == CACHE_NO_END)
+			cache_persist(db, it);
+		it->type = type & 7;
+		cache_set_value(it, encoding, value);
+		cache_used_now(db->cache, it);
+	}
+	cache_changed(db, key);
+	cache_ready(db, key);
+	return it;
+}
+
+struct cache_item *cache_put(struct cache_db *db, struct sd_slice key, unsigned type, unsigned encoding, void *value)
+{
+	return cache_put_until(db, key, type, encoding, value, CACHE_NO_END);
+}
+
+bool cache_copy(const struct cache_item *it, struct cache_db *to_db, struct sd_slice to)
+{
+	struct cache *c = to_db->cache;
+	int64_t at = cache_expires_at(it);
+	if (it->encoding <= CACHE_EMBSTR)
+		return cache_copy_string(it, to_db, to, at);
+	void *value = cache_types[it->type]->copy(c, it->encoding, cache_value(it));
+	bool copied = value && cache_put_until(to_db, to, it->type, it->encoding, value, at);
+	if (value && !copied)
+		cache_types[it->type]->free(c, it->encoding, value);
+	return copied;
+}
+
+bool cache_move(struct cache_db *db, struct cache_item *it, struct cache_db *to_db, struct sd_slice to)
+{
+	bool has_value = it->encoding > CACHE_EMBSTR;
+	if (!has_value && !cache_copy(it, to_db, to))
+		return false;
+	if (has_value && !cache_put_until(to_db, to, it->type, it->encoding, cache_value(it), cache_expires_at(it)))
+		return false;
+	if (has_value) {
+		it->type = CACHE_STRING;
+		cache_set_value(it, CACHE_INT, NULL);
+	}
+	cache_delete(db, it);
+	return true;
+}
+
+struct cache_item *cache_item_of_expiry(struct cache *c, const struct sd_wheel_entry *w, struct cache_db **db)
 {
 	if (!w)
 		return NULL;
 	const struct cache_expiry *x = sd_container(w, struct cache_expiry, wheel);
-	*db = x->db;
-	return x->item;
+	*db = &c->dbs[x->db];
+	return (*db)->flushes == x->flushes ? x->item : NULL;
+}
+
+int64_t cache_next_tick(const struct cache *c)
+{
+	int64_t ends = sd_wheel_next(&c->wheel), waits = sd_wheel_next(&c->deadlines), leases = sd_wheel_next(&c->leases.ends);
+	if (c->evict.more || c->lazy.objects)
+		return c->now_ms;
+	ends = leases < ends ? leases : ends;
+	return ends < waits ? ends : waits;
 }
 
 int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most)
@@ -400,18 +445,21 @@ int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most)
 	c->now_ms = now_ms;
 	cache_count_time(c, &c->counts, now_ms);
 	while (most && (w = sd_wheel_pop(&c->wheel, now_ms))) {
-		struct cache_expiry *x = sd_container(w, struct cache_expiry, wheel);
-		cache_end_item(x->db, x->item);
+		struct cache_db *db;
+		struct cache_item *it = cache_item_of_expiry(c, w, &db);
+		if (it)
+			cache_end_item(db, it);
 		most--;
+	}
+	if (c->lazy.objects) {
+		cache_lazy_settle(c);
+		cache_lazy_step(c, CACHE_LAZY_STEP);
 	}
 	if (c->evict.more)
 		cache_make_space(c, most);
-	int64_t ends = sd_wheel_next(&c->wheel), waits = cache_tick_waits(c, now_ms), leases = cache_lease_tick(c, now_ms);
-	if (leases < ends)
-		ends = leases;
-	if (c->evict.more)
-		return now_ms;
-	return ends < waits ? ends : waits;
+	cache_tick_waits(c, now_ms);
+	cache_lease_tick(c, now_ms);
+	return cache_next_tick(c);
 }
 
 /* ---- what follows a change ---- */

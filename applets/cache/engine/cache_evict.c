@@ -13,6 +13,7 @@
 
 #define COUNT_FIRST 5  /* of a new key, so that it does not go at once */
 #define LOOKS       32
+#define PIECES	    16 /* of what waits to be freed, in place of a key */
 #define STEPS       8  /* of a table that shrinks, for each key that goes: its memory counts too */
 #define TRIES       16 /* for a key that has an end among all keys, before it is sought among the ends */
 
@@ -143,26 +144,50 @@ static void queue_one(void *arg, struct sd_dict_entry *e)
 		queue(db, (struct cache_item *)e);
 }
 
-static void rebuild(struct cache *c)
+/* Empty ones, where they are needed now. */
+static void begin_queues(struct cache *c)
 {
 	struct cache_evictor *e = &c->evict;
 	if (e->queued)
 		sd_s3fifo_free(&e->queues);
 	e->fresh = NULL;
 	e->npool = 0;
+	e->rebuilt++;
 	e->queued = e->by == CACHE_BY_S3FIFO && c->max_memory;
-	if (!e->queued)
-		return;
-	sd_s3fifo_init(&e->queues);
-	for (int i = 0; i < CACHE_DBS; i++)
+	if (e->queued)
+		sd_s3fifo_init(&e->queues);
+}
+
+static void rebuild(struct cache *c)
+{
+	begin_queues(c);
+	for (int i = 0; i < CACHE_DBS && c->evict.queued; i++)
 		sd_dict_each(&c->dbs[i].keys, queue_one, &c->dbs[i]);
 }
 
-/* What is left are the keys of the other databases. */
+static bool is_only(const struct cache_db *db)
+{
+	for (int i = 0; i < CACHE_DBS; i++)
+		if (&db->cache->dbs[i] != db && sd_dict_count(&db->cache->dbs[i].keys))
+			return false;
+	return true;
+}
+
+/* Where there are other keys, these leave the queues one by one, as they are freed. */
 void cache_evict_flushed(struct cache_db *db)
 {
-	if (db->cache->evict.queued)
-		rebuild(db->cache);
+	struct cache *c = db->cache;
+	if (!c->evict.queued)
+		return;
+	queue_fresh(c);
+	if (is_only(db))
+		begin_queues(c);
+}
+
+void cache_evict_emptied(const struct cache_db *db, const struct cache_item *it)
+{
+	if (db->cache->evict.queued && belongs(db->cache, it))
+		sd_s3fifo_remove(&db->cache->evict.queues, print_of(db, it->e.hash), it->main);
 }
 
 void cache_evict_end(struct cache *c)
@@ -216,7 +241,7 @@ static struct cache_item *some_key(struct cache *c, struct cache_db **db)
 		if (it && belongs(c, it))
 			return it;
 	}
-	return cache_item_of_expiry(sd_wheel_any(&c->wheel, sd_rng_next(&c->rng)), db);
+	return cache_item_of_expiry(c, sd_wheel_any(&c->wheel, sd_rng_next(&c->rng)), db);
 }
 
 static uint64_t rank_of(const struct cache *c, const struct cache_item *it)
@@ -246,7 +271,7 @@ static void fill_by_end(struct cache *c)
 	struct cache_db *db;
 	size_t n = sd_wheel_soon(&c->wheel, soon, CACHE_CANDIDATES);
 	for (size_t i = 0; i < n; i++) {
-		const struct cache_item *it = cache_item_of_expiry(soon[i], &db);
+		const struct cache_item *it = cache_item_of_expiry(c, soon[i], &db);
 		offer(&c->evict, (struct cache_candidate){UINT64_MAX - (uint64_t)soon[i]->due_ms, db, it->e.hash});
 	}
 }
@@ -371,7 +396,9 @@ bool cache_make_space(struct cache *c, unsigned most)
 			c->evict.more = true;
 			return true;
 		}
-		if (!evict_one(c)) {
+		if (c->lazy.objects) {
+			cache_lazy_step(c, PIECES);
+		} else if (!evict_one(c)) {
 			c->evict.full = true;
 			return false;
 		}

@@ -79,7 +79,8 @@ static void info_memory(const struct cache *c, struct sd_text *t)
 	if (resident)
 		sd_text_format(t, "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n",
 			       used ? (double)resident / (double)used : 0, (long long)resident - (long long)used);
-	sd_text_format(t, "mem_allocator:libc\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n");
+	sd_text_format(t, "mem_allocator:libc\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%zu\r\n"
+			  "lazyfreed_objects:%llu\r\n", c->lazy.objects, (ull)c->stats.lazily_freed);
 }
 
 static void info_stats(const struct cache *c, struct sd_text *t)

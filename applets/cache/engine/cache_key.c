@@ -193,12 +193,10 @@ static void rename_key(struct cache_call *c, bool nx)
 		sd_resp_int(c->out, 0);
 		return;
 	}
-	if (!same && !cache_copy(it, c->db, c->argv[2])) {
+	if (!same && !cache_move(c->db, it, c->db, c->argv[2])) {
 		sd_resp_error(c->out, cache_no_memory);
 		return;
 	}
-	if (!same)
-		cache_delete(c->db, it);
 	if (nx)
 		sd_resp_int(c->out, 1);
 	else
@@ -254,14 +252,12 @@ static void cmd_move(struct cache_call *c)
 		return;
 	}
 	struct cache_item *it = cache_find(c->db, c->argv[1]);
-	if (!it || cache_find(to, c->argv[1])) {
+	if (!it || cache_find(to, c->argv[1]))
 		sd_resp_int(c->out, 0);
-	} else if (cache_copy(it, to, c->argv[1])) {
-		cache_delete(c->db, it);
+	else if (cache_move(c->db, it, to, c->argv[1]))
 		sd_resp_int(c->out, 1);
-	} else {
+	else
 		sd_resp_error(c->out, cache_no_memory);
-	}
 }
 
 /* ---- all of them ---- */
@@ -316,29 +312,29 @@ static void cmd_dbsize(struct cache_call *c)
 	sd_resp_int(c->out, (int64_t)(f && !c->db->number ? f->ours(f->arg) : sd_dict_count(&c->db->keys)));
 }
 
-static bool flush_option(struct cache_call *c)
+/* SYNC: the reply comes when their memory is free. */
+static void flush_some(struct cache_call *c, struct cache_db *first, unsigned n)
 {
-	if (c->argc == 1 || (c->argc == 2 && (cache_is(c->argv[1], "async") || cache_is(c->argv[1], "sync"))))
-		return true;
-	sd_resp_error(c->out, cache_syntax);
-	return false;
+	bool sync = c->argc == 2 && cache_is(c->argv[1], "sync");
+	if (c->argc > 2 || (c->argc == 2 && !sync && !cache_is(c->argv[1], "async"))) {
+		sd_resp_error(c->out, cache_syntax);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		cache_flush(&first[i]);
+	if (sync)
+		cache_lazy_step(c->cache, SIZE_MAX);
+	sd_resp_simple(c->out, "OK");
 }
 
 static void cmd_flushdb(struct cache_call *c)
 {
-	if (!flush_option(c))
-		return;
-	cache_flush(c->db);
-	sd_resp_simple(c->out, "OK");
+	flush_some(c, c->db, 1);
 }
 
 static void cmd_flushall(struct cache_call *c)
 {
-	if (!flush_option(c))
-		return;
-	for (int i = 0; i < CACHE_DBS; i++)
-		cache_flush(&c->cache->dbs[i]);
-	sd_resp_simple(c->out, "OK");
+	flush_some(c, c->cache->dbs, CACHE_DBS);
 }
 
 /* ---- OBJECT ---- */

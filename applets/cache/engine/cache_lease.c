@@ -274,12 +274,7 @@ static bool parse_set(struct cache_call *c, struct set_lease *o)
 
 static bool put(struct cache_call *c, int64_t at_ms)
 {
-	struct cache_item *it = cache_set_string(c->db, c->argv[1], c->argv[3]);
-	if (!it || (at_ms && !cache_expire(c->db, &it, at_ms)))
-		return false;
-	if (at_ms)
-		cache_changed(c->db, c->argv[1]);
-	return true;
+	return cache_set_string(c->db, c->argv[1], c->argv[3], at_ms ? at_ms : CACHE_NO_END);
 }
 
 static void cmd_setlease(struct cache_call *c)

@@ -114,11 +114,7 @@ static void begin_process(struct shell *s)
 static void schedule(struct lane *l)
 {
 	struct shell *s = l->shell;
-	int64_t ends = sd_wheel_next(&s->cache.wheel), waits = sd_wheel_next(&s->cache.deadlines);
-	int64_t leases = sd_wheel_next(&s->cache.leases.ends);
-	if (leases < ends)
-		ends = leases;
-	int64_t next = s->cache.evict.more ? s->cache.now_ms : ends < waits ? ends : waits;
+	int64_t next = cache_next_tick(&s->cache);
 	if (next == s->tick_at_ms || s->stopped)
 		return;
 	if (l->lane.index) {

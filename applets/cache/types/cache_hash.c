@@ -84,17 +84,29 @@ static struct cache_fields *table_new(struct cache *c)
 	return t;
 }
 
-static void free_field(void *arg, struct sd_dict_entry *e)
+static bool table_free_some(struct cache *c, void *table, size_t *most)
 {
-	cache_free(arg, e);
+	struct cache_fields *t = table;
+	struct sd_dict_entry *e;
+	while (*most && (e = sd_dict_take(&t->d, most)))
+		cache_free(&c->memory, e);
+	if (sd_dict_count(&t->d))
+		return false;
+	sd_dict_free(&t->d);
+	c->memory.used -= t->counted;
+	cache_free(&c->memory, t);
+	return true;
 }
 
 static void table_free(struct cache *c, struct cache_fields *t)
 {
-	sd_dict_each(&t->d, free_field, &c->memory);
-	sd_dict_free(&t->d);
-	c->memory.used -= t->counted;
-	cache_free(&c->memory, t);
+	size_t all = SIZE_MAX;
+	table_free_some(c, t, &all);
+}
+
+static size_t table_pieces(const void *table)
+{
+	return sd_dict_count(&((const struct cache_fields *)table)->d);
 }
 
 static struct sd_slice value_of(const struct cache_field *f)
@@ -241,7 +253,9 @@ static void *copy_hash(struct cache *c, unsigned encoding, const void *p)
 	return copy ? memcpy(copy, p, n) : NULL;
 }
 
-const struct cache_type_ops cache_hash_type = {"hash", free_hash, copy_hash};
+const struct cache_type_ops cache_hash_type = {
+    "hash", free_hash, copy_hash, .many = CACHE_HASHTABLE, .pieces = table_pieces, .free_some = table_free_some,
+};
 
 size_t cache_hash_count(const struct cache_hash *h)
 {

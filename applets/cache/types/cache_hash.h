@@ -22,6 +22,7 @@ struct cache_field {
 };
 /* What CACHE_HASHTABLE's value is. */
 struct cache_fields {
+	struct cache_many many;
 	struct sd_dict d;
 	size_t counted; /* bytes of the table in cache->memory */
 };

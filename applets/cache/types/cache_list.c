@@ -20,7 +20,20 @@ static void fetch_list(const void *value, unsigned step)
 	quicklist_fetch(value, step);
 }
 
-const struct cache_type_ops cache_list_type = {"list", free_list, copy_list, fetch_list};
+static bool free_some(struct cache *c, void *value, size_t *most)
+{
+	return quicklist_free_some(&c->memory, value, most);
+}
+
+/* Its nodes are not counted; of few values there are few. */
+static size_t pieces(const void *value)
+{
+	return ((const struct quicklist *)value)->count;
+}
+
+const struct cache_type_ops cache_list_type = {
+    "list", free_list, copy_list, fetch_list, .many = CACHE_QUICKLIST, .pieces = pieces, .free_some = free_some,
+};
 
 static struct cache_item *make_list(struct cache_call *c, struct sd_slice key)
 {

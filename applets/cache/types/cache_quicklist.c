@@ -123,13 +123,23 @@ struct quicklist *quicklist_new(struct cache_memory *m, int64_t fill)
 	return q;
 }
 
-void quicklist_free(struct cache_memory *m, struct quicklist *q)
+bool quicklist_free_some(struct cache_memory *m, struct quicklist *q, size_t *most)
 {
-	for (struct quicklist_node *n = q->head, *next; n; n = next) {
-		next = n->next;
+	for (struct quicklist_node *n = q->head; n; n = q->head) {
+		if (!*most)
+			return false;
+		q->head = n->next;
 		cache_free(m, n);
+		--*most;
 	}
 	cache_free(m, q);
+	return true;
+}
+
+void quicklist_free(struct cache_memory *m, struct quicklist *q)
+{
+	size_t all = SIZE_MAX;
+	quicklist_free_some(m, q, &all);
 }
 
 bool quicklist_add_pack(struct cache_memory *m, struct quicklist *q, const unsigned char *lp)

@@ -19,6 +19,7 @@ struct quicklist_node {
 };
 
 struct quicklist {
+	struct cache_many many;
 	struct quicklist_node *head, *tail;
 	size_t count;
 	uint32_t max_bytes, max_count; /* of a node */
@@ -38,6 +39,8 @@ static inline unsigned char *quicklist_pack(const struct quicklist_node *n)
 /* fill: list-max-listpack-size. NULL: out of memory, as with all that follow; nothing changed then. */
 struct quicklist *quicklist_new(struct cache_memory *m, int64_t fill);
 void quicklist_free(struct cache_memory *m, struct quicklist *q);
+/* Some nodes, each counted down from *most. True: that was all of it. */
+bool quicklist_free_some(struct cache_memory *m, struct quicklist *q, size_t *most);
 struct quicklist *quicklist_copy(struct cache_memory *m, const struct quicklist *q);
 
 bool quicklist_push(struct cache_memory *m, struct quicklist *q, struct sd_slice value, bool front);

@@ -25,18 +25,29 @@ static struct cache_table *table_new(struct cache *c)
 	return t;
 }
 
-static void free_member(void *arg, struct sd_dict_entry *e)
+static bool table_free_some(struct cache *c, void *table, size_t *most)
 {
-	struct cache *c = arg;
-	cache_free(&c->memory, e);
+	struct cache_table *t = table;
+	struct sd_dict_entry *e;
+	while (*most && (e = sd_dict_take(&t->d, most)))
+		cache_free(&c->memory, e);
+	if (sd_dict_count(&t->d))
+		return false;
+	sd_dict_free(&t->d);
+	c->memory.used -= t->counted;
+	cache_free(&c->memory, t);
+	return true;
 }
 
 static void table_free(struct cache *c, struct cache_table *t)
 {
-	sd_dict_each(&t->d, free_member, c);
-	sd_dict_free(&t->d);
-	c->memory.used -= t->counted;
-	cache_free(&c->memory, t);
+	size_t all = SIZE_MAX;
+	table_free_some(c, t, &all);
+}
+
+static size_t table_pieces(const void *table)
+{
+	return sd_dict_count(&((const struct cache_table *)table)->d);
 }
 
 /* It is not in it. */
@@ -269,7 +280,9 @@ static void *copy_value(struct cache *c, unsigned encoding, const void *value)
 	return p ? memcpy(p, value, n) : NULL;
 }
 
-const struct cache_type_ops cache_set_type = {"set", free_value, copy_value};
+const struct cache_type_ops cache_set_type = {
+    "set", free_value, copy_value, .many = CACHE_HASHTABLE, .pieces = table_pieces, .free_some = table_free_some,
+};
 
 /* ---- commands ---- */
 

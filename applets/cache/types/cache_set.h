@@ -14,6 +14,7 @@ struct cache_set {
 
 /* What CACHE_HASHTABLE's value is. */
 struct cache_table {
+	struct cache_many many;
 	struct sd_dict d;
 	size_t counted; /* bytes of the table in cache->memory */
 };

@@ -61,9 +61,22 @@ static void *copy_bytes(struct cache *c, unsigned encoding, const void *value)
 
 const struct cache_type_ops cache_string_type = {"string", free_bytes, copy_bytes};
 
-/* it NULL: there is none yet; its value may be of any type, and is freed. Its expiry stays. value may not point into the item.
- * NULL: out of memory, and what was there stays. */
-static struct cache_item *put(struct cache_db *db, struct sd_slice key, struct cache_item *it, struct sd_slice value)
+/* False: it was made for this value, and has to go since there is no memory for its end. */
+static bool end(struct cache_db *db, struct sd_slice key, struct cache_item **it, int64_t at_ms, bool made)
+{
+	if (at_ms >= 0 && !cache_expire(db, it, at_ms)) {
+		cache_delete(db, *it);
+		return false;
+	}
+	if (at_ms == CACHE_NO_END && !made)
+		cache_persist(db, *it);
+	cache_changed(db, key);
+	return true;
+}
+
+/* it NULL: there is none yet; its value may be of any type, and is freed. value may not point into the item. NULL: out of memory, and what
+ * was there stays. */
+static struct cache_item *put(struct cache_db *db, struct sd_slice key, struct cache_item *it, struct sd_slice value, int64_t at_ms)
 {
 	struct cache *c = db->cache;
 	int64_t number;
@@ -72,22 +85,16 @@ static struct cache_item *put(struct cache_db *db, struct sd_slice key, struct c
 	size_t n = is_int || value.n > EMBED ? sizeof(int64_t) : value.n;
 	if (!is_int && value.n > EMBED && !(bytes = bytes_new(c, value, value.n)))
 		return NULL;
-	if (it) {
-		struct cache_item old = *it;
-		void *owned = old.encoding > CACHE_EMBSTR ? cache_value(it) : NULL;
-		if (!cache_resize(db, &it, n))
-			it = NULL;
-		else if (owned)
-			cache_types[old.type]->free(c, old.encoding, owned);
-		if (it)
-			cache_used_now(c, it);
-	} else {
-		it = cache_make_string(db, key, n);
-	}
-	if (!it) {
+	bool made = !it;
+	void *owned = it && it->encoding > CACHE_EMBSTR ? cache_value(it) : NULL;
+	if (made ? !(it = cache_make_string(db, key, n)) : !cache_make_fit(db, &it, n, at_ms)) {
 		cache_free(&c->memory, bytes);
 		return NULL;
 	}
+	if (owned)
+		cache_discard(c, it->type, it->encoding, owned);
+	if (!made)
+		cache_used_now(c, it);
 	it->type = CACHE_STRING;
 	it->encoding = is_int ? CACHE_INT : bytes ? CACHE_RAW : CACHE_EMBSTR;
 	it->n = bytes || is_int ? 0 : (uint32_t)value.n & 0xfffffff;
@@ -97,22 +104,18 @@ static struct cache_item *put(struct cache_db *db, struct sd_slice key, struct c
 		memcpy(cache_place(it), &bytes, sizeof(bytes));
 	else if (value.n)
 		memcpy(cache_place(it), value.p, value.n);
-	cache_changed(db, key);
-	return it;
+	return end(db, key, &it, at_ms, made) ? it : NULL;
 }
 
-struct cache_item *cache_set_string(struct cache_db *db, struct sd_slice key, struct sd_slice value)
+struct cache_item *cache_set_string(struct cache_db *db, struct sd_slice key, struct sd_slice value, int64_t at_ms)
 {
-	struct cache_item *it = put(db, key, cache_find(db, key), value);
-	if (it)
-		cache_persist(db, it);
-	return it;
+	return put(db, key, cache_find(db, key), value, at_ms);
 }
 
-struct cache_item *cache_copy_string(struct cache_item *it, struct cache_db *to_db, struct sd_slice to)
+bool cache_copy_string(const struct cache_item *it, struct cache_db *to_db, struct sd_slice to, int64_t at_ms)
 {
 	char text[24];
-	return cache_set_string(to_db, to, cache_string(it, text));
+	return cache_set_string(to_db, to, cache_string(it, text), at_ms);
 }
 
 /* The value as bytes that can grow to n; zeros between what is there and n. NULL: out of memory. */
@@ -241,10 +244,13 @@ static bool set_options(struct cache_call *c, size_t from, bool getex, struct se
 static void cmd_set(struct cache_call *c)
 {
 	struct set_options o;
-	int64_t at_ms = -1;
+	size_t begun = c->out->n;
+	int64_t at_ms = CACHE_NO_END;
 	if (!set_options(c, 3, false, &o) ||
 	    (o.flags & EXPIRES && !cache_arg_expiry(c, o.time_at, o.unit_ms, o.relative, &at_ms)))
 		return;
+	if (o.flags & KEEPTTL)
+		at_ms = CACHE_SAME_END;
 	struct cache_item *it;
 	if (!(o.flags & GET))
 		it = cache_find(c->db, c->argv[1]);
@@ -257,21 +263,18 @@ static void cmd_set(struct cache_call *c)
 			sd_resp_null(c->out);
 		return;
 	}
-	it = put(c->db, c->argv[1], it, c->argv[2]);
-	if (it && !(o.flags & KEEPTTL) && at_ms < 0)
-		cache_persist(c->db, it);
-	if (!it || (at_ms >= 0 && !cache_expire(c->db, &it, at_ms))) {
+	if (!put(c->db, c->argv[1], it, c->argv[2], at_ms)) {
+		c->out->n = begun;
 		no_memory(c);
-		return;
-	}
-	if (!(o.flags & GET))
+	} else if (!(o.flags & GET)) {
 		sd_resp_simple(c->out, "OK");
+	}
 }
 
 static void cmd_setnx(struct cache_call *c)
 {
 	bool there = cache_find(c->db, c->argv[1]);
-	if (!there && !cache_set_string(c->db, c->argv[1], c->argv[2]))
+	if (!there && !cache_set_string(c->db, c->argv[1], c->argv[2], CACHE_NO_END))
 		no_memory(c);
 	else
 		sd_resp_int(c->out, !there);
@@ -282,8 +285,7 @@ static void set_for(struct cache_call *c, int64_t unit_ms)
 	int64_t at_ms;
 	if (!cache_arg_expiry(c, 2, unit_ms, true, &at_ms))
 		return;
-	struct cache_item *it = cache_set_string(c->db, c->argv[1], c->argv[3]);
-	if (it && cache_expire(c->db, &it, at_ms))
+	if (cache_set_string(c->db, c->argv[1], c->argv[3], at_ms))
 		sd_resp_simple(c->out, "OK");
 	else
 		no_memory(c);
@@ -306,7 +308,7 @@ static void cmd_getset(struct cache_call *c)
 	if (!cache_typed(c, 1, CACHE_STRING, &it))
 		return;
 	reply_value(c, it);
-	if (cache_set_string(c->db, c->argv[1], c->argv[2]))
+	if (cache_set_string(c->db, c->argv[1], c->argv[2], CACHE_NO_END))
 		return;
 	c->out->n = begun;
 	no_memory(c);
@@ -326,6 +328,7 @@ static void cmd_getex(struct cache_call *c)
 {
 	struct set_options o;
 	int64_t at_ms = 0;
+	size_t begun = c->out->n;
 	if (!set_options(c, 2, true, &o))
 		return;
 	struct cache_item *it;
@@ -344,8 +347,11 @@ static void cmd_getex(struct cache_call *c)
 	}
 	if (o.flags & PERSIST)
 		cache_persist(c->db, it);
-	else if (o.flags & EXPIRES)
-		cache_expire(c->db, &it, at_ms);
+	if (o.flags & EXPIRES && !cache_expire(c->db, &it, at_ms)) {
+		c->out->n = begun;
+		no_memory(c);
+		return;
+	}
 	if (o.flags & (PERSIST | EXPIRES))
 		cache_changed(c->db, c->argv[1]);
 }
@@ -370,7 +376,7 @@ static bool pairs_are_whole(struct cache_call *c)
 static bool set_pairs(struct cache_call *c)
 {
 	for (size_t i = 1; i < c->argc; i += 2)
-		if (!cache_set_string(c->db, c->argv[i], c->argv[i + 1])) {
+		if (!cache_set_string(c->db, c->argv[i], c->argv[i + 1], CACHE_NO_END)) {
 			no_memory(c);
 			return false;
 		}
@@ -418,7 +424,7 @@ static void add_to(struct cache_call *c, int64_t by)
 	if (it && it->encoding == CACHE_INT) {
 		memcpy(cache_place(it), &v, sizeof(v));
 		cache_changed(c->db, c->argv[1]);
-	} else if (!put(c->db, c->argv[1], it, (struct sd_slice){text, digits(v, text)})) {
+	} else if (!put(c->db, c->argv[1], it, (struct sd_slice){text, digits(v, text)}, CACHE_SAME_END)) {
 		no_memory(c);
 		return;
 	}
@@ -486,7 +492,7 @@ static void cmd_incrbyfloat(struct cache_call *c)
 		return;
 	}
 	size_t n = cache_float_text(v, text);
-	if (put(c->db, c->argv[1], it, (struct sd_slice){text, n}))
+	if (put(c->db, c->argv[1], it, (struct sd_slice){text, n}, CACHE_SAME_END))
 		sd_resp_bulk(c->out, text, n);
 	else
 		no_memory(c);
@@ -510,7 +516,7 @@ static void cmd_append(struct cache_call *c)
 		return;
 	size_t had = it ? cache_string(it, text).n : 0, n = c->argv[2].n;
 	if (!it) {
-		if (cache_set_string(c->db, c->argv[1], c->argv[2]))
+		if (cache_set_string(c->db, c->argv[1], c->argv[2], CACHE_NO_END))
 			sd_resp_int(c->out, (int64_t)n);
 		else
 			no_memory(c);

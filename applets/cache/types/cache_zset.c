@@ -25,15 +25,31 @@ static struct cache_sorted *sorted_new(struct cache *c)
 	return s;
 }
 
-static void sorted_free(struct cache *c, struct cache_sorted *s)
+static bool sorted_free_some(struct cache *c, void *sorted, size_t *most)
 {
-	for (struct sd_skip_node *n = sd_skiplist_first(&s->list), *next; n; n = next) {
-		next = sd_skip_next(n);
+	struct cache_sorted *s = sorted;
+	for (struct sd_skip_node *n = sd_skiplist_first(&s->list); n; n = sd_skiplist_first(&s->list)) {
+		if (!*most)
+			return false;
+		s->list.head[0].next = sd_skip_next(n);
 		cache_free(&c->memory, sd_skip_node_memory(n));
+		--*most;
 	}
 	sd_dict_free(&s->d);
 	c->memory.used -= s->counted;
 	cache_free(&c->memory, s);
+	return true;
+}
+
+static void sorted_free(struct cache *c, struct cache_sorted *s)
+{
+	size_t all = SIZE_MAX;
+	sorted_free_some(c, s, &all);
+}
+
+static size_t sorted_pieces(const void *sorted)
+{
+	return ((const struct cache_sorted *)sorted)->list.count;
 }
 
 static bool sorted_add(struct cache *c, struct cache_sorted *s, struct sd_slice member, double score, uint32_t hash)
@@ -433,7 +449,9 @@ static void *copy_value(struct cache *c, unsigned encoding, const void *value)
 	return s;
 }
 
-const struct cache_type_ops cache_zset_type = {"zset", free_value, copy_value};
+const struct cache_type_ops cache_zset_type = {
+    "zset", free_value, copy_value, .many = CACHE_SKIPLIST, .pieces = sorted_pieces, .free_some = sorted_free_some,
+};
 
 /* ---- arguments and replies ---- */
 

@@ -19,6 +19,7 @@ struct cache_zset {
 
 /* What CACHE_SKIPLIST's value is. */
 struct cache_sorted {
+	struct cache_many many;
 	struct sd_dict d;
 	size_t counted; /* bytes of the table in cache->memory */
 	struct sd_skiplist list;
