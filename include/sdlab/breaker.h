@@ -33,7 +33,7 @@
  * A breaker is not a bulkhead (which Envoy calls a circuit breaker): the one asks how calls ended, the other how many are out.
  * This one can be both; what it refuses as a bulkhead is no failure.
  *
- * Cost: below 512 bytes, and 4 for each call of a window that counts, or 240 for one of time.
+ * Cost: 640 bytes, and 4 for each call of a window that counts, or 240 for one of time.
  */
 #ifndef SDLAB_BREAKER_H
 #define SDLAB_BREAKER_H
@@ -44,7 +44,7 @@
 
 #include "err.h"
 
-#define SD_BREAKER_MAX_WINDOW  65535
+#define SD_BREAKER_MAX_WINDOW  50000
 #define SD_BREAKER_MAX_PERMITS 1023 /* also of successes */
 #define SD_BREAKER_LAST	       8    /* failures that are kept for the reason */
 #define SD_BREAKER_REASON      160  /* bytes of the longest reason, with its NUL */
@@ -97,7 +97,7 @@ struct sd_breaker_conf {
 	double failure_rate, slow_rate; /* above 0, up to 1; 0: off */
 	int64_t slow_ns;		/* with slow_rate, and not without */
 	uint32_t window;		/* calls, or */
-	int64_t window_ns;		/* time, of 10 us or more; one of the two, with any rule but consecutive, and not without */
+	int64_t window_ns;		/* time, of 10 ms or more; one of the two, with any rule but consecutive, and not without */
 	uint32_t minimum;		/* calls before a rate means something; with a rate, and not without */
 
 	int64_t open_ns; /* the first time */

@@ -35,7 +35,8 @@
 	X(SD_EUNSUPPORTED, "not supported")                                                                  \
 	X(SD_EUSAGE, "wrong usage")                                                                          \
 	X(SD_ENOSPC, "no space left on the disk")                                                            \
-	X(SD_ETLS, "TLS failed")
+	X(SD_ETLS, "TLS failed")                                                                             \
+	X(SD_ECIRCUIT, "circuit open")
 
 enum sd_err {
 #define X(code, text) code,
