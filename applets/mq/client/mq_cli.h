@@ -6,7 +6,8 @@
  *	mq_consume.c  consume, tail
  *	mq_keys.c     what a person types at consume
  *	mq_define.c   declare, bind, unbind, purge, delete
- *	mq_list.c     list
+ *	mq_list.c     list, and asking the management API
+ *	mq_groups.c   groups; what consumers and declarations say of streams
  *	mq_dlq.c      dlq list, dlq replay
  *	mq_bench.c    bench
  *	mq_work.c     work
@@ -80,6 +81,20 @@ struct mq_keys {
 /* What a person chose, of these letters; the last of them when input ended. Asks until it is one. */
 char mq_keys_ask(struct mq_keys *k, struct mq_cli *cli, const char *letters);
 
+/* ---- mq_list.c ---- */
+
+/* A name as a part of a path. */
+void mq_cli_put_escaped(struct sd_text *t, const char *name);
+/* The answer of the management API, for free; NULL: it was told why not. due: the status that is right. */
+char *mq_cli_fetch(struct mq_cli *cli, const char *method, const char *path, const char *sent, int due);
+
+/* ---- mq_groups.c ---- */
+
+/* --type, --partitions ...; --group, --offset: as arguments. 0, or 1 or 2 after it was told why not. */
+int mq_cli_put_declaration(const struct mq_cli *cli, struct sd_text *table);
+int mq_cli_put_reading(const struct mq_cli *cli, struct sd_text *table);
+
+int mq_run_groups(struct sd_verb_call *call);
 int mq_run_publish(struct sd_verb_call *call);
 int mq_run_consume(struct sd_verb_call *call);
 int mq_run_tail(struct sd_verb_call *call);

@@ -124,6 +124,8 @@ static int consume(struct mq_cli *cli)
 	c.discard = !sd_conf_bool(conf, "requeue");
 	int status = mq_cli_put_pairs(cli, "arg", &arguments);
 	if (!status)
+		status = mq_cli_put_reading(cli, &arguments);
+	if (!status)
 		status = subscribe(&c, c.queue, (struct sd_slice){arguments.p, arguments.n}, false);
 	free(arguments.p);
 	return status ? status : receive(&c);

@@ -47,9 +47,21 @@ static int declare(struct mq_cli *cli, struct sd_slice table)
 	return 0;
 }
 
+static int declare_with(struct mq_cli *cli, struct sd_slice table)
+{
+	struct sd_text all = {0};
+	if (table.n)
+		sd_text_add(&all, table.p, table.n);
+	int status = mq_cli_put_declaration(cli, &all);
+	if (!status)
+		status = declare(cli, (struct sd_slice){all.p, all.n});
+	free(all.p);
+	return status;
+}
+
 int mq_run_declare(struct sd_verb_call *call)
 {
-	return with_table(call, "arg", declare);
+	return with_table(call, "arg", declare_with);
 }
 
 /* ---- bind, unbind ---- */

@@ -51,7 +51,7 @@ static void put_authorization(const struct mq_cli *cli, char *out, size_t room)
 }
 
 /* A name as a part of a path. */
-static void put_escaped(struct sd_text *t, const char *name)
+void mq_cli_put_escaped(struct sd_text *t, const char *name)
 {
 	for (; *name; name++)
 		if (strchr("-._~", *name) || (*name >= '0' && *name <= '9') || ((*name | 32) >= 'a' && (*name | 32) <= 'z'))
@@ -60,7 +60,19 @@ static void put_escaped(struct sd_text *t, const char *name)
 			sd_text_format(t, "%%%02X", (unsigned char)*name);
 }
 
-static char *fetch(struct mq_cli *cli, const char *path)
+/* What the API says of it, in its words; else the number. */
+static void refused(struct mq_cli *cli, const char *where, int status, const char *body)
+{
+	cJSON *o = cJSON_Parse(body);
+	const char *reason = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "reason"));
+	if (reason)
+		mq_cli_fail(cli, "%s", reason);
+	else
+		mq_cli_fail(cli, "the management API at %s answered %d", where, status);
+	cJSON_Delete(o);
+}
+
+char *mq_cli_fetch(struct mq_cli *cli, const char *method, const char *path, const char *sent, int due)
 {
 	struct sd_addr addr = cli->target.addr;
 	struct sd_error e = {0};
@@ -72,13 +84,13 @@ static char *fetch(struct mq_cli *cli, const char *path)
 	sd_addr_format(&addr, where);
 	put_authorization(cli, fields, sizeof(fields));
 	if (!err)
-		err = sd_http_fetch_fields(cli->call->world, where, "GET", path, fields, (struct sd_slice){0}, cli->target.timeout_ns, &status,
+		err = sd_http_fetch_fields(cli->call->world, where, method, path, fields, sd_slice_of(sent), cli->target.timeout_ns, &status,
 					   &body, &n, &e);
 	explicit_bzero(fields, sizeof(fields));
 	if (err)
 		mq_cli_fail(cli, "no management API at %s: %s (--http-port says where it is; queues given by name need none)", where, e.text);
-	else if (status != 200)
-		mq_cli_fail(cli, "the management API at %s answered %d", where, status);
+	else if (status != due)
+		refused(cli, where, status, body);
 	else
 		return body;
 	free(body);
@@ -116,8 +128,8 @@ static int list_all(struct mq_cli *cli)
 {
 	struct sd_text path = {0};
 	sd_text_format(&path, "/api/queues/");
-	put_escaped(&path, cli->vhost);
-	char *body = path.full ? NULL : fetch(cli, path.p);
+	mq_cli_put_escaped(&path, cli->vhost);
+	char *body = path.full ? NULL : mq_cli_fetch(cli, "GET", path.p, "", 200);
 	cJSON *queues = body ? cJSON_Parse(body) : NULL;
 	int status = body ? show_all(cli, queues) : 1;
 	cJSON_Delete(queues);

@@ -47,6 +47,8 @@ static const struct sd_option consume_options[] = {
     {"ack-mode", SD_OPT_ENUM, "auto", "auto: acknowledge what was shown; manual: ask for each", .choices = "auto|manual"},
     {"auto-nack", SD_OPT_BOOL, "false", "reject every message"},
     {"requeue", SD_OPT_BOOL, "true", "what is rejected goes back to the queue; else it is dead"},
+    {"group", SD_OPT_STRING, NULL, "as a member of this group, which shares the partitions of a stream", .meta = "NAME"},
+    {"offset", SD_OPT_STRING, NULL, "of a stream: first, last, next, a number, or how long ago, as 1h; a group that was there goes on"},
     LOOK_OPTIONS,
     ARG_OPTION,
     SERVER_OPTIONS,
@@ -63,6 +65,11 @@ static const struct sd_option declare_options[] = {
     {"exchange", SD_OPT_STRING, NULL, "an exchange of this type and not a queue: direct, fanout, topic, headers", .meta = "TYPE"},
     {"durable", SD_OPT_BOOL, "true", "it is still there after a restart"},
     {"auto-delete", SD_OPT_BOOL, "false", "it goes with the last who used it"},
+    {"type", SD_OPT_ENUM, NULL, "of the queue; a stream keeps its messages", .choices = "classic|stream"},
+    {"partitions", SD_OPT_INT, NULL, "of a stream: so many parts for groups to share", .min = 1, .max = 1024},
+    {"partition-by", SD_OPT_STRING, NULL, "of a stream: the header that is the key; else the routing key is", .meta = "HEADER"},
+    {"max-age", SD_OPT_STRING, NULL, "of a stream: older messages go, as 7D, 12h, 30m, 10s", .meta = "AGE"},
+    {"max-bytes", SD_OPT_SIZE, NULL, "when there is more in it the oldest messages go", .max = INT64_MAX},
     ARG_OPTION,
     SERVER_OPTIONS,
     {0},
@@ -90,6 +97,13 @@ static const struct sd_option server_options[] = {
 
 static const struct sd_option list_options[] = {
     {"http-port", SD_OPT_PORT, "15672", "where the management API is, which knows all queues"},
+    SERVER_OPTIONS,
+    {0},
+};
+
+static const struct sd_option groups_options[] = {
+    {"json", SD_OPT_BOOL, "false", "list: print JSON"},
+    {"http-port", SD_OPT_PORT, "15672", "where the management API is"},
     SERVER_OPTIONS,
     {0},
 };
@@ -133,6 +147,8 @@ const struct sd_verb mq_verbs[] = {
     {"declare", "NAME", "make a queue, or an exchange", declare_options, 1, 1, mq_run_declare},
     {"delete", "NAME", "delete a queue, or an exchange", delete_options, 1, 1, mq_run_delete},
     {"dlq", "list|replay QUEUE", "show the dead letters of a queue, or send them back to it", dlq_options, 2, 2, mq_run_dlq},
+    {"groups", "list|reset|delete STREAM [GROUP [OFFSET]]", "how far the groups of a stream are; send one elsewhere, or forget it", groups_options, 2, 4,
+     mq_run_groups},
     {"list", "[QUEUE...]", "show queues: messages, consumers", list_options, 0, -1, mq_run_list},
     {"publish", "QUEUE [MESSAGE]", "send a message, which is else read from standard input, and wait until it is safe", publish_options, 1, 2,
      mq_run_publish},

@@ -302,10 +302,8 @@ struct asked {
 	void *arg;
 };
 
-static void tell(void *arg, struct sd_dict_entry *e)
+static void tell(const struct asked *a, const struct mq_group *g)
 {
-	const struct asked *a = arg;
-	const struct mq_group *g = sd_container(e, struct mq_group, e);
 	struct mq_group_state state = {.name = g->name, .members = g->nmembers};
 	for (unsigned i = 0; i < g->stream->n; i++)
 		state.lag += lag_of(&g->shares[i]);
@@ -322,12 +320,36 @@ static void tell(void *arg, struct sd_dict_entry *e)
 	}
 }
 
+struct sorted {
+	const struct mq_group **at;
+	size_t n;
+};
+
+static void collect(void *arg, struct sd_dict_entry *e)
+{
+	struct sorted *s = arg;
+	s->at[s->n++] = sd_container(e, struct mq_group, e);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(const struct mq_group *const *)a)->name, (*(const struct mq_group *const *)b)->name);
+}
+
 void mq_groups(const struct mq_queue *q, void (*group)(void *arg, const struct mq_group_state *g),
 	       void (*share)(void *arg, const struct mq_share_state *s), void *arg)
 {
 	struct asked a = {group, share, arg};
+	struct sorted all = {0};
 	if (q->stream)
-		sd_dict_each(&q->stream->groups, tell, &a);
+		all.at = reallocarray(NULL, sd_dict_count(&q->stream->groups) + 1, sizeof(*all.at));
+	if (!all.at)
+		return;
+	sd_dict_each(&q->stream->groups, collect, &all);
+	qsort(all.at, all.n, sizeof(*all.at), by_name);
+	for (size_t i = 0; i < all.n; i++)
+		tell(&a, all.at[i]);
+	free(all.at);
 }
 
 static struct mq_stream *stream_of(struct mq_vhost *v, struct sd_slice queue, struct mq_error *e)

@@ -4,6 +4,7 @@
  *	mq_api_show.c     what there is
  *	mq_api_change.c   things made and deleted; export and import
  *	mq_api_message.c  publish, get, ack
+ *	mq_api_stream.c   streams and their groups
  *	mq_json.c         tables, properties and payloads as JSON and back
  */
 #ifndef MQ_API_INT_H
@@ -68,5 +69,8 @@ mq_api_fn mq_api_put_vhost, mq_api_delete_vhost, mq_api_put_queue, mq_api_delete
 	mq_api_delete_exchange, mq_api_bind, mq_api_unbind, mq_api_close_connection;
 mq_api_fn mq_api_publish, mq_api_get, mq_api_ack, mq_api_extend, mq_api_replay;
 mq_api_fn mq_api_export, mq_api_import;
+mq_api_fn mq_api_groups, mq_api_put_group, mq_api_delete_group;
+/* What streams have and others do not; the page needs less of it. */
+void mq_api_add_stream(cJSON *o, const struct mq_queue *q);
 
 #endif

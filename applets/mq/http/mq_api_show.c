@@ -110,6 +110,7 @@ static cJSON *json_queue(const struct mq_queue *q)
 	cJSON_AddStringToObject(o, "state", "running");
 	cJSON_AddStringToObject(o, "node", "sdlab@localhost");
 	add_counts(o, q);
+	mq_api_add_stream(o, q);
 	return o;
 }
 
@@ -516,6 +517,7 @@ static void add_live(cJSON *array, struct sd_dict_entry *e)
 	cJSON_AddNumberToObject(o, "in", (double)q->rates.publish);
 	cJSON_AddNumberToObject(o, "out", (double)q->rates.deliver);
 	cJSON_AddNumberToObject(o, "acks", (double)q->rates.ack);
+	mq_api_add_stream(o, q);
 	cJSON_AddItemToArray(array, o);
 }
 
