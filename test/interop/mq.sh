@@ -54,6 +54,7 @@ export -f tools
 same errors /usr/bin/python3 "$ROOT/test/interop/mq_errors.py"
 same pika /usr/bin/python3 "$ROOT/test/interop/mq_pika.py"
 same streams /usr/bin/python3 "$ROOT/test/interop/mq_streams.py"
+same death /usr/bin/python3 "$ROOT/test/interop/mq_death.py"
 same async /usr/bin/python3 "$ROOT/test/interop/mq_async.py"
 same amqplib node "$ROOT/test/interop/mq_amqplib.js"
 same bunny ruby "$ROOT/test/interop/mq_bunny.rb"

@@ -87,7 +87,7 @@ def refused(what, *args, **kw):
 
 def plain(x):
     if isinstance(x, dict):
-        return {k: plain(v) for k, v in sorted(x.items()) if not k.startswith('x-last-death-')}  # which RabbitMQ has since 3.13
+        return {k: plain(v) for k, v in sorted(x.items())}
     if isinstance(x, list):
         return [plain(v) for v in x]
     if isinstance(x, bytes):

@@ -53,11 +53,13 @@ static void put_new(struct sd_text *t, const struct death *d)
 	sd_amqp_end_field(t, at);
 }
 
-/* The same table with one more in its count. */
+/* The same table with one more in its count; somebody else may have written it without one. */
 static void put_again(struct sd_text *t, struct sd_slice table)
 {
 	struct sd_amqp_field f;
 	size_t at = sd_amqp_begin_field(t, NULL, 'F');
+	if (!sd_amqp_find(table, "count", &f))
+		sd_amqp_put_int(t, "count", 1);
 	while (table.n) {
 		const char *from = table.p;
 		int64_t n;
@@ -101,41 +103,47 @@ static void put_deaths(struct sd_text *t, struct sd_slice deaths, const struct d
 
 /* ---- headers ---- */
 
-static void put_three(struct sd_text *t, const char *const names[3], const struct death *d)
+static const char *const first_death[] = {"x-first-death-reason", "x-first-death-queue", "x-first-death-exchange"};
+
+static void put_first(struct sd_text *t, const struct death *d)
 {
-	sd_amqp_put_string(t, names[0], d->reason);
-	sd_amqp_put_string(t, names[1], d->queue);
-	sd_amqp_put_string(t, names[2], d->exchange);
+	sd_amqp_put_string(t, first_death[0], d->reason);
+	sd_amqp_put_string(t, first_death[1], d->queue);
+	sd_amqp_put_string(t, first_death[2], d->exchange);
+}
+
+static bool is_any(struct sd_slice name, const char *const *of, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (sd_slice_eq(name, of[i]))
+			return true;
+	return false;
 }
 
 /* Does a header stay as it is? A delay is not waited for again; other keys count no more when there is one of the queue's own. */
-static bool stays(struct sd_slice name, const struct mq_queue *q)
+static bool stays(struct sd_slice name, const struct mq_queue *q, bool is_first)
 {
-	static const char *const written[] = {"x-death", "x-last-death-reason", "x-last-death-queue", "x-last-death-exchange",
-					      "x-delay", "x-deliver-at"};
-	for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++)
-		if (sd_slice_eq(name, written[i]))
-			return false;
+	static const char *const written[] = {"x-death", "x-delay", "x-deliver-at"};
+	if (is_any(name, written, 3) || (is_first && is_any(name, first_death, 3)))
+		return false;
 	return !q->dead_key || !sd_slice_eq(name, "CC");
 }
 
 static void put_headers(struct sd_text *t, struct sd_slice old, const struct death *d)
 {
-	static const char *const first[] = {"x-first-death-reason", "x-first-death-queue", "x-first-death-exchange"};
-	static const char *const last[] = {"x-last-death-reason", "x-last-death-queue", "x-last-death-exchange"};
 	struct sd_amqp_field f;
 	struct sd_slice rest = old, deaths = {0};
-	if (sd_amqp_find(old, "x-death", &f) && f.kind == 'A')
+	bool is_first = !sd_amqp_find(old, "x-death", &f); /* whatever it is that stands there */
+	if (!is_first && f.kind == 'A')
 		deaths = f.s;
 	put_deaths(t, deaths, d);
-	if (!sd_amqp_find(old, first[0], &f))
-		put_three(t, first, d);
-	put_three(t, last, d);
+	if (is_first)
+		put_first(t, d);
 	while (rest.n) {
 		const char *from = rest.p;
 		if (!sd_amqp_next_field(&rest, &f))
 			break;
-		if (stays(f.name, d->e->queue))
+		if (stays(f.name, d->e->queue, is_first))
 			sd_text_add(t, from, (size_t)(rest.p - from));
 	}
 }
