@@ -276,7 +276,9 @@ static enum sd_err say_protocol(struct sd_amqp_client *c, struct sd_error *e)
 	c->asking = true;
 	enum sd_err err = await(c, c->timeout_ns, is_answered, e);
 	c->asking = false;
-	return err;
+	if (err != SD_EEOF || c->conn.tls)
+		return err;
+	return sd_fail(e, err, "the broker closed the connection before it said anything; does it want TLS (amqps://)?");
 }
 
 static enum sd_err reach(struct sd_amqp_client *c, struct sd_world *w, const struct sd_amqp_target *to, struct sd_error *e)

@@ -290,6 +290,8 @@ static void not_a_frame(struct sd_amqp_client *c, enum sd_amqp_took why, struct 
 {
 	if (why == SD_AMQP_BAD_TYPE && in.n >= 8 && memcmp(in.p, "AMQP", 4) == 0)
 		sd_waited_end(&c->conn, SD_EPROTO, "the server speaks AMQP %d-%d-%d, not 0-9-1", in.p[5], in.p[6], in.p[7]);
+	else if (why == SD_AMQP_BAD_TYPE && in.n >= 2 && in.p[0] == 21 && in.p[1] == 3) /* an alert */
+		sd_waited_end(&c->conn, SD_EPROTO, "what answers speaks TLS: amqps://");
 	else if (why == SD_AMQP_BAD_TYPE)
 		sd_waited_end(&c->conn, SD_EPROTO, "what answers does not speak AMQP");
 	else
