@@ -61,6 +61,7 @@ static void try_again(struct mq_keep *k)
 static void look(struct mq_keep *k)
 {
 	struct mq_store_stats st;
+	mq_store_look(k->store);
 	mq_store_stats(k->store, &st);
 	if (st.failed)
 		tell_failed(k, st.full);
@@ -135,6 +136,15 @@ static void say_found(const struct mq_keep *k, const struct mq_store_found *foun
 		 found->queues == 1 ? "" : "s", (unsigned long long)found->messages, found->messages == 1 ? "" : "s");
 }
 
+/* The log is damaged: what it says of that is told as it is. */
+static enum sd_err name_way_out(const struct mq_shell *s, struct sd_error *e)
+{
+	struct sd_error why = *e;
+	if (sd_conf_bool(s->run->conf, "salvage"))
+		return e->code;
+	return sd_fail(e, why.code, "%s (--salvage starts without it)", why.text);
+}
+
 enum sd_err mq_keep_open(struct mq_shell *s, struct sd_error *e)
 {
 	struct mq_store_found found;
@@ -146,7 +156,7 @@ enum sd_err mq_keep_open(struct mq_shell *s, struct sd_error *e)
 	}
 	enum sd_err err = mq_store_open(k->store, s->mq, &found, e);
 	if (err)
-		return err;
+		return err == SD_EINVAL ? name_way_out(s, e) : err;
 	say_found(k, &found);
 	look_again(k);
 	return SD_OK;

@@ -6,7 +6,6 @@
 #include "mq_store_int.h"
 #include "world/file.h"
 
-#define SECOND	   1000000000ll
 #define QUEUE_MOST (1u << 30) /* who publishes is slowed long before: stats.queued_bytes */
 
 /* ---- failing ---- */
@@ -296,14 +295,10 @@ static void on_synced(struct sd_wal_wait *wait, enum sd_err err)
 		mq_store_sync(s);
 }
 
-static void look_at_disk(struct mq_store *s)
+void mq_store_look(struct mq_store *s)
 {
 	uint64_t left;
-	int64_t now = sd_world_mono_ns(s->world);
-	if (!s->conf.disk_free_min || (s->looked_ns && now - s->looked_ns < SECOND))
-		return;
-	s->looked_ns = now;
-	if (sd_disk_free(s->world, s->dir, &left, NULL) == SD_OK)
+	if (s->conf.disk_free_min && sd_disk_free(s->world, s->dir, &left, NULL) == SD_OK)
 		s->low = left < s->conf.disk_free_min;
 }
 
@@ -311,7 +306,6 @@ void mq_store_turn(struct mq_store *s)
 {
 	mq_store_flush(s);
 	tell(s);
-	look_at_disk(s);
 	mq_compact_turn(s);
 	mq_store_sync(s);
 }

@@ -47,7 +47,7 @@ struct mq_store_stats {
 	uint64_t queued_bytes; /* wait to be written */
 	uint64_t syncs;
 	bool failed, full; /* failed: nothing is taken; full: because the disk is, so that mq_store_retry may help */
-	bool low;	   /* disk_free_min; looked at once a second */
+	bool low;	   /* disk_free_min, at the last mq_store_look */
 };
 
 struct mq_store;
@@ -60,6 +60,8 @@ struct mq_journal mq_store_journal(struct mq_store *s);
 enum sd_err mq_store_open(struct mq_store *s, struct mq *b, struct mq_store_found *found, struct sd_error *e);
 /* At the end of a turn, behind mq_turn: one sync for all that was journalled in it; some compaction. */
 void mq_store_turn(struct mq_store *s);
+/* Is there room on the disk? To be asked now and then, also when nothing else happens. */
+void mq_store_look(struct mq_store *s);
 /* After stats said `full`: blocks, reading one segment. SD_OK: persistent messages are taken again. Another error: still not. */
 enum sd_err mq_store_retry(struct mq_store *s, struct sd_error *e);
 /* Why it takes nothing more, or NULL. */

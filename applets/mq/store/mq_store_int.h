@@ -144,7 +144,6 @@ struct mq_store {
 	bool reserved;		 /* the reserve is there */
 	struct sd_task task;
 	/* the disk's room */
-	int64_t looked_ns;
 	bool low;
 	void (*closed)(void *arg, enum sd_err err);
 	void *closed_arg;
