@@ -46,16 +46,14 @@ static struct lb_peer *peer_of(struct lb_worker *w, const struct lb_backend *b)
 static void peer_update(struct lb_peer *p, const struct lb_snapshot *s, uint32_t pool, size_t i)
 {
 	const struct lb_entry *entry = &s->entries[i];
-	const struct sd_http_pool_conf *conf = &s->pools[pool].http;
+	struct sd_http_pool_conf conf = s->pools[pool].http;
 	p->index = i;
 	p->in_pool = pool;
 	p->max_connections = entry->max_connections;
-	p->pool.conf = *conf;
 	p->send_proxy = entry->send_proxy;
-	if (p->send_proxy) {
-		p->pool.conf.max_idle = 0; /* a connection speaks for one client */
-		sd_http_pool_close_idle(&p->pool);
-	}
+	if (p->send_proxy)
+		conf.max_idle = 0; /* a connection speaks for one client */
+	sd_http_pool_configure(&p->pool, &conf);
 	bool other_tls = lb_tls_follow(&p->tls, entry->tls);
 	p->pool.tls = p->tls.target;
 	if (other_tls || !sd_addr_equal(&p->pool.addr, &entry->addr)) {
@@ -167,8 +165,9 @@ static void views_set(struct lb_worker *w, struct lb_view **views, size_t nold, 
 static void let_go(struct lb_worker *w, struct lb_peer *p)
 {
 	p->index = SIZE_MAX;
-	p->pool.conf.max_idle = 0;
-	sd_http_pool_close_idle(&p->pool);
+	struct sd_http_pool_conf conf = p->pool.conf;
+	conf.max_idle = 0;
+	sd_http_pool_configure(&p->pool, &conf);
 	sd_list_del(&p->link);
 	if (p->cell->inflight == 0)
 		peer_free(p);

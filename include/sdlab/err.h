@@ -36,7 +36,8 @@
 	X(SD_EUSAGE, "wrong usage")                                                                          \
 	X(SD_ENOSPC, "no space left on the disk")                                                            \
 	X(SD_ETLS, "TLS failed")                                                                             \
-	X(SD_ECIRCUIT, "circuit open")
+	X(SD_ECIRCUIT, "circuit open")                                                                       \
+	X(SD_EEXHAUSTED, "all in use")
 
 enum sd_err {
 #define X(code, text) code,

@@ -29,17 +29,72 @@ void sd_http_pool_init(struct sd_http_pool *p, struct sd_loop *l, const struct s
 		       const struct sd_http_pool_conf *conf, struct sd_http_head *head)
 {
 	*p = (struct sd_http_pool){.loop = l, .addr = *addr, .conf = *conf, .head = head};
-	sd_list_init(&p->idle);
-	sd_list_init(&p->busy);
+}
+
+/* ---- the pool; what it lends are calls, each with its connection ---- */
+
+/* Who calls says how many at once, and retries what turns out to be dead: the loop hears of most of these while they are idle. */
+static struct sd_pool_conf lending(const struct sd_http_pool_conf *conf)
+{
+	return (struct sd_pool_conf){
+	    .max_size = SD_POOL_NO_LIMIT,
+	    .max_idle = conf->max_idle,
+	    .max_opening = SD_POOL_NO_LIMIT,
+	    .idle_timeout_ns = conf->idle_timeout_ns,
+	    .max_lifetime_ns = SD_POOL_NEVER,
+	    .check_after_ns = SD_POOL_NEVER,
+	    .leak_ns = SD_POOL_NEVER,
+	    .reclaim_ns = SD_POOL_NEVER,
+	};
+}
+
+static void close_call(void *arg, void *resource, enum sd_pool_why why)
+{
+	struct sd_http_call *c = resource;
+	struct sd_stream *s = c->stream;
+	(void)arg;
+	(void)why;
+	s->owner = NULL;
+	if (c->state == IDLE)
+		sd_stream_close(s);
+	else
+		sd_stream_abort(s);
+	free(c);
+}
+
+static const struct sd_pool_loop_events pool_events = {.close = close_call};
+
+static enum sd_err begin_lending(struct sd_http_pool *p, struct sd_error *e)
+{
+	struct sd_pool_conf conf = lending(&p->conf);
+	return p->lent.pool ? SD_OK : sd_pool_loop_init(&p->lent, p->loop, &conf, 0, &pool_events, p, e);
+}
+
+void sd_http_pool_configure(struct sd_http_pool *p, const struct sd_http_pool_conf *conf)
+{
+	struct sd_pool_conf lent = lending(conf);
+	p->conf = *conf;
+	if (!p->lent.pool)
+		return;
+	sd_pool_configure(p->lent.pool, &lent, sd_loop_now_ns(p->loop), NULL);
+	sd_pool_loop_run(&p->lent);
+}
+
+void sd_http_pool_stats(const struct sd_http_pool *p, struct sd_pool_stats *out)
+{
+	if (p->lent.pool)
+		sd_pool_stats(p->lent.pool, out);
+	else
+		*out = (struct sd_pool_stats){0};
 }
 
 static void unlink_call(struct sd_http_call *c)
 {
-	sd_list_del(&c->link);
+	struct sd_http_pool *p = c->pool;
 	if (c->state == IDLE)
-		c->pool->nidle--;
+		sd_pool_lost(p->lent.pool, sd_loop_now_ns(p->loop), c->lease.slot);
 	else
-		c->pool->nbusy--;
+		sd_pool_take_out(p->lent.pool, sd_loop_now_ns(p->loop), &c->lease);
 }
 
 static const struct sd_stream_events client_stream_events;
@@ -86,19 +141,20 @@ static void to_idle(struct sd_http_call *c)
 	c->state = IDLE;
 	c->caller = NULL;
 	c->user = NULL;
-	sd_list_del(&c->link);
-	sd_list_push(&p->idle, &c->link);
-	p->nbusy--;
-	p->nidle++;
-	sd_stream_deadline(c->stream, sd_loop_now_ns(p->loop) + p->conf.idle_timeout_ns);
+	sd_stream_deadline(c->stream, SD_NEVER);
+	sd_pool_put(p->lent.pool, sd_loop_now_ns(p->loop), &c->lease, false);
+	/* Is it one too many? Then it is closed before the caller hears. Else its time ends after that of all others. */
+	if (sd_pool_pending(p->lent.pool))
+		sd_pool_loop_run(&p->lent);
+	else if (p->lent.armed_ns == SD_NEVER)
+		sd_pool_loop_settle(&p->lent);
 }
 
 /* The answer is complete. Bytes behind it would be taken for the next answer: such a connection is closed. */
 static void complete(struct sd_http_call *c, bool surplus)
 {
 	struct sd_http_pool *p = c->pool;
-	bool keep = c->keep_alive && c->sent && !surplus && p->nidle < p->conf.max_idle &&
-		    !c->stream->got_eof && c->framing != SD_HTTP_BODY_CLOSE && c->stream->out_len == 0;
+	bool keep = c->keep_alive && c->sent && !surplus && !c->stream->got_eof && c->framing != SD_HTTP_BODY_CLOSE && c->stream->out_len == 0;
 	const struct sd_http_caller *caller = c->caller;
 	p->dirty += surplus;
 	if (!keep) {
@@ -113,7 +169,6 @@ static void complete(struct sd_http_call *c, bool surplus)
 	/* The connection is in the pool before the caller hears, so that what it starts next can use it; a copy
 	 * stands in for the call meanwhile. */
 	struct sd_http_call over = *c;
-	sd_list_init(&over.link);
 	to_idle(c);
 	caller->end(&over);
 }
@@ -275,9 +330,7 @@ static void on_drained(struct sd_stream *s)
 static void on_timeout(struct sd_stream *s)
 {
 	struct sd_http_call *c = s->owner;
-	if (c->state == IDLE)
-		sd_stream_close(leave_stream(c));
-	else
+	if (c->state != IDLE) /* the pool has its own time for those */
 		fail(c, SD_ETIMEOUT, s->connecting ? "could not connect in time" : "no answer in time");
 }
 
@@ -311,16 +364,17 @@ static const struct sd_stream_events client_stream_events = {
 
 /* ---- calls ---- */
 
+static const struct sd_pool_holder nobody;
+
+/* NULL: none is idle. */
 static struct sd_http_call *reuse(struct sd_http_pool *p)
 {
-	struct sd_http_call *c = sd_container(p->idle.next, struct sd_http_call, link);
-	sd_list_del(&c->link);
-	sd_list_add(&p->busy, &c->link);
-	p->nidle--;
-	p->nbusy++;
-	p->reuses++;
+	struct sd_pool_lease lease;
+	if (!p->lent.pool || sd_pool_take(p->lent.pool, sd_loop_now_ns(p->loop), &nobody, &lease))
+		return NULL;
+	struct sd_http_call *c = lease.resource;
+	c->lease = lease;
 	c->reused = true;
-	sd_stream_deadline(c->stream, SD_NEVER);
 	return c;
 }
 
@@ -330,6 +384,8 @@ static struct sd_http_call *connect_new(struct sd_http_pool *p, struct sd_slice 
 	size_t head = p->conf.limits.max_head;
 	struct sd_connect how = {
 	    .addr = &p->addr, .tls = p->tls, .first = first, .in_limit = head > IN_LIMIT ? (uint32_t)head : IN_LIMIT};
+	if (begin_lending(p, e))
+		return NULL;
 	struct sd_http_call *c = calloc(1, sizeof(*c));
 	if (!c) {
 		sd_fail(e, SD_ENOMEM, "out of memory");
@@ -339,10 +395,14 @@ static struct sd_http_call *connect_new(struct sd_http_pool *p, struct sd_slice 
 		free(c);
 		return NULL;
 	}
+	if (sd_pool_add(p->lent.pool, sd_loop_now_ns(p->loop), c, &nobody, &c->lease)) {
+		sd_fail(e, SD_ENOMEM, "out of memory");
+		c->stream->owner = NULL;
+		sd_stream_abort(c->stream);
+		free(c);
+		return NULL;
+	}
 	c->pool = p;
-	sd_list_add(&p->busy, &c->link);
-	p->nbusy++;
-	p->connects++;
 	int64_t ns = p->conf.connect_timeout_ns;
 	sd_stream_deadline(c->stream, ns ? sd_loop_now_ns(p->loop) + ns : SD_NEVER);
 	return c;
@@ -366,8 +426,8 @@ static struct sd_http_call *begin(struct sd_http_call *c, enum sd_http_method me
 struct sd_http_call *sd_http_call_start(struct sd_http_pool *p, enum sd_http_method method, bool fresh,
 					const struct sd_http_caller *caller, void *user, struct sd_error *e)
 {
-	struct sd_http_call *c = !fresh && p->nidle ? reuse(p) : connect_new(p, (struct sd_slice){0}, e);
-	return begin(c, method, caller, user);
+	struct sd_http_call *c = fresh ? NULL : reuse(p);
+	return begin(c ? c : connect_new(p, (struct sd_slice){0}, e), method, caller, user);
 }
 
 struct sd_http_call *sd_http_call_start_with(struct sd_http_pool *p, enum sd_http_method method, struct sd_slice first,
@@ -417,13 +477,13 @@ struct sd_stream *sd_http_call_take_stream(struct sd_http_call *c)
 
 void sd_http_pool_close_idle(struct sd_http_pool *p)
 {
-	while (!sd_list_empty(&p->idle))
-		sd_stream_close(leave_stream(sd_container(p->idle.next, struct sd_http_call, link)));
+	if (!p->lent.pool)
+		return;
+	sd_pool_trim(p->lent.pool, sd_loop_now_ns(p->loop));
+	sd_pool_loop_run(&p->lent);
 }
 
 void sd_http_pool_free(struct sd_http_pool *p)
 {
-	sd_http_pool_close_idle(p);
-	while (!sd_list_empty(&p->busy))
-		sd_http_call_cancel(sd_container(p->busy.next, struct sd_http_call, link));
+	sd_pool_loop_free(&p->lent);
 }

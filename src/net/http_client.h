@@ -19,6 +19,7 @@
 #include "core/list.h"
 #include "sdlab/http1.h"
 #include "stream.h"
+#include "world/pool_loop.h"
 
 struct sd_http_call;
 
@@ -53,10 +54,8 @@ struct sd_http_pool {
 	struct sd_loop *loop;
 	struct sd_addr addr;
 	struct sd_http_pool_conf conf;
-	struct sd_link idle; /* the one used last in front */
-	struct sd_link busy;
-	uint32_t nidle, nbusy;
-	uint64_t connects, reuses, dirty; /* dirty: closed because bytes came that nobody asked for */
+	struct sd_pool_loop lent; /* resources are calls; made with the first of them */
+	uint64_t dirty;           /* closed because bytes came that nobody asked for */
 	struct sd_tls_target *tls;        /* new connections speak TLS to it; NULL: plain. The owner's */
 	struct sd_http_head *head;        /* one for all pools of a loop, the owner's */
 };
@@ -66,7 +65,7 @@ struct sd_http_call {
 	struct sd_stream *stream;
 	const struct sd_http_caller *caller;
 	void *user;
-	struct sd_link link;
+	struct sd_pool_lease lease;
 	struct sd_http_chunked chunked;
 	uint64_t left;
 	int64_t connected_ns; /* when its connection, made for it, was there; 0: at once, or it was idle */
@@ -78,7 +77,11 @@ struct sd_http_call {
 /* head: where answers are parsed to; shared by the pools of one loop, and the owner's. */
 void sd_http_pool_init(struct sd_http_pool *p, struct sd_loop *l, const struct sd_addr *addr,
 		       const struct sd_http_pool_conf *conf, struct sd_http_head *head);
-/* Closes the idle connections; those in use are closed instead of coming back while max_idle is 0. */
+/* Another conf from now on. While max_idle is 0, connections in use are closed instead of coming back. */
+void sd_http_pool_configure(struct sd_http_pool *p, const struct sd_http_pool_conf *conf);
+/* idle, lent: connections; opened, reused: what they were for calls. */
+void sd_http_pool_stats(const struct sd_http_pool *p, struct sd_pool_stats *out);
+/* Closes the idle connections. */
 void sd_http_pool_close_idle(struct sd_http_pool *p);
 /* Closes everything; no callbacks. */
 void sd_http_pool_free(struct sd_http_pool *p);
