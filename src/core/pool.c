@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backoff.h"
+
 #define SECOND_NS 1000000000ll
 
 const struct sd_pool_conf sd_pool_defaults = {
@@ -232,13 +234,10 @@ static bool lacks(const struct sd_pool *p)
 
 static void failed(struct sd_pool *p, int64_t now_ns, const char *why)
 {
-	unsigned doubled = p->failures < 32 ? p->failures : 32;
-	int64_t wait = p->conf.backoff_ns;
-	for (unsigned i = 0; i < doubled && wait < p->conf.max_backoff_ns; i++)
-		wait = wait > p->conf.max_backoff_ns / 2 ? p->conf.max_backoff_ns : 2 * wait;
+	struct sd_backoff wait = {p->conf.backoff_ns, p->conf.max_backoff_ns, SD_GROW_DOUBLING, 0.5};
 	p->failures++;
 	p->count.open_failures++;
-	p->retry_ns = after(now_ns, wait / 2 + (int64_t)((double)(wait - wait / 2) * sd_rng_unit(&p->rng)));
+	p->retry_ns = after(now_ns, sd_backoff(&wait, p->failures, sd_rng_unit(&p->rng)));
 	snprintf(p->last_failure, sizeof(p->last_failure), "%s", why);
 }
 

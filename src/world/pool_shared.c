@@ -6,10 +6,8 @@
  *
  * At least one worker that sleeps, if any does, wakes when the engine is due: whoever makes it due earlier, or takes that
  * worker's attention away, wakes another. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -361,10 +359,4 @@ void sd_pool_shared_wake(struct sd_pool_shared *p)
 	pthread_mutex_lock(&p->lock);
 	wake(p);
 	pthread_mutex_unlock(&p->lock);
-}
-
-bool sd_pool_socket_quiet(int fd)
-{
-	char c;
-	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
 }
