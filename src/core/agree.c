@@ -321,7 +321,7 @@ static bool is_majority(const struct sd_agree *a)
 		said += counts && a->said[i];
 		all += counts;
 	}
-	return a->conf.any_two ? said >= 2 || said == all : said * 2 > all;
+	return a->conf.enough ? said >= a->conf.enough || said == all : said * 2 > all;
 }
 
 static bool to_members(struct sd_agree *a, const struct sd_text *t)
@@ -469,7 +469,7 @@ static void on_prepare(struct sd_agree *a, const struct sd_swim_id *from, const 
 static void on_accept(struct sd_agree *a, const struct sd_swim_id *from, const struct ballot *b, struct sd_agree_config *c)
 {
 	struct sd_text t = {0};
-	if (compare(b, &a->promised) < 0) {
+	if (compare(b, &a->promised) < 0 && !a->conf.breaks_promises) {
 		free(c);
 		refuse(a, from, &t);
 		free(t.p);

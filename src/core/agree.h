@@ -55,7 +55,8 @@ struct sd_agree_conf {
 	int64_t interval_ns;  /* between two words to the others of what is known */
 	int64_t settle_ns;    /* a proposal waits so long, and once more for each member before this one */
 	int64_t round_ns;     /* a round without an end is begun anew */
-	bool any_two;	      /* for tests: two make a majority */
+	unsigned enough;      /* for tests: so many make a majority; 0: more than half do */
+	bool breaks_promises; /* for tests: what was promised to a higher ballot does not count */
 };
 struct sd_agree_conf sd_agree_conf_default(void);
 

@@ -7,6 +7,9 @@
  *	   LOSS_MS before a crash, and was on its way (control: no comparison). With a write quorum: sim_cache_quorum.c
  *	3  deleted keys do not come back with a node that missed it (control: no tombstones)
  *
+ * A third of the keys each are strings, counters and lists. The last write wins, whole: of two sides that counted or pushed apart from each
+ * other one stays as it was there, and nothing is merged.
+ *
  * After each, when all is whole and quiet: all nodes have the same of every slot they own, value and stamp, each slot has as
  * many copies as there are to be, nobody keeps what it does not own, and one node holds each slot: its first owner.
  */
@@ -62,23 +65,28 @@ struct link {
 	int64_t last;
 };
 
-/* A client's write in progress. */
+enum op { GET, SET, SETPX, DEL, INCR, PUSH, POP, RANGE, EXPIRE };
+
+/* A client's command in progress. */
 struct client {
 	int node; /* which runs it; -1: none */
-	int key, tries;
-	uint64_t stamp;
-	bool write, ends, del;
+	int key;
+	bool chosen;
+	enum op op;
+	/* behind it, where it ran */
+	uint64_t stamp, image;
+	bool ends;
 	int64_t asked;
-	char word[8];
 	char value[24];
 };
 
 struct key {
 	uint64_t acked; /* the highest stamp of an acknowledged write */
+	uint64_t image; /* of the value that has it, when known; 0: none */
 	int64_t acked_at;
-	bool ends;	/* it may be gone by itself */
-	bool known;	/* value is what it must be */
-	char value[24]; /* "": none */
+	bool ends;	 /* it may be gone by itself */
+	bool known, sure; /* sure: value is what it must be */
+	char value[160]; /* "": none; items of a list with a space between two */
 };
 
 struct rules {
@@ -107,6 +115,7 @@ struct world {
 	bool asking;
 	/* what came of it */
 	int doomed; /* a node that crashes behind its next answer; -1: none */
+	int ops[EXPIRE + 1]; /* writes */
 	int acked, lost, late, misses, refused, gave_up, crashes, faults, moved;
 	char wrong[160];
 };
@@ -399,35 +408,123 @@ static int route(struct world *w, int at, unsigned slot, bool write)
 	return -1;
 }
 
+static uint64_t hash_of(const struct cache_item *it)
+{
+	struct sd_text image = {0};
+	copies_put_image(&image, it);
+	uint64_t h = copies_hash((struct sd_slice){image.p, image.n}, 1, false);
+	free(image.p);
+	return h;
+}
+
+static bool is_write(enum op op)
+{
+	return op != GET && op != RANGE;
+}
+
+/* Not everything that may change something did. */
+static bool did_write(const struct client *c, const struct cache_session *s)
+{
+	if (c->op == DEL || c->op == EXPIRE)
+		return memcmp(s->out.p, ":0", 2) != 0;
+	return is_write(c->op) && (c->op != POP || memcmp(s->out.p, "$-1", 3) != 0);
+}
+
+/* ---- what one node alone would say ---- */
+
+static int count_items(const char *value)
+{
+	int n = *value != '\0';
+	for (; *value; value++)
+		n += *value == ' ';
+	return n;
+}
+
+static int put_bulk(char *out, size_t room, const char *p, size_t n)
+{
+	return snprintf(out, room, "$%zu\r\n%.*s\r\n", n, (int)n, p);
+}
+
+static int put_items(char *out, size_t room, const char *value)
+{
+	int at = snprintf(out, room, "*%d\r\n", count_items(value));
+	for (size_t n; *value; value += n + (value[n] == ' ')) {
+		n = strcspn(value, " ");
+		at += put_bulk(out + at, room - (size_t)at, value, n);
+	}
+	return at;
+}
+
+/* The reply to a command, before it changes what is known of the key. */
+static int put_reply(char *out, size_t room, const struct client *c, const struct key *k)
+{
+	bool none = !*k->value;
+	switch (c->op) {
+	case GET:
+	case POP:
+		return none ? snprintf(out, room, "$-1\r\n") : put_bulk(out, room, k->value, strcspn(k->value, " "));
+	case INCR:
+		return snprintf(out, room, ":%lld\r\n", strtoll(k->value, NULL, 10) + 1);
+	case PUSH:
+		return snprintf(out, room, ":%d\r\n", count_items(k->value) + 1);
+	case RANGE:
+		return put_items(out, room, k->value);
+	case DEL:
+	case EXPIRE:
+		return snprintf(out, room, ":%d\r\n", !none);
+	default:
+		return snprintf(out, room, "+OK\r\n");
+	}
+}
+
+static void change(const struct client *c, struct key *k)
+{
+	size_t n = strlen(k->value);
+	if (c->op == SET || c->op == SETPX)
+		snprintf(k->value, sizeof(k->value), "%s", c->value);
+	else if (c->op == DEL)
+		k->value[0] = '\0';
+	else if (c->op == INCR)
+		snprintf(k->value, sizeof(k->value), "%lld", strtoll(k->value, NULL, 10) + 1);
+	else if (c->op == PUSH)
+		snprintf(k->value + n, sizeof(k->value) - n, n ? " %s" : "%s", c->value);
+	else if (c->op == POP) {
+		size_t first = strcspn(k->value, " ");
+		memmove(k->value, k->value + first + (k->value[first] == ' '), n - first - (k->value[first] == ' ') + 1);
+	}
+}
+
+/* ---- replies ---- */
+
 /* What a reply means for what is known of the key. */
 static void answered(struct world *w, struct client *c, const struct cache_session *s)
 {
 	struct key *k = &w->keys[c->key];
-	bool error = s->out.n && s->out.p[0] == '-';
-	if (error) {
+	char want[512];
+	if (s->out.n && s->out.p[0] == '-') {
 		w->refused++;
-		k->known &= !c->write; /* it may have been done */
+		if (is_write(c->op))
+			k->known = k->sure = false; /* it may have been done */
 		return;
 	}
-	if (c->write && !(c->del && memcmp(s->out.p, ":0", 2) == 0)) {
-		w->acked++;
-		if (c->stamp <= k->acked) /* two answer for it for a while, and this one is behind */
-			return;
-		k->acked = c->stamp;
-		k->acked_at = w->now;
-		k->ends = c->ends;
-		k->known = !c->ends;
-		snprintf(k->value, sizeof(k->value), "%s", c->del ? "" : c->value);
-		return;
-	}
-	char want[40];
-	int n = *k->value ? snprintf(want, sizeof(want), "$%zu\r\n%s\r\n", strlen(k->value), k->value) : snprintf(want, sizeof(want), "$-1\r\n");
-	if (c->del)
-		n = snprintf(want, sizeof(want), ":%d\r\n", *k->value != 0);
-	if (w->rules.calm && k->known && (s->out.n != (size_t)n || memcmp(s->out.p, want, (size_t)n) != 0)) {
+	int n = put_reply(want, sizeof(want), c, k);
+	if (w->rules.calm && k->sure && (s->out.n != (size_t)n || memcmp(s->out.p, want, (size_t)n) != 0)) {
 		w->misses++;
-		went_wrong(w, "a read does not give the last write", c->key, (int)(c - w->clients));
+		went_wrong(w, "a reply is not that of one node", c->key, c->op);
 	}
+	change(c, k);
+	k->sure |= c->op == SET || c->op == DEL;
+	if (!did_write(c, s))
+		return;
+	w->acked++;
+	w->ops[c->op]++;
+	if (c->stamp <= k->acked) /* two answer for it for a while, and this one is behind */
+		return;
+	k->acked = c->stamp;
+	k->acked_at = w->now;
+	k->ends = c->ends;
+	k->image = c->image;
+	k->known = true;
 }
 
 static void collect(struct world *w, struct client *c)
@@ -443,25 +540,37 @@ static void collect(struct world *w, struct client *c)
 
 static void crash(struct world *w, int i);
 
+static size_t words_of(const struct client *c, const char *name, struct sd_slice argv[5])
+{
+	static const char *const words[][4] = {[GET] = {"GET"}, [SET] = {"SET"}, [SETPX] = {"SET", "PX", "1500"}, [DEL] = {"DEL"},
+					       [INCR] = {"INCR"}, [PUSH] = {"RPUSH"}, [POP] = {"LPOP"}, [RANGE] = {"LRANGE", "0", "-1"},
+					       [EXPIRE] = {"PEXPIRE", "1500"}};
+	size_t n = 2;
+	argv[0] = sd_slice_of(words[c->op][0]);
+	argv[1] = sd_slice_of(name);
+	if (c->op == SET || c->op == SETPX || c->op == PUSH)
+		argv[n++] = sd_slice_of(c->value);
+	for (size_t i = 1; words[c->op][i]; i++)
+		argv[n++] = sd_slice_of(words[c->op][i]);
+	return n;
+}
+
 static void run(struct world *w, struct client *c, int at)
 {
 	struct node *n = &w->nodes[at];
 	struct cache_session *s = &n->sessions[c - w->clients];
-	char name[16];
+	struct sd_slice argv[5];
+	char name[16], found[16];
 	snprintf(name, sizeof(name), "key:%d", c->key);
-	struct sd_slice argv[5] = {sd_slice_of(c->word), sd_slice_of(name), sd_slice_of(c->value)};
-	size_t argc = strcmp(c->word, "SET") == 0 ? 3 : 2;
-	if (c->ends) {
-		argv[3] = sd_slice_of("PX");
-		argv[4] = sd_slice_of("1500");
-		argc = 5;
-	}
 	c->node = at;
-	cache_call(s, argc, argv, peers_wall(n));
-	c->stamp = c->write ? stamp_at(n, c->key) : 0;
+	cache_call(s, words_of(c, name, argv), argv, peers_wall(n));
+	const struct cache_item *it = item_at(n, c->key, found);
+	c->stamp = is_write(c->op) ? stamp_at(n, c->key) : 0;
+	c->image = it ? hash_of(it) : 0;
+	c->ends = it && cache_expires_at(it) >= 0;
 	cache_copies_turn(n->cc);
 	collect(w, c);
-	if (w->doomed == at && c->write && w->now < w->faults_until) {
+	if (w->doomed == at && is_write(c->op) && w->now < w->faults_until) {
 		w->doomed = -1;
 		crash(w, at);
 	}
@@ -469,15 +578,16 @@ static void run(struct world *w, struct client *c, int at)
 
 static void choose(struct world *w, struct client *c)
 {
-	int me = (int)(c - w->clients);
-	unsigned dice = (unsigned)sd_rng_below(&w->rng, 10);
-	c->key = (int)sd_rng_below(&w->rng, KEYS / CLIENTS) * CLIENTS + me;
-	c->tries = 0;
+	static const enum op ops[3][10] = {{GET, GET, GET, SET, SET, SET, SET, DEL, SETPX, EXPIRE},
+					   {GET, GET, INCR, INCR, INCR, INCR, INCR, INCR, DEL, EXPIRE},
+					   {RANGE, RANGE, PUSH, PUSH, PUSH, PUSH, POP, POP, DEL, EXPIRE}};
+	int me = (int)(c - w->clients), nth = (int)sd_rng_below(&w->rng, KEYS / CLIENTS);
+	c->key = nth * CLIENTS + me;
 	c->asked = w->now;
-	c->write = dice < 7;
-	c->del = dice == 6;
-	c->ends = dice == 5 && !w->rules.calm;
-	snprintf(c->word, sizeof(c->word), "%s", !c->write ? "GET" : c->del ? "DEL" : "SET");
+	c->chosen = true;
+	c->op = ops[nth % 3][sd_rng_below(&w->rng, w->rules.calm ? (nth % 3 ? 9 : 8) : 10)];
+	if (c->op == PUSH && strlen(w->keys[c->key].value) > 100)
+		c->op = POP;
 	snprintf(c->value, sizeof(c->value), "%d.%llu", me, (unsigned long long)++w->order);
 }
 
@@ -492,16 +602,16 @@ static void ask(struct world *w, struct client *c)
 	}
 	if (!w->asking)
 		return;
-	if (!*c->word)
+	if (!c->chosen)
 		choose(w, c);
 	snprintf(name, sizeof(name), "key:%d", c->key);
-	int from = (int)sd_rng_below(&w->rng, NODES), at = route(w, from, sd_slot_of(sd_slice_of(name)), c->write);
+	int from = (int)sd_rng_below(&w->rng, NODES), at = route(w, from, sd_slot_of(sd_slice_of(name)), is_write(c->op));
 	if (at >= 0) {
 		run(w, c, at);
-		*c->word = '\0';
+		c->chosen = false;
 	} else if (w->now - c->asked > 8 * SECOND) {
 		w->gave_up++;
-		*c->word = '\0';
+		c->chosen = false;
 	}
 	soon(w, (struct event){.kind = ASK, .node = me}, next);
 }
@@ -588,7 +698,7 @@ static void note_loss(struct world *w, struct key *k, int key)
 	w->lost++;
 	w->late += w->now - k->acked_at > LOSS_MS * MS;
 	k->acked = best;
-	k->known = false;
+	k->known = k->sure = false;
 }
 
 static void crash(struct world *w, int i)
@@ -762,9 +872,8 @@ static void check_slot(struct world *w, unsigned s)
 static void check_key(struct world *w, int key)
 {
 	struct sd_text image = {0};
-	char value[32] = "";
 	const struct key *k = &w->keys[key];
-	uint64_t stamp = 0;
+	uint64_t stamp = 0, hash = 0;
 	int64_t ends = -1;
 	for (int i = 0; i < NODES; i++) {
 		struct sd_text one = {0};
@@ -775,10 +884,8 @@ static void check_key(struct world *w, int key)
 		uint64_t here = stamp_at(&w->nodes[i], key);
 		stamp = here > stamp ? here : stamp;
 		if (it) {
-			char number[24];
-			struct sd_slice v = cache_string(it, number);
 			copies_put_image(&one, it);
-			snprintf(value, sizeof(value), "%.*s", (int)v.n, v.p);
+			hash = hash_of(it);
 		}
 		if (it && image.n && (image.n != one.n || memcmp(image.p, one.p, one.n) != 0 || ends != cache_expires_at(it)))
 			went_wrong(w, "values differ", key, i);
@@ -793,7 +900,7 @@ static void check_key(struct world *w, int key)
 		w->lost++; /* and no crash took it */
 		w->late++;
 	}
-	if (k->known && stamp == k->acked && strcmp(value, k->value) != 0)
+	if (k->known && !k->ends && stamp == k->acked && hash != k->image)
 		went_wrong(w, "a value is not the one of its stamp", key, 0);
 	free(image.p);
 }
@@ -837,6 +944,8 @@ static void play(struct world *w, uint64_t seed, const struct rules *rules)
 	for (int i = 0; i < begin; i++)
 		show_view(w, &w->nodes[i], (1u << begin) - 1, 1);
 	w->epoch = 1;
+	for (int i = 0; i < KEYS; i++)
+		w->keys[i].sure = true; /* there is nothing */
 	for (int c = 0; c < CLIENTS; c++) {
 		w->clients[c].node = -1;
 		soon(w, (struct event){.kind = ASK, .node = c}, SECOND);
@@ -910,6 +1019,8 @@ static unsigned count_wrong(const struct rules *r, uint64_t from, unsigned n, un
 		sum->refused += w->refused;
 		sum->crashes += w->crashes;
 		sum->faults += w->faults;
+		for (int op = 0; op <= EXPIRE; op++)
+			sum->ops[op] += w->ops[op];
 		if (*w->wrong && !wrong++)
 			snprintf(first, 200, "seed %llu: %s", (unsigned long long)seed, w->wrong);
 	}
@@ -927,6 +1038,13 @@ static unsigned wrong_of(const struct rules *r, unsigned n, struct world *sum, c
 
 static struct world sum;
 
+/* Writes of every kind were among those that were judged. */
+static void check_ops(enum op last)
+{
+	for (int op = SET; op <= (int)last; op++)
+		ck_assert_msg(op == RANGE || (last != EXPIRE && op == SETPX) || sum.ops[op] > 100, "kind %d: only %d were written", op, sum.ops[op]);
+}
+
 /* What is broken on purpose must go wrong in one of the first seeds. */
 static void must_fail(const struct rules *r, unsigned within)
 {
@@ -942,6 +1060,7 @@ START_TEST(coming_and_leaving_loses_nothing)
 		unsigned wrong = wrong_of(&r, seeds(3), &sum, first);
 		ck_assert_msg(wrong == 0, "replicas %d: %s", r.replicas, first);
 		ck_assert_int_gt(sum.acked, 1000);
+		check_ops(POP);
 	}
 	/* a node that left gave a key to one that knew nothing of its leaving yet, and held it for a stray */
 	r.replicas = 0;
@@ -957,6 +1076,7 @@ START_TEST(without_a_quorum_little_is_lost)
 	char first[200] = "";
 	struct rules r = rules_of(1, false);
 	ck_assert_msg(wrong_of(&r, seeds(8), &sum, first) == 0, "%s", first);
+	check_ops(EXPIRE);
 	if (!chosen())
 		ck_assert_int_gt(sum.crashes, 10);
 	if (!chosen())

@@ -144,11 +144,6 @@ static bool make_slots(const struct cache_agreed *ag, struct cache_view *v, cons
 	return v->slots.owners;
 }
 
-static int by_id(const void *a, const void *b)
-{
-	return sd_swim_id_compare(&((const struct cache_view_member *)a)->id, &((const struct cache_view_member *)b)->id);
-}
-
 static void give_view(struct cache_agreed *ag, struct cache_view *v, const struct sd_agree_config *c)
 {
 	v->number = ++ag->number;
@@ -184,8 +179,7 @@ static void show(struct cache_agreed *ag, const struct sd_agree_config *c)
 static void on_decided(void *arg, const struct sd_agree_config *c)
 {
 	struct cache_agreed *ag = arg;
-	if (!ag->conf.unagreed)
-		show(ag, c);
+	show(ag, c);
 }
 
 static void on_gave_up(void *arg)
@@ -262,30 +256,6 @@ static void propose(struct cache_agreed *ag, enum cache_readiness ready, int64_t
 	free(out);
 }
 
-/* ---- the control: what gossip says is the view ---- */
-
-static void show_unagreed(struct cache_agreed *ag)
-{
-	struct cache_view *v = calloc(1, sizeof(*v));
-	uint64_t digest = 0;
-	v->members = calloc(ag->nnodes + 1, sizeof(*v->members));
-	for (size_t i = 0; i < ag->nnodes; i++)
-		if (!ag->nodes[i].leaving)
-			v->members[v->n++] = ag->nodes[i].m;
-	qsort(v->members, v->n, sizeof(*v->members), by_id);
-	for (size_t i = 0; i < v->n; i++)
-		for (int k = 0; k < SD_SWIM_ID; k++)
-			digest = sd_mix_in(digest, v->members[i].id.b[k]);
-	v->epoch = 1;
-	if (digest == ag->resets) {
-		cache_view_free(v);
-		return;
-	}
-	ag->resets = digest;
-	v->epoch = ag->number + 1;
-	give_view(ag, v, NULL);
-}
-
 /* ---- life ---- */
 
 void cache_agreed_see(struct cache_agreed *ag, const struct cache_agreed_node *nodes, size_t n)
@@ -307,8 +277,6 @@ void cache_agreed_see(struct cache_agreed *ag, const struct cache_agreed_node *n
 	}
 	free(copy);
 	free(ids);
-	if (ag->conf.unagreed)
-		show_unagreed(ag);
 }
 
 void cache_agreed_receive(struct cache_agreed *ag, const struct sd_swim_id *from, const void *p, size_t n, int64_t now_ns)
@@ -351,7 +319,7 @@ struct cache_agreed *cache_agreed_new(const struct cache_agreed_conf *conf, cons
 		return NULL;
 	struct sd_agree_host ah = {ag, on_send, on_decided, on_gave_up};
 	ac.strong = conf->quorum;
-	ac.any_two = conf->any_two;
+	ac.enough = conf->unagreed;
 	ag->conf = *conf;
 	ag->host = *host;
 	ag->self = *self;

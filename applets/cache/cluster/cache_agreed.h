@@ -32,8 +32,7 @@ struct cache_agreed_node {
 struct cache_agreed_conf {
 	unsigned copies, quorum;
 	struct sd_slots_conf map; /* copies is set from above */
-	bool any_two;		  /* for tests: two nodes decide */
-	bool unagreed;		  /* for tests: views straight from gossip */
+	bool unagreed;		  /* for tests: each node's own gossip decides, for it alone */
 };
 
 struct cache_agreed_host {

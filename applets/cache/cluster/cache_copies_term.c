@@ -424,9 +424,13 @@ void copies_term_view(struct cache_copies *cc, const struct cache_view *was, con
 	free(lost);
 	if (was && next)
 		say_moves(cc, was);
-	for (size_t i = 0; i < cc->nothers; i++)
-		if (cc->others[i] && cc->others[i]->member && cc->others[i]->up)
+	bool anew = !cc->conf.any_term || !was || !was->epoch; /* else streams go on, whatever the term */
+	for (size_t i = 0; i < cc->nothers; i++) {
+		if (anew && cc->others[i] && cc->others[i]->member && cc->others[i]->up)
 			copies_term_hello(cc, cc->others[i]);
+		else if (!anew && cc->others[i])
+			copies_term_step(cc, cc->others[i]);
+	}
 }
 
 /* ---- becoming the holder ---- */
