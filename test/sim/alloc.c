@@ -8,6 +8,7 @@
 
 static uint64_t fail_at, count;
 static void *place;
+static int rests;
 
 void alloc_fail_at(uint64_t n)
 {
@@ -31,8 +32,15 @@ void *alloc_place(void)
 	return place;
 }
 
+void alloc_rest(int yes)
+{
+	rests = yes;
+}
+
 static int fails(void *from)
 {
+	if (rests)
+		return 0;
 	if (++count != fail_at)
 		return 0;
 	place = from;

@@ -284,6 +284,12 @@ START_TEST(a_broker)
 }
 END_TEST
 
+START_TEST(a_cache)
+{
+	ck_assert_uint_gt(alloc_cache(), 800);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("sim alloc");
@@ -295,6 +301,7 @@ int main(void)
 	tcase_add_test(t, accepting);
 	tcase_add_test(t, a_log);
 	tcase_add_test(t, a_broker);
+	tcase_add_test(t, a_cache);
 	suite_add_tcase(s, t);
 	return sim_main(s);
 }

@@ -373,10 +373,11 @@ static bool pairs_are_whole(struct cache_call *c)
 	return false;
 }
 
-static bool set_pairs(struct cache_call *c)
+/* *i: the first that there was no memory for. */
+static bool set_pairs(struct cache_call *c, size_t *i)
 {
-	for (size_t i = 1; i < c->argc; i += 2)
-		if (!cache_set_string(c->db, c->argv[i], c->argv[i + 1], CACHE_NO_END)) {
+	for (*i = 1; *i < c->argc; *i += 2)
+		if (!cache_set_string(c->db, c->argv[*i], c->argv[*i + 1], CACHE_NO_END)) {
 			no_memory(c);
 			return false;
 		}
@@ -385,7 +386,8 @@ static bool set_pairs(struct cache_call *c)
 
 static void cmd_mset(struct cache_call *c)
 {
-	if (pairs_are_whole(c) && set_pairs(c))
+	size_t n;
+	if (pairs_are_whole(c) && set_pairs(c, &n))
 		sd_resp_simple(c->out, "OK");
 }
 
@@ -398,8 +400,16 @@ static void cmd_msetnx(struct cache_call *c)
 			sd_resp_int(c->out, 0);
 			return;
 		}
-	if (set_pairs(c))
+	size_t n;
+	if (set_pairs(c, &n)) {
 		sd_resp_int(c->out, 1);
+		return;
+	}
+	while ((n -= 2) < c->argc) { /* all or none */
+		struct cache_item *it = cache_find(c->db, c->argv[n]);
+		if (it)
+			cache_delete(c->db, it);
+	}
 }
 
 /* ---- numbers ---- */
