@@ -139,6 +139,15 @@ static int run_client(struct sd_dispatch *d, const struct sd_applet *applet, int
 		    : sd_dispatch_unknown_verb(d, applet, argv[0]);
 }
 
+static int verb_too_late(const struct sd_dispatch *d, const struct sd_applet *applet, const char *verb, const char *option)
+{
+	char who[SD_WHO_MAX];
+
+	snprintf(who, sizeof who, "sdlab %s", applet->name);
+	return sd_dispatch_fail(d, who, SD_EXIT_USAGE, "expected %s before its options: sdlab %s %s ... %.*s", verb, applet->name,
+				verb, (int)strcspn(option, "="), option);
+}
+
 static int run_applet(struct sd_dispatch *d, const struct sd_applet *applet, int argc,
 		      const char *const *argv)
 {
@@ -152,6 +161,9 @@ static int run_applet(struct sd_dispatch *d, const struct sd_applet *applet, int
 		return sd_dispatch_service(d, applet, argc - 1, argv + 1);
 	if (word && rest)
 		return sd_dispatch_verb(d, applet, rest, argc, argv);
+	const char *late = applet->service && !word && !applet->check_file ? sd_dispatch_late_verb(d, applet, argc, argv) : NULL;
+	if (late)
+		return verb_too_late(d, applet, late, argv[0]);
 	if (applet->service && (!word || applet->check_file))
 		return sd_dispatch_service(d, applet, argc, argv);
 	if (!applet->service && argc > 0 && is_help(argv[0])) {

@@ -39,6 +39,10 @@ const struct sd_applet *sd_dispatch_find(const struct sd_dispatch *d, const char
 const char *sd_dispatch_near_verb(const struct sd_applet *applet, const char *word);
 int sd_dispatch_unknown_verb(const struct sd_dispatch *d, const struct sd_applet *applet, const char *word);
 
+/* dispatch_order.c: the verb that comes behind options which may be its own or the service's; NULL: there is none. */
+const char *sd_dispatch_late_verb(const struct sd_dispatch *d, const struct sd_applet *applet, int argc,
+				  const char *const *argv);
+
 /* dispatch_run.c: a service; a verb. argv is what follows the names. */
 int sd_dispatch_service(struct sd_dispatch *d, const struct sd_applet *applet, int argc,
 			const char *const *argv);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -36,6 +37,11 @@ static const struct unit sizes[] = {
     {"", 1},
 };
 
+/* In any case, where it is none of the above. */
+static const struct unit redis_sizes[] = {
+    {"k", 1000}, {"kb", 1 << 10}, {"m", 1000000}, {"mb", 1 << 20}, {"g", 1000000000}, {"gb", 1 << 30},
+};
+
 /* The first name of a size is the one that is written. */
 static const struct unit rates[] = {
     {"s", 1},      {"min", 60}, {"h", 3600},    {"d", 86400},   {"sec", 1},
@@ -48,6 +54,15 @@ static const struct unit *find_unit(const struct unit *units, size_t n, const ch
 		if (strlen(units[i].name) == len && memcmp(units[i].name, name, len) == 0)
 			return &units[i];
 	return NULL;
+}
+
+static const struct unit *find_size(const char *name)
+{
+	const struct unit *u = find_unit(sizes, COUNT(sizes), name, strlen(name));
+	for (size_t i = 0; i < COUNT(redis_sizes) && !u; i++)
+		if (strcasecmp(redis_sizes[i].name, name) == 0)
+			u = &redis_sizes[i];
+	return u;
 }
 
 static bool is_digit(char c)
@@ -256,7 +271,7 @@ enum sd_err sd_parse_size(const char *text, int64_t *bytes)
 	struct amount a;
 	int64_t total = 0;
 	enum sd_err err = scan_amount(&text, &a);
-	const struct unit *u = find_unit(sizes, COUNT(sizes), text, strlen(text));
+	const struct unit *u = find_size(text);
 
 	if (err == SD_EINVAL || !u)
 		return SD_EINVAL;

@@ -36,7 +36,8 @@ enum sd_err sd_parse_percent(const char *text, double *out);
 enum sd_err sd_parse_duration(const char *text, int64_t *ns);
 
 /* Bytes: NUMBER with B or nothing, KB or kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (powers of
- * 1024); decimals as far as they make whole bytes. */
+ * 1024); and as Redis writes them: k, m, g (powers of 1000), kb, mb, gb (powers of 1024), in any case but those before. Decimals as far
+ * as they make whole bytes. */
 enum sd_err sd_parse_size(const char *text, int64_t *bytes);
 
 /* Events a second: NUMBER "/" UNIT, with units s, sec, second, m, min, minute, h, hour, d, day. */

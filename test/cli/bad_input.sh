@@ -99,6 +99,13 @@ refused 2 '--port' backend --port 70000
 refused 2 '--delay.*duration' backend --port 0 --delay soon
 refused 2 '--mode.*single.*threaded.*event' backend --port 0 --mode several
 refused 2 'nonsense' backend --port 0 nonsense
+refused 2 'expected get before its options: sdlab cache get \.\.\. --tls$' cache --tls get k
+refused 2 'expected stats before its options: sdlab cache stats \.\.\. --port$' cache --port=7001 --ca file stats
+refused 2 'unknown option --prot.*--port' cache --prot get k
+refused 2 'max-memory.*size.*50mbb' cache --max-memory 50mbb
+run "$SDLAB" cache --cluster-name get --max-memory 50mb --print-config
+assert_match "$OUT" 'max-memory: 50MiB' 'a size as Redis writes it'
+assert_match "$OUT" 'cluster-name: get' 'a value that is the name of a verb'
 
 # A bad file at a reload leaves the old configuration at work and says why.
 sed "s/127.0.0.1:8081/127.0.0.1:$taken/" lb.yaml >good.yaml
