@@ -16,7 +16,7 @@ static struct run {
 	uint64_t n; /* the allocation that fails */
 	uint64_t record, confirmed, refused, live, replies;
 	int64_t now;
-	struct sd_text plain, persistent, delayed, address, limited, dead, shared, headers; /* made before memory runs out */
+	struct sd_text plain, persistent, delayed, address, limited, dead, shared, headers, stream, alone, group; /* made before memory runs out */
 } R;
 
 static struct sd_slice text(const struct sd_text *t)
@@ -119,11 +119,16 @@ static void publish(struct mq_channel *ch, const char *x, const char *key, const
 	may(mq_publish(ch, &p, &e), &e);
 }
 
-static void consume(struct mq_channel *ch, const char *queue, bool no_ack)
+static bool consume_from(struct mq_channel *ch, const char *queue, bool no_ack, const struct sd_text *arguments)
 {
 	struct mq_consumer *c;
 	struct mq_error e;
-	may(mq_consume(ch, sd_slice_of(queue), (struct sd_slice){0}, false, no_ack, false, (struct sd_slice){0}, &c, &e), &e);
+	return may(mq_consume(ch, sd_slice_of(queue), (struct sd_slice){0}, false, no_ack, false, text(arguments), &c, &e), &e);
+}
+
+static void consume(struct mq_channel *ch, const char *queue, bool no_ack)
+{
+	consume_from(ch, queue, no_ack, &R.plain);
 }
 
 static void pass(int64_t ms)
@@ -207,6 +212,46 @@ static void everything(void)
 	may(mq_vhost_add(R.b, sd_slice_of("other"), &e) != NULL, &e);
 }
 
+static void add_lag(void *arg, const struct mq_group_state *g)
+{
+	*(uint64_t *)arg += g->lag;
+}
+
+/* What is confirmed is in the stream; a group is done with what it acknowledged, and with nothing else. */
+static void streams(void)
+{
+	const struct sd_amqp_field first = {.kind = 'S', .s = {"first", 5}};
+	struct sd_slice s = sd_slice_of("stream"), g = sd_slice_of("g");
+	struct mq_error e;
+	struct mq_queue *q;
+	uint64_t confirmed = R.confirmed, lag = 0;
+	if (!declare("stream", &R.stream))
+		return;
+	q = mq_queue_find(R.v, s);
+	for (int i = 0; i < 10; i++) {
+		publish(&R.ch, "", "stream", &R.shared);
+		pass(0);
+	}
+	if (R.ch.confirming)
+		ck_assert_uint_eq(q->nready, R.confirmed - confirmed);
+	mq_qos(&R.ch, 0, 4, false, &e);
+	bool joined = consume_from(&R.ch, "stream", false, &R.group);
+	consume_from(&R.ch, "stream", false, &R.alone);
+	pass(1);
+	mq_groups(q, add_lag, NULL, &lag);
+	if (joined && lag)
+		ck_assert_uint_eq(lag, q->nready);
+	mq_recover(&R.ch); /* the group's come back */
+	pass(1);
+	settle(&R.ch, MQ_ACK);
+	may(mq_group_reset(R.v, s, g, &first, &e), &e);
+	pass(1);
+	settle(&R.ch, MQ_ACK);
+	mq_channel_end(&R.ch);
+	mq_channel_begin(&R.ch, R.v, &ops, NULL, (struct sd_slice){0});
+	may(mq_group_delete(R.v, s, g, &e), &e);
+}
+
 /* With memory again it goes on. */
 static void goes_on(void)
 {
@@ -239,6 +284,7 @@ static void one_run(void)
 	mq_channel_begin(&R.other, R.v, &ops, NULL, (struct sd_slice){0});
 	keep_all();
 	everything();
+	streams();
 }
 
 static void make_texts(void)
@@ -262,6 +308,13 @@ static void make_texts(void)
 	sd_amqp_put_string(&R.limited, "x-dead-letter-exchange", sd_slice_of(""));
 	sd_amqp_put_string(&R.limited, "x-dead-letter-routing-key", sd_slice_of("dead"));
 	sd_amqp_put_int(&R.dead, "x-visibility-timeout", 10);
+	sd_amqp_put_string(&R.stream, "x-queue-type", sd_slice_of("stream"));
+	sd_amqp_put_string(&R.stream, "x-stream-partition-by", sd_slice_of("k"));
+	sd_amqp_put_int(&R.stream, "x-stream-partitions", 3);
+	sd_amqp_put_int(&R.stream, "x-max-length-bytes", 1000);
+	sd_amqp_put_string(&R.alone, "x-stream-offset", sd_slice_of("first"));
+	sd_amqp_put_string(&R.group, "x-stream-offset", sd_slice_of("first"));
+	sd_amqp_put_string(&R.group, "x-stream-group", sd_slice_of("g"));
 	free(h.p);
 }
 
@@ -284,7 +337,8 @@ uint64_t alloc_mq(void)
 		if (!failed)
 			break;
 	}
-	struct sd_text *const all[] = {&R.plain, &R.persistent, &R.delayed, &R.address, &R.limited, &R.dead, &R.shared, &R.headers};
+	struct sd_text *const all[] = {&R.plain,  &R.persistent, &R.delayed, &R.address, &R.limited, &R.dead,
+				       &R.shared, &R.headers,	 &R.stream,  &R.alone,	 &R.group};
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		free(all[i]->p);
 	return R.n;

@@ -195,14 +195,14 @@ static void put_number(struct sd_text *t, uint64_t n)
 }
 
 /* all: those too that are where the log has them. */
-static bool put_group(struct sd_text *t, struct mq_group *g, bool all)
+static bool put_group(struct sd_text *t, const struct mq_group *g, bool all)
 {
 	bool any = all;
 	sd_amqp_put_int(t, "queue", (int64_t)g->stream->q->id);
 	sd_amqp_put_string(t, "group", (struct sd_slice){g->name, g->e.klen});
 	size_t at = sd_amqp_begin_field(t, "shares", 'A');
 	for (unsigned i = 0; i < g->stream->n; i++) {
-		struct mq_share *s = &g->shares[i];
+		const struct mq_share *s = &g->shares[i];
 		uint64_t is = mq_share_at(s);
 		if (!all && s->at == is && s->logged == s->seen)
 			continue;
@@ -210,21 +210,23 @@ static bool put_group(struct sd_text *t, struct mq_group *g, bool all)
 		put_number(t, i);
 		put_number(t, is);
 		put_number(t, s->seen);
-		if (!all) {
-			s->at = is;
-			s->logged = s->seen;
-		}
 	}
 	sd_amqp_end_field(t, at);
 	return any && !t->full;
 }
 
+/* Without memory the log hears of it the next time: it is then behind, and never ahead. */
 void mq_group_log(struct mq_group *g)
 {
 	struct sd_text t = {0};
 	sd_list_del(&g->moved);
-	if (put_group(&t, g, false))
+	if (put_group(&t, g, false)) {
 		mq_log_define_text(g->stream->q->vhost->mq, MQ_DEFINE_STREAM, false, (struct sd_slice){t.p, t.n});
+		for (unsigned i = 0; i < g->stream->n; i++) {
+			g->shares[i].at = mq_share_at(&g->shares[i]);
+			g->shares[i].logged = g->shares[i].seen;
+		}
+	}
 	free(t.p);
 }
 
