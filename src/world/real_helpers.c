@@ -40,7 +40,6 @@ static struct sd_work *take(struct real_helpers *h)
 {
 	struct sd_work *work = NULL;
 	pthread_mutex_lock(&h->lock);
-	h->idle++;
 	while (!h->first && !h->stopping)
 		pthread_cond_wait(&h->more, &h->lock);
 	h->idle--;
@@ -63,10 +62,11 @@ static void drop(struct sd_work *work)
 		work->dropped(work);
 }
 
-/* Back to its loop, unless that is gone. */
+/* Back to its loop, unless that is gone. The thread is idle before the loop knows: it needs no second one for its next work. */
 static void hand_back(struct real_helpers *h, struct sd_work *work)
 {
 	pthread_mutex_lock(&h->lock);
+	h->idle++;
 	struct sd_work **at = &h->running;
 	while (*at != work)
 		at = &(*at)->next;
@@ -111,6 +111,9 @@ static void helper_main(void *arg)
 {
 	struct real_helpers *h = arg;
 	struct sd_work *work;
+	pthread_mutex_lock(&h->lock);
+	h->idle++;
+	pthread_mutex_unlock(&h->lock);
 	while ((work = take(h))) {
 		work->run(work);
 		hand_back(h, work);
@@ -131,7 +134,6 @@ bool real_submit(struct sd_helpers *helpers, struct sd_loop *l, struct sd_work *
 	if (h->waiting > h->idle && h->n < h->max && h->threads &&
 	    real_thread_start("sdlab-helper", helper_main, h, &h->threads[h->n], NULL) == SD_OK)
 		h->n++;
-	pthread_cond_signal(&h->more);
 	bool ok = h->n > 0;
 	if (!ok) {
 		h->first = NULL;
@@ -139,6 +141,7 @@ bool real_submit(struct sd_helpers *helpers, struct sd_loop *l, struct sd_work *
 		h->waiting = 0;
 	}
 	pthread_mutex_unlock(&h->lock);
+	pthread_cond_signal(&h->more); /* not before: who wakes would wait for the lock */
 	return ok;
 }
 
