@@ -635,6 +635,73 @@ START_TEST(many_definitions)
 }
 END_TEST
 
+static uint64_t most, records_before;
+static unsigned changes;
+static bool all_there;
+
+static void end_queue(const char *name)
+{
+	struct mq_error e;
+	uint64_t n;
+	ck_assert(mq_queue_delete(vhost(), &channel, sd_slice_of(name), false, false, &n, &e));
+}
+
+/* Between two pieces queues end that were written again and that were not yet, and others are made. */
+static void between_pieces(void *arg)
+{
+	uint64_t n = store->count.records - records_before;
+	char name[20];
+	(void)arg;
+	records_before = store->count.records;
+	if (!store->compact.dump.begun || !store->compact.dump.next)
+		return;
+	most = n > most ? n : most;
+	if (all_there && changes < 8 && store->compact.dump.next > 20) {
+		snprintf(name, sizeof(name), "q%u", changes);
+		end_queue(name);
+		snprintf(name, sizeof(name), "q%u", 2990 - changes);
+		end_queue(name);
+		snprintf(name, sizeof(name), "new%u", changes++);
+		declare(name);
+	}
+}
+
+START_TEST(definitions_in_pieces)
+{
+	struct mq_error e;
+	char name[20];
+	conf.stored = between_pieces;
+	start();
+	most = records_before = changes = 0;
+	for (unsigned i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "q%u", i);
+		declare(name);
+		ck_assert(mq_queue_bind(vhost(), &channel, sd_slice_of(name), sd_slice_of("amq.topic"), sd_slice_of("a.b"), (struct sd_slice){0}, &e));
+		if (i % 50 == 0)
+			turn();
+	}
+	all_there = true;
+	for (unsigned i = 0; i < 2000; i++) { /* something to compact for */
+		put("q1000", i);
+		settle(get("q1000")->tag, false, MQ_ACK);
+		turn();
+	}
+	ck_assert_uint_eq(changes, 8);
+	ck_assert_uint_gt(most, MQ_PIECE / 2);
+	ck_assert_uint_lt(most, 3 * MQ_PIECE);
+	crash();
+	conf.stored = NULL;
+	start();
+	ck_assert_uint_eq(found.queues, 3000 - 8);
+	publish_to("amq.topic", "a.b", sd_slice_of("x"));
+	ck_assert_uint_eq(mq->entries, 3000 - 16); /* each is bound as it was, the new ones are not */
+	for (unsigned i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "new%u", i);
+		ck_assert_ptr_nonnull(mq_queue_find(vhost(), sd_slice_of(name)));
+	}
+}
+END_TEST
+
 /* ---- logs that are not as they should be ---- */
 
 START_TEST(two_brokers)
@@ -994,6 +1061,7 @@ int main(void)
 	tcase_add_test(simulated, body_is_damaged);
 	tcase_add_test(simulated, compaction);
 	tcase_add_test(simulated, definitions_are_compacted);
+	tcase_add_test(simulated, definitions_in_pieces);
 	tcase_add_test(simulated, many_definitions);
 	tcase_add_test(real, two_brokers);
 	tcase_add_test(real, damage);

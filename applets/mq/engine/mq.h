@@ -519,6 +519,13 @@ struct mq_entry *mq_restore_entry(struct mq *b, struct mq_message *m, const stru
 void mq_restore_end(struct mq *b, uint64_t *queues, uint64_t *messages);
 /* Every durable thing (no messages), in an order in which they can be restored: define of `to` is called. */
 void mq_dump(struct mq *b, const struct mq_journal *to);
+/* Likewise a piece at a time: about n definitions, and once the exchanges. False: that was all. What is made, changed and ended in
+ * between is journalled as always, behind what it follows. */
+struct mq_dump { /* all zeros at first */
+	bool begun;
+	uint64_t next, end; /* ids of queues */
+};
+bool mq_dump_some(struct mq *b, struct mq_dump *at, size_t n, const struct mq_journal *to);
 /* The log is there again after mq_journal_failed: persistent publications are taken. Records up to this one are on the disk. */
 void mq_journal_again(struct mq *b, uint64_t stored);
 

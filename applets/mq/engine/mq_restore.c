@@ -205,38 +205,66 @@ static void dump_exchange(void *arg, struct sd_dict_entry *de)
 		put(arg, MQ_DEFINE_EXCHANGE, x);
 }
 
-static void dump_queue(void *arg, struct sd_dict_entry *de)
-{
-	struct mq_queue *q = sd_container(de, struct mq_queue, e);
-	if (mq_queue_stays(q))
-		put(arg, MQ_DEFINE_QUEUE, q);
-	if (q->stream)
-		mq_stream_dump(q, arg);
-}
-
+/* Bindings between exchanges. Those of a queue go with it. */
 static void dump_bindings(void *arg, struct sd_dict_entry *de)
 {
 	struct mq_exchange *x = sd_container(de, struct mq_exchange, e);
-	for (struct sd_link *l = x->bindings.next; x->durable && l != &x->bindings; l = l->next) {
-		const struct mq_binding *bi = sd_container(l, struct mq_binding, of_source);
-		if (bi->to_queue ? mq_queue_stays(bi->to_queue) : bi->to_exchange->durable)
+	for (struct sd_link *l = x->arriving.next; x->durable && l != &x->arriving; l = l->next) {
+		const struct mq_binding *bi = sd_container(l, struct mq_binding, of_destination);
+		if (bi->source->durable)
 			put(arg, MQ_DEFINE_BINDING, bi);
 	}
 }
 
-static void dump_things(void *arg, struct sd_dict_entry *de)
+static void dump_exchanges(void *arg, struct sd_dict_entry *de)
 {
 	struct mq_vhost *v = sd_container(de, struct mq_vhost, e);
 	sd_dict_each(&v->exchanges, dump_exchange, arg);
-	sd_dict_each(&v->queues, dump_queue, arg);
 	sd_dict_each(&v->exchanges, dump_bindings, arg);
 }
 
-void mq_dump(struct mq *b, const struct mq_journal *to)
+static size_t dump_queue(struct mq_queue *q, const struct mq_journal *to)
+{
+	size_t n = 1;
+	if (!mq_queue_stays(q))
+		return n;
+	put(to, MQ_DEFINE_QUEUE, q);
+	if (q->stream)
+		mq_stream_dump(q, to);
+	for (struct sd_link *l = q->bindings.next; l != &q->bindings; l = l->next) {
+		const struct mq_binding *bi = sd_container(l, struct mq_binding, of_destination);
+		if (bi->source->durable)
+			put(to, MQ_DEFINE_BINDING, bi);
+		n++;
+	}
+	return n;
+}
+
+static void dump_begin(struct mq *b, struct mq_dump *at, const struct mq_journal *to)
 {
 	struct mq_journal hooks = *to;
 	if (b->users)
 		b->users(b->arg, to);
 	sd_dict_each(&b->vhosts, dump_vhost, &hooks);
-	sd_dict_each(&b->vhosts, dump_things, &hooks);
+	sd_dict_each(&b->vhosts, dump_exchanges, &hooks);
+	*at = (struct mq_dump){.begun = true, .end = b->next_queue_id}; /* those to come are journalled when they do */
+}
+
+bool mq_dump_some(struct mq *b, struct mq_dump *at, size_t n, const struct mq_journal *to)
+{
+	if (!at->begun)
+		dump_begin(b, at, to);
+	for (size_t done = 0; done < n; at->next++) {
+		struct mq_queue *q = mq_index_from(&b->queues_by_id, &at->next);
+		if (!q || at->next >= at->end)
+			return false;
+		done += dump_queue(q, to);
+	}
+	return true;
+}
+
+void mq_dump(struct mq *b, const struct mq_journal *to)
+{
+	struct mq_dump at = {0};
+	mq_dump_some(b, &at, SIZE_MAX, to);
 }

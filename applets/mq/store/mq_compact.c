@@ -9,6 +9,8 @@
 
 #include "mq_store_int.h"
 
+#define DUMP_STEP 16
+
 /* ---- dropping ---- */
 
 /* Do its definitions stand behind it again? */
@@ -54,21 +56,39 @@ static void drop(struct mq_store *s)
 static uint64_t put_define(void *arg, enum mq_define what, bool gone, struct sd_slice text)
 {
 	struct mq_store *s = arg;
-	s->compact.dumped_bytes += text.n + 2 + MQ_RECORD_HEAD;
+	s->compact.dump_bytes += text.n + 2 + MQ_RECORD_HEAD;
 	return mq_store_put_define(s, what, gone, text, false);
 }
 
-static void dump(struct mq_store *s)
+static void dumped(struct mq_store *s)
 {
-	struct mq_journal to = {.arg = s, .define = put_define};
-	mq_store_flush(s);
-	s->compact.dumped = s->appended + 1;
-	s->compact.dumped_bytes = 0;
-	mq_dump(s->mq, &to);
-	s->compact.dumped_to = s->appended;
+	struct mq_compaction *c = &s->compact;
+	c->dumped = c->dump_from;
+	c->dumped_bytes = c->dump_bytes;
+	c->dumped_to = s->appended;
+	c->dump = (struct mq_dump){0};
 	for (size_t i = 0; i < s->segments.n; i++)
 		if (s->segments.at[i]->last_define)
 			mq_segment_changed(s->segments.at[i], s->appended);
+}
+
+/* Others publish between two pieces; the next comes when this one is on the disk. */
+static void dump_piece(struct mq_store *s)
+{
+	struct mq_compaction *c = &s->compact;
+	struct mq_journal to = {.arg = s, .define = put_define};
+	if (!c->dump.begun) {
+		mq_store_flush(s);
+		c->dump_from = s->appended + 1;
+		c->dump_bytes = 0;
+	}
+	uint64_t until = c->dump_bytes + MQ_PIECE_BYTES;
+	bool more = true;
+	for (size_t n = 0; more && n < MQ_PIECE && c->dump_bytes < until; n += DUMP_STEP)
+		more = mq_dump_some(s->mq, &c->dump, DUMP_STEP, &to);
+	c->dump_to = s->appended;
+	if (!more && !s->failure.code)
+		dumped(s);
 }
 
 /* ---- copies ---- */
@@ -116,7 +136,7 @@ static void begin_piece(struct mq_store *s)
 	struct sd_link *next;
 	size_t bytes = 0;
 	if (!covered(s, g))
-		dump(s);
+		dump_piece(s);
 	for (struct sd_link *l = g->records.next; l != &g->records && !s->failure.code; l = next) {
 		struct mq_live *live = sd_container(l, struct mq_live, link);
 		next = l->next;
@@ -162,7 +182,7 @@ static bool wanted(const struct mq_store *s)
 void mq_compact_turn(struct mq_store *s)
 {
 	struct mq_compaction *c = &s->compact;
-	if (!s->log || s->failure.code || s->closing || s->conf.never_compact)
+	if (!s->log || s->failure.code || s->closing || s->conf.never_compact || c->dump_to > mq_store_durable(s))
 		return;
 	if (c->n) {
 		if (c->copies[c->n - 1].seq > mq_store_durable(s))

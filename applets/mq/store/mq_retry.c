@@ -56,6 +56,8 @@ static void forget_numbers(struct mq_store *s, uint64_t known)
 		if (g->last_define > known)
 			g->last_define = known;
 	}
+	s->compact.dump = (struct mq_dump){0};
+	s->compact.dump_to = 0;
 	if (s->compact.dumped_to > known)
 		s->compact.dumped = s->compact.dumped_to = 0;
 }

@@ -116,6 +116,8 @@ struct mq_compaction {
 	bool going;	 /* with the oldest segment */
 	uint64_t dumped, dumped_to;    /* first and last record of the last dump of definitions; 0: there is none */
 	uint64_t dumped_bytes;
+	struct mq_dump dump; /* the one that is under way: from and to which record so far */
+	uint64_t dump_from, dump_to, dump_bytes;
 };
 
 struct mq_store {
