@@ -2,7 +2,7 @@
  *
  *	cache_shell.c   clients --- cache_route_call ---+
  *	                                                v
- *	cache_route.c   whose slot is it? ---here---> cache_call            ---there---> frame on a link, its reply later,
+ *	cache_route*.c  whose slot is it? ---here---> cache_call            ---there---> frame on a link, its reply later,
  *	                                                                       in the order the client asked; or MOVED
  *	cache_remote.c  commands that other nodes sent here
  *	cache_cluster.c members (core/swim over UDP), views, links (cache_bus), what is said to people
