@@ -21,6 +21,9 @@ static const struct sd_option options[] = {
     {"delay", SD_OPT_DURATION, "0ms", "wait before each answer", .reload = true},
     {"jitter", SD_OPT_DURATION, "0ms", "up to this much more, at random", .reload = true},
     {"error-rate", SD_OPT_PERCENT, "0%", "share of requests answered with 500", .reload = true},
+    {"fail-from", SD_OPT_INT, "0", "number of the first request that is answered with 500, as each thread counts; 0: none", .min = 0,
+     .max = INT64_MAX, .reload = true},
+    {"fail-count", SD_OPT_INT, "5", "how many from there on", .min = 1, .max = UINT32_MAX, .reload = true},
     {"mode", SD_OPT_ENUM, "event", "how --work is done", .choices = "single|threaded|event"},
     {"work", SD_OPT_DURATION, "0ms", "work a request costs, done as --mode says", .reload = true},
     {"work-kind", SD_OPT_ENUM, "wait", "what the work is: waiting for something, or using the processor",
@@ -39,6 +42,8 @@ static struct behaviour behaviour_of(const struct sd_conf *conf)
 	    .work_ns = sd_conf_int(conf, "work"),
 	    .kind = (enum work_kind)sd_conf_int(conf, "work-kind"),
 	    .error_rate = sd_conf_number(conf, "error-rate"),
+	    .fail_from = (uint64_t)sd_conf_int(conf, "fail-from"),
+	    .fail_count = (uint64_t)sd_conf_int(conf, "fail-count"),
 	};
 }
 

@@ -18,6 +18,7 @@ struct behaviour {
 	int64_t delay_ns, jitter_ns, work_ns;
 	enum work_kind kind;
 	double error_rate;
+	uint64_t fail_from, fail_count; /* by the number of the request; 0: none */
 };
 
 struct backend;

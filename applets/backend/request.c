@@ -86,10 +86,19 @@ static bool answered_at_once(struct worker *w, struct sd_http_exchange *x, const
 	const struct behaviour *now = &w->now;
 	if (head->path.n != 1 || head->path.p[0] != '/' || head->framing != SD_HTTP_BODY_NONE)
 		return false;
-	if (now->delay_ns || now->jitter_ns || now->work_ns || now->error_rate > 0)
+	if (now->delay_ns || now->jitter_ns || now->work_ns || now->error_rate > 0 || now->fail_from)
 		return false;
 	sd_http_respond(x, 200, NULL, "text/plain; charset=utf-8", w->home, w->home_n);
 	return true;
+}
+
+/* Is the request that was counted last one that is to fail? */
+static bool fails(struct worker *w)
+{
+	const struct behaviour *now = &w->now;
+	if (now->fail_from && w->served >= now->fail_from && w->served - now->fail_from < now->fail_count)
+		return true;
+	return now->error_rate > 0 && sd_rng_unit(&w->rng) < now->error_rate;
 }
 
 static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
@@ -118,7 +127,7 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	if (r->wait_ns < 0) {
 		r->waited = true;
 	} else {
-		if (w->now.error_rate > 0 && sd_rng_unit(&w->rng) < w->now.error_rate) {
+		if (fails(w)) {
 			sd_count(&w->errors, 1);
 			r->echo = false;
 			r->status = 500;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/http_url.h"
 #include "core/resp_url.h"
 #include "core/units.h"
 #include "load_amqp.h"
@@ -51,14 +52,13 @@ static enum sd_err split_url(const char *url, struct target *t, struct sd_error 
 		return split_cache_url(url, t, e);
 	if (sd_amqp_url_is(url))
 		return split_broker_url(url, t, e);
-	t->secure = strncasecmp(url, "https://", 8) == 0;
-	t->port = t->secure ? ":443" : ":80";
-	const char *host = t->secure ? url + 8 : strncasecmp(url, "http://", 7) == 0 ? url + 7 : url;
-	size_t n = strcspn(host, "/?#");
-	if (n == 0 || strstr(host, "://"))
+	struct sd_http_url u;
+	if (!sd_http_url_parse(url, &u))
 		return sd_fail(e, SD_EUSAGE, "expected http://HOST[:PORT]/PATH, redis://HOST[:PORT] or amqp://HOST[:PORT], found \"%.100s\"", url);
-	t->host = (struct sd_slice){host, n};
-	t->path = host[n] == '/' ? (struct sd_slice){host + n, strcspn(host + n, "#")} : sd_slice_of("/");
+	t->secure = u.secure;
+	t->port = t->secure ? ":443" : ":80";
+	t->host = u.host;
+	t->path = u.path;
 	return SD_OK;
 }
 
