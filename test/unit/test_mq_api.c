@@ -334,12 +334,77 @@ START_TEST(rates)
 }
 END_TEST
 
+/* ---- streams ---- */
+
+START_TEST(groups_of_a_stream)
+{
+	ask(SD_HTTP_PUT, "/api/queues/%2f/s", "{\"durable\":true,\"arguments\":{\"x-queue-type\":\"stream\",\"x-stream-partitions\":2}}");
+	expect(201);
+	ask(SD_HTTP_PUT, "/api/queues/%2f/q", "{\"durable\":true}");
+	publish("s", "one");
+	publish("s", "two");
+	ask(SD_HTTP_PUT, "/api/queues/%2f/s/groups/late", "{\"offset\":\"next\"}");
+	expect(204);
+	ask(SD_HTTP_PUT, "/api/queues/%2f/s/groups/early", "{\"offset\":0}");
+	expect(204);
+	ask(SD_HTTP_GET, "/api/queues/%2f/s/groups", "");
+	expect(200);
+	ck_assert_int_eq(cJSON_GetArraySize(last.tree), 2);
+	ck_assert_str_eq(text_of(at(0), "name"), "early");
+	ck_assert_double_eq(number_of(at(0), "lag"), 2);
+	ck_assert_str_eq(text_of(at(1), "name"), "late");
+	ck_assert_double_eq(number_of(at(1), "lag"), 0);
+	const cJSON *shares = cJSON_GetObjectItem(at(1), "partitions");
+	ck_assert_int_eq(cJSON_GetArraySize(shares), 2);
+	ck_assert_double_eq(number_of(cJSON_GetArrayItem(shares, 1), "partition"), 1);
+	ck_assert_double_eq(number_of(cJSON_GetArrayItem(shares, 1), "offset"), 2);
+	ck_assert_double_eq(number_of(cJSON_GetArrayItem(shares, 1), "end"), 2);
+	ask(SD_HTTP_GET, "/api/queues/%2f/s", "");
+	ck_assert_str_eq(text_of(last.tree, "type"), "stream");
+	ck_assert_double_eq(number_of(last.tree, "messages"), 2);
+	ck_assert_double_eq(number_of(last.tree, "next_offset"), 2);
+	ck_assert_int_eq(cJSON_GetArraySize(cJSON_GetObjectItem(last.tree, "groups")), 2);
+	ask(SD_HTTP_DELETE, "/api/queues/%2f/s/groups/late", "");
+	expect(204);
+	ask(SD_HTTP_DELETE, "/api/queues/%2f/s/groups/late", "");
+	expect(404);
+}
+END_TEST
+
+START_TEST(what_a_stream_refuses)
+{
+	static const struct {
+		enum sd_http_method method;
+		const char *path, *body;
+		int status;
+	} rows[] = {
+	    {SD_HTTP_POST, "/api/queues/%2f/s/get", "{\"count\":1,\"ackmode\":\"ack_requeue_true\",\"encoding\":\"auto\"}", 400},
+	    {SD_HTTP_DELETE, "/api/queues/%2f/s/contents", "", 400},
+	    {SD_HTTP_PUT, "/api/queues/%2f/s/groups/g", "{\"offset\":\"1w\"}", 400},
+	    {SD_HTTP_PUT, "/api/queues/%2f/s/groups/g", "{\"offset\":-1}", 400},
+	    {SD_HTTP_PUT, "/api/queues/%2f/s/groups/g", "", 400},
+	    {SD_HTTP_GET, "/api/queues/%2f/q/groups", "", 400},
+	    {SD_HTTP_GET, "/api/queues/%2f/none/groups", "", 404},
+	    {SD_HTTP_DELETE, "/api/queues/%2f/s/groups/g", "", 404},
+	};
+	ask(SD_HTTP_PUT, "/api/queues/%2f/s", "{\"durable\":true,\"arguments\":{\"x-queue-type\":\"stream\"}}");
+	ask(SD_HTTP_PUT, "/api/queues/%2f/q", "{\"durable\":true}");
+	publish("s", "one");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ask(rows[i].method, rows[i].path, rows[i].body);
+		expect(rows[i].status);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("mq_api");
 	TCase *t = tcase_create("mq_api");
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, queues_come_and_go);
+	tcase_add_test(t, groups_of_a_stream);
+	tcase_add_test(t, what_a_stream_refuses);
 	tcase_add_test(t, publish_and_get);
 	tcase_add_test(t, by_hand);
 	tcase_add_test(t, bytes_that_are_no_text);
