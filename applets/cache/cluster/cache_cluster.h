@@ -1,6 +1,6 @@
 /* cache_cluster.h - one node of a cluster of caches: members, the map of slots, links to the others, and who answers a command.
  *
- *	cache_shell.c   clients --- cache_route_call ---+
+ *	cache_serve.c   clients --- cache_route_call ---+
  *	                                                v
  *	cache_route*.c  whose slot is it? ---here---> cache_call            ---there---> frame on a link, its reply later,
  *	                                                                       in the order the client asked; or MOVED

@@ -1,6 +1,6 @@
 /* cache.h - the engine of the cache: keys, values and commands. Pure: requests and time come in, replies go out.
  *
- *	shell (cache_shell.c)                engine
+ *	shell (cache_serve.c)                engine
  *	bytes --> sd_resp_read --> cache_call(session, argv, now) --> command table --> keyspace
  *	                                        |                                          |
  *	stream <-- session->out <---------------+---- replies, and what other sessions get (cache->wake tells the shell)
