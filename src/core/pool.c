@@ -1,7 +1,7 @@
 /* pool.c - the engine. Between two calls it is true that
  *
  *   1. pool_size(p) <= max_size, unless max_size was lowered
- *   2. when somebody waits, nothing is idle, or as many are being opened and checked as wait
+ *   2. when somebody waits, nothing is idle, or as many are being checked as wait
  *   3. nothing more could be opened for who waits without breaking max_size, max_opening or the backoff
  *   4. the queue has at most max_waiters more than are being opened, checked and closed
  *   5. lent is in the order of lending, idle in the order of coming back; so the first of either is the next that is due
@@ -271,7 +271,8 @@ static void refuse_last(struct sd_pool *p)
 /* Makes 2, 3 and 4 true again. */
 static void provide(struct sd_pool *p, int64_t now_ns)
 {
-	while (p->nwaiting > coming(p)) {
+	/* Also when enough are being opened: a check is sooner done. */
+	while (p->nwaiting > p->n[SLOT_CHECKING]) {
 		struct slot *s = candidate(p, now_ns);
 		if (!s)
 			break;

@@ -49,7 +49,7 @@ void pool_enqueue(struct sd_pool *p, struct sd_pool_waiter *w, int64_t now_ns)
 void pool_dequeue(struct sd_pool *p, struct sd_pool_waiter *w)
 {
 	w->ahead = 0;
-	for (const struct sd_pool_waiter *o = p->queue.first; o != w; o = o->pool.next)
+	for (const struct sd_pool_waiter *o = p->queue.first; o && o != w; o = o->pool.next)
 		w->ahead++;
 	del(&p->queue, w);
 	p->nwaiting--;

@@ -434,6 +434,24 @@ START_TEST(checks_what_was_idle_long)
 }
 END_TEST
 
+START_TEST(checks_what_is_idle_though_one_is_being_opened)
+{
+	conf.check_after_ns = 0;
+	start();
+	struct sd_pool_lease a = borrow_new();
+	struct sd_pool_waiter w = waiter(S), x = waiter(S);
+	sd_pool_borrow(pool, now, &w);
+	expect(SD_POOL_OPEN);
+	put(&a);
+	sd_pool_checked(pool, now, expect(SD_POOL_CHECK).slot, true);
+	ck_assert_ptr_eq(granted(), &w);
+	put(&w.lease); /* idle, while the open that nobody needs any more goes on */
+	sd_pool_borrow(pool, now, &x);
+	sd_pool_checked(pool, now, expect(SD_POOL_CHECK).slot, true);
+	ck_assert_ptr_eq(granted(), &x);
+}
+END_TEST
+
 START_TEST(checks_each_time_also_what_is_handed_over)
 {
 	conf.check_after_ns = 0;
@@ -498,6 +516,15 @@ START_TEST(ends_lives_but_not_while_lent)
 	ck_assert_int_eq(sd_pool_due(pool), now + 1);
 	now += 1;
 	close_next(SD_POOL_LIFETIME);
+	ck_assert_int_eq(sd_pool_due(pool), now + 30 * S);
+	/* One that ends later than those that ended while it was lent. */
+	a = borrow_idle();
+	b = borrow_new();
+	now += 30 * S;
+	put(&a);
+	close_next(SD_POOL_LIFETIME);
+	expect_nothing();
+	put(&b);
 	ck_assert_int_eq(sd_pool_due(pool), now + 30 * S);
 }
 END_TEST
@@ -755,6 +782,7 @@ static void holds(struct user *u)
 {
 	struct thing *t = u->w.lease.resource;
 	ALWAYS(t->open && !t->lent);
+	ALWAYS(u->w.lease.slot < conf.max_size); /* places are used again */
 	HOLDS_MSG(!t->dead && !t->dirty, "lent a dead one");
 	ALWAYS((now) < (t->born_ns + conf.max_lifetime_ns));
 	if (t->idle_ns >= 0 && now - t->idle_ns >= conf.check_after_ns && t->born_ns != t->idle_ns)
@@ -853,8 +881,8 @@ static void run(void)
 	ALWAYS((s.lent) == (holding));
 	/* Nobody starves: what is idle, or may be opened, is on its way to who waits. */
 	uint32_t on_the_way = s.opening + s.checking;
+	ALWAYS(waiting <= s.checking || s.idle == 0);
 	if (waiting > on_the_way) {
-		ALWAYS((s.idle) == (0));
 		ALWAYS(s.size == conf.max_size || s.opening >= (s.backoff_until_ns ? 1 : conf.max_opening) || s.backoff_until_ns > now);
 	}
 	ALWAYS((waiting) <= (conf.max_waiters + on_the_way + s.closing));
@@ -1025,6 +1053,7 @@ int main(void)
 	tcase_add_test(t, names_the_holders);
 	tcase_add_test(t, a_dead_or_dirty_one_is_not_lent);
 	tcase_add_loop_test(t, checks_what_was_idle_long, 0, 2);
+	tcase_add_test(t, checks_what_is_idle_though_one_is_being_opened);
 	tcase_add_test(t, checks_each_time_also_what_is_handed_over);
 	tcase_add_test(t, closes_what_is_idle_too_long);
 	tcase_add_test(t, ends_lives_but_not_while_lent);
