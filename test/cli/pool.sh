@@ -74,3 +74,13 @@ sed -n '/^\.Sh EXAMPLES/,/^\.Sh /p' "$ROOT/man/sdlab_pool.3" | sed -n '/^\.Bd/,/
 run ./example
 assert_eq 0 "$STATUS" "exit status of the example ($ERR)"
 assert_match "$OUT" '^lent 7; nothing free: 1 of 1 in use, .*held longest: example.c:[0-9]+ \(main\) "first" thread [0-9]+ for ' 'the example'
+
+# ---- the script in examples ----
+run "$ROOT/examples/pool.sh" "$TMP/none/sdlab"
+assert_eq 1 "$STATUS" 'examples/pool.sh without sdlab'
+assert_match "$ERR" 'run make first$' 'examples/pool.sh without sdlab'
+run "$ROOT/examples/pool.sh" "$SDLAB"
+assert_eq 0 "$STATUS" "examples/pool.sh ($ERR)"
+assert_contains "$OUT" '[POOL] 40 threads waiting...' 'examples/pool.sh: users that wait'
+assert_match "$OUT" 'nothing free within [0-9.]+ms: 2 of 2 in use' 'examples/pool.sh: users without patience'
+assert_contains "$OUT" 'Connection refused' 'examples/pool.sh: the server gone'
