@@ -2,12 +2,13 @@
 # What a message costs the broker beside rabbitmq-server, nats-server (JetStream) and beanstalkd; what memory it takes idle and with a
 # backlog, and how long it takes to come back with it.
 #
-#   test/bench/mq.sh BIN [--rounds 5] [--sizes 100,1024] [--windows 1,100,3000] [--backlog 1000000] [--out bench-results] [--quick]
+#   test/bench/mq.sh BIN [--rounds 5] [--sizes 100,1024] [--windows 1,100,3000] [--rate 500] [--backlog 1000000] [--out bench-results] [--quick]
 #
 # One core each: brokers on CPU 0, one at work at a time, the generator (mq_drive.c, one connection) on CPU 1. publish: persistent messages
 # into a durable queue, confirmed, so many unconfirmed at a time; consume: taken and acknowledged one by one. CPU time is user and
 # system time of all threads of the broker, divided by the messages. Brokers take turns in every round and the ratio is taken within a
-# round. JetStream 2.9 has no setting to sync before it acknowledges: it confirms what the kernel has, all others what the disk has.
+# round. End to end: so many messages a second for ten seconds, from the moment each was due until a consumer had it, publisher and
+# consumer side by side. JetStream 2.9 has no setting to sync before it acknowledges: it confirms what the kernel has, all others what the disk has.
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=../rabbitmq.sh
@@ -22,11 +23,11 @@ usage() {
 [ $# -gt 0 ] || usage
 bin=$1
 shift
-rounds=${BENCH_ROUNDS:-5} sizes=100,1024 windows=1,100,3000 backlog=1000000 out=bench-results
+rounds=${BENCH_ROUNDS:-5} sizes=100,1024 windows=1,100,3000 rate=500 e2e_s=10 backlog=1000000 out=bench-results
 declare -A OPS=([1]=1000 [100]=20000 [3000]=50000)
 while [ $# -gt 0 ]; do
   if [ "$1" = --quick ]; then
-    rounds=1 backlog=20000 OPS=([1]=200 [100]=2000 [3000]=5000)
+    rounds=1 e2e_s=2 backlog=20000 OPS=([1]=200 [100]=2000 [3000]=5000)
     shift
     continue
   fi
@@ -35,6 +36,7 @@ while [ $# -gt 0 ]; do
   --rounds) rounds=$2 ;;
   --sizes) sizes=$2 ;;
   --windows) windows=$2 ;;
+  --rate) rate=$2 ;;
   --backlog) backlog=$2 ;;
   --out) out=$2 ;;
   *) usage ;;
@@ -145,6 +147,31 @@ awk -F, "$awk_median"'
   { k = $1 " " $2 " " $4; if (!(k in n)) order[++m] = k; v[k, ++n[k]] = $7 }
   END { for (i = 1; i <= m; i++) { k = order[i]; for (j = 1; j <= n[k]; j++) a[j] = v[k, j]; split(k, w, " ")
     printf "%-16s window %4s  %-16s %9.0f\n", w[1], w[2], w[3], median(a, n[k]) } }' "$csv"
+
+# e2e SIZE ROUND PROGRAM: the publisher begins its schedule a second after its start, when the consumer waits.
+e2e() {
+  local count=$((rate * e2e_s)) window=1000 taker
+  [ "$3" != beanstalkd ] || window=1 # it takes no second reserve from a connection that waits in one
+  "${pin1[@]}" "$TMP/mq_drive" "${PROTOCOL[$3]}" "${AT[$3]}" consume "$count" "$1" "$window" durable "$rate" >"$TMP/e2e" &
+  taker=$!
+  "${pin1[@]}" "$TMP/mq_drive" "${PROTOCOL[$3]}" "${AT[$3]}" publish "$count" "$1" 1000 durable "$rate" >/dev/null || fail "mq_drive: $3 at a rate"
+  wait "$taker" || fail "mq_drive: $3 did not get all of them"
+  awk -v size="$1" -v round="$2" -v p="$3" -v rate="$rate" '{ printf "# end to end: %s %d bytes %d/s round %d p50 %d us p99 %d us max %d us\n",
+    p, size, rate, round, $3, $4, $5 }' "$TMP/e2e" >>"$csv"
+}
+for size in ${sizes//,/ }; do
+  for ((round = 1; round <= rounds; round++)); do
+    for program in "${programs[@]}"; do e2e "$size" "$round" "$program"; done
+  done
+done
+echo
+echo "End to end at $rate messages a second, confirmed and persistent, microseconds, median of the rounds:"
+awk "$awk_median"'
+  !/^# end to end/ { next }
+  { k = $5 " " $6; if (!(k in n)) order[++m] = k; i = ++n[k]; for (f = 0; f < 3; f++) v[k, f, i] = $(12 + f * 3) }
+  END { for (i = 1; i <= m; i++) { k = order[i]; split(k, w, " "); printf "%-16s %5d bytes ", w[1], w[2]
+    for (f = 0; f < 3; f++) { for (j = 1; j <= n[k]; j++) a[j] = v[k, f, j]; printf "  %s %8.0f", f == 0 ? "p50" : f == 1 ? "p99" : "max", median(a, n[k]) }
+    print "" } }' "$csv"
 
 echo
 echo "A backlog of $backlog messages of 100 bytes: memory, and the time until it is there again after a restart"

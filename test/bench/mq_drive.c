@@ -1,8 +1,12 @@
-/* mq_drive.c - the same work asked of several brokers: mq_drive amqp|nats|beanstalk PORT publish|consume COUNT SIZE WINDOW durable|transient.
+/* mq_drive.c - the same work asked of several brokers: mq_drive amqp|nats|beanstalk PORT publish|consume COUNT SIZE WINDOW durable|transient
+ * [RATE].
  *
  * publish: COUNT messages of SIZE bytes, of which at most WINDOW are not confirmed at any time (transient: none is). consume: takes COUNT
  * messages, at most WINDOW at hand, and acknowledges each. One connection. Prints how many came to their end and the seconds
  * it took; exit status 1 when not all did.
+ *
+ * With RATE publish sends so many a second, on a schedule that begins a second after it was called, and each message says when it was
+ * due; consume tells, behind the rest, p50, p99 and maximum of the microseconds from then until it had them.
  *
  * What confirms: AMQP a publisher confirm of a persistent message in a durable queue; JetStream its acknowledgement of a stream on
  * files; beanstalkd INSERTED with its log.
@@ -28,8 +32,11 @@ static struct job {
 	bool publish, durable;
 	long count, window;
 	size_t size;
+	double rate;
 } job;
 static char body[BODY_MAX];
+static double begin_at; /* of the schedule */
+static double *latencies;
 
 static double now(void)
 {
@@ -42,6 +49,44 @@ static void die(const char *what)
 {
 	fprintf(stderr, "mq_drive: %s\n", what);
 	exit(1);
+}
+
+/* ---- at a rate ---- */
+
+/* Before the i-th message (from 0) leaves. */
+static void pace(long i)
+{
+	if (job.rate <= 0)
+		return;
+	double due = begin_at + (double)i / job.rate;
+	for (double left; (left = due - now()) > 0;) {
+		struct timespec t = {(time_t)left, (long)((left - (double)(time_t)left) * 1e9)};
+		nanosleep(&t, NULL);
+	}
+	memcpy(body, &due, sizeof(due));
+}
+
+static void arrived(long i, const char *p)
+{
+	double due;
+	if (job.rate <= 0)
+		return;
+	memcpy(&due, p, sizeof(due));
+	latencies[i] = now() - due;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static void print_latencies(long n)
+{
+	if (job.publish || job.rate <= 0)
+		return;
+	qsort(latencies, (size_t)n, sizeof(*latencies), by_value);
+	printf(" %.0f %.0f %.0f", latencies[n / 2] * 1e6, latencies[n * 99 / 100] * 1e6, latencies[n - 1] * 1e6);
 }
 
 /* ---- AMQP ---- */
@@ -74,6 +119,7 @@ static long amqp_publish(amqp_connection_state_t c)
 		check(c, "confirm.select");
 	}
 	for (long i = 1; i <= job.count; i++) {
+		pace(i - 1);
 		if (amqp_basic_publish(c, 1, amqp_empty_bytes, amqp_cstring_bytes("bench"), 0, 0, &p, bytes) != AMQP_STATUS_OK)
 			die("publish");
 		while (job.durable && i - done >= job.window)
@@ -96,6 +142,7 @@ static long amqp_consume(amqp_connection_state_t c)
 		amqp_maybe_release_buffers(c);
 		if (amqp_consume_message(c, &e, NULL, 0).reply_type != AMQP_RESPONSE_NORMAL)
 			die("no message");
+		arrived(n, e.message.body.bytes);
 		if (amqp_basic_ack(c, 1, e.delivery_tag, 0) != AMQP_STATUS_OK)
 			die("ack");
 		amqp_destroy_envelope(&e);
@@ -198,16 +245,20 @@ static void begins(const char *text, const char *with)
 static long run_beanstalk(void)
 {
 	char head[64];
-	long asked = 0, done = 0;
+	long asked = 0, done = 0, came = 0;
 	dial();
 	while (done < job.count) {
 		for (; asked < job.count && asked - done < job.window; asked++) {
+			if (job.publish)
+				pace(asked);
 			int n = job.publish ? snprintf(head, sizeof(head), "put 0 0 60 %zu\r\n", job.size) : snprintf(head, sizeof(head), "reserve\r\n");
 			put(head, (size_t)n);
 			if (job.publish) {
 				put(body, job.size);
 				put("\r\n", 2);
 			}
+			if (job.rate > 0)
+				flush_out();
 		}
 		const char *said = line();
 		begins(said, job.publish ? "INSERTED " : said[0] == 'D' ? "DELETED" : "RESERVED ");
@@ -216,7 +267,7 @@ static long run_beanstalk(void)
 			continue;
 		}
 		unsigned long long id = strtoull(said + 9, NULL, 10);
-		take((size_t)strtoul(strrchr(said, ' ') + 1, NULL, 10) + 2);
+		arrived(came++, take((size_t)strtoul(strrchr(said, ' ') + 1, NULL, 10) + 2));
 		put(head, (size_t)snprintf(head, sizeof(head), "delete %llu\r\n", id));
 	}
 	return done;
@@ -255,10 +306,16 @@ static struct message {
 	}
 }
 
+/* Of each of two that run side by side. */
+static const char *inbox(void)
+{
+	return job.publish ? "inbox.p" : "inbox.c";
+}
+
 static void request(const char *subject, const char *text)
 {
 	char head[512];
-	put(head, (size_t)snprintf(head, sizeof(head), "PUB %s inbox.a %zu\r\n%s\r\n", subject, strlen(text), text));
+	put(head, (size_t)snprintf(head, sizeof(head), "PUB %s %s %zu\r\n%s\r\n", subject, inbox(), strlen(text), text));
 }
 
 static void ask_api(const char *subject, const char *text)
@@ -276,18 +333,20 @@ static long run_nats(void)
 	long asked = 0, done = 0;
 	dial();
 	line();
-	static const char hello[] = "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB inbox.a 1\r\n";
-	put(hello, sizeof(hello) - 1);
+	put(head, (size_t)snprintf(head, sizeof(head), "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB %s 1\r\n", inbox()));
 	ask_api("$JS.API.STREAM.CREATE.bench", "{\"name\":\"bench\",\"subjects\":[\"bench\"],\"storage\":\"file\",\"retention\":\"workqueue\"}");
 	if (!job.publish)
 		ask_api("$JS.API.CONSUMER.DURABLE.CREATE.bench.c",
 			"{\"stream_name\":\"bench\",\"config\":{\"durable_name\":\"c\",\"ack_policy\":\"explicit\",\"max_ack_pending\":10000}}");
 	while (done < job.count) {
 		for (; job.publish && asked < job.count && asked - done < job.window; asked++) {
-			put(head, (size_t)snprintf(head, sizeof(head), "PUB bench %s%zu\r\n", job.durable ? "inbox.a " : "", job.size));
+			pace(asked);
+			put(head, (size_t)snprintf(head, sizeof(head), "PUB bench %s %zu\r\n", job.durable ? inbox() : "", job.size));
 			put(body, job.size);
 			put("\r\n", 2);
 			done += !job.durable;
+			if (job.rate > 0)
+				flush_out();
 		}
 		if (job.publish && !job.durable)
 			continue;
@@ -302,6 +361,8 @@ static long run_nats(void)
 		const char *p = take(m.n + 2);
 		if (job.publish && memmem(p, m.n, "\"error\"", 7))
 			die("JetStream did not take it");
+		if (!job.publish)
+			arrived(done, p);
 		if (!job.publish)
 			put(head, (size_t)snprintf(head, sizeof(head), "PUB %s 4\r\n+ACK\r\n", m.reply));
 		done++;
@@ -318,21 +379,27 @@ int main(int argc, char **argv)
 		const char *name;
 		long (*run)(void);
 	} protocols[] = {{"amqp", run_amqp}, {"nats", run_nats}, {"beanstalk", run_beanstalk}};
-	if (argc != 8) {
-		fprintf(stderr, "usage: mq_drive amqp|nats|beanstalk PORT publish|consume COUNT SIZE WINDOW durable|transient\n");
+	if (argc != 8 && argc != 9) {
+		fprintf(stderr, "usage: mq_drive amqp|nats|beanstalk PORT publish|consume COUNT SIZE WINDOW durable|transient [RATE]\n");
 		return 2;
 	}
 	job = (struct job){.port = (int)strtol(argv[2], NULL, 10), .publish = strcmp(argv[3], "publish") == 0, .durable = strcmp(argv[7], "durable") == 0,
-			   .count = strtol(argv[4], NULL, 10), .size = strtoul(argv[5], NULL, 10), .window = strtol(argv[6], NULL, 10)};
-	if (job.size > BODY_MAX || job.window < 1 || job.count < 1)
-		die("SIZE at most 65536; COUNT and WINDOW from 1");
+			   .count = strtol(argv[4], NULL, 10), .size = strtoul(argv[5], NULL, 10), .window = strtol(argv[6], NULL, 10), .rate = argc == 9 ? strtod(argv[8], NULL) : 0};
+	if (job.size > BODY_MAX || job.size < sizeof(double) || job.window < 1 || job.count < 1)
+		die("SIZE from 8 to 65536; COUNT and WINDOW from 1");
+	begin_at = now() + 1;
+	latencies = calloc((size_t)job.count, sizeof(*latencies));
+	if (!latencies)
+		die("out of memory");
 	memset(body, 'x', sizeof(body));
 	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
 		if (strcmp(argv[1], protocols[i].name) != 0)
 			continue;
 		double begin = now();
 		long done = protocols[i].run();
-		printf("%ld %.6f\n", done, now() - begin);
+		printf("%ld %.6f", done, now() - begin);
+		print_latencies(done);
+		printf("\n");
 		return done == job.count ? 0 : 1;
 	}
 	die("expected amqp, nats or beanstalk");

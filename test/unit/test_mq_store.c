@@ -1,5 +1,6 @@
 /* The broker's log: what comes back after a stop and after a crash, what compaction leaves, and logs that are not as they should be. */
 #include <check.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -505,7 +506,54 @@ START_TEST(bodies_are_fetched)
 }
 END_TEST
 
-/* A body that cannot be read any more is no reason to stop; and its segment stays, for whoever may mend it. */
+/* Damages the body of the n-th message (from 0) of the first segment. */
+static void damage_body(unsigned n)
+{
+	struct sd_link *l = store->segments.at[0]->records.next;
+	char file[200], byte;
+	while (n--)
+		l = l->next;
+	off_t at = (off_t)sd_container(l, struct mq_live, link)->offset + 60;
+	snprintf(file, sizeof(file), "%s/mq-00000001.log", dir);
+	int fd = open(file, O_RDWR);
+	ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
+	byte ^= 1;
+	ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+}
+
+/* What is damaged is left out, whether a consumer or compaction finds it; its segment goes as others do, and is kept beside. */
+START_TEST(damaged_segment_goes)
+{
+	struct mq_store_stats st;
+	char kept[200];
+	broker_conf.memory = 0;
+	start();
+	declare("a");
+	declare("b");
+	many("a", 1, 3);
+	many("b", 1, 3);
+	damage_body(0);
+	damage_body(4);
+	expect_all("a", 2, 3, false);
+	for (unsigned i = 0; i < 1000; i++) {
+		put("a", i);
+		expect("a", i, false);
+		turn();
+	}
+	mq_store_stats(store, &st);
+	ck_assert_uint_gt(st.compactions, 2);
+	snprintf(kept, sizeof(kept), "%s/mq-00000001.log.damaged", dir);
+	ck_assert_int_eq(access(kept, F_OK), 0);
+	crash();
+	start(); /* of the damage nothing is left in the log */
+	ck_assert_uint_eq(found.messages, 2);
+	expect("b", 1, true);
+	expect("b", 3, true);
+}
+END_TEST
+
+/* A body that cannot be read any more is no reason to stop; and where its segment cannot be kept beside, it stays. */
 START_TEST(body_is_damaged)
 {
 	struct mq_store_stats st;
@@ -1048,6 +1096,7 @@ int main(void)
 	TCase *real = tcase_create("on a disk"), *simulated = tcase_create("on a simulated disk");
 	tcase_add_checked_fixture(real, setup, teardown);
 	tcase_add_checked_fixture(simulated, setup_sim, teardown);
+	tcase_add_test(real, damaged_segment_goes);
 	tcase_set_timeout(real, 60);
 	tcase_set_timeout(simulated, 60);
 	tcase_add_test(simulated, comes_back);

@@ -5,7 +5,10 @@
  * Until a copy is on the disk the message is in its old record; a message that ended meanwhile is not looked at again. A
  * message's record may be read from its old segment as long as that is there, so a segment goes only when nothing is in it.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "mq_store_int.h"
 
@@ -41,9 +44,31 @@ static void on_dropped(struct sd_wal_wait *wait, enum sd_err err)
 	s->compact.going = false;
 }
 
+/* A damaged segment, under another name, which no log looks at: what it has may be had by hand. */
+static bool keep_beside(struct mq_store *s, const struct mq_segment *g)
+{
+	char path[4096], kept[4096], text[sizeof(kept) + 64];
+	struct sd_error e = {0};
+	int n = snprintf(kept, sizeof(kept), "%s/mq-%08" PRIu64 ".log.damaged", s->dir, g->number);
+	if (n < 0 || (size_t)n >= sizeof(kept))
+		return false;
+	snprintf(path, sizeof(path), "%.*s", n - (int)strlen(".damaged"), kept);
+	if (sd_world_hardlink(s->world, path, kept, &e))
+		return false;
+	snprintf(text, sizeof(text), "what cannot be read of the log is kept as %s", kept);
+	if (s->mq->say)
+		s->mq->say(s->mq->arg, "mq.damaged", text);
+	return true;
+}
+
 static void drop(struct mq_store *s)
 {
 	size_t n = s->compact.dropping ? 0 : droppable(s, mq_store_durable(s));
+	for (size_t i = 0; i < n; i++)
+		if (s->segments.at[i]->damaged && !keep_beside(s, s->segments.at[i])) {
+			s->compact.broken = true;
+			n = i;
+		}
 	if (n == 0)
 		return;
 	s->compact.dropping = n;
@@ -101,7 +126,7 @@ static void let_go(struct mq_store *s)
 	c->n = 0;
 }
 
-/* False: its body cannot be had. */
+/* False: its body cannot be had; see mq_store_fetch. */
 static bool copy(struct mq_store *s, struct mq_live *live)
 {
 	struct mq_message *m = live->entries[0]->message;
@@ -122,7 +147,7 @@ static bool copy(struct mq_store *s, struct mq_live *live)
 	return true;
 }
 
-/* For the test that shows what would happen. */
+/* What stays is the place in its queue, until somebody asks for it. For a damaged one, and the test that shows what would happen. */
 static void lose(struct mq_store *s, struct mq_live *live)
 {
 	live->entries[0]->message->at = 0;
@@ -145,8 +170,12 @@ static void begin_piece(struct mq_store *s)
 			break;
 		if (s->drop_live)
 			lose(s, live);
-		else if (!copy(s, live))
+		else if (copy(s, live))
+			continue;
+		else if (s->compact.broken)
 			break;
+		else
+			lose(s, live);
 	}
 	mq_segment_changed(g, s->appended);
 }

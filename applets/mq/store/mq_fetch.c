@@ -15,14 +15,20 @@ static bool seek(struct mq_store *s, const struct mq_message *m)
 	return true;
 }
 
-static char *body_of(struct mq_store *s, const struct mq_message *m)
+/* *damaged: it is there, and is not what it was; else it may be had another time. */
+static char *body_of(struct mq_store *s, const struct mq_message *m, bool *damaged)
 {
 	struct sd_wal_record at;
 	struct mq_record r;
-	if (!seek(s, m) || sd_wal_read(s->reader, &at, NULL) || at.seq != m->record)
+	if (!seek(s, m))
 		return NULL;
-	if (mq_record_get(at.type, (struct sd_slice){(const char *)at.data, at.n}, &r, NULL) || r.kind != MQ_REC_PUBLISH ||
-	    r.body.n != m->body_n)
+	enum sd_err err = sd_wal_read(s->reader, &at, NULL);
+	*damaged = err == SD_EINVAL;
+	if (err)
+		return NULL;
+	*damaged = at.seq != m->record || mq_record_get(at.type, (struct sd_slice){(const char *)at.data, at.n}, &r, NULL) ||
+		   r.kind != MQ_REC_PUBLISH || r.body.n != m->body_n;
+	if (*damaged)
 		return NULL;
 	char *body = malloc(r.body.n ? r.body.n : 1);
 	if (body)
@@ -33,9 +39,15 @@ static char *body_of(struct mq_store *s, const struct mq_message *m)
 bool mq_store_fetch(void *arg, struct mq_message *m)
 {
 	struct mq_store *s = arg;
-	m->body = body_of(s, m);
+	const struct mq_live *live = mq_live_of(m);
+	bool damaged = false;
+	m->body = body_of(s, m, &damaged);
 	s->count.fetched += m->body != NULL;
-	/* The broker leaves it out. What cannot be read is not thrown away, somebody may mend it: no segment goes any more. */
-	s->compact.broken |= !m->body;
+	/* The broker leaves it out. It is not thrown away, somebody may mend it: a damaged segment is kept beside when it goes; of what
+	 * is only out of reach for now no segment goes any more. */
+	if (damaged)
+		mq_segment_with(&s->segments, live)->damaged = true;
+	else
+		s->compact.broken |= !m->body && live;
 	return m->body != NULL;
 }

@@ -48,6 +48,7 @@ struct mq_segment {
 	uint64_t last_define; /* the last definition in it; 0: none */
 	uint64_t changed;     /* when this is on the disk, what was in it stands elsewhere */
 	uint64_t bytes;
+	bool damaged;		/* something in it could not be read */
 	struct sd_link records; /* struct mq_live.link */
 };
 
@@ -112,7 +113,7 @@ struct mq_compaction {
 	size_t n;
 	struct sd_wal_wait drop;
 	size_t dropping; /* segments that are being dropped */
-	bool broken;	 /* something could not be read: nothing is dropped any more */
+	bool broken;	 /* something is out of reach: nothing is dropped any more */
 	bool going;	 /* with the oldest segment */
 	uint64_t dumped, dumped_to;    /* first and last record of the last dump of definitions; 0: there is none */
 	uint64_t dumped_bytes;
