@@ -162,10 +162,10 @@ static void make_members(struct up *up)
 		m->inst = inst;
 		m->applet = s->services[inst->service].applet;
 		char tag[SD_STACK_NAME_MAX];
+		const char *from = m->applet->tag ? m->applet->tag : m->applet->name;
 		size_t k = 0;
-		for (; k < sizeof(tag) - 1 && m->applet->name[k]; k++)
-			tag[k] = (char)(m->applet->name[k] >= 'a' && m->applet->name[k] <= 'z' ? m->applet->name[k] - 32
-											    : m->applet->name[k]);
+		for (; k < sizeof(tag) - 1 && from[k]; k++)
+			tag[k] = (char)(from[k] >= 'a' && from[k] <= 'z' ? from[k] - 32 : from[k]);
 		tag[k] = '\0';
 		m->log = sd_log_new(up->events, tag, inst->name, up->child ? NULL : inst->name, colours[up->n % 6]);
 		up->n++;

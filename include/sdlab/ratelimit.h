@@ -112,7 +112,7 @@ void sd_ratelimit_free(struct sd_ratelimit *r); /* NULL is fine */
 
 /* Takes the cost of all asks, or of none: 1 to SD_RATELIMIT_TOGETHER. SD_OK: all were taken. SD_EAGAIN: at least one
  * said no; nothing was taken, and `allowed` is false for those that did. SD_EINVAL: a limit is wrong, or n. answers: n of them. now_ns:
- * 0 to 2^61. */
+ * 0 to 2^62. */
 enum sd_err sd_ratelimit_take(struct sd_ratelimit *r, const struct sd_ratelimit_ask *asks, size_t n, int64_t now_ns,
 			      struct sd_ratelimit_answer *answers);
 /* What take would say, with `remaining` and times as they are. Changes nothing. */

@@ -57,6 +57,7 @@ struct sd_manner {
 
 struct sd_applet {
 	const char *name;
+	const char *tag;         /* what stands in brackets before its lines; NULL: its name in capitals */
 	const char *summary;     /* one line, lower case, no full stop */
 	const char *description; /* a paragraph or two for --help; NULL: none */
 	const char *examples;    /* lines for --help: "sdlab lb --config lb.yaml" */

@@ -354,9 +354,9 @@ static void stop_workers(struct sd_run *run)
 
 static enum sd_err make_names(struct sd_run *run, struct sd_error *e)
 {
-	const char *applet = run->spec.applet->name;
-	run->name = strdup(run->spec.name ? run->spec.name : applet);
-	run->tag = strdup(applet);
+	const struct sd_applet *applet = run->spec.applet;
+	run->name = strdup(run->spec.name ? run->spec.name : applet->name);
+	run->tag = strdup(applet->tag ? applet->tag : applet->name);
 	if (!run->name || !run->tag)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	for (char *c = run->tag; *c; c++)

@@ -304,7 +304,7 @@ static enum sd_err decide(struct sd_ratelimit *r, struct step *steps, size_t n, 
 
 static bool is_sound(const struct sd_ratelimit_ask *ask, int64_t now)
 {
-	return now >= 0 && now <= 2 * MOST && !fault_of(ask->limit);
+	return now >= 0 && now <= 4 * MOST && !fault_of(ask->limit);
 }
 
 static enum sd_err together(struct sd_ratelimit *r, const struct sd_ratelimit_ask *asks, size_t n, int64_t now, bool take,

@@ -714,7 +714,7 @@ START_TEST(the_largest_there_is)
 	struct sd_ratelimit *r = table(1000, 1 << 20);
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
 		for (int k = 0; k <= SD_RATELIMIT_SLIDING_LOG; k++)
-			for (int64_t now = 0; now <= INT64_C(1) << 61; now += INT64_C(1) << 60) {
+			for (int64_t now = 0; now <= INT64_C(1) << 62; now += INT64_C(1) << 60) {
 				struct sd_ratelimit_limit l = limits[i];
 				struct sd_ratelimit_ask ask = {.limit = &l, .scope = 10 * i + (uint64_t)now, .key = sd_slice_of("k")};
 				l.kind = (enum sd_ratelimit_kind)k;
@@ -783,7 +783,7 @@ START_TEST(what_cannot_be_is_refused)
 	hold_that(sd_ratelimit_take(r, asks, SD_RATELIMIT_TOGETHER + 1, 5, a), ==, SD_EINVAL);
 	hold_that(sd_ratelimit_take(r, asks, 0, 5, a), ==, SD_EINVAL);
 	hold_that(sd_ratelimit_take(r, asks, 1, -1, a), ==, SD_EINVAL);
-	hold_that(sd_ratelimit_take(r, asks, 1, (INT64_C(1) << 61) + 1, a), ==, SD_EINVAL);
+	hold_that(sd_ratelimit_take(r, asks, 1, (INT64_C(1) << 62) + 1, a), ==, SD_EINVAL);
 	hold_that(sd_ratelimit_new(&(struct sd_ratelimit_conf){.max_keys = 0}, &none), ==, SD_EINVAL);
 	hold_that(sd_ratelimit_new(&(struct sd_ratelimit_conf){.max_keys = (size_t)1 << 33}, &none), ==, SD_ERANGE);
 	sd_ratelimit_free(NULL);

@@ -1,0 +1,266 @@
+/* ratelimit_resp.c - decisions for others, over RESP, as redis-cell has them:
+ *
+ *	CL.THROTTLE KEY MAX-BURST COUNT PERIOD [QUANTITY]
+ *
+ * COUNT in PERIOD seconds, MAX-BURST more than one at once. The reply is five integers: 1 when refused; the most there can be;
+ * what remains; whole seconds until it would pass, -1 when it passed or never will; whole seconds until all is there again. QUANTITY 0
+ * asks; one below 0 gives back. The rest is what clients say when they connect.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/resp.h"
+#include "ratelimit.h"
+
+#define SECOND   INT64_C(1000000000)
+#define IN_LIMIT (512 * 1024)
+
+static const struct sd_resp_limits limits = {.max_args = 32, .max_bulk = 8 * 1024};
+
+struct rl_conn {
+	struct rl_worker *w;
+	struct sd_stream *stream;
+	struct sd_resp_reader reader;
+	struct sd_resp_out out;
+	struct sd_link link;
+	bool quit;
+};
+
+/* ---- commands ---- */
+
+static bool read_int(struct rl_conn *c, size_t i, int64_t low, int64_t high, int64_t *out)
+{
+	if (sd_resp_parse_int(c->reader.argv[i], out) && *out >= low && *out <= high)
+		return true;
+	sd_resp_error(&c->out, "ERR value is not an integer or out of range");
+	return false;
+}
+
+static void throttle(struct rl_conn *c, struct sd_ratelimit_ask *ask, int64_t quantity)
+{
+	struct sd_ratelimit_answer a;
+	int64_t now = rl_now(c->w);
+	ask->cost = (uint32_t)(quantity < 0 ? -quantity : quantity);
+	if (quantity < 0) {
+		sd_ratelimit_refund(c->w->rl->table, ask, now, now);
+		ask->cost = 0;
+	}
+	sd_ratelimit_take(c->w->rl->table, ask, 1, now, &a);
+	sd_resp_array(&c->out, 5);
+	sd_resp_int(&c->out, !a.allowed);
+	sd_resp_int(&c->out, a.most);
+	sd_resp_int(&c->out, a.remaining);
+	sd_resp_int(&c->out, a.allowed || a.retry_ns < 0 ? -1 : a.retry_ns / SECOND);
+	sd_resp_int(&c->out, a.reset_ns / SECOND);
+}
+
+static void cmd_throttle(struct rl_conn *c)
+{
+	int64_t burst, count, period, quantity = 1;
+	const int64_t most = UINT32_MAX;
+	if (!read_int(c, 2, 0, most - 1, &burst) || !read_int(c, 3, 1, most, &count) ||
+	    !read_int(c, 4, 1, (INT64_C(1) << 60) / SECOND, &period) ||
+	    (c->reader.argc > 5 && !read_int(c, 5, -most, most, &quantity)))
+		return;
+	struct sd_ratelimit_limit limit = {
+	    .kind = SD_RATELIMIT_GCRA, .count = (uint32_t)count, .burst = (uint32_t)(burst + 1), .period_ns = period * SECOND};
+	struct sd_error e;
+	if (sd_ratelimit_check(&limit, &e)) {
+		sd_resp_errorf(&c->out, "ERR %s", e.text);
+		return;
+	}
+	struct sd_ratelimit_ask ask = {&limit, rl_scope_of(sd_slice_of("CL.THROTTLE")), c->reader.argv[1], 0};
+	sd_count(&c->w->asked, 1);
+	throttle(c, &ask, quantity);
+}
+
+static void cmd_ping(struct rl_conn *c)
+{
+	if (c->reader.argc > 1)
+		sd_resp_bulk(&c->out, c->reader.argv[1].p, c->reader.argv[1].n);
+	else
+		sd_resp_simple(&c->out, "PONG");
+}
+
+static void cmd_ok(struct rl_conn *c)
+{
+	sd_resp_simple(&c->out, "OK");
+}
+
+static void cmd_quit(struct rl_conn *c)
+{
+	c->quit = true;
+	cmd_ok(c);
+}
+
+static void cmd_none(struct rl_conn *c)
+{
+	sd_resp_array(&c->out, 0);
+}
+
+/* Clients wait for a server that says it is not loading. */
+static void cmd_info(struct rl_conn *c)
+{
+	sd_resp_text(&c->out, "# Server\r\nredis_mode:standalone\r\n# Persistence\r\nloading:0\r\n");
+}
+
+static void cmd_hello(struct rl_conn *c)
+{
+	int64_t version = c->out.resp3 ? 3 : 2;
+	if (c->reader.argc > 1 && (!sd_resp_parse_int(c->reader.argv[1], &version) || version < 2 || version > 3)) {
+		sd_resp_error(&c->out, "NOPROTO unsupported protocol version");
+		return;
+	}
+	c->out.resp3 = version == 3;
+	sd_resp_map(&c->out, 3);
+	sd_resp_text(&c->out, "server");
+	sd_resp_text(&c->out, "sdlab ratelimit");
+	sd_resp_text(&c->out, "proto");
+	sd_resp_int(&c->out, version);
+	sd_resp_text(&c->out, "mode");
+	sd_resp_text(&c->out, "standalone");
+}
+
+static const struct command {
+	const char *name;
+	size_t min, max; /* words, with the name */
+	void (*fn)(struct rl_conn *c);
+} commands[] = {
+    {"CL.THROTTLE", 5, 6, cmd_throttle},
+    {"PING", 1, 2, cmd_ping},
+    {"QUIT", 1, 32, cmd_quit},
+    {"HELLO", 1, 32, cmd_hello},
+    {"INFO", 1, 32, cmd_info},
+    {"SELECT", 2, 2, cmd_ok},
+    {"CLIENT", 2, 32, cmd_ok},
+    {"COMMAND", 1, 32, cmd_none},
+    {"CONFIG", 2, 32, cmd_none},
+};
+
+static void run(struct rl_conn *c)
+{
+	const struct sd_resp_reader *r = &c->reader;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (!sd_slice_ieq(r->argv[0], commands[i].name))
+			continue;
+		if (r->argc < commands[i].min || r->argc > commands[i].max)
+			sd_resp_errorf(&c->out, "ERR wrong number of arguments for '%s' command", commands[i].name);
+		else
+			commands[i].fn(c);
+		return;
+	}
+	sd_resp_errorf(&c->out, "ERR unknown command '%.*s'", (int)(r->argv[0].n < 64 ? r->argv[0].n : 64), r->argv[0].p);
+}
+
+/* ---- connections ---- */
+
+static void free_conn(struct rl_conn *c)
+{
+	sd_list_del(&c->link);
+	sd_resp_reader_free(&c->reader);
+	free(c->out.p);
+	free(c);
+}
+
+/* What was answered goes out; the connection ends after that. */
+static void finish(struct rl_conn *c)
+{
+	sd_stream_finish(c->stream, sd_loop_now_ns(c->w->w->loop) + 5 * SECOND, true, NULL, NULL);
+	free_conn(c);
+}
+
+static void flush(struct rl_conn *c)
+{
+	if (c->out.n)
+		sd_stream_write(c->stream, c->out.p, c->out.n);
+	c->out.n = 0;
+}
+
+static size_t on_data(struct sd_stream *s, const char *p, size_t n)
+{
+	struct rl_conn *c = s->owner;
+	size_t took = 0;
+	while (took < n && !c->quit && !sd_stream_above_high(s)) {
+		ssize_t used = sd_resp_read(&c->reader, p + took, n - took, &limits);
+		if (used == SD_RESP_INCOMPLETE)
+			break;
+		if (used < 0) {
+			sd_resp_errorf(&c->out, "ERR %s", c->reader.error);
+			c->quit = true;
+			break;
+		}
+		if (c->reader.argc)
+			run(c);
+		sd_resp_reader_reset(&c->reader);
+		took += (size_t)used;
+		c->quit |= c->out.full;
+		if (c->out.n >= SD_STREAM_HIGH)
+			flush(c);
+	}
+	bool quit = c->quit;
+	flush(c);
+	if (!quit)
+		return took;
+	finish(c);
+	return n;
+}
+
+static void on_eof(struct sd_stream *s)
+{
+	finish(s->owner);
+}
+
+static void on_drained(struct sd_stream *s)
+{
+	sd_stream_resume(s);
+}
+
+static void on_closed(struct sd_stream *s, enum sd_err why)
+{
+	struct rl_conn *c = s->owner;
+	(void)why;
+	sd_stream_close(s);
+	free_conn(c);
+}
+
+static const struct sd_stream_events events = {
+    .data = on_data,
+    .eof = on_eof,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+static void on_accepted(void *arg, struct sd_io *io)
+{
+	struct rl_worker *w = arg;
+	struct rl_conn *c = calloc(1, sizeof(*c));
+	if (!c) {
+		io->ops->close(io, true);
+		return;
+	}
+	c->stream = sd_stream_new(io, false, IN_LIMIT, &events, c);
+	if (!c->stream) {
+		free(c);
+		return;
+	}
+	c->w = w;
+	sd_list_add(&w->conns, &c->link);
+}
+
+enum sd_err rl_resp_listen(struct rl_worker *w, struct sd_error *e)
+{
+	struct sd_listener_events on = {.accepted = on_accepted, .arg = w};
+	return sd_loop_listen(w->w->loop, &w->rl->resp_addr, w->rl->nworkers > 1, &on, &w->resp, e);
+}
+
+void rl_resp_stop(struct rl_worker *w)
+{
+	if (w->resp)
+		sd_listener_close(w->resp);
+	w->resp = NULL;
+	while (!sd_list_empty(&w->conns)) {
+		struct rl_conn *c = sd_container(w->conns.next, struct rl_conn, link);
+		sd_stream_close(c->stream);
+		free_conn(c);
+	}
+}
