@@ -13,27 +13,10 @@
 
 /* ---- who we are ---- */
 
-static void put_words(struct sd_resp_out *o, const char *const *words, size_t n)
-{
-	sd_resp_array(o, n);
-	for (size_t i = 0; i < n; i++)
-		sd_resp_text(o, words[i]);
-}
-
 enum sd_err load_resp_greet(struct load_plan *p, const struct sd_resp_url *url, struct sd_error *e)
 {
 	struct sd_resp_out o = {0};
-	char db[24];
-	if (*url->user)
-		put_words(&o, (const char *const[]){"AUTH", url->user, url->password}, 3);
-	else if (*url->password)
-		put_words(&o, (const char *const[]){"AUTH", url->password}, 2);
-	p->greetings = o.n > 0;
-	snprintf(db, sizeof(db), "%lld", (long long)url->db);
-	if (url->db) {
-		put_words(&o, (const char *const[]){"SELECT", db}, 2);
-		p->greetings++;
-	}
+	p->greetings = sd_resp_greet(&o, url->user, url->password, url->db);
 	p->greeting = (struct sd_slice){o.p, o.n};
 	return o.full ? sd_fail(e, SD_ENOMEM, "out of memory") : SD_OK;
 }

@@ -378,6 +378,28 @@ enum sd_err sd_resp_tree_add(struct sd_resp_tree *tree, const struct sd_resp_tok
 	return SD_OK;
 }
 
+ssize_t sd_resp_tree_read(struct sd_resp_tree *tree, struct sd_resp_replies *r, const char *p, size_t n,
+			  const struct sd_resp_reply_limits *limits, bool *whole)
+{
+	size_t at = 0;
+	*whole = false;
+	while (at < n && !*whole) {
+		struct sd_resp_token t;
+		ssize_t took = sd_resp_next(r, p + at, n - at, limits, &t);
+		if (took == SD_RESP_INCOMPLETE)
+			break;
+		if (took > 0 && sd_resp_tree_add(tree, &t)) {
+			snprintf(r->error, sizeof(r->error), "out of memory");
+			took = SD_RESP_BAD;
+		}
+		if (took < 0)
+			return SD_RESP_BAD;
+		*whole = t.last;
+		at += (size_t)took;
+	}
+	return (ssize_t)at;
+}
+
 void sd_resp_tree_reset(struct sd_resp_tree *tree)
 {
 	tree->n = tree->text.n = 0;

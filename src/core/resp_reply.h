@@ -103,6 +103,10 @@ struct sd_resp_tree {
 
 /* SD_ENOMEM, or SD_OK. After the token that has `last`, values is whole until the next call. */
 enum sd_err sd_resp_tree_add(struct sd_resp_tree *tree, const struct sd_resp_token *t);
+/* Takes bytes from p[0..n) until a reply is whole, and says so in *whole; returns how many it took, or SD_RESP_BAD, with the reason in
+ * r->error; out of memory is one of them. */
+ssize_t sd_resp_tree_read(struct sd_resp_tree *tree, struct sd_resp_replies *r, const char *p, size_t n,
+			  const struct sd_resp_reply_limits *limits, bool *whole);
 /* For the next reply; memory is kept. */
 void sd_resp_tree_reset(struct sd_resp_tree *tree);
 void sd_resp_tree_free(struct sd_resp_tree *tree);

@@ -1,6 +1,5 @@
 #include "resp_url.h"
 
-#include "resp.h"
 #include "url_text.h"
 
 static const struct sd_url_scheme schemes[] = {{"redis://", false}, {"resp://", false}, {"rediss://", true}};
@@ -26,4 +25,25 @@ enum sd_err sd_resp_url_parse(const char *url, struct sd_resp_url *out, struct s
 	if (db.n && (*is.rest.p != '/' || !sd_resp_parse_int(db, &out->db) || out->db < 0))
 		return sd_fail(e, SD_EUSAGE, "expected the number of a database behind the host, found \"%.60s\"", is.rest.p);
 	return SD_OK;
+}
+
+static void put_words(struct sd_resp_out *o, const char *const *words, size_t n)
+{
+	sd_resp_array(o, n);
+	for (size_t i = 0; i < n; i++)
+		sd_resp_text(o, words[i]);
+}
+
+unsigned sd_resp_greet(struct sd_resp_out *o, const char *user, const char *password, int64_t db)
+{
+	bool named = user && *user, known = named || (password && *password);
+	char digits[24];
+	if (known && named)
+		put_words(o, (const char *const[]){"AUTH", user, password ? password : ""}, 3);
+	else if (known)
+		put_words(o, (const char *const[]){"AUTH", password}, 2);
+	digits[sd_resp_int_text(digits, db)] = '\0';
+	if (db)
+		put_words(o, (const char *const[]){"SELECT", digits}, 2);
+	return (unsigned)known + (db != 0);
 }

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "resp.h"
 #include "sdlab/err.h"
 #include "sdlab/slice.h"
 
@@ -24,5 +25,9 @@ struct sd_resp_url {
 bool sd_resp_url_is(const char *url);
 /* The slices point into url. *e never has the password in it. SD_EUSAGE. */
 enum sd_err sd_resp_url_parse(const char *url, struct sd_resp_url *out, struct sd_error *e);
+
+/* Writes the requests that say who one is and choose the database, where that is needed (AUTH, SELECT), and returns how many they
+ * are. "" and NULL: none. */
+unsigned sd_resp_greet(struct sd_resp_out *o, const char *user, const char *password, int64_t db);
 
 #endif

@@ -1,9 +1,9 @@
 #include "resp_client.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/list.h"
+#include "core/resp_url.h"
 #include "waited.h"
 
 #define IN_LIMIT (128 * 1024)
@@ -21,23 +21,12 @@ struct sd_resp_client {
 static size_t on_data(struct sd_waited *conn, const char *p, size_t n)
 {
 	struct sd_resp_client *c = sd_container(conn, struct sd_resp_client, conn);
-	size_t at = 0;
-	while (at < n && !c->whole && !c->conn.err) {
-		struct sd_resp_token t;
-		ssize_t took = sd_resp_next(&c->replies, p + at, n - at, &sd_resp_reply_usual, &t);
-		if (took == SD_RESP_INCOMPLETE)
-			break;
-		if (took == SD_RESP_BAD)
-			sd_waited_end(conn, SD_EPROTO, "%s", c->replies.error);
-		else if (sd_resp_tree_add(&c->tree, &t))
-			sd_waited_end(conn, SD_ENOMEM, "out of memory");
-		else
-			c->whole = t.last;
-		at += took > 0 ? (size_t)took : 0;
-	}
+	ssize_t took = c->whole ? 0 : sd_resp_tree_read(&c->tree, &c->replies, p, n, &sd_resp_reply_usual, &c->whole);
+	if (took == SD_RESP_BAD)
+		sd_waited_end(conn, SD_EPROTO, "%s", c->replies.error);
 	if (c->whole)
 		sd_loop_stop(conn->loop);
-	return at;
+	return took > 0 ? (size_t)took : 0;
 }
 
 static bool is_whole(const struct sd_waited *conn)
@@ -102,26 +91,15 @@ enum sd_err sd_resp_client_say(struct sd_resp_client *c, const char *const *word
 /* ---- the connection ---- */
 
 /* An error of the server is one here. */
-static enum sd_err demand(struct sd_resp_client *c, const char *const *words, size_t n, struct sd_error *e)
-{
-	const struct sd_resp_value *reply;
-	enum sd_err err = sd_resp_client_say(c, words, n, &reply, e);
-	if (err || !sd_resp_is_error(reply->kind))
-		return err;
-	return sd_fail(e, SD_EPERM, "%s", reply->text.p);
-}
-
 static enum sd_err introduce(struct sd_resp_client *c, const struct sd_resp_target *to, struct sd_error *e)
 {
-	bool named = to->user && *to->user;
-	char db[24];
-	const char *full[] = {"AUTH", to->user, to->password}, *shortly[] = {"AUTH", to->password}, *select[] = {"SELECT", db};
+	const struct sd_resp_value *reply;
 	enum sd_err err = SD_OK;
-	snprintf(db, sizeof(db), "%lld", (long long)to->db);
-	if (to->password && *to->password)
-		err = demand(c, named ? full : shortly, named ? 3 : 2, e);
-	if (!err && to->db)
-		err = demand(c, select, 2, e);
+	for (unsigned n = sd_resp_greet(&c->out, to->user, to->password, to->db); n && !err; n--) {
+		err = sd_resp_client_next(c, c->timeout_ns, &reply, e);
+		if (!err && sd_resp_is_error(reply->kind))
+			err = sd_fail(e, SD_EPERM, "%s", reply->text.p);
+	}
 	return err;
 }
 
