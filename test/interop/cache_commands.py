@@ -3,7 +3,7 @@ import sys
 
 import redis
 
-OWN = {"getlease", "setlease", "hotkeys", "cluster|locate", "cluster|origin", "cluster|help"}
+OWN = {"cl.throttle", "getlease", "setlease", "hotkeys", "cluster|locate", "cluster|origin", "cluster|help"}
 # Not here, and nobody was promised it: streams, bitmaps, HyperLogLog, geo, scripts, sharded channels, ACL, modules, replication by hand.
 # Parts of a command that is here, which are not:
 LACK = {

@@ -23,7 +23,7 @@ static const struct cache_command *const tables[] = {
     cache_multi_commands,      cache_pubsub_commands, cache_server_commands, cache_set_commands,
     cache_set_algebra_commands, cache_string_commands, cache_watch_commands, cache_zset_commands,
     cache_zset_algebra_commands, cache_zset_pop_commands, cache_zset_range_commands, cache_hot_commands,
-    cache_lease_commands,       cache_sort_commands,   cache_wait_commands,
+    cache_lease_commands,       cache_throttle_commands,    cache_sort_commands,   cache_wait_commands,
     cache_image_commands, cache_keep_commands, cache_command_commands, cache_info_commands,
 };
 

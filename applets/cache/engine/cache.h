@@ -681,6 +681,7 @@ extern const struct cache_command cache_cluster_commands[]; /* cache_cluster_cmd
 extern const struct cache_command cache_string_commands[], cache_key_commands[], cache_connection_commands[],
     cache_config_commands[], cache_hash_commands[], cache_list_commands[], cache_list_pop_commands[], cache_server_commands[],
     cache_multi_commands[], cache_pubsub_commands[], cache_wait_commands[], cache_watch_commands[], cache_client_commands[];
+extern const struct cache_command cache_throttle_commands[]; /* cache_throttle.c */
 extern const struct cache_command cache_image_commands[], cache_keep_commands[], cache_command_commands[], cache_info_commands[];
 void cache_config_begin(struct cache *c);
 void cache_config_end(struct cache *c);
