@@ -54,6 +54,7 @@ assert_contains "$(cat mq.log)" '[MQ] Recovered 1 queue, 15 pending messages' 'a
 ok consume events --group billing --offset next --wait 500ms --json
 printf '%s\n' "$OUT" >>seen
 assert_eq 15 "$(sed -n 's/.*"body":"\([^"]*\)".*/\1/p' seen | sort -u | wc -l)" 'messages that the group was given'
+assert_eq 3 "$(sed -n 's/.*"customer":"\([a-z]*\)".*"x-stream-partition":\([0-3]\).*/\1 \2/p' seen | sort -u | wc -l)" 'partitions of three keys'
 assert_eq '' "$(grep '"redelivered":false' seen | sed -n 's/.*"body":"\([^"]*\)".*/\1/p' | sort | uniq -d)" 'what came twice without a flag'
 for customer in ann bob eve; do
   assert_eq "$(seq 1 5 | sed "s/^/$customer /")" "$(sed -n "s/.*\"body\":\"\($customer [0-9]\)\".*/\1/p" seen | awk '!n[$0]++')" 'order by key'

@@ -214,12 +214,11 @@ static void retain(struct mq_stream *s)
 
 void mq_streams_turn(struct mq *b)
 {
-	for (struct sd_link *last = b->retain.prev, *l = last; last != &b->retain; ) {
+	const struct sd_link *last = b->retain.prev; /* those that have more to do come behind it, in the next turn */
+	for (struct sd_link *l = NULL; !sd_list_empty(&b->retain) && l != last;) {
 		l = b->retain.next;
 		sd_list_del(l);
 		retain(sd_container(l, struct mq_stream, retain));
-		if (l == last)
-			break;
 	}
 	mq_groups_log(b);
 }
