@@ -21,6 +21,6 @@ for who in theirs ours; do
     fail "with $who: exit status $?: $(cat "$who.out" "$who.err" ./*/*.log | tail -n 40)"
 done
 cmp -s theirs.out ours.out || fail "celery sees otherwise: $(diff theirs.out ours.out)"
-assert_eq done "$(tail -n 1 ours.out)" 'the last line'
+assert_eq 'done' "$(tail -n 1 ours.out)" 'the last line'
 stop ours
 stop_quietly theirs
