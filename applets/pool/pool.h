@@ -40,7 +40,7 @@ struct crowd {
 	struct sd_error e;
 	int64_t ahead_ns;  /* atomic: the pool's clock before the real one */
 	int64_t frozen_ns; /* atomic: it stands still here; 0: it does not */
-	uint32_t leaks;    /* atomic; leak is written before */
+	uint32_t leaking, leaks; /* atomic; leak, the first, is written between */
 	struct sd_pool_held leak;
 };
 

@@ -54,8 +54,10 @@ static bool conn_quiet(void *arg, void *resource)
 static void conn_leak(void *arg, const struct sd_pool_held *held)
 {
 	struct crowd *c = arg;
-	if (c->leaks == 0)
+	if (__atomic_fetch_add(&c->leaking, 1, __ATOMIC_ACQ_REL) == 0) {
 		c->leak = *held;
+		c->leak.holder.tag = NULL; /* gone when this returns */
+	}
 	__atomic_add_fetch(&c->leaks, 1, __ATOMIC_RELEASE);
 }
 
