@@ -66,9 +66,12 @@ static inline int64_t rate_later(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* a / b where the result is known to fit; one division of the processor when a fits as well. */
+/* a / b where the result is known to fit, and b, of a limit that was checked, is not 0; one division of the processor when a
+ * fits as well. */
 static inline uint64_t rate_div(rate_wide a, uint64_t b)
 {
+	if (b == 0)
+		__builtin_unreachable();
 	return a >> 64 ? (uint64_t)(a / b) : (uint64_t)a / b;
 }
 

@@ -630,7 +630,7 @@ START_TEST(all_or_none)
 	struct sd_ratelimit *r = table(1000, 1 << 20);
 	struct sd_ratelimit_ask asks[SD_RATELIMIT_TOGETHER];
 	struct sd_ratelimit_answer a[SD_RATELIMIT_TOGETHER], before[SD_RATELIMIT_TOGETHER], after[SD_RATELIMIT_TOGETHER];
-	char keys[8][8];
+	char keys[8][16];
 	int64_t now = 0;
 	int yes = 0, no = 0;
 	for (int k = 0; k < 8; k++)
