@@ -95,6 +95,7 @@ bench: deps ## cost beside what else is installed (HAProxy, nginx, Redis; wrk, a
 	$(Q)test/bench/sim.sh
 	$(Q)test/bench/ring.sh
 	$(Q)test/bench/pool.sh
+	$(Q)test/bench/breaker.sh
 	$(Q)test/bench/wal.sh $(BIN)
 	$(Q)test/bench/cache.sh $(BIN)
 	$(Q)test/bench/cache_threads.sh $(BIN)

@@ -26,6 +26,7 @@
 #include "lb_route.h"
 #include "net/http_client.h"
 #include "sdlab/balance.h"
+#include "sdlab/breaker.h"
 
 #define LB_MAX_THREADS 64
 #define LB_LABEL       64
@@ -40,6 +41,8 @@
 
 struct lb;
 struct lb_worker;
+
+#define LB_EJECT_WHY 64
 
 /* Counters of one backend, written by one worker. */
 struct lb_cell {
@@ -101,6 +104,7 @@ struct lb_backend {
 	struct sd_addr resolved; /* kind SD_ADDR_NONE: not yet */
 	struct lb_check *check;
 	char check_error[96]; /* why the last failed check failed */
+	char eject_why[LB_EJECT_WHY];
 	uint32_t weight, max_connections;
 	uint8_t send_proxy; /* the version of the PROXY header its connections begin with; 0: none */
 	struct lb_tls *tls, *tls_next; /* NULL: plain; what a reload is about to put in its place */
@@ -139,7 +143,9 @@ struct lb_pool {
 struct lb_snapshot {
 	uint32_t refs; /* atomic */
 	struct sd_budget_rules budget; /* of one worker */
-	uint32_t queue_size, eject_failures;
+	uint32_t queue_size;
+	bool ejects;
+	struct sd_breaker_conf eject; /* of each backend at each worker; without hooks */
 	uint64_t retry_buffer;
 	int64_t queue_timeout_ns, retry_after_s, tunnel_timeout_ns;
 	struct lb_log *log; /* NULL: never asked for */
@@ -208,6 +214,8 @@ const char *lb_row_name(const struct sd_conf *row, char out[SD_ADDR_TEXT]);
 /* Finds or makes the backend of a row, and lists it as the row says. NULL: out of memory. */
 struct lb_backend *lb_backend_add(struct lb *lb, const struct sd_conf *row, struct sd_error *e);
 size_t lb_backends_listed(const struct lb *lb);
+/* What a backend is judged by; false: nothing is ejected. */
+bool lb_eject_conf(const struct sd_conf *conf, struct sd_breaker_conf *out);
 struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e);
 void lb_snapshot_release(struct lb_snapshot *s);
 void lb_backend_release(struct lb_backend *b);
@@ -221,8 +229,8 @@ void lb_tick(struct sd_timer *t);
 void lb_publish(struct lb *lb);
 /* Prints and publishes what a change of health means. */
 void lb_health_changed(struct lb_backend *b, enum sd_health_change change);
-/* From a worker: this backend failed n requests in a row. */
-void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, uint32_t n);
+/* From a worker: so much failed that the backend is to be left out; why: "5 failed requests in a row". */
+void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, const char *why);
 
 /* Ends those that are not listed any more. */
 void lb_forget_unlisted(struct lb *lb);
@@ -321,7 +329,10 @@ struct lb_peer {
 	struct lb_tls_use tls; /* pool.tls is its target */
 	struct sd_http_pool pool;
 	struct sd_link link; /* in worker->peers or worker->leaving */
-	uint32_t failed_in_a_row, max_connections;
+	struct lb_worker *worker;
+	struct sd_breaker *breaker;   /* counts what fails; it never opens: the control loop decides. NULL: nothing is ejected */
+	struct sd_breaker_conf eject; /* what it was made of */
+	uint32_t max_connections;
 	uint8_t send_proxy;
 	size_t index; /* in the snapshot; SIZE_MAX: no longer in it */
 	uint32_t in_pool;

@@ -63,7 +63,6 @@ enum sd_err lb_rules_make(const struct lb_scope *scope, enum lb_mode mode, struc
 	*out = (struct lb_rules){
 	    .health = {.fall = (uint32_t)sd_conf_int(lb_from(scope, "health.fall"), "health.fall"),
 		       .rise = (uint32_t)sd_conf_int(lb_from(scope, "health.rise"), "health.rise"),
-		       .failures = (uint32_t)sd_conf_int(scope->conf, "eject.failures"),
 		       .eject_ns = sd_conf_int(scope->conf, "eject.time")},
 	    .type = (enum lb_check_type)sd_conf_int(lb_from(scope, "health.type"), "health.type"),
 	    .interval_ns = sd_conf_int(lb_from(scope, "health.interval"), "health.interval"),
@@ -440,6 +439,19 @@ static bool pools_begin(struct lb *lb, const struct sd_conf *conf, struct lb_sna
 	return s->pools != NULL;
 }
 
+bool lb_eject_conf(const struct sd_conf *conf, struct sd_breaker_conf *out)
+{
+	double rate = sd_conf_number(conf, "eject.rate");
+	*out = (struct sd_breaker_conf){
+	    .consecutive = (uint32_t)sd_conf_int(conf, "eject.failures"),
+	    .failure_rate = rate,
+	    .window_ns = rate > 0 ? sd_conf_int(conf, "eject.window") : 0,
+	    .minimum = rate > 0 ? (uint32_t)sd_conf_int(conf, "eject.minimum") : 0,
+	    .open_ns = 1, /* it never opens */
+	};
+	return rate > 0 || out->consecutive > 0;
+}
+
 struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
 {
 	size_t n = lb_backends_listed(lb);
@@ -453,7 +465,7 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 	s->retry_buffer = (uint64_t)sd_conf_int(conf, "retry-buffer");
 	s->queue_size = (uint32_t)sd_conf_int(conf, "queue.size");
 	s->queue_timeout_ns = sd_conf_int(conf, "queue.timeout");
-	s->eject_failures = (uint32_t)sd_conf_int(conf, "eject.failures");
+	s->ejects = lb_eject_conf(conf, &s->eject);
 	s->tunnel_timeout_ns = sd_conf_int(conf, "tunnel-timeout");
 	s->retry_after_s = (sd_conf_int(conf, "health.interval") + 999999999) / 1000000000;
 	s->log = lb->log;

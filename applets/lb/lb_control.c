@@ -70,9 +70,8 @@ static void say_change(struct lb_backend *b, enum sd_health_change change)
 		sd_event(log, SD_INFO, "backend_added", f, "Added %s to pool", b->label);
 		break;
 	case SD_HEALTH_EJECTED:
-		sd_event(log, SD_WARN, "backend_ejected", f, "Ejected %s for %s (%u failed requests in a row)", b->label,
-			 sd_format_duration(b->rules.health.eject_ns * b->health.ejections, text),
-			 b->rules.health.failures);
+		sd_event(log, SD_WARN, "backend_ejected", f, "Ejected %s for %s (%s)", b->label,
+			 sd_format_duration(b->rules.health.eject_ns * b->health.ejections, text), b->eject_why);
 		break;
 	case SD_HEALTH_RETURNED:
 		sd_event(log, SD_INFO, "backend_returned", f, "Returned %s to pool", b->label);
@@ -130,7 +129,7 @@ static bool may_eject(const struct lb *lb, const char *pool)
 struct failures {
 	struct sd_task task;
 	struct lb_backend *b;
-	uint32_t n;
+	char why[LB_EJECT_WHY];
 };
 
 static void on_failures(struct sd_task *t)
@@ -140,20 +139,22 @@ static void on_failures(struct sd_task *t)
 	struct lb *lb = b->lb;
 	if (b->listed && !lb->stopping && may_eject(lb, b->pool)) {
 		int64_t now = sd_loop_now_ns(lb->run->spec.control);
-		lb_health_changed(b, sd_health_failed(&b->health, &b->rules.health, m->n, now));
+		memcpy(b->eject_why, m->why, sizeof(b->eject_why));
+		lb_health_changed(b, sd_health_eject(&b->health, &b->rules.health, now));
 		set_tick(lb);
 	}
 	lb_backend_release(b);
 	free(m);
 }
 
-void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, uint32_t n)
+void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, const char *why)
 {
 	struct failures *m = calloc(1, sizeof(*m));
 	if (!m)
 		return;
 	__atomic_add_fetch(&b->refs, 1, __ATOMIC_RELAXED);
-	*m = (struct failures){.task = {.fn = on_failures}, .b = b, .n = n};
+	*m = (struct failures){.task = {.fn = on_failures}, .b = b};
+	snprintf(m->why, sizeof(m->why), "%s", why);
 	sd_loop_post(w->lb->run->spec.control, &m->task);
 }
 

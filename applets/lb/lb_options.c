@@ -40,6 +40,9 @@ static const struct sd_option pool_health_options[] = {HEALTH_ROWS(INHERITED) {0
 static const struct sd_option eject_options[] = {
     {"failures", SD_OPT_INT, "5", "failed requests in a row until a backend is left out; 0 for never",
      .max = 1000000, .reload = true},
+    {"rate", SD_OPT_PERCENT, "0%", "or share of its requests that failed within the window; 0% for never", .reload = true},
+    {"window", SD_OPT_DURATION, "10s", "what the rate is of", .min = 10000000, .max = 3600000000000, .reload = true},
+    {"minimum", SD_OPT_INT, "20", "requests to it, of each thread, before the rate counts", .min = 1, .max = 1000000, .reload = true},
     {"time", SD_OPT_DURATION, "10s", "for how long, times how often it happened", .reload = true},
     {"max", SD_OPT_PERCENT, "50%", "share of the backends that may be left out at a time", .reload = true},
     {0},

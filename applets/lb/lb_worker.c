@@ -15,6 +15,7 @@ static struct lb_peer *peer_new(struct lb_worker *w, const struct lb_entry *entr
 	p->backend = entry->backend;
 	__atomic_add_fetch(&p->backend->refs, 1, __ATOMIC_RELAXED);
 	p->cell = &p->backend->cells[w->w->index];
+	p->worker = w;
 	sd_list_init(&p->link);
 	sd_http_pool_init(&p->pool, w->loop, &entry->addr, conf, &w->answer_head);
 	return p;
@@ -25,6 +26,7 @@ static void peer_free(struct lb_peer *p)
 	sd_list_del(&p->link);
 	sd_http_pool_free(&p->pool);
 	lb_tls_end(&p->tls);
+	sd_breaker_free(p->breaker);
 	lb_backend_release(p->backend);
 	free(p);
 }
@@ -43,6 +45,36 @@ static struct lb_peer *peer_of(struct lb_worker *w, const struct lb_backend *b)
 	return NULL;
 }
 
+/* Whether a backend is left out is for the control loop to say, which knows how many are already: so the breaker is told not to
+ * open, and counts anew. */
+static bool may_open(void *arg, int64_t now_ns)
+{
+	struct lb_peer *p = arg;
+	struct sd_breaker_stats st;
+	char why[LB_EJECT_WHY];
+	sd_breaker_stats(p->breaker, now_ns, &st);
+	if (p->eject.consecutive && st.in_a_row >= p->eject.consecutive)
+		snprintf(why, sizeof(why), "%u failed requests in a row", st.in_a_row);
+	else
+		snprintf(why, sizeof(why), "%u of %u requests failed", st.failures, st.calls);
+	lb_tell_failed(p->worker, p->backend, why);
+	return false;
+}
+
+static void breaker_update(struct lb_peer *p, const struct lb_snapshot *s)
+{
+	const struct sd_breaker_conf *is = &s->eject;
+	if (p->breaker && s->ejects && p->eject.consecutive == is->consecutive && p->eject.failure_rate == is->failure_rate &&
+	    p->eject.window_ns == is->window_ns && p->eject.minimum == is->minimum)
+		return;
+	sd_breaker_free(p->breaker);
+	p->breaker = NULL;
+	p->eject = *is;
+	p->eject.hooks = (struct sd_breaker_hooks){.may_open = may_open, .arg = p};
+	if (s->ejects)
+		sd_breaker_new(&p->eject, &p->breaker, NULL); /* without memory it is not ejected */
+}
+
 static void peer_update(struct lb_peer *p, const struct lb_snapshot *s, uint32_t pool, size_t i)
 {
 	const struct lb_entry *entry = &s->entries[i];
@@ -50,6 +82,7 @@ static void peer_update(struct lb_peer *p, const struct lb_snapshot *s, uint32_t
 	p->index = i;
 	p->in_pool = pool;
 	p->max_connections = entry->max_connections;
+	breaker_update(p, s);
 	p->send_proxy = entry->send_proxy;
 	if (p->send_proxy)
 		conf.max_idle = 0; /* a connection speaks for one client */
@@ -352,8 +385,9 @@ void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, bool counted)
 
 void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p)
 {
-	(void)w;
-	p->failed_in_a_row = 0;
+	static const struct sd_breaker_outcome good = {.kind = SD_BREAKER_SUCCESS};
+	if (p->breaker)
+		sd_breaker_record(p->breaker, &good, 0, sd_loop_now_ns(w->loop));
 }
 
 void lb_worker_took(struct lb_worker *w, struct lb_peer *p, int64_t took_ns, bool ok)
@@ -373,11 +407,9 @@ void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why)
 		 : why == SD_EPROTO   ? &c->garbage
 				      : &c->broken,
 		 1);
-	p->failed_in_a_row++;
-	if (w->snap->eject_failures && p->failed_in_a_row >= w->snap->eject_failures) {
-		lb_tell_failed(w, p->backend, p->failed_in_a_row);
-		p->failed_in_a_row = 0;
-	}
+	struct sd_breaker_outcome how = sd_breaker_error(why);
+	if (p->breaker)
+		sd_breaker_record(p->breaker, &how, 0, sd_loop_now_ns(w->loop));
 }
 
 /* ---- waiting for a connection ---- */

@@ -23,6 +23,8 @@
  *	failure_rate       that share of the calls within the window failed; at least `minimum` calls are needed
  *	slow_rate          that share of the calls within the window took slow_ns or longer; `minimum` as well
  *
+ * They are looked at when a call failed or was slow: one that was neither never opens it.
+ *
  * The window is the last `window` calls, or the calls of the last window_ns, kept in parts of a tenth: what is older than
  * window_ns is forgotten, and up to a tenth of window_ns sooner. An idle breaker forgets by itself: rare failures do not add up.
  *

@@ -161,14 +161,14 @@ static void failed(struct sd_breaker *b, uint64_t gen, const struct sd_breaker_o
 static void counted(struct sd_breaker *b, uint64_t w, const struct sd_breaker_outcome *how, int64_t took_ns, int64_t now_ns)
 {
 	struct counts sum;
-	bool bad = sd_breaker_failure(how->kind);
+	bool bad = sd_breaker_failure(how->kind), slow = is_slow(b, took_ns);
 	if (how->kind == SD_BREAKER_IGNORED)
 		return;
 	if (bad)
 		failed(b, word_gen(w), how, now_ns);
-	bool changed = sd_breaker_count(b, word_gen(w), bad, is_slow(b, took_ns), now_ns, &sum);
+	bool changed = sd_breaker_count(b, word_gen(w), bad, slow, now_ns, &sum);
 	tell(b, how, took_ns);
-	if (!changed || word_state(w) != SD_BREAKER_CLOSED)
+	if (!changed || !(bad || slow) || word_state(w) != SD_BREAKER_CLOSED)
 		return;
 	int rule = bad && b->conf.retry_opens && how->retry_after_ns > 0 ? (int)RULE_RETRY : rule_met(&b->conf, &sum);
 	if (rule >= 0)

@@ -91,8 +91,8 @@ struct sd_breaker {
 	_Atomic uint64_t in_a_row; /* failures: 32 bits of the generation, 32 of a count */
 
 	/* written by failures and changes */
-	_Alignas(64) _Atomic uint64_t troubled; /* the last bucket with a failure or a slow call */
-	_Atomic int64_t lease_ns, retry_ns, closed_ns;
+	_Alignas(64) _Atomic int64_t lease_ns;
+	_Atomic int64_t retry_ns, closed_ns;
 	_Atomic uint64_t failures, refused, late, opened, lost;
 	_Atomic int64_t last_at[SD_BREAKER_LAST];
 	_Atomic uint64_t last_what[SD_BREAKER_LAST]; /* 40 bits of the generation, 8 of the kind, 16 of the code */

@@ -57,8 +57,10 @@ static bool count_call(struct sd_breaker *b, uint64_t gen, uint32_t bits, struct
 {
 	uint32_t is = slot_tag(gen) | SLOT_USED | bits;
 	uint32_t was = atomic_exchange_explicit(&b->slots[next_slot(b)], is, memory_order_acq_rel);
-	if (was == is)
-		return false;
+	if (was == is) { /* one like it leaves: the sums stay */
+		read_sums(READ(b->sums), out);
+		return true;
+	}
 	uint64_t sums = READ(b->sums), changed;
 	bool late;
 	do {
@@ -145,10 +147,8 @@ static bool count_moment(struct sd_breaker *b, uint64_t gen, uint32_t bits, int6
 		count_in(&k->failures, tag);
 	if (bits & SLOT_SLOW)
 		count_in(&k->slow, tag);
-	if (bits)
-		WRITE(b->troubled, epoch);
-	else if (epoch - READ(b->troubled) >= BUCKETS)
-		return false; /* nothing bad in the window: no need to add it up */
+	if (!bits)
+		return false; /* a success opens nothing: no need to add up */
 	sum_buckets(b, gen, epoch, out);
 	return true;
 }

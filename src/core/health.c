@@ -1,6 +1,8 @@
 #include "health.h"
 
-#define MAX_EJECTIONS 30 /* the factor grows no further */
+#include "backoff.h"
+
+#define MAX_EJECTIONS 30 /* the time grows no further */
 
 static enum sd_health_change back(struct sd_health *h, int64_t now_ns)
 {
@@ -39,16 +41,16 @@ enum sd_health_change sd_health_checked(struct sd_health *h, const struct sd_hea
 	return SD_HEALTH_WENT_DOWN;
 }
 
-enum sd_health_change sd_health_failed(struct sd_health *h, const struct sd_health_rules *r, uint32_t failed,
-				       int64_t now_ns)
+enum sd_health_change sd_health_eject(struct sd_health *h, const struct sd_health_rules *r, int64_t now_ns)
 {
-	if (r->failures == 0 || failed < r->failures || h->ejected_until_ns || h->down)
+	struct sd_backoff wait = {r->eject_ns, r->eject_ns * MAX_EJECTIONS, SD_GROW_LINEAR, 0};
+	if (h->ejected_until_ns || h->down)
 		return SD_HEALTH_SAME;
 	if (h->ejections && now_ns - h->returned_ns > 10 * r->eject_ns)
 		h->ejections = 0;
 	if (h->ejections < MAX_EJECTIONS)
 		h->ejections++;
-	h->ejected_until_ns = now_ns + r->eject_ns * h->ejections;
+	h->ejected_until_ns = now_ns + sd_backoff(&wait, h->ejections, 0);
 	h->good = 0; /* only checks from now on count for an early return */
 	return SD_HEALTH_EJECTED;
 }

@@ -1,6 +1,6 @@
 /* health.h - when a backend counts as up. Pure: results and times are handed in.
  *
- *	        fall failed checks in a row                  `failures` failed requests in a row
+ *	        fall failed checks in a row                  its breaker would open (sdlab/breaker.h)
  *	 UP  ----------------------------------> DOWN    UP ------------------------------------> EJECTED
  *	  ^                                       |       ^                                          |
  *	  +------ rise passed checks in a row ----+       +-- the time is over, or rise passed checks -+
@@ -17,7 +17,6 @@
 
 struct sd_health_rules {
 	uint32_t fall, rise;  /* checks in a row */
-	uint32_t failures;    /* requests in a row; 0: never ejected */
 	int64_t eject_ns;     /* base time of an ejection */
 };
 
@@ -34,9 +33,8 @@ enum sd_health_change { SD_HEALTH_SAME, SD_HEALTH_WENT_DOWN, SD_HEALTH_CAME_UP, 
 /* A check ended. */
 enum sd_health_change sd_health_checked(struct sd_health *h, const struct sd_health_rules *r, bool passed,
 					int64_t now_ns);
-/* `failed` requests failed in a row. The caller has made sure that not too many are ejected already. */
-enum sd_health_change sd_health_failed(struct sd_health *h, const struct sd_health_rules *r, uint32_t failed,
-				       int64_t now_ns);
+/* Too many requests to it failed. The caller has made sure that not too many are ejected already. */
+enum sd_health_change sd_health_eject(struct sd_health *h, const struct sd_health_rules *r, int64_t now_ns);
 /* Time passed. */
 enum sd_health_change sd_health_tick(struct sd_health *h, int64_t now_ns);
 

@@ -40,6 +40,7 @@ struct world {
 	struct sd_ring *ring;
 	struct backend b[N];
 	struct sd_health_rules rules;
+	uint32_t eject_after; /* failed requests in a row; 0: never */
 	enum sd_balance_algorithm algorithm;
 	bool checks, retry;
 	int64_t now;
@@ -106,8 +107,8 @@ static bool ask(struct world *w, uint64_t *tried)
 		return true;
 	}
 	*tried |= 1ull << i;
-	if (++b->failed >= w->rules.failures && (count_ejected(w) + 1) * 2 <= N)
-		changed(w, (size_t)i, sd_health_failed(&b->health, &w->rules, b->failed, w->now));
+	if (w->eject_after && ++b->failed >= w->eject_after && (count_ejected(w) + 1) * 2 <= N)
+		changed(w, (size_t)i, sd_health_eject(&b->health, &w->rules, w->now));
 	return false;
 }
 
@@ -188,7 +189,8 @@ static void step(struct world *w)
 static struct world hour(uint64_t seed, enum sd_balance_algorithm algorithm, bool checks, bool retry)
 {
 	struct world w = {.algorithm = algorithm, .checks = checks, .retry = retry, .digest = 14695981039346656037u};
-	w.rules = (struct sd_health_rules){.fall = 3, .rise = 2, .failures = checks ? 5 : 0, .eject_ns = 10 * SECOND};
+	w.rules = (struct sd_health_rules){.fall = 3, .rise = 2, .eject_ns = 10 * SECOND};
+	w.eject_after = checks ? 5 : 0;
 	sd_rng_seed(&w.rng, seed);
 	w.balancer = sd_balancer_new(seed);
 	struct sd_ring_node nodes[N];

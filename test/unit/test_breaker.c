@@ -101,13 +101,13 @@ START_TEST(rate_of_calls)
 	c.window = 10;
 	c.minimum = 4;
 	struct sd_breaker *b = make(&c);
-	walk(b, S, "---c+o");
+	walk(b, S, "---c+c-o"); /* it is failures that open */
 	sd_breaker_free(b);
 	b = make(&c);
 	walk(b, S, "++++++++++----c-o");
 	sd_breaker_free(b);
 	b = make(&c); /* what is ignored fills no minimum */
-	walk(b, S, "---iiiiiic+o");
+	walk(b, S, "---iiiiiic-o");
 	sd_breaker_free(b);
 }
 END_TEST
@@ -591,7 +591,7 @@ START_TEST(reasons)
 	expect(b, 33 * S, "opened 2 s ago: a probe could not connect, next probe in 28 s");
 	sd_breaker_force(b, CLOSED, 40 * S);
 	for (int i = 0; i < 10; i++)
-		ck_assert(call(b, i < 2 ? &busy : i < 6 ? &late : &good, 41 * S));
+		ck_assert(call(b, i < 4 ? &good : i < 6 ? &busy : &late, 41 * S));
 	expect(b, 41 * S, "opened 0 ms ago: 6 of 10 failed: 4 timed out, 2 answered 503, next probe in 30 s");
 	ck_assert_uint_eq(sd_breaker_last(b, last, SD_BREAKER_LAST), SD_BREAKER_LAST);
 	ck_assert_int_eq(last[0].kind, SD_BREAKER_TIMEOUT);
@@ -724,6 +724,8 @@ static void model_closed_done(struct model *m, bool bad, bool slow, int64_t now)
 	m->in_a_row = bad ? m->in_a_row + 1 : 0;
 	model_sum(m, now, sum);
 	bool enough = c->minimum && sum[0] >= c->minimum;
+	if (!bad && !slow)
+		return;
 	if ((c->consecutive && m->in_a_row >= c->consecutive) || (c->failures && sum[1] >= c->failures) ||
 	    (enough && c->failure_rate > 0 && sum[1] >= c->failure_rate * sum[0]) ||
 	    (enough && c->slow_rate > 0 && sum[2] >= c->slow_rate * sum[0]))

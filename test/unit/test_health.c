@@ -2,7 +2,7 @@
 
 #include "core/health.h"
 
-static const struct sd_health_rules rules = {.fall = 3, .rise = 2, .failures = 5, .eject_ns = 100};
+static const struct sd_health_rules rules = {.fall = 3, .rise = 2, .eject_ns = 100};
 
 #define SAME     SD_HEALTH_SAME
 #define DOWN     SD_HEALTH_WENT_DOWN
@@ -12,7 +12,7 @@ static const struct sd_health_rules rules = {.fall = 3, .rise = 2, .failures = 5
 
 /* One event after the other, and what must come of it. */
 struct step {
-	char what; /* '+' a check passed, '-' one failed, 'f' n requests failed in a row, 't' time passed */
+	char what; /* '+' a check passed, '-' one failed, 'f' too many requests failed, 't' time passed */
 	int64_t now;
 	enum sd_health_change change;
 	bool usable;
@@ -26,7 +26,7 @@ static void walk(struct sd_health *h, const struct sd_health_rules *r, const str
 		if (s[i].what == 't')
 			got = sd_health_tick(h, s[i].now);
 		else if (s[i].what == 'f')
-			got = sd_health_failed(h, r, s[i].n, s[i].now);
+			got = sd_health_eject(h, r, s[i].now);
 		else
 			got = sd_health_checked(h, r, s[i].what == '+', s[i].now);
 		ck_assert_msg(got == s[i].change, "step %d: expected change %d, found %d", i, s[i].change, got);
@@ -64,7 +64,7 @@ START_TEST(ejection_and_time)
 {
 	struct sd_health h = {0};
 	static const struct step steps[] = {
-	    {'f', 1000, SAME, true, 4},   {'f', 1000, EJECTED, false, 5}, {'f', 1001, SAME, false, 5},
+	    {'f', 1000, EJECTED, false, 5}, {'f', 1001, SAME, false, 5},
 	    {'t', 1099, SAME, false, 0},  {'t', 1100, RETURNED, true, 0}, {'t', 1101, SAME, true, 0},
 	    /* again: twice as long, then three times */
 	    {'f', 1200, EJECTED, false, 9}, {'t', 1399, SAME, false, 0},  {'t', 1400, RETURNED, true, 0},
@@ -110,21 +110,12 @@ START_TEST(both)
 }
 END_TEST
 
-START_TEST(never_ejected)
-{
-	static const struct sd_health_rules none = {.fall = 3, .rise = 2, .failures = 0, .eject_ns = 100};
-	struct sd_health h = {0};
-	ck_assert_int_eq(sd_health_failed(&h, &none, 1000000, 1), SAME);
-	ck_assert(sd_health_usable(&h));
-}
-END_TEST
-
 START_TEST(factor_stops_growing)
 {
 	struct sd_health h = {0};
 	int64_t now = 0, last = 0;
 	for (int i = 0; i < 50; i++) {
-		ck_assert_int_eq(sd_health_failed(&h, &rules, 5, now), EJECTED);
+		ck_assert_int_eq(sd_health_eject(&h, &rules, now), EJECTED);
 		last = h.ejected_until_ns - now;
 		ck_assert_int_eq(last, 100 * (i < 30 ? i + 1 : 30));
 		now = h.ejected_until_ns;
@@ -142,7 +133,6 @@ int main(void)
 	tcase_add_test(t, ejection_and_time);
 	tcase_add_test(t, passed_checks_end_an_ejection);
 	tcase_add_test(t, both);
-	tcase_add_test(t, never_ejected);
 	tcase_add_test(t, factor_stops_growing);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

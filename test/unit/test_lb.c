@@ -1081,6 +1081,34 @@ START_TEST(ejection)
 END_TEST
 
 /* At most half of them are left out, however much they fail. */
+/* One that fails every second request never fails two in a row. */
+START_TEST(ejection_by_rate)
+{
+	start(NO_IDLE "eject: {failures: 0, rate: 0.5, window: 1h, minimum: 4, time: 1m}\n");
+	struct peer *c = client();
+	for (int i = 0; i < 4; i++) {
+		peer_say(c, GET);
+		if (i % 2 == 0) {
+			serve(A, "a");
+		} else {
+			struct peer *b = asked(A);
+			peer_close(b);
+			peer_free(b);
+			serve(B, "b");
+		}
+		peer_answer(c, 200);
+		if (i == 3)
+			break;
+		peer_say(c, GET);
+		serve(B, "b");
+		peer_answer(c, 200);
+	}
+	wait_said("[LB] Ejected %d for 1m (2 of 4 requests failed)\n", t->back[A].port);
+	wait_state(A, "ejected");
+	peer_free(c);
+}
+END_TEST
+
 START_TEST(ejection_has_a_cap)
 {
 	stop_listening(A);
@@ -1801,7 +1829,7 @@ int main(void)
 	TCase *waiting = make("waiting", TESTS(queue_in_order, queue_takes_too_long, queue_is_full, queue_is_left,
 					       limit_shared_by_threads, no_backend_is_left, drain_of_one_backend));
 	TCase *health = make("health", TESTS(active_checks, checks_that_fail_in_other_ways, tcp_checks, checks_turned_off,
-					     ejection, ejection_has_a_cap));
+					     ejection, ejection_by_rate, ejection_has_a_cap));
 	TCase *reload =
 	    make("reload", TESTS(health_survives_a_reload, removed_under_a_request, bad_reload, reloads_under_load));
 	TCase *clients = make("clients", TESTS(slow_clients, client_goes_away, slow_reader, endless_header,
