@@ -53,6 +53,16 @@ assert_match "$out" '^Retry-After: (3600|3599)$' 'Retry-After comes always'
 assert_match "$out" '^Cache-Control: no-store$' 'what is refused is not stored'
 stop rl
 
+# A third of a second, and what is left of it, is told as a whole one.
+refuses() {
+  OUT=$(fields "http://127.0.0.1:$PORT/" "http://127.0.0.1:$PORT/")
+  grep -q '^HTTP/1.1 429 ' <<<"$OUT"
+}
+rl --rate 3/s --burst 1
+wait_for 'a refusal' refuses
+assert_match "$OUT" '^Retry-After: 1$' 'Retry-After is rounded up'
+stop rl
+
 # ---- whose it is ----
 rl --rate 1/h --key header:X-User --key path
 for user in a b; do
