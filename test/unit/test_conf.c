@@ -435,7 +435,7 @@ START_TEST(errors_in_files)
 	     "lb.yaml:1:9: offset: expected a whole number, found \"9223372036854775808\""},
 	    {"factor: 0.5", "lb.yaml:1:9: factor: expected a number of at least 1, found \"0.5\""},
 	    {"error-rate: 7", "lb.yaml:1:13: error-rate: expected a share such as 5% or 0.05, found \"7\""},
-	    {"max-body: 64k", "lb.yaml:1:11: max-body: expected a size such as 64KiB, found \"64k\""},
+	    {"max-body: 64x", "lb.yaml:1:11: max-body: expected a size such as 64KiB, found \"64x\""},
 	    {"rate: 100", "lb.yaml:1:7: rate: expected a rate such as 100/min, found \"100\""},
 	    {"upstream: localhost", "lb.yaml:1:11: upstream: expected " ADDRESS ", found \"localhost\""},
 	    {"upstream: 1.2.3:80", "lb.yaml:1:11: upstream: expected " ADDRESS ", found \"1.2.3:80\""},
