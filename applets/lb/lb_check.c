@@ -94,6 +94,7 @@ static void check_http(struct lb_check *c)
 	struct sd_http_pool_conf conf = sd_http_pool_defaults;
 	conf.max_idle = 0;
 	conf.connect_timeout_ns = conf.answer_timeout_ns = r->timeout_ns;
+	sd_http_pool_free(&c->pool); /* of the last time */
 	sd_http_pool_init(&c->pool, c->b->lb->run->spec.control, &c->b->resolved, &conf, &c->b->lb->check_head);
 	c->pool.tls = c->tls.target;
 	struct sd_slice first = {header, c->b->send_proxy ? sd_pp_write_local(header, c->b->send_proxy) : 0};
@@ -319,6 +320,7 @@ void lb_check_end(struct lb_backend *b)
 		sd_stream_close(c->stream);
 	if (c->lookup)
 		c->lookup->c = NULL;
+	sd_http_pool_free(&c->pool);
 	lb_tls_end(&c->tls);
 	free(c);
 }

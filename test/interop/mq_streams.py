@@ -34,6 +34,16 @@ def attempt(what, fn):
         connection.close()
 
 
+def counted(queue, want):
+    """RabbitMQ counts what is in a stream a while after it was confirmed."""
+    def fn(channel):
+        end = time.monotonic() + 30
+        while (n := channel.queue_declare(queue, passive=True).method.message_count) != want and time.monotonic() < end:
+            channel.connection.process_data_events(time_limit=0.05)
+        return n
+    return fn
+
+
 def refused(what, fn):
     """RabbitMQ dies of it (INTERNAL_ERROR), and we say what is wrong."""
     connection = connect()
@@ -164,7 +174,7 @@ def consuming():
     attempt('nack, requeue', settle(lambda ch, t: ch.basic_nack(t[0], requeue=True)))
     attempt('ack of many', settle(lambda ch, t: ch.basic_ack(t[1], multiple=True), 4))
     attempt('ack twice', settle(lambda ch, t: (ch.basic_ack(t[0]), ch.basic_ack(t[0]))))
-    attempt('passive', lambda ch: ch.queue_declare('s.plain', passive=True).method.message_count)
+    attempt('passive', counted('s.plain', 10))
     attempt('exclusive consumer', lambda ch: (ch.basic_qos(prefetch_count=2), ch.basic_consume('s.plain', print, exclusive=True))[0])
     attempt('global qos', lambda ch: (ch.basic_qos(prefetch_count=2, global_qos=True),
                                       ch.basic_consume('s.plain', lambda *a: None))[0])

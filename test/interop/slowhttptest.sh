@@ -27,8 +27,9 @@ attack() {
   before=$(timed_out)
   start "$name" slowhttptest -c "$conns" -r 1000 -p 5 -l 20 -v 1 "$@"
   wait_for "$name to open its connections" open_at_least "$conns"
-  while [ "$(($(timed_out) - before))" -lt "$conns" ]; do
-    alive "$name" || fail "$name ended before its connections did"
+  all_ended() { [ "$(($(timed_out) - before))" -ge "$conns" ]; }
+  while ! all_ended; do
+    alive "$name" || all_ended || fail "$name ended before its connections did" # it ends with the last of them
     code=$(curl -sS -o /dev/null -w '%{http_code}' --max-time 5 "http://127.0.0.1:$port/" 2>&1)
     assert_eq 200 "$code" "an ordinary request during $name"
     asked=$((asked + 1))
