@@ -22,7 +22,11 @@
 #define SECOND 1000000000ll
 #define MS     1000000ll
 #define N      8
+#ifdef SD_SANITIZED
+#define SEEDS  10
+#else
 #define SEEDS  40
+#endif
 
 /* ---- 1: retries ---- */
 
