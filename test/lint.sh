@@ -182,7 +182,10 @@ if [ "$mode" = --full ]; then
     # Wrong about va_start in this compiler, and about copies into buffers that carry a length.
     checks="$checks,-clang-analyzer-valist.Uninitialized,-bugprone-not-null-terminated-result"
     checks="$checks,-bugprone-macro-parentheses,cert-err34-c"
-    printf '%s\n' "$sources" | xargs -P 2 -n 4 clang-tidy -p "$commands" --quiet --checks="$checks" 2>/dev/null |
+    # How many states of a function the analyzer looks at: a tenth of what it does unasked finds nearly all of it in an eighth
+    # of the time. LINT_NODES=225000 is the whole.
+    printf '%s\n' "$sources" | xargs -P 2 -n 4 clang-tidy -p "$commands" --quiet --checks="$checks" \
+      --extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclang --extra-arg="max-nodes=${LINT_NODES:-22500}" 2>/dev/null |
       grep -E '^[^ ].*: (warning|error): ' | sed "s|^$PWD/||" | sort -u >>"$found"
   fi
 fi

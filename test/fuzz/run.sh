@@ -41,7 +41,11 @@ build_one() {
 objects=()
 running=0
 cmp -s "$tmp/applets.c" "$out/applets.c" || cp "$tmp/applets.c" "$out/applets.c"
+parts=$out/libparts.a
+fresh= # not empty: nothing has changed since the parts were built
+[ ! -e "$parts" ] || [ -n "$(find src applets include Makefile "$out/applets.c" -newer "$parts" | head -n 1)" ] || fresh=1
 for source in src/*/*.c applets/*/*.c applets/*/*/*.c "$out/applets.c"; do
+  [ -z "$fresh" ] || break
   object=$out/obj/$(printf '%s' "${source#"$out/"}" | tr / _).o
   objects+=("$object")
   [ -e "$object" ] && [ -z "$(find src applets include Makefile "$source" -newer "$object" | head -n 1)" ] && continue
@@ -57,15 +61,17 @@ if [ -e "$tmp/broken" ]; then
   echo 'fuzz: the sources do not compile' >&2
   exit 1
 fi
-rm -f "$out/libparts.a"
-ar rcs "$out/libparts.a" "${objects[@]}" || exit 1
+if [ -z "$fresh" ]; then
+  rm -f "$parts"
+  ar rcs "$parts" "${objects[@]}" || exit 1
+fi
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
 status=0
 for source; do
   target=$(basename "$source" .c)
   name=${target#fuzz_}
-  if ! clang "${flags[@]}" -fsanitize=fuzzer,address,undefined -o "$out/$target" "$source" "$out/libparts.a" "${libs[@]}"; then
+  if ! clang "${flags[@]}" -fsanitize=fuzzer,address,undefined -o "$out/$target" "$source" "$parts" "${libs[@]}"; then
     echo "FAIL $target: does not build"
     status=1
     continue
