@@ -44,6 +44,9 @@ void rl_api_fail(struct sd_http_exchange *x, int status, const char *fmt, ...)
 	rl_api_json(x, status, tree);
 }
 
+/* Whole numbers up to 2^53 are exact in a double. */
+#define EXACT 9007199254740992.0
+
 bool rl_json_int(const cJSON *object, const char *name, int64_t def, int64_t *out)
 {
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(object, name);
@@ -52,7 +55,7 @@ bool rl_json_int(const cJSON *object, const char *name, int64_t def, int64_t *ou
 		return true;
 	if (cJSON_IsString(v))
 		return sd_parse_int(v->valuestring, out) == SD_OK;
-	bool whole = cJSON_IsNumber(v) && v->valuedouble >= -0x1p53 && v->valuedouble <= 0x1p53 &&
+	bool whole = cJSON_IsNumber(v) && v->valuedouble >= -EXACT && v->valuedouble <= EXACT &&
 		     (double)(int64_t)v->valuedouble == v->valuedouble;
 	if (whole)
 		*out = (int64_t)v->valuedouble;
