@@ -2,14 +2,12 @@
  *
  *	CL.THROTTLE KEY MAX-BURST COUNT PERIOD [QUANTITY]
  *
- * COUNT in PERIOD seconds, MAX-BURST more than one at once. The reply is five integers: 1 when refused; the most there can be;
- * what remains; whole seconds until it would pass, -1 when it passed or never will; whole seconds until all is there again. QUANTITY 0
- * asks; one below 0 gives back. The rest is what clients say when they connect.
+ * (core/throttle.h). The rest is what clients say when they connect.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/resp.h"
+#include "core/throttle.h"
 #include "ratelimit.h"
 
 #define SECOND   INT64_C(1000000000)
@@ -28,50 +26,23 @@ struct rl_conn {
 
 /* ---- commands ---- */
 
-static bool read_int(struct rl_conn *c, size_t i, int64_t low, int64_t high, int64_t *out)
-{
-	if (sd_resp_parse_int(c->reader.argv[i], out) && *out >= low && *out <= high)
-		return true;
-	sd_resp_error(&c->out, "ERR value is not an integer or out of range");
-	return false;
-}
-
-static void throttle(struct rl_conn *c, struct sd_ratelimit_ask *ask, int64_t quantity)
-{
-	struct sd_ratelimit_answer a;
-	int64_t now = rl_now(c->w);
-	ask->cost = (uint32_t)(quantity < 0 ? -quantity : quantity);
-	if (quantity < 0) {
-		sd_ratelimit_refund(c->w->rl->table, ask, now, now);
-		ask->cost = 0;
-	}
-	sd_ratelimit_take(c->w->rl->table, ask, 1, now, &a);
-	sd_resp_array(&c->out, 5);
-	sd_resp_int(&c->out, !a.allowed);
-	sd_resp_int(&c->out, a.most);
-	sd_resp_int(&c->out, a.remaining);
-	sd_resp_int(&c->out, a.allowed || a.retry_ns < 0 ? -1 : a.retry_ns / SECOND);
-	sd_resp_int(&c->out, a.reset_ns / SECOND);
-}
-
 static void cmd_throttle(struct rl_conn *c)
 {
-	int64_t burst, count, period, quantity = 1;
-	const int64_t most = UINT32_MAX;
-	if (!read_int(c, 2, 0, most - 1, &burst) || !read_int(c, 3, 1, most, &count) ||
-	    !read_int(c, 4, 1, (INT64_C(1) << 60) / SECOND, &period) ||
-	    (c->reader.argc > 5 && !read_int(c, 5, -most, most, &quantity)))
+	struct sd_ratelimit *table = c->w->rl->table;
+	struct sd_ratelimit_limit limit;
+	struct sd_ratelimit_answer a;
+	int64_t units, now = rl_now(c->w);
+	if (!sd_throttle_read(c->reader.argc, c->reader.argv, &limit, &units, &c->out))
 		return;
-	struct sd_ratelimit_limit limit = {
-	    .kind = SD_RATELIMIT_GCRA, .count = (uint32_t)count, .burst = (uint32_t)(burst + 1), .period_ns = period * SECOND};
-	struct sd_error e;
-	if (sd_ratelimit_check(&limit, &e)) {
-		sd_resp_errorf(&c->out, "ERR %s", e.text);
-		return;
-	}
-	struct sd_ratelimit_ask ask = {&limit, rl_scope_of(sd_slice_of("CL.THROTTLE")), c->reader.argv[1], 0};
+	struct sd_ratelimit_ask ask = {&limit, rl_scope_of(sd_slice_of("CL.THROTTLE")), c->reader.argv[1],
+				       (uint32_t)(units < 0 ? -units : units)};
 	sd_count(&c->w->asked, 1);
-	throttle(c, &ask, quantity);
+	if (units < 0) {
+		sd_ratelimit_refund(table, &ask, now, now);
+		ask.cost = 0;
+	}
+	sd_ratelimit_take(table, &ask, 1, now, &a);
+	sd_throttle_answer(&a, &c->out);
 }
 
 static void cmd_ping(struct rl_conn *c)

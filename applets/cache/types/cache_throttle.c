@@ -2,42 +2,11 @@
  * ends when the bucket is full again. */
 #include "../engine/cache.h"
 #include "core/ratelimit_value.h"
+#include "core/throttle.h"
 
-#define MS     INT64_C(1000000)
-#define SECOND INT64_C(1000000000)
+#define MS INT64_C(1000000)
 /* Times are counted from 2017-07-14 on: nanoseconds since 1970 would soon be more than the limiter takes. */
 #define EPOCH_MS INT64_C(1500000000000)
-
-static bool arg_within(struct cache_call *c, size_t i, int64_t low, int64_t high, int64_t *out)
-{
-	if (!cache_arg_int(c, i, out))
-		return false;
-	if (*out >= low && *out <= high)
-		return true;
-	sd_resp_error(c->out, cache_not_int);
-	return false;
-}
-
-static bool parse(struct cache_call *c, struct sd_ratelimit_limit *l, int64_t *units)
-{
-	const int64_t most = UINT32_MAX;
-	int64_t burst, count, period;
-	struct sd_error e;
-	*units = 1;
-	if (c->argc > 6) {
-		sd_resp_error(c->out, cache_syntax);
-		return false;
-	}
-	if (!arg_within(c, 2, 0, most - 1, &burst) || !arg_within(c, 3, 1, most, &count) ||
-	    !arg_within(c, 4, 1, (INT64_C(1) << 60) / SECOND, &period) || (c->argc > 5 && !arg_within(c, 5, -most, most, units)))
-		return false;
-	*l = (struct sd_ratelimit_limit){
-	    .kind = SD_RATELIMIT_GCRA, .count = (uint32_t)count, .burst = (uint32_t)(burst + 1), .period_ns = period * SECOND};
-	if (sd_ratelimit_check(l, &e) == SD_OK)
-		return true;
-	sd_resp_errorf(c->out, "ERR %s", e.text);
-	return false;
-}
 
 /* False: out of memory. */
 static bool keep(struct cache_call *c, struct cache_item *it, const struct sd_ratelimit_value *v, int64_t now_ns)
@@ -52,16 +21,6 @@ static bool keep(struct cache_call *c, struct cache_item *it, const struct sd_ra
 	return cache_set_string(c->db, c->argv[1], bytes, EPOCH_MS + (v->ends_ns + MS - 1) / MS);
 }
 
-static void reply(struct cache_call *c, const struct sd_ratelimit_answer *a)
-{
-	sd_resp_array(c->out, 5);
-	sd_resp_int(c->out, !a->allowed);
-	sd_resp_int(c->out, a->most);
-	sd_resp_int(c->out, a->remaining);
-	sd_resp_int(c->out, a->allowed || a->retry_ns < 0 ? -1 : a->retry_ns / SECOND);
-	sd_resp_int(c->out, a->reset_ns / SECOND);
-}
-
 static void cmd_throttle(struct cache_call *c)
 {
 	struct sd_ratelimit_limit limit;
@@ -70,7 +29,7 @@ static void cmd_throttle(struct cache_call *c)
 	struct cache_item *it;
 	int64_t units, now_ms = c->cache->now_ms - EPOCH_MS, now_ns = now_ms > 0 ? now_ms * MS : 0;
 	char text[24];
-	if (!parse(c, &limit, &units) || !cache_typed_for_write(c, 1, CACHE_STRING, &it))
+	if (!sd_throttle_read(c->argc, c->argv, &limit, &units, c->out) || !cache_typed_for_write(c, 1, CACHE_STRING, &it))
 		return;
 	struct sd_slice kept = it ? cache_string(it, text) : (struct sd_slice){"", 0};
 	bool empty = it && kept.n == 0;
@@ -79,7 +38,7 @@ static void cmd_throttle(struct cache_call *c)
 	else if ((kept.n != sizeof(value.p) || memcmp(kept.p, value.p, kept.n) != 0) && !keep(c, it, &value, now_ns))
 		sd_resp_error(c->out, cache_no_memory);
 	else
-		reply(c, &answer);
+		sd_throttle_answer(&answer, c->out);
 }
 
 const struct cache_command cache_throttle_commands[] = {
