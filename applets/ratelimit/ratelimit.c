@@ -69,6 +69,17 @@ static enum sd_err give_tallies(struct rl *rl, struct rl_policy *p, struct sd_er
 	return SD_OK;
 }
 
+static enum sd_err find_store(struct rl *rl, const struct sd_conf *conf, struct sd_error *e)
+{
+	rl->has_store = sd_conf_has(conf, "store");
+	if (!rl->has_store)
+		return SD_OK;
+	const char *url = sd_conf_string(conf, "store"), *at = strrchr(url, '@'), *host = strstr(url, "://");
+	snprintf(rl->store_text, sizeof(rl->store_text), "%s", at ? at + 1 : host ? host + 3 : url);
+	rl->store_down = (enum rl_store_down)sd_conf_int(conf, "store-down");
+	return rl_store_check(conf, e);
+}
+
 static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void **self, struct sd_error *e)
 {
 	struct rl *rl = calloc(1, sizeof(*rl));
@@ -90,6 +101,8 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 		err = make_table(rl, conf, e);
 	if (!err)
 		err = find_upstream(rl, conf, e);
+	if (!err)
+		err = find_store(rl, conf, e);
 	if (!err)
 		err = side_addr(conf, "api-port", &rl->has_api, &rl->api_addr, e);
 	return err ? err : side_addr(conf, "resp-port", &rl->has_resp, &rl->resp_addr, e);
@@ -126,7 +139,9 @@ static enum sd_err start(void *self, struct sd_worker *sw, struct sd_error *e)
 	enum sd_err err = sd_run_listen_http(rl->run, sw, &w->server, e);
 	if (!err && rl->has_api)
 		err = sd_http_server_listen(&w->api, &rl->api_addr, rl->nworkers > 1, e);
-	return !err && rl->has_resp ? rl_resp_listen(w, e) : err;
+	if (!err && rl->has_resp)
+		err = rl_resp_listen(w, e);
+	return !err && rl->has_store ? rl_store_open(w, rl->run->conf, e) : err;
 }
 
 static void on_sweep(struct sd_timer *t)
@@ -242,6 +257,7 @@ static void stop(void *self, struct sd_worker *sw)
 	sd_http_server_stop(&w->server);
 	sd_http_server_stop(&w->api);
 	rl_resp_stop(w);
+	rl_store_close(w);
 	if (rl->has_upstream)
 		sd_http_pool_free(&w->pool);
 }
@@ -284,6 +300,7 @@ const struct sd_applet sd_applet_ratelimit = {
 		   "make together; several count all or not at all. Others may ask it for decisions over HTTP or with CL.THROTTLE.",
     .examples = "sdlab ratelimit --algorithm token-bucket --rate 10 --burst 20 --port 8080\n"
 		"sdlab ratelimit --rate 100/min --key api-key --upstream http://127.0.0.1:8081\n"
+		"sdlab ratelimit --rate 100/min --key api-key --store redis://127.0.0.1:6379 --servers 3\n"
 		"sdlab ratelimit --config examples/ratelimit.yaml\n"
 		"sdlab ratelimit --port 0 --resp-port 6380 --api-port 8088",
     .next = "curl -i http://127.0.0.1:8080/api",

@@ -8,6 +8,7 @@
  *	ratelimit_http.c      the way of a request: refused, answered here, or passed on to the upstream
  *	ratelimit_api.c       decisions for others, over HTTP (ratelimit_peers.c: as envoy's and gubernator's clients ask)
  *	ratelimit_resp.c      decisions for others, over RESP: CL.THROTTLE
+ *	ratelimit_store*.c    limits that several servers share (ratelimit_store.h)
  *	ratelimit_metrics.c   counters
  *
  * The table of keys (sdlab/ratelimit.h) is one for all workers. Rules are a snapshot that a reload replaces whole.
@@ -45,6 +46,7 @@ struct rl_entry {
 struct rl_rule {
 	char name[RL_NAME];
 	struct sd_ratelimit_limit limit;
+	struct sd_ratelimit_limit share; /* of this server, while the store of all is down */
 	uint64_t scope; /* from its name, so that a reload finds its keys again */
 	uint32_t cost;
 	bool shadow; /* counts and tells, but does not refuse */
@@ -88,6 +90,10 @@ extern const struct sd_option rl_options[];
 enum rl_count { RL_ALLOWED, RL_REFUSED, RL_SHADOWED, RL_COUNTS };
 
 struct rl;
+struct rl_store;
+
+/* What happens while there is no store. */
+enum rl_store_down { RL_DOWN_OPEN, RL_DOWN_CLOSED, RL_DOWN_LOCAL };
 
 struct rl_worker {
 	struct rl *rl;
@@ -101,6 +107,9 @@ struct rl_worker {
 	struct sd_link requests; /* struct rl_request.link */
 	uint64_t counts[RL_TALLIES][RL_COUNTS];
 	uint64_t asked;          /* by others */
+	struct rl_store *store;  /* NULL: limits are kept here */
+	uint64_t stored[2];      /* decisions of the store, and without it */
+	bool store_up;
 	char path[16 * 1024];
 };
 
@@ -115,6 +124,10 @@ struct rl {
 	bool has_upstream;
 	struct sd_addr upstream, api_addr, resp_addr;
 	bool has_api, has_resp;
+	bool has_store, store_told;
+	enum rl_store_down store_down;
+	unsigned stores_down;     /* links of workers */
+	char store_text[SD_ADDR_TEXT]; /* without its password */
 	struct sd_head_edit drop; /* fields of the upstream that are told here */
 	unsigned nworkers;
 	struct rl_worker **workers;
@@ -137,6 +150,7 @@ static inline int64_t rl_seconds(int64_t ns)
 
 struct rl_verdict {
 	bool allowed;
+	bool unknown; /* the store is down, and so nothing is let through */
 	int64_t delay_ns;
 	size_t n; /* rules that were asked and count */
 	const struct rl_rule *rules[RL_RULES];
@@ -146,6 +160,14 @@ struct rl_verdict {
 /* False: the path is not well formed, and *why says how. */
 bool rl_decide(struct rl_worker *w, const struct sd_http_head *head, const struct sd_peer *peer, struct rl_verdict *v,
 	       const char **why);
+/* From where the store is asked. The policy and the verdict are there until it returns. */
+typedef void rl_decided(void *arg, const struct rl_policy *p, const struct rl_verdict *v);
+struct rl_asked;
+/* The same with a store. fn is called once, perhaps before this returns, or never when it says false. */
+bool rl_decide_later(struct rl_worker *w, const struct sd_http_head *head, const struct sd_peer *peer, rl_decided *fn, void *arg,
+		     struct rl_asked **asked, const char **why);
+/* Counts what was decided, and finds the longest delay. */
+void rl_judge(struct rl_worker *w, struct rl_verdict *v);
 void rl_counted(struct rl_worker *w, const struct rl_rule *rule, bool allowed);
 /* Lines with CRLF into out, terminated; their length. */
 size_t rl_fields(const struct rl_policy *p, const struct rl_verdict *v, int64_t now_ns, char out[RL_LINES]);
@@ -168,6 +190,15 @@ void rl_api_gubernator(struct rl_worker *w, struct sd_http_exchange *x, const st
 
 enum sd_err rl_resp_listen(struct rl_worker *w, struct sd_error *e);
 void rl_resp_stop(struct rl_worker *w);
+
+enum sd_err rl_store_check(const struct sd_conf *conf, struct sd_error *e);
+enum sd_err rl_store_open(struct rl_worker *w, const struct sd_conf *conf, struct sd_error *e);
+void rl_store_close(struct rl_worker *w); /* who still waits is told as if it were down */
+/* fn NULL: only counts. *handle, which may be NULL, is set before fn is called; after that it is gone. */
+void rl_store_ask(struct rl_worker *w, const struct rl_rule *const *rules, const struct sd_ratelimit_ask *asks, size_t n,
+		  rl_decided *fn, void *arg, struct rl_asked **handle);
+/* Nobody waits for it any more; NULL is fine. */
+void rl_store_forget(struct rl_asked *a);
 
 void rl_metrics(void *self, struct sd_metrics *m);
 /* The row of counters for this name; RL_TALLIES: there were too many. */

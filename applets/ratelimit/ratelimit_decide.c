@@ -101,14 +101,14 @@ void rl_counted(struct rl_worker *w, const struct rl_rule *rule, bool allowed)
 static void ask_shadow(struct rl_worker *w, const struct rl_rule *rule, const struct sd_ratelimit_ask *ask)
 {
 	struct sd_ratelimit_answer a;
-	rl_counted(w, rule, sd_ratelimit_take(w->rl->table, ask, 1, rl_now(w), &a) == SD_OK);
+	if (w->store)
+		rl_store_ask(w, &rule, ask, 1, NULL, NULL, NULL);
+	else
+		rl_counted(w, rule, sd_ratelimit_take(w->rl->table, ask, 1, rl_now(w), &a) == SD_OK);
 }
 
-static void ask_all(struct rl_worker *w, const struct sd_ratelimit_ask *asks, struct rl_verdict *v)
+void rl_judge(struct rl_worker *w, struct rl_verdict *v)
 {
-	if (v->n == 0)
-		return;
-	v->allowed = sd_ratelimit_take(w->rl->table, asks, v->n, rl_now(w), v->answers) == SD_OK;
 	for (size_t i = 0; i < v->n; i++) {
 		/* a rule that would have let it through has not refused it, and nothing was taken of it */
 		if (v->allowed || !v->answers[i].allowed)
@@ -128,14 +128,14 @@ static bool normal_path(struct rl_worker *w, const struct sd_http_head *head, st
 	return n >= 0;
 }
 
-bool rl_decide(struct rl_worker *w, const struct sd_http_head *head, const struct sd_peer *peer, struct rl_verdict *v,
-	       const char **why)
+/* What is asked, of the rules that count, into v->rules and asks. */
+static bool gather(struct rl_worker *w, const struct sd_http_head *head, const struct sd_peer *peer, struct rl_verdict *v,
+		   struct sd_ratelimit_ask asks[RL_RULES], struct key keys[RL_RULES], const char **why)
 {
 	const struct rl_policy *p = w->policy;
-	struct sd_ratelimit_ask asks[RL_RULES];
-	struct key keys[RL_RULES];
 	struct asking a = {.head = head, .who = sd_proxy_client(head, peer, p->trusted, p->ntrusted)};
 	v->allowed = true;
+	v->unknown = false;
 	v->delay_ns = 0;
 	v->n = 0;
 	if (!normal_path(w, head, &a.path, why))
@@ -154,6 +154,31 @@ bool rl_decide(struct rl_worker *w, const struct sd_http_head *head, const struc
 		else
 			v->rules[v->n++] = rule;
 	}
-	ask_all(w, asks, v);
+	return true;
+}
+
+bool rl_decide(struct rl_worker *w, const struct sd_http_head *head, const struct sd_peer *peer, struct rl_verdict *v,
+	       const char **why)
+{
+	struct sd_ratelimit_ask asks[RL_RULES];
+	struct key keys[RL_RULES];
+	if (!gather(w, head, peer, v, asks, keys, why))
+		return false;
+	if (v->n) {
+		v->allowed = sd_ratelimit_take(w->rl->table, asks, v->n, rl_now(w), v->answers) == SD_OK;
+		rl_judge(w, v);
+	}
+	return true;
+}
+
+bool rl_decide_later(struct rl_worker *w, const struct sd_http_head *head, const struct sd_peer *peer, rl_decided *fn, void *arg,
+		     struct rl_asked **asked, const char **why)
+{
+	struct sd_ratelimit_ask asks[RL_RULES];
+	struct key keys[RL_RULES];
+	struct rl_verdict v;
+	if (!gather(w, head, peer, &v, asks, keys, why))
+		return false;
+	rl_store_ask(w, v.rules, asks, v.n, fn, arg, asked);
 	return true;
 }

@@ -1,6 +1,6 @@
 /* ratelimit_http.c - the way of a request.
  *
- *	request --> rules --no--> 429
+ *	request --> rules --no--> 429        (with a store it waits for the answer, at most for the store's timeout)
  *	              | yes
  *	              +-- a queue says when --> waits --+
  *	              |                                 v
@@ -22,6 +22,7 @@ struct rl_request {
 	struct sd_http_exchange *x;
 	struct sd_link link;
 	struct sd_timer timer; /* until its turn in a queue */
+	struct rl_asked *asked; /* of the store */
 	struct sd_http_call *call;
 	char *head; /* for the upstream; NULL: it is answered here */
 	size_t n;
@@ -145,6 +146,62 @@ static bool is_for_us(struct sd_http_exchange *x, const struct sd_http_head *hea
 	return true;
 }
 
+static void wait_or_go(struct rl_request *r, int64_t delay_ns)
+{
+	if (delay_ns <= 0)
+		go(r);
+	else
+		sd_loop_timer_set(r->w->w->loop, &r->timer, sd_loop_now_ns(r->w->w->loop) + delay_ns);
+}
+
+static void refuse_kept(struct rl_request *r, const char *lines)
+{
+	struct sd_http_exchange *x = r->x;
+	release(r);
+	x->user = NULL;
+	refuse(x, lines);
+}
+
+static void on_decided(void *arg, const struct rl_policy *p, const struct rl_verdict *v)
+{
+	struct rl_request *r = arg;
+	char lines[RL_LINES];
+	size_t n = rl_fields(p, v, rl_now(r->w), lines);
+	r->asked = NULL;
+	if (!v->unknown && !v->allowed) {
+		refuse_kept(r, lines);
+		return;
+	}
+	if (v->unknown)
+		n = (size_t)snprintf(lines, sizeof(lines), "Retry-After: 1\r\nCache-Control: no-store\r\n");
+	free(r->lines);
+	r->lines = strdup(lines);
+	r->nlines = n;
+	if (!r->lines)
+		answer(r, 503, "out of memory\n");
+	else if (v->unknown)
+		answer(r, 503, "the store of limits is not reached\n");
+	else
+		wait_or_go(r, v->delay_ns);
+}
+
+/* The request is kept first: the answer may come before this returns, and then it is gone. */
+static void ask_store(struct rl_worker *w, struct sd_http_exchange *x, const struct sd_http_head *head)
+{
+	struct rl_request *r = keep(w, x, head, "", 0);
+	const char *why = NULL;
+	if (!r) {
+		sd_http_refuse(x, 503, "out of memory");
+		return;
+	}
+	sd_http_body_pause(x);
+	if (rl_decide_later(w, head, &x->stream->io->peer, on_decided, r, &r->asked, &why))
+		return;
+	release(r);
+	x->user = NULL;
+	sd_http_refuse(x, 400, why);
+}
+
 static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
 {
 	struct rl_worker *w = x->server->arg;
@@ -153,6 +210,10 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	const char *why = NULL;
 	if (!is_for_us(x, head, w->rl->has_upstream))
 		return;
+	if (w->store) {
+		ask_store(w, x, head);
+		return;
+	}
 	if (!rl_decide(w, head, &x->stream->io->peer, &v, &why)) {
 		sd_http_refuse(x, 400, why);
 		return;
@@ -171,12 +232,9 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 		sd_http_refuse(x, 503, "out of memory");
 		return;
 	}
-	if (v.delay_ns <= 0) {
-		go(r);
-		return;
-	}
-	sd_http_body_pause(x);
-	sd_loop_timer_set(w->w->loop, &r->timer, sd_loop_now_ns(w->w->loop) + v.delay_ns);
+	if (v.delay_ns > 0)
+		sd_http_body_pause(x);
+	wait_or_go(r, v.delay_ns);
 }
 
 static void on_body(struct sd_http_exchange *x, const char *p, size_t n)
@@ -220,6 +278,7 @@ static void on_client_gone(struct sd_http_exchange *x)
 		return;
 	if (r->call)
 		sd_http_call_cancel(r->call);
+	rl_store_forget(r->asked);
 	release(r);
 }
 

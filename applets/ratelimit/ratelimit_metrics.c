@@ -37,6 +37,24 @@ static void decisions(const struct rl *rl, struct sd_metrics *m, const char *lab
 	sd_metrics_add(m, (double)asked, "%s", label);
 }
 
+static void store(const struct rl *rl, struct sd_metrics *m, const char *label)
+{
+	uint64_t n[2] = {0};
+	bool up = true;
+	if (!rl->has_store)
+		return;
+	for (unsigned i = 0; i < rl->nworkers; i++) {
+		up &= __atomic_load_n(&rl->workers[i]->store_up, __ATOMIC_RELAXED);
+		for (int k = 0; k < 2; k++)
+			n[k] += sd_count_read(&rl->workers[i]->stored[k]);
+	}
+	sd_metrics_family(m, "sdlab_ratelimit_store_up", "gauge", "1 while all threads reach the store of shared limits");
+	sd_metrics_add(m, up, "%s", label);
+	sd_metrics_family(m, "sdlab_ratelimit_store_decisions_total", "counter", "Decisions of the store, and those made without it");
+	sd_metrics_add(m, (double)n[0], "%s,by=\"store\"", label);
+	sd_metrics_add(m, (double)n[1], "%s,by=\"itself\"", label);
+}
+
 void rl_metrics(void *self, struct sd_metrics *m)
 {
 	struct rl *rl = self;
@@ -48,6 +66,7 @@ void rl_metrics(void *self, struct sd_metrics *m)
 	sd_run_http_metrics(rl->run, m, servers, rl->nworkers);
 	sd_run_label(rl->run, label, sizeof(label));
 	decisions(rl, m, label);
+	store(rl, m, label);
 	sd_ratelimit_stats(rl->table, &s);
 	sd_metrics_family(m, "sdlab_ratelimit_keys", "gauge", "Keys for which something counts, as of the last look at all");
 	sd_metrics_add(m, (double)rl->live, "%s", label);

@@ -49,6 +49,11 @@ const struct sd_option rl_options[] = {
     {"memory", SD_OPT_SIZE, "64MiB", "for keys; a million take 46 MB", .min = 65536, .max = INT64_C(1) << 40},
     {"log-memory", SD_OPT_SIZE, "64MiB", "for the moments that sliding logs remember; beyond it they get coarser",
      .max = INT64_C(1) << 40},
+    {"store", SD_OPT_STRING, NULL, "where servers that share these limits keep them: redis://[[USER:]PASSWORD@]HOST[:PORT][/DB]; else each for "
+     "itself", .meta = "URL", .secret = true},
+    {"store-timeout", SD_OPT_DURATION, "100ms", "for its answer, and for a connection to it"},
+    {"store-down", SD_OPT_ENUM, "local", "without it: let all pass, answer 503, or let this server's share pass", .choices = "open|closed|local"},
+    {"servers", SD_OPT_INT, "1", "how many servers share the limits, for their shares", .min = 1, .max = 10000, .reload = true},
     {"connect-timeout", SD_OPT_DURATION, "2s", "for a connection to the upstream"},
     {"answer-timeout", SD_OPT_DURATION, "30s", "for its answer to begin, and to go on"},
     {0},

@@ -6,7 +6,7 @@
 #include "core/rate_text.h"
 #include "core/siphash.h"
 #include "core/units.h"
-#include "ratelimit.h"
+#include "ratelimit_store.h"
 
 #define DEFAULT_RULE "default"
 
@@ -155,6 +155,21 @@ static enum sd_err parse_rules(const struct sd_conf *conf, struct rl_policy *p, 
 	return err;
 }
 
+static enum sd_err parse_store(const struct sd_conf *conf, struct rl_policy *p, struct sd_error *e)
+{
+	enum sd_err err = SD_OK;
+	for (size_t i = 0; !err && i < p->n; i++) {
+		struct rl_rule *rule = &p->rules[i];
+		if (!sd_conf_has(conf, "store"))
+			continue;
+		rl_store_share(rule, (uint32_t)sd_conf_int(conf, "servers"));
+		err = rl_store_fits(rule, RL_LUA, e);
+		if (!err && sd_ratelimit_check(&rule->share, e))
+			err = sd_wrap(e, "rule %s: its share of %lld servers", rule->name, (long long)sd_conf_int(conf, "servers"));
+	}
+	return err;
+}
+
 /* ---- the rest ---- */
 
 static enum sd_err parse_headers(const struct sd_conf *conf, struct rl_policy *p, struct sd_error *e)
@@ -201,7 +216,7 @@ struct rl_policy *rl_policy_make(const struct sd_conf *conf, struct sd_error *e)
 		return NULL;
 	}
 	p->refs = 1;
-	if (!parse_rules(conf, p, e) && !parse_headers(conf, p, e) && !parse_trusted(conf, p, e))
+	if (!parse_rules(conf, p, e) && !parse_store(conf, p, e) && !parse_headers(conf, p, e) && !parse_trusted(conf, p, e))
 		return p;
 	rl_policy_release(p);
 	return NULL;
@@ -267,6 +282,8 @@ enum sd_err rl_check(const struct sd_conf *conf, struct sd_error *e)
 	const char *upstream = sd_conf_string(conf, "upstream");
 	if (upstream && rl_upstream_parse(upstream, &addr, e))
 		return sd_wrap(e, "%s: upstream", sd_conf_origin(conf, "upstream"));
+	if (rl_store_check(conf, e))
+		return SD_EUSAGE;
 	struct rl_policy *p = rl_policy_make(conf, e);
 	rl_policy_release(p);
 	return p ? SD_OK : SD_EINVAL;
