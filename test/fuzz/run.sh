@@ -27,7 +27,7 @@ trap 'rm -rf "$tmp"' EXIT
 read -r -a packages < <(sed -n 's/^PKGS *:= *//p' Makefile)
 read -r -a cflags < <(pkg-config --cflags "${packages[@]}")
 read -r -a libs < <(pkg-config --libs "${packages[@]}")
-flags=(-std=gnu17 -D_GNU_SOURCE -DSD_SANITIZED=1 -DSD_FUZZING=1 -Iinclude -Isrc -g -O1 -fno-omit-frame-pointer -pthread
+flags=(-std=gnu17 -D_GNU_SOURCE -DSD_SANITIZED=1 -DSD_FUZZING=1 -Iinclude -Isrc -gline-tables-only -O1 -fno-omit-frame-pointer -pthread
   -fno-sanitize-recover=all "${cflags[@]}")
 
 # The parts become a library, so that a target takes only what it needs. An empty list of applets stands in for the one
