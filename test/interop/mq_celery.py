@@ -5,6 +5,7 @@ the same on RabbitMQ and on ours.
     mq_celery.py PORT
 """
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,7 @@ def hold(self, name):
     if self.request.delivery_info['redelivered']:
         return 'redelivered'
     open(path, 'w').close()
-    time.sleep(600)
+    signal.pause()
     return 'not killed'
 
 
