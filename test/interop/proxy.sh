@@ -165,6 +165,9 @@ if baseline haproxy haproxy; then
 fi
 
 if baseline nginx-light nginx; then
+  # nginx complains of a header that it cannot read, and of a connection without one. Of one that ended before it said anything it
+  # complains too: `""`; such is a check that was under way when its lb stopped.
+  unread() { grep 'broken header' "$1" | grep -v 'broken header: ""'; }
   for _ in 1 2 3; do
     port=$(free_port)
     nginx_head nginx.conf "$TMP/nginx.d"
@@ -199,10 +202,9 @@ if baseline nginx-light nginx; then
       log_has "ntls.$version.$mode" Removed && fail "nginx failed a check before TLS with $version in $mode mode"
     done
   done
-  assert_lacks "$(cat "$TMP/nginx.tls/error.log")" 'broken header' 'what nginx says of the headers before TLS'
+  assert_eq '' "$(unread "$TMP/nginx.tls/error.log")" 'what nginx says of the headers before TLS'
   stop_quietly nginx_tls
-  # It complains of a header that it cannot read, and of a check without one.
-  assert_lacks "$(cat "$TMP/nginx.d/error.log")" 'broken header' 'what nginx says of the headers'
+  assert_eq '' "$(unread "$TMP/nginx.d/error.log")" 'what nginx says of the headers'
   stop_quietly nginx
 fi
 stop lb
