@@ -37,7 +37,8 @@
 	X(SD_ENOSPC, "no space left on the disk")                                                            \
 	X(SD_ETLS, "TLS failed")                                                                             \
 	X(SD_ECIRCUIT, "circuit open")                                                                       \
-	X(SD_EEXHAUSTED, "all in use")
+	X(SD_EEXHAUSTED, "all in use")                                                                       \
+	X(SD_EDAMAGED, "damaged")
 
 enum sd_err {
 #define X(code, text) code,
