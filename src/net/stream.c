@@ -20,7 +20,24 @@ static const struct sd_stream_events finish_events;
 static void todo(struct sd_stream *s, uint16_t what)
 {
 	s->todo |= what;
-	sd_loop_defer(s->loop, &s->task);
+	if (what == TODO_FLUSH && s->gate && s->gate->shut)
+		sd_loop_defer_late(s->loop, &s->task);
+	else
+		sd_loop_defer(s->loop, &s->task);
+}
+
+void sd_stream_behind(struct sd_stream *s, struct sd_stream_gate *gate)
+{
+	s->gate = gate;
+}
+
+/* Before anything leaves. */
+static void pass_gate(struct sd_stream *s)
+{
+	struct sd_stream_gate *gate = s->gate;
+	s->gate = NULL;
+	if (gate && gate->shut)
+		gate->pass(gate);
 }
 
 /* ---- buffers ---- */
@@ -140,6 +157,7 @@ void sd_stream_close(struct sd_stream *s)
 	/* What was written in this very callback still goes out. */
 	if (!s->closing && !s->dead && !s->connecting && s->out_len > 0) {
 		struct iovec v = {s->out + s->out_off, s->out_len};
+		pass_gate(s);
 		if (sd_io_write_last(s->io, &v, 1) < 0)
 			s->dead = true;
 	}
@@ -206,6 +224,7 @@ static size_t send_now(struct sd_stream *s, const char *p, size_t n)
 {
 	struct iovec v[2];
 	int k = 0;
+	pass_gate(s);
 	if (s->out_len)
 		v[k++] = (struct iovec){s->out + s->out_off, s->out_len};
 	if (n)
@@ -314,6 +333,7 @@ ssize_t sd_stream_send_file(struct sd_stream *s, struct sd_file *f, uint64_t off
 		return 0;
 	if (!s->io->ops->send_file || s->connecting || s->splice_from)
 		return -SD_EUNSUPPORTED;
+	pass_gate(s);
 	struct iovec front = {s->out ? s->out + s->out_off : NULL, s->out_len};
 	ssize_t put = s->io->ops->send_file(s->io, &front, f, off, n);
 	if (put == -SD_EEOF)

@@ -37,6 +37,12 @@ struct sd_stream_events {
 	void (*spliced)(struct sd_stream *s); /* bytes went from here to another stream; NULL: nobody asks */
 };
 
+/* What must have been done before bytes leave: a record that says what they promise. One gate serves many streams. */
+struct sd_stream_gate {
+	void (*pass)(struct sd_stream_gate *g); /* does it; shut is false afterwards */
+	bool shut;
+};
+
 struct sd_stream {
 	struct sd_loop *loop;
 	struct sd_io *io;
@@ -54,6 +60,7 @@ struct sd_stream {
 	uint32_t high, low;
 	uint32_t in_pipe;                    /* bytes read and on their way to splice_to */
 	struct sd_stream *splice_to, *splice_from;
+	struct sd_stream_gate *gate; /* of what is gathered; NULL: none */
 	struct sd_task task;
 	struct sd_timer timer;
 	int64_t deadline_ns;
@@ -85,6 +92,9 @@ void sd_stream_write(struct sd_stream *s, const void *p, size_t n);
  * takes nothing any more. */
 char *sd_stream_reserve(struct sd_stream *s, size_t n);
 void sd_stream_commit(struct sd_stream *s, size_t n);
+/* What was written since the last bytes left, and what is written from now on, leaves when the gate has been passed, which is
+ * asked for at the end of the loop's turn for all streams together. The gate outlives the stream, or the end of the turn. */
+void sd_stream_behind(struct sd_stream *s, struct sd_stream_gate *gate);
 /* Why it broke, in words: for closed(); valid until the stream is closed. */
 const char *sd_stream_why(const struct sd_stream *s, enum sd_err why);
 static inline size_t sd_stream_backlog(const struct sd_stream *s)

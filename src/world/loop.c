@@ -16,6 +16,7 @@ bool loop_init(struct sd_loop *l, struct sd_world *w, const struct sd_loop_ops *
 	l->ops = ops;
 	l->world = w;
 	l->deferred_tail = &l->deferred;
+	l->late_tail = &l->late;
 	l->round_ns = INT64_MIN;
 	l->scratch = malloc(SD_LOOP_SCRATCH);
 	return l->scratch != NULL;
@@ -132,26 +133,53 @@ void sd_loop_timer_cancel(struct sd_loop *l, struct sd_timer *t)
 
 /* ---- tasks ---- */
 
+static void enqueue(struct sd_task ***tail, struct sd_task *t)
+{
+	t->queued = true;
+	t->next = NULL;
+	**tail = t;
+	*tail = &t->next;
+}
+
+static void run_first(struct sd_task **first, struct sd_task ***tail)
+{
+	struct sd_task *t = *first;
+	*first = t->next;
+	if (!*first)
+		*tail = first;
+	t->queued = false;
+	t->fn(t);
+}
+
 void sd_loop_defer(struct sd_loop *l, struct sd_task *t)
+{
+	if (!t->queued)
+		enqueue(&l->deferred_tail, t);
+}
+
+void sd_loop_defer_late(struct sd_loop *l, struct sd_task *t)
 {
 	if (t->queued)
 		return;
-	t->queued = true;
-	t->next = NULL;
-	*l->deferred_tail = t;
-	l->deferred_tail = &t->next;
+	if (!l->late && l->ops->arm_late)
+		l->ops->arm_late(l);
+	enqueue(&l->late_tail, t);
+}
+
+void loop_run_late(struct sd_loop *l)
+{
+	while (l->late)
+		run_first(&l->late, &l->late_tail);
 }
 
 void loop_leave(struct sd_loop *l)
 {
-	while (l->deferred) {
-		struct sd_task *t = l->deferred;
-		l->deferred = t->next;
-		if (!l->deferred)
-			l->deferred_tail = &l->deferred;
-		t->queued = false;
-		t->fn(t);
-	}
+	do {
+		while (l->deferred)
+			run_first(&l->deferred, &l->deferred_tail);
+		if (!l->ops->arm_late)
+			loop_run_late(l);
+	} while (l->deferred);
 }
 
 void sd_loop_post(struct sd_loop *l, struct sd_task *t)
@@ -174,6 +202,8 @@ void sd_loop_flush(struct sd_loop *l)
 {
 	loop_enter(l);
 	l->ops->run_posted(l);
+	loop_leave(l);
+	loop_run_late(l);
 	loop_leave(l);
 }
 

@@ -58,6 +58,10 @@ void sd_loop_post(struct sd_loop *l, struct sd_task *t);
 /* Runs at the end of the current callback. */
 void sd_loop_defer(struct sd_loop *l, struct sd_task *t);
 
+/* Runs once a turn, when everything that was ready when the loop looked has been handed over: for what many connections share
+ * (one write for all of them). In the simulated world a turn is one callback. A task is in one of the two queues. */
+void sd_loop_defer_late(struct sd_loop *l, struct sd_task *t);
+
 /* ---- sockets ---- */
 #define SD_IO_READ  1u
 #define SD_IO_WRITE 2u

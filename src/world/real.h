@@ -25,7 +25,7 @@ struct real_loop {
 	struct real_thread *started; /* by sd_loop_start */
 	bool stopping;
 	int timer_fd;
-	struct event *timer_event;
+	struct event *timer_event, *late_event;
 	int64_t timer_armed_ns; /* what timer_fd is set for */
 	int spare_pipe[2];      /* for the next io that splices; 0: none */
 	struct sd_link starved; /* listeners that wait for a descriptor: struct real_listener.link */

@@ -102,6 +102,24 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	loop_leave(&r->loop);
 }
 
+/* ---- the end of a turn ---- */
+
+/* libevent takes events that are made active meanwhile last. */
+static void arm_late(struct sd_loop *l)
+{
+	event_active(real_loop(l)->late_event, EV_TIMEOUT, 1);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct real_loop *r = arg;
+	loop_enter(&r->loop);
+	loop_run_late(&r->loop);
+	loop_leave(&r->loop);
+}
+
 /* ---- running ---- */
 
 static void run(struct sd_loop *l)
@@ -157,10 +175,14 @@ static void real_loop_free(struct sd_loop *l)
 		real_helpers_forget(w->resolver, l); /* a look-up that takes long must not come back to it */
 	pthread_mutex_unlock(&w->lock);
 	loop_leave(l);
+	loop_run_late(l);
+	loop_leave(l);
 	if (r->spare_pipe[0]) {
 		close(r->spare_pipe[0]);
 		close(r->spare_pipe[1]);
 	}
+	if (r->late_event)
+		event_free(r->late_event);
 	if (r->timer_event)
 		event_free(r->timer_event);
 	if (r->wake_event)
@@ -186,6 +208,7 @@ static const struct sd_loop_ops loop_ops = {
     .run_posted = run_posted,
     .post = post,
     .arm = arm,
+    .arm_late = arm_late,
     .connect = real_connect,
     .listen = real_listen,
     .datagrams = real_datagrams,
@@ -197,7 +220,8 @@ static bool add_events(struct real_loop *r)
 		return false;
 	r->timer_event = event_new(r->base, r->timer_fd, EV_READ | EV_PERSIST, on_timer, r);
 	r->wake_event = event_new(r->base, r->wake_fd, EV_READ | EV_PERSIST, on_wake, r);
-	return r->timer_event && r->wake_event && event_add(r->wake_event, NULL) == 0 &&
+	r->late_event = event_new(r->base, -1, 0, on_late, r);
+	return r->timer_event && r->wake_event && r->late_event && event_add(r->wake_event, NULL) == 0 &&
 	       event_add(r->timer_event, NULL) == 0;
 }
 

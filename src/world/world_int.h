@@ -92,6 +92,8 @@ struct sd_loop_ops {
 	void (*post)(struct sd_loop *l, struct sd_task *t);
 	/* The earliest timer may have moved. */
 	void (*arm)(struct sd_loop *l);
+	/* loop_run_late is to run when this turn is over. NULL: turns are callbacks, loop_leave does it. */
+	void (*arm_late)(struct sd_loop *l);
 	enum sd_err (*connect)(struct sd_loop *l, const struct sd_addr *addr, struct sd_io **out, struct sd_error *e);
 	enum sd_err (*listen)(struct sd_loop *l, struct sd_addr *addr, bool shared,
 			      const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e);
@@ -107,6 +109,7 @@ struct sd_loop {
 	struct sd_timers timers;
 	int64_t round_ns; /* while timers run: those due by then; else INT64_MIN */
 	struct sd_task *deferred, **deferred_tail;
+	struct sd_task *late, **late_tail;
 	char *scratch;
 	char *free_blocks; /* linked through their first bytes */
 	unsigned nfree_blocks;
@@ -147,6 +150,7 @@ static inline void loop_enter(struct sd_loop *l)
 	l->now_valid = false;
 }
 void loop_leave(struct sd_loop *l);
+void loop_run_late(struct sd_loop *l); /* before loop_leave */
 /* Runs what is due now; a timer that one of these sets for now runs in the next round, so sockets get their turn. */
 void loop_run_timers(struct sd_loop *l);
 /* Runs posted tasks, taken off the loop's list. */

@@ -7,6 +7,7 @@
 #include "net/stream.h"
 #include "world/loop.h"
 #include "world/sim.h"
+#include "world/world.h"
 
 #define SECOND 1000000000ll
 #define MS     1000000ll
@@ -179,6 +180,94 @@ START_TEST(bytes_arrive_whole_and_in_order)
 		ck_assert(server.eof);
 		unpair();
 	}
+}
+END_TEST
+
+/* ---- gates ---- */
+
+struct gate {
+	struct sd_stream_gate gate;
+	const struct end *far; /* has heard nothing of what stands behind it */
+	uint64_t heard;
+	unsigned passed;
+};
+
+static void on_pass(struct sd_stream_gate *gate)
+{
+	struct gate *g = sd_container(gate, struct gate, gate);
+	g->gate.shut = false;
+	g->passed++;
+	g->heard += g->far->got;
+}
+
+/* Whichever way bytes leave (gathered, at once since they are many, by closing), the gate was passed before, once. */
+START_TEST(nothing_leaves_before_the_gate)
+{
+	static const size_t sizes[] = {10, 1000, 5000, 100000};
+	static char bytes[100000];
+	for (unsigned i = 0; i < 8; i++) {
+		struct gate g = {.gate = {.pass = on_pass, .shut = true}, .far = &server};
+		pair(i + 1);
+		pass(SECOND);
+		sd_stream_behind(client.s, &g.gate);
+		sd_stream_write(client.s, bytes, sizes[i / 2]);
+		ck_assert_uint_eq(g.passed, sizes[i / 2] >= 4096);
+		if (i % 2 == 1) {
+			sd_stream_close(client.s);
+			client.s = NULL;
+			ck_assert_uint_eq(g.passed, 1);
+		}
+		sd_loop_flush(la);
+		ck_assert_uint_eq(g.passed, 1);
+		pass(SECOND);
+		ck_assert_uint_eq(server.got, sizes[i / 2]);
+		ck_assert_uint_eq(g.heard, 0);
+		unpair();
+	}
+}
+END_TEST
+
+struct step {
+	struct sd_task task;
+	struct sd_loop *loop;
+	struct step *then;
+	unsigned *clock, at;
+};
+
+static void on_step(struct sd_task *t)
+{
+	struct step *s = sd_container(t, struct step, task);
+	s->at = ++*s->clock;
+	if (s->then)
+		sd_loop_defer(s->loop, &s->then->task);
+}
+
+/* Late tasks come behind deferred ones, in their order, and what they defer comes behind them; in both worlds. */
+START_TEST(late_tasks_come_last)
+{
+	struct sd_error e = {0};
+	struct sd_world *w = _i ? sd_world_real() : NULL;
+	unsigned clock = 0;
+	begin(1);
+	struct sd_loop *l = w ? sd_loop_new(w, &e) : la;
+	struct step s[4];
+	for (unsigned i = 0; i < 4; i++)
+		s[i] = (struct step){.task = {.fn = on_step}, .loop = l, .clock = &clock};
+	s[0].then = &s[3];
+	sd_loop_defer_late(l, &s[0].task);
+	sd_loop_defer_late(l, &s[1].task);
+	sd_loop_defer(l, &s[2].task);
+	sd_loop_defer_late(l, &s[1].task);
+	sd_loop_flush(l);
+	ck_assert_uint_eq(s[2].at, 1);
+	ck_assert_uint_eq(s[0].at, 2);
+	ck_assert_uint_eq(s[1].at, 3);
+	ck_assert_uint_eq(s[3].at, 4);
+	if (w) {
+		sd_loop_free(l);
+		sd_world_free(w);
+	}
+	end();
 }
 END_TEST
 
@@ -604,6 +693,8 @@ int main(void)
 	TCase *t = tcase_create("net");
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, bytes_arrive_whole_and_in_order);
+	tcase_add_test(t, nothing_leaves_before_the_gate);
+	tcase_add_loop_test(t, late_tasks_come_last, 0, 2);
 	tcase_add_test(t, it_takes_as_long_as_the_wire);
 	tcase_add_test(t, a_reader_that_does_not_read_stops_the_writer);
 	tcase_add_test(t, nobody_there);
