@@ -20,7 +20,9 @@ struct sh_lookup;
 struct sh_lookup_worker;
 struct sh_clicks;
 struct sh_clicks_worker;
-struct sh_http;
+struct sh_page;
+struct sh_live;
+struct sh_limit;
 
 #define SH_CODE_MAX  64   /* bytes of a code or an alias, without its NUL */
 #define SH_URL_MAX   8192 /* of a target */
@@ -61,8 +63,14 @@ struct sh {
 	struct sh_store *store;
 	struct sh_lookup *lookup;
 	struct sh_clicks *clicks;
+	struct sh_page *page;
+	struct sh_limit *limit;
+	struct sh_live *live;
 	unsigned nworkers;
 	struct sh_worker **workers;
+	bool key_required;
+	bool closing; /* no worker runs any more */
+	char base_url[512]; /* "": the host that was asked */
 };
 
 extern const struct sd_option sh_options[];
