@@ -57,6 +57,8 @@ LIB_OBJ    := $(call obj,$(LIB_SRC))
 APP_OBJ    := $(call obj,$(APPLET_SRC)) $(BUILD)/obj/gen/applets.o
 BIN        := $(BUILD)/sdlab
 LIB        := $(BUILD)/libsdlab.a
+# The same as an archive, so that a test is linked with what it uses only.
+APPS       := $(BUILD)/applets.a
 TEST_BIN   := $(patsubst test/%.c,$(BUILD)/%,$(UNIT_SRC) $(SIM_SRC))
 
 # All processors, unless somebody said otherwise.
@@ -154,9 +156,12 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
 	$(compile)
 
+# Appended, not replaced: two members may have the same name.
+$(APPS): $(APP_OBJ)
 $(LIB): $(LIB_OBJ)
+$(APPS) $(LIB):
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) qcs $@ $^
 
 $(BIN): $(call obj,$(MAIN_SRC)) $(APP_OBJ) $(LIB)
 	$(call say,LINK,$@)
@@ -169,10 +174,11 @@ CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubun
 ALLOC_BIN := $(BUILD)/sim/sim_alloc
 PLAIN_BIN := $(filter-out $(ALLOC_BIN),$(TEST_BIN))
 $(filter $(BUILD)/sim/%,$(PLAIN_BIN)): $(call obj,$(SIM_HELP))
-$(PLAIN_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(APP_OBJ) $(LIB)
+$(PLAIN_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(APPS) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CHECK_LIBS) -lm
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(APPS) $(LIB) -Wl,--end-group \
+		$(PKG_LIBS) $(CHECK_LIBS) -lm
 .PRECIOUS: $(BUILD)/obj/test/%.o
 
 # The program that lets memory run out links objects whose allocations can be made to fail (test/sim/alloc.h).
