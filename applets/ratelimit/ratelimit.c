@@ -14,7 +14,7 @@
 static enum sd_err make_table(struct rl *rl, const struct sd_conf *conf, struct sd_error *e)
 {
 	struct sd_ratelimit_conf c = {
-	    .max_keys = (size_t)sd_conf_int(conf, "memory") / 464 * 10,
+	    .max_keys = sd_limits_keys(sd_conf_int(conf, "memory")),
 	    .log_bytes = (size_t)sd_conf_int(conf, "log-memory"),
 	};
 	sd_world_random(rl->run->spec.world, c.secret, sizeof(c.secret));
@@ -58,17 +58,6 @@ static enum sd_err side_addr(const struct sd_conf *conf, const char *option, boo
 	return sd_addr_parse(text, "127.0.0.1", out, e);
 }
 
-/* Rules that are counted by a row of their own. */
-static enum sd_err give_tallies(struct rl *rl, struct rl_policy *p, struct sd_error *e)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		p->rules[i].tally = rl_tally(rl, p->rules[i].name);
-		if (p->rules[i].tally == RL_TALLIES)
-			return sd_fail(e, SD_ERANGE, "rules: more than %d names since the start; keep them, or start anew", RL_TALLIES);
-	}
-	return SD_OK;
-}
-
 static enum sd_err find_store(struct rl *rl, const struct sd_conf *conf, struct sd_error *e)
 {
 	rl->has_store = sd_conf_has(conf, "store");
@@ -96,7 +85,7 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 		return e ? e->code : SD_EINVAL;
 	if (!rl->workers || make_drop(rl))
 		return sd_fail(e, SD_ENOMEM, "out of memory");
-	enum sd_err err = give_tallies(rl, rl->policy, e);
+	enum sd_err err = sd_limits_tally(rl->policy, &rl->tallies, e);
 	if (!err)
 		err = make_table(rl, conf, e);
 	if (!err)
@@ -128,7 +117,7 @@ static enum sd_err start(void *self, struct sd_worker *sw, struct sd_error *e)
 	sw->state = w;
 	w->rl = rl;
 	w->w = sw;
-	w->policy = rl_policy_hold(rl->policy);
+	w->policy = sd_limits_hold(rl->policy);
 	sd_list_init(&w->conns);
 	sd_list_init(&w->requests);
 	make_pool(w, rl->run->conf);
@@ -162,7 +151,7 @@ static void say_rules(struct rl *rl)
 {
 	char text[256];
 	for (size_t i = 0; i < rl->policy->n; i++) {
-		rl_rule_describe(&rl->policy->rules[i], text, sizeof(text));
+		sd_limit_describe(&rl->policy->rules[i], text, sizeof(text));
 		sd_event(rl->log, SD_INFO, "rule", NULL, "%s", text);
 	}
 }
@@ -191,13 +180,13 @@ static void started(void *self)
 struct change {
 	struct sd_task task;
 	struct rl_worker *w;
-	struct rl_policy *next;
+	struct sd_limits *next;
 };
 
 static void on_change(struct sd_task *t)
 {
 	struct change *c = sd_container(t, struct change, task);
-	rl_policy_release(c->w->policy);
+	sd_limits_release(c->w->policy);
 	c->w->policy = c->next;
 	free(c);
 }
@@ -205,26 +194,26 @@ static void on_change(struct sd_task *t)
 static enum sd_err reload(void *self, const struct sd_conf *conf, struct sd_error *e)
 {
 	struct rl *rl = self;
-	struct rl_policy *next = rl_policy_make(conf, e);
+	struct sd_limits *next = rl_policy_make(conf, e);
 	struct change **changes = calloc(rl->nworkers, sizeof(*changes));
 	unsigned n = 0;
 	while (changes && n < rl->nworkers && (changes[n] = calloc(1, sizeof(**changes))))
 		n++;
-	enum sd_err err = !next ? SD_EINVAL : n < rl->nworkers ? sd_fail(e, SD_ENOMEM, "out of memory") : give_tallies(rl, next, e);
+	enum sd_err err = !next ? SD_EINVAL : n < rl->nworkers ? sd_fail(e, SD_ENOMEM, "out of memory") : sd_limits_tally(next, &rl->tallies, e);
 	for (unsigned i = 0; i < n; i++) {
 		if (err) {
 			free(changes[i]);
 			continue;
 		}
-		*changes[i] = (struct change){.task.fn = on_change, .w = rl->workers[i], .next = rl_policy_hold(next)};
+		*changes[i] = (struct change){.task.fn = on_change, .w = rl->workers[i], .next = sd_limits_hold(next)};
 		sd_loop_post(rl->workers[i]->w->loop, &changes[i]->task);
 	}
 	free(changes);
 	if (err) {
-		rl_policy_release(next);
+		sd_limits_release(next);
 		return err;
 	}
-	rl_policy_release(rl->policy);
+	sd_limits_release(rl->policy);
 	rl->policy = next;
 	say_rules(rl);
 	return SD_OK;
@@ -268,11 +257,11 @@ static void destroy(void *self)
 	sd_loop_timer_cancel(rl->run->spec.control, &rl->sweep);
 	for (unsigned i = 0; i < rl->nworkers && rl->workers; i++) {
 		if (rl->workers[i])
-			rl_policy_release(rl->workers[i]->policy);
+			sd_limits_release(rl->workers[i]->policy);
 		free(rl->workers[i]);
 	}
 	free(rl->workers);
-	rl_policy_release(rl->policy);
+	sd_limits_release(rl->policy);
 	sd_head_edit_free(&rl->drop);
 	sd_ratelimit_free(rl->table);
 	free(rl);

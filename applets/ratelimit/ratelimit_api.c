@@ -67,7 +67,7 @@ bool rl_json_int(const cJSON *object, const char *name, int64_t def, int64_t *ou
 /* One limit that is asked for. */
 struct ask {
 	struct sd_ratelimit_limit limit; /* told with the question */
-	char name[RL_NAME];
+	char name[SD_LIMIT_NAME];
 	int64_t taken, used;
 };
 
@@ -113,12 +113,12 @@ static const char *read_ask(const struct rl_worker *w, const cJSON *o, struct qu
 	struct sd_ratelimit_ask *ask = &q->asks[q->n];
 	struct ask *more = &q->more[q->n];
 	const char *name = text_of(o, "rule"), *key = text_of(o, "key"), *fault = NULL;
-	const struct rl_rule *rule = NULL;
+	const struct sd_limit *rule = NULL;
 	int64_t cost;
 	if (!cJSON_IsObject(o) || !key)
 		return "expected an object with \"key\" and \"rule\" or \"rate\"";
 	if (name && !text_of(o, "rate")) {
-		rule = rl_policy_find(w->policy, sd_slice_of(name));
+		rule = sd_limits_find(w->policy, sd_slice_of(name));
 		if (!rule)
 			return "rule: there is none of this name";
 	} else {
@@ -130,7 +130,7 @@ static const char *read_ask(const struct rl_worker *w, const cJSON *o, struct qu
 	    more->used > UINT32_MAX || more->taken < 0)
 		fault = "taken and used: expected numbers";
 	snprintf(more->name, sizeof(more->name), "%s", name ? name : "");
-	*ask = (struct sd_ratelimit_ask){rule ? &rule->limit : &more->limit, rl_scope_of(sd_slice_of(name ? name : "")),
+	*ask = (struct sd_ratelimit_ask){rule ? &rule->limit : &more->limit, sd_limits_scope(sd_slice_of(name ? name : "")),
 					 sd_slice_of(key), (uint32_t)cost};
 	q->n++;
 	return fault;

@@ -85,7 +85,7 @@ static void on_turn(struct sd_timer *t)
 
 static bool write_head(struct rl_request *r, const struct sd_http_head *head)
 {
-	const struct rl_policy *p = r->w->policy;
+	const struct sd_limits *p = r->w->policy;
 	struct sd_proxy_hop hop = {
 	    .client = &r->x->stream->io->peer,
 	    .proto = sd_slice_of(r->x->secure ? "https" : "http"),
@@ -128,7 +128,7 @@ static struct rl_request *keep(struct rl_worker *w, struct sd_http_exchange *x, 
 
 static void refuse(struct sd_http_exchange *x, const char *lines)
 {
-	char extra[RL_LINES + 64]; /* RFC 6585 section 4: not to be stored */
+	char extra[SD_LIMITS_LINES + 64]; /* RFC 6585 section 4: not to be stored */
 	snprintf(extra, sizeof(extra), "%sCache-Control: no-store\r\n", lines);
 	sd_http_respond(x, 429, extra, NULL, "", 0);
 }
@@ -162,11 +162,11 @@ static void refuse_kept(struct rl_request *r, const char *lines)
 	refuse(x, lines);
 }
 
-static void on_decided(void *arg, const struct rl_policy *p, const struct rl_verdict *v)
+static void on_decided(void *arg, const struct sd_limits *p, const struct sd_limits_verdict *v)
 {
 	struct rl_request *r = arg;
-	char lines[RL_LINES];
-	size_t n = rl_fields(p, v, rl_now(r->w), lines);
+	char lines[SD_LIMITS_LINES];
+	size_t n = sd_limits_fields(p, v, rl_now(r->w), lines);
 	r->asked = NULL;
 	if (!v->unknown && !v->allowed) {
 		refuse_kept(r, lines);
@@ -205,8 +205,8 @@ static void ask_store(struct rl_worker *w, struct sd_http_exchange *x, const str
 static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
 {
 	struct rl_worker *w = x->server->arg;
-	struct rl_verdict v;
-	char lines[RL_LINES];
+	struct sd_limits_verdict v;
+	char lines[SD_LIMITS_LINES];
 	const char *why = NULL;
 	if (!is_for_us(x, head, w->rl->has_upstream))
 		return;
@@ -218,7 +218,7 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 		sd_http_refuse(x, 400, why);
 		return;
 	}
-	size_t n = rl_fields(w->policy, &v, rl_now(w), lines);
+	size_t n = sd_limits_fields(w->policy, &v, rl_now(w), lines);
 	if (!v.allowed) {
 		refuse(x, lines);
 		return;

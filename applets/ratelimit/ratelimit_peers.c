@@ -26,7 +26,7 @@ static const char *text_of(const cJSON *object, const char *name)
 /* ---- envoy ---- */
 
 /* 0: not this entry; 1: any value; 2: one that begins so; 3: this one. */
-static unsigned entry_fits(const struct rl_entry *e, const cJSON *entry)
+static unsigned entry_fits(const struct sd_limit_entry *e, const cJSON *entry)
 {
 	const char *key = text_of(entry, "key"), *value = text_of(entry, "value");
 	if (!key || strcmp(key, e->key) != 0)
@@ -40,7 +40,7 @@ static unsigned entry_fits(const struct rl_entry *e, const cJSON *entry)
 }
 
 /* How well a rule fits, as digits of its entries, the first the highest; 0: not at all. */
-static unsigned rule_fits(const struct rl_rule *rule, const char *domain, const cJSON *entries)
+static unsigned rule_fits(const struct sd_limit *rule, const char *domain, const cJSON *entries)
 {
 	unsigned fits = 0;
 	size_t i = 0;
@@ -55,9 +55,9 @@ static unsigned rule_fits(const struct rl_rule *rule, const char *domain, const 
 	return i == rule->nentries ? fits : 0;
 }
 
-static const struct rl_rule *rule_for(const struct rl_policy *p, const char *domain, const cJSON *entries)
+static const struct sd_limit *rule_for(const struct sd_limits *p, const char *domain, const cJSON *entries)
 {
-	const struct rl_rule *best = NULL;
+	const struct sd_limit *best = NULL;
 	unsigned most = 0;
 	for (size_t i = 0; i < p->n; i++) {
 		unsigned fits = rule_fits(&p->rules[i], domain, entries);
@@ -95,7 +95,7 @@ static const char *unit_of(int64_t period_ns)
 }
 
 /* As JSON of protocol buffers has it: what is 0 is left out. */
-static cJSON *envoy_status(const struct rl_rule *rule, const struct sd_ratelimit_answer *a, bool over)
+static cJSON *envoy_status(const struct sd_limit *rule, const struct sd_ratelimit_answer *a, bool over)
 {
 	char reset[32];
 	cJSON *o = cJSON_CreateObject();
@@ -108,7 +108,7 @@ static cJSON *envoy_status(const struct rl_rule *rule, const struct sd_ratelimit
 	cJSON_AddStringToObject(limit, "unit", unit_of(rule->limit.period_ns));
 	if (a->remaining)
 		cJSON_AddNumberToObject(o, "limitRemaining", a->remaining);
-	snprintf(reset, sizeof(reset), "%llds", (long long)rl_seconds(a->allowed ? a->reset_ns : a->retry_ns));
+	snprintf(reset, sizeof(reset), "%llds", (long long)sd_limits_seconds(a->allowed ? a->reset_ns : a->retry_ns));
 	cJSON_AddStringToObject(o, "durationUntilReset", reset);
 	return o;
 }
@@ -116,7 +116,7 @@ static cJSON *envoy_status(const struct rl_rule *rule, const struct sd_ratelimit
 /* NULL: out of memory. */
 static cJSON *ask_descriptor(struct rl_worker *w, const char *domain, const cJSON *entries, uint32_t hits, bool *over)
 {
-	const struct rl_rule *rule = rule_for(w->policy, domain, entries);
+	const struct sd_limit *rule = rule_for(w->policy, domain, entries);
 	struct sd_ratelimit_answer a;
 	if (!rule)
 		return envoy_status(NULL, NULL, false);
@@ -263,7 +263,7 @@ static cJSON *ask_gubernator(struct rl_worker *w, const cJSON *o)
 	const char *fault = read_gubernator(o, &limit, &hits);
 	if (fault)
 		return gubernator_error(fault);
-	struct sd_ratelimit_ask ask = {&limit, rl_scope_of(sd_slice_of(name)) + 1, sd_slice_of(key), 0};
+	struct sd_ratelimit_ask ask = {&limit, sd_limits_scope(sd_slice_of(name)) + 1, sd_slice_of(key), 0};
 	take_gubernator(w, &ask, hits, behaviour_of(o), &a);
 	cJSON *out = cJSON_CreateObject();
 	cJSON_AddStringToObject(out, "status", a.allowed ? "UNDER_LIMIT" : "OVER_LIMIT");

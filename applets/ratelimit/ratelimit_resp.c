@@ -34,7 +34,7 @@ static void cmd_throttle(struct rl_conn *c)
 	int64_t units, now = rl_now(c->w);
 	if (!sd_throttle_read(c->reader.argc, c->reader.argv, &limit, &units, &c->out))
 		return;
-	struct sd_ratelimit_ask ask = {&limit, rl_scope_of(sd_slice_of("CL.THROTTLE")), c->reader.argv[1],
+	struct sd_ratelimit_ask ask = {&limit, sd_limits_scope(sd_slice_of("CL.THROTTLE")), c->reader.argv[1],
 				       (uint32_t)(units < 0 ? -units : units)};
 	sd_count(&c->w->asked, 1);
 	if (units < 0) {

@@ -26,7 +26,7 @@ struct rl_store {
 struct rl_asked {
 	struct rl_store *store;
 	struct sd_link link;
-	struct rl_policy *policy; /* whose rules these are: a reload may come meanwhile */
+	struct sd_limits *policy; /* whose rules these are: a reload may come meanwhile */
 	rl_decided *fn;           /* NULL: nobody waits for it any more */
 	void *arg;
 	bool failed, again;       /* it was asked with the whole script */
@@ -42,16 +42,16 @@ struct rl_asked {
 static void free_asked(struct rl_asked *a)
 {
 	sd_list_del(&a->link);
-	rl_policy_release(a->policy);
+	sd_limits_release(a->policy);
 	free(a);
 }
 
 /* Without the store: a share of each limit, from the table that is here. */
-static void take_share(struct rl_worker *w, const struct rl_asked *a, struct rl_verdict *v)
+static void take_share(struct rl_worker *w, const struct rl_asked *a, struct sd_limits_verdict *v)
 {
 	struct sd_ratelimit_ask asks[RL_RULES];
 	for (size_t i = 0; i < a->n; i++) {
-		const struct rl_rule *rule = a->asks[i].rule;
+		const struct sd_limit *rule = a->asks[i].rule;
 		asks[i] = (struct sd_ratelimit_ask){&rule->share, rule->scope, a->keys[i], rule->cost};
 	}
 	v->n = a->n;
@@ -59,7 +59,7 @@ static void take_share(struct rl_worker *w, const struct rl_asked *a, struct rl_
 	rl_judge(w, v);
 }
 
-static void decide(struct rl_asked *a, struct rl_verdict *v)
+static void decide(struct rl_asked *a, struct sd_limits_verdict *v)
 {
 	struct rl_worker *w = a->store->w;
 	for (size_t i = 0; i < a->n; i++)
@@ -81,7 +81,7 @@ static void decide(struct rl_asked *a, struct rl_verdict *v)
 static void finish(struct rl_asked *a)
 {
 	struct rl_worker *w = a->store->w;
-	struct rl_verdict v = {.allowed = true};
+	struct sd_limits_verdict v = {.allowed = true};
 	sd_count(&w->stored[a->failed], 1);
 	decide(a, &v);
 	if (a->fn)
@@ -208,7 +208,7 @@ static void ask_now(struct rl_asked *a)
 
 /* ---- asking ---- */
 
-static struct rl_asked *new_asked(struct rl_worker *w, const struct rl_rule *const *rules, const struct sd_ratelimit_ask *asks,
+static struct rl_asked *new_asked(struct rl_worker *w, const struct sd_limit *const *rules, const struct sd_ratelimit_ask *asks,
 				  size_t n)
 {
 	struct rl_asked *a = malloc(sizeof(*a) + n * RL_STORE_KEY);
@@ -217,7 +217,7 @@ static struct rl_asked *new_asked(struct rl_worker *w, const struct rl_rule *con
 		return NULL;
 	memset(a, 0, sizeof(*a));
 	a->store = w->store;
-	a->policy = rl_policy_hold(w->policy);
+	a->policy = sd_limits_hold(w->policy);
 	a->n = n;
 	at = a->bytes;
 	sd_list_init(&a->link);
@@ -229,11 +229,11 @@ static struct rl_asked *new_asked(struct rl_worker *w, const struct rl_rule *con
 	return a;
 }
 
-void rl_store_ask(struct rl_worker *w, const struct rl_rule *const *rules, const struct sd_ratelimit_ask *asks, size_t n,
+void rl_store_ask(struct rl_worker *w, const struct sd_limit *const *rules, const struct sd_ratelimit_ask *asks, size_t n,
 		  rl_decided *fn, void *arg, struct rl_asked **handle)
 {
 	struct rl_asked *a = n ? new_asked(w, rules, asks, n) : NULL;
-	struct rl_verdict v = {.allowed = n == 0, .unknown = n > 0};
+	struct sd_limits_verdict v = {.allowed = n == 0, .unknown = n > 0};
 	if (handle)
 		*handle = a;
 	if (a) {
@@ -301,7 +301,7 @@ static void on_down(void *arg, const char *why)
 static void on_info(void *arg, enum sd_err err, const struct sd_resp_value *reply)
 {
 	struct rl_store *s = arg;
-	const struct rl_policy *p = s->w->policy;
+	const struct sd_limits *p = s->w->policy;
 	struct sd_error e = {0};
 	if (err == SD_ECANCELED || (err && !sd_resp_link_stands(s->link)))
 		return;

@@ -19,7 +19,7 @@
 #include "core/resp_reply.h"
 #include "ratelimit.h"
 
-#define RL_STORE_KEY  (1024 + RL_NAME + 16)
+#define RL_STORE_KEY  (1024 + SD_LIMIT_NAME + 16)
 #define RL_STORE_LOG  10000 /* units of a sliding log: each is one item of a list */
 #define RL_STORE_ARGS 5     /* of each limit, for the script */
 
@@ -27,7 +27,7 @@ enum rl_tongue { RL_LUA, RL_THROTTLE };
 
 /* One limit that is asked for. */
 struct rl_store_ask {
-	const struct rl_rule *rule;
+	const struct sd_limit *rule;
 	struct sd_slice key; /* in the store */
 };
 
@@ -41,13 +41,13 @@ struct rl_words {
 extern const char rl_store_script[];
 
 /* SD_OK, or SD_EUSAGE with a sentence: this limit cannot be kept in a store that speaks this. */
-enum sd_err rl_store_fits(const struct rl_rule *rule, enum rl_tongue tongue, struct sd_error *e);
+enum sd_err rl_store_fits(const struct sd_limit *rule, enum rl_tongue tongue, struct sd_error *e);
 /* Fills rule->share, what one of so many servers lets pass by itself: buckets filled so much slower, windows with so much less,
  * or, where that is less than a request costs, of one request in so much longer. Together they let pass, in any period: of a bucket at most
  * count + the larger of burst and servers * cost, of windows what one has that has the larger of count and servers * cost. */
-void rl_store_share(struct rl_rule *rule, uint32_t servers);
+void rl_store_share(struct sd_limit *rule, uint32_t servers);
 /* Of limits of one name and another kind the keys are others, since their values are. */
-size_t rl_store_key(const struct rl_rule *rule, struct sd_slice key, char out[RL_STORE_KEY]);
+size_t rl_store_key(const struct sd_limit *rule, struct sd_slice key, char out[RL_STORE_KEY]);
 /* All of them or none, in one request; sha NULL: with the whole text. */
 void rl_store_evaluate(struct rl_words *w, const char *sha, const struct rl_store_ask *asks, size_t n);
 /* False: this is no answer to that. */

@@ -175,7 +175,7 @@ static bool in_seconds(const struct sd_ratelimit_limit *l, int64_t *count, int64
 	return *count <= UINT32_MAX && *seconds <= (INT64_C(1) << 60) / SECOND;
 }
 
-enum sd_err rl_store_fits(const struct rl_rule *rule, enum rl_tongue tongue, struct sd_error *e)
+enum sd_err rl_store_fits(const struct sd_limit *rule, enum rl_tongue tongue, struct sd_error *e)
 {
 	const struct sd_ratelimit_limit *l = &rule->limit;
 	int64_t count, seconds;
@@ -193,7 +193,7 @@ enum sd_err rl_store_fits(const struct rl_rule *rule, enum rl_tongue tongue, str
 	return SD_OK;
 }
 
-void rl_store_share(struct rl_rule *rule, uint32_t servers)
+void rl_store_share(struct sd_limit *rule, uint32_t servers)
 {
 	struct sd_ratelimit_limit *l = &rule->share;
 	*l = rule->limit;
@@ -207,7 +207,7 @@ void rl_store_share(struct rl_rule *rule, uint32_t servers)
 	l->period_ns = over ? INT64_C(1) << 60 : (l->period_ns - 1) / of + 1;
 }
 
-size_t rl_store_key(const struct rl_rule *rule, struct sd_slice key, char out[RL_STORE_KEY])
+size_t rl_store_key(const struct sd_limit *rule, struct sd_slice key, char out[RL_STORE_KEY])
 {
 	int n = snprintf(out, RL_STORE_KEY, "ratelimit:%c:%s:", letters[rule->limit.kind], rule->name);
 	size_t room = RL_STORE_KEY - (size_t)n, m = key.n < room ? key.n : room;
@@ -227,7 +227,7 @@ static void add_number(struct rl_words *w, char text[24], int64_t v)
 	add(w, (struct sd_slice){text, sd_resp_int_text(text, v)});
 }
 
-static void add_limit(struct rl_words *w, size_t i, const struct rl_rule *rule)
+static void add_limit(struct rl_words *w, size_t i, const struct sd_limit *rule)
 {
 	const struct sd_ratelimit_limit *l = &rule->limit;
 	int64_t count, period;
@@ -284,7 +284,7 @@ bool rl_store_evaluated(const struct sd_resp_value *reply, const struct rl_store
 
 void rl_store_throttle(struct rl_words *w, const struct rl_store_ask *ask, bool back)
 {
-	const struct rl_rule *rule = ask->rule;
+	const struct sd_limit *rule = ask->rule;
 	int64_t count, seconds;
 	in_seconds(&rule->limit, &count, &seconds);
 	w->n = 0;

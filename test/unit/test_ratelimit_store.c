@@ -10,13 +10,13 @@
 #define SECOND 1000000000ll
 #define HOUR   (3600 * SECOND)
 
-static struct rl_rule rule;
+static struct sd_limit rule;
 static struct rl_store_ask ask;
 static struct rl_words words;
 
 static void setup(void)
 {
-	rule = (struct rl_rule){
+	rule = (struct sd_limit){
 	    .name = "login", .cost = 1, .limit = {.kind = SD_RATELIMIT_GCRA, .count = 30, .burst = 16, .period_ns = 60 * SECOND}};
 	ask = (struct rl_store_ask){&rule, {"key", 3}};
 }
@@ -63,7 +63,7 @@ END_TEST
 
 START_TEST(several_in_lua)
 {
-	struct rl_rule other = {.name = "all", .cost = 2, .limit = {.kind = SD_RATELIMIT_SLIDING_LOG, .count = 5, .period_ns = SECOND}};
+	struct sd_limit other = {.name = "all", .cost = 2, .limit = {.kind = SD_RATELIMIT_SLIDING_LOG, .count = 5, .period_ns = SECOND}};
 	struct rl_store_ask asks[2] = {ask, {&other, {"k2", 2}}};
 	rl_store_evaluate(&words, NULL, asks, 2);
 	ck_assert_str_eq(said(), "EVAL SCRIPT 2 key k2 b 1 2000000 16 1 l 5 1000000 0 2");
@@ -72,11 +72,11 @@ END_TEST
 
 START_TEST(most_in_lua)
 {
-	struct rl_store_ask asks[RL_RULES];
-	for (size_t i = 0; i < RL_RULES; i++)
+	struct rl_store_ask asks[SD_RATELIMIT_TOGETHER];
+	for (size_t i = 0; i < SD_RATELIMIT_TOGETHER; i++)
 		asks[i] = ask;
-	rl_store_evaluate(&words, "s", asks, RL_RULES);
-	ck_assert_uint_eq(words.n, 3 + RL_RULES * 6);
+	rl_store_evaluate(&words, "s", asks, SD_RATELIMIT_TOGETHER);
+	ck_assert_uint_eq(words.n, 3 + SD_RATELIMIT_TOGETHER * 6);
 	ck_assert_uint_le(words.n, sizeof(words.argv) / sizeof(words.argv[0]));
 }
 END_TEST
@@ -108,8 +108,8 @@ START_TEST(keys)
 	rule.limit.kind = SD_RATELIMIT_SLIDING_LOG; /* whose value is of another form */
 	ck_assert_uint_eq(rl_store_key(&rule, (struct sd_slice){"", 0}, out), 18);
 	ck_assert_mem_eq(out, "ratelimit:l:login:", 18);
-	memset(rule.name, 'n', RL_NAME - 1);
-	ck_assert_uint_eq(rl_store_key(&rule, (struct sd_slice){big, 1024}, out), 12 + RL_NAME - 1 + 1 + 1024);
+	memset(rule.name, 'n', SD_LIMIT_NAME - 1);
+	ck_assert_uint_eq(rl_store_key(&rule, (struct sd_slice){big, 1024}, out), 12 + SD_LIMIT_NAME - 1 + 1 + 1024);
 	ck_assert_uint_le(rl_store_key(&rule, (struct sd_slice){big, sizeof(big)}, out), RL_STORE_KEY);
 }
 END_TEST
