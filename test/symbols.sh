@@ -10,7 +10,10 @@
 #   OpenSSL    asks the kernel for chance in handshakes (getrandom); only src/net/tls*.c uses it, with bytes, files and
 #              time handed in
 #
-# cJSON, libyaml, zlib and zstd work on memory.
+#   SQLite     opens, locks and syncs its file; only src/disk/sql_sqlite.c uses it, on helper threads
+#   libpq      connects, reads and writes its sockets; src/disk/sql_pq.c loads it (dlopen) when a postgres:// URL is used
+#
+# cJSON, libyaml, zlib, zstd and libidn2 work on memory.
 set -u
 build=${1:?usage: test/symbols.sh BUILD-FOLDER}
 cd "$(dirname "$0")/.." || exit 1
@@ -35,6 +38,9 @@ impure() {
     { name = $NF; sub(/@.*/, "", name) }
     name in ok || /^$/ { next }
     /\/src\/net\/tls[a-z_]*\.o:/ && name ~ /^(SSL|X509|X509V3|EVP|BIO|PEM|ERR|ASN1|GENERAL_NAMES|OPENSSL|OSSL|BN|TLS|SHA256)_?/ { next }
+    /\/src\/disk\/sql_sqlite\.o:/ && name ~ /^sqlite3_/ { next }
+    /\/src\/disk\/sql_pq\.o:/ && name ~ /^dl(open|sym|close|error)$/ { next }
+    /\/src\/net\/idn\.o:/ && name ~ /^idn2_/ { next }
     /\/src\/net\/http_coder\.o:/ && name ~ /^(deflate|ZSTD_)/ { next }
     name ~ /^(__(asan|ubsan|tsan|lsan|sanitizer|msan|sancov)_|cJSON_|yaml_|sd_)/ { next }
     { print }'

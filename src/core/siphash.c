@@ -1,28 +1,31 @@
 #include "siphash.h"
 
-static uint64_t rotate(uint64_t x, int bits)
+static inline uint64_t rotate(uint64_t x, int bits)
 {
 	return x << bits | x >> (64 - bits);
 }
 
-static void rounds(uint64_t v[4], int n)
+struct state {
+	uint64_t a, b, c, d;
+};
+
+static inline struct state one_round(struct state v)
 {
-	for (int i = 0; i < n; i++) {
-		v[0] += v[1];
-		v[2] += v[3];
-		v[1] = rotate(v[1], 13) ^ v[0];
-		v[3] = rotate(v[3], 16) ^ v[2];
-		v[0] = rotate(v[0], 32);
-		v[2] += v[1];
-		v[0] += v[3];
-		v[1] = rotate(v[1], 17) ^ v[2];
-		v[3] = rotate(v[3], 21) ^ v[0];
-		v[2] = rotate(v[2], 32);
-	}
+	v.a += v.b;
+	v.c += v.d;
+	v.b = rotate(v.b, 13) ^ v.a;
+	v.d = rotate(v.d, 16) ^ v.c;
+	v.a = rotate(v.a, 32);
+	v.c += v.b;
+	v.a += v.d;
+	v.b = rotate(v.b, 17) ^ v.c;
+	v.d = rotate(v.d, 21) ^ v.a;
+	v.c = rotate(v.c, 32);
+	return v;
 }
 
 /* Up to eight bytes, little-endian. */
-static uint64_t get(const unsigned char *p, size_t n)
+static inline uint64_t get(const unsigned char *p, size_t n)
 {
 	uint64_t x = 0;
 	for (size_t i = 0; i < n; i++)
@@ -30,23 +33,39 @@ static uint64_t get(const unsigned char *p, size_t n)
 	return x;
 }
 
-static void absorb(uint64_t v[4], uint64_t word)
+static inline struct state begin(const struct sd_siphash_key *key)
 {
-	v[3] ^= word;
-	rounds(v, 2);
-	v[0] ^= word;
+	return (struct state){key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du, key->k0 ^ 0x6c7967656e657261u,
+			      key->k1 ^ 0x7465646279746573u};
+}
+
+static inline struct state absorb(struct state v, uint64_t word)
+{
+	v.d ^= word;
+	v = one_round(one_round(v));
+	v.a ^= word;
+	return v;
+}
+
+static inline uint64_t finish(struct state v, uint64_t last, size_t n)
+{
+	v = absorb(v, last | (uint64_t)n << 56);
+	v.c ^= 0xff;
+	v = one_round(one_round(one_round(one_round(v))));
+	return v.a ^ v.b ^ v.c ^ v.d;
 }
 
 uint64_t sd_siphash(const struct sd_siphash_key *key, const void *data, size_t n)
 {
 	const unsigned char *p = data;
-	uint64_t v[4] = {key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du, key->k0 ^ 0x6c7967656e657261u,
-			 key->k1 ^ 0x7465646279746573u};
+	struct state v = begin(key);
 	size_t left = n;
 	for (; left >= 8; left -= 8, p += 8)
-		absorb(v, get(p, 8));
-	absorb(v, get(p, left) | (uint64_t)n << 56);
-	v[2] ^= 0xff;
-	rounds(v, 4);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
+		v = absorb(v, get(p, 8));
+	return finish(v, get(p, left), n);
+}
+
+uint64_t sd_siphash_short(const struct sd_siphash_key *key, uint64_t bytes, size_t n)
+{
+	return finish(begin(key), bytes, n);
 }

@@ -10,5 +10,7 @@ struct sd_siphash_key {
 };
 
 uint64_t sd_siphash(const struct sd_siphash_key *key, const void *data, size_t n);
+/* The same of n bytes, 7 at most, that are handed over as a little-endian number. */
+uint64_t sd_siphash_short(const struct sd_siphash_key *key, uint64_t bytes, size_t n);
 
 #endif
