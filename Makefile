@@ -54,7 +54,8 @@ FUZZ_SRC   := $(sort $(wildcard test/fuzz/fuzz_*.c))
 obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ    := $(call obj,$(LIB_SRC))
 # What an applet's tests link against: everything but main.
-APP_OBJ    := $(call obj,$(APPLET_SRC)) $(BUILD)/obj/gen/applets.o
+APP_OBJ    := $(call obj,$(APPLET_SRC)) $(BUILD)/obj/gen/applets.o $(BUILD)/obj/gen/pages.o
+PAGE_FILES := $(sort $(wildcard applets/*/*/page/*))
 BIN        := $(BUILD)/sdlab
 LIB        := $(BUILD)/libsdlab.a
 # The same as an archive, so that a test is linked with what it uses only.
@@ -142,6 +143,16 @@ $(BUILD)/gen/applets.c: FORCE
 	   printf 'const struct sd_applet *const sd_applets[] = {\n'; \
 	   for a in $(APPLETS); do printf '\t&sd_applet_%s,\n' $$a; done; printf '\t0,\n};\n'; } > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+# Files that parts answer with, as they are (src/app/pages.h).
+$(BUILD)/gen/pages.c: $(PAGE_FILES) Makefile
+	@mkdir -p $(@D)
+	@{ printf '#include "app/pages.h"\n'; n=0; \
+	   for f in $(PAGE_FILES); do n=$$((n + 1)); printf 'static const unsigned char file%d[] = {\n' $$n; \
+		od -An -v -tu1 $$f | sed 's/[0-9][0-9]*/&,/g'; printf '};\n'; done; \
+	   printf 'const struct sd_page_file sd_page_files[] = {\n'; n=0; \
+	   for f in $(PAGE_FILES); do n=$$((n + 1)); printf '\t{"%s", file%d, sizeof(file%d)},\n' $$f $$n $$n; done; \
+	   printf '\t{0},\n};\n'; } > $@
 
 define compile
 	@mkdir -p $(@D)

@@ -22,7 +22,7 @@ struct sh_live;
 
 /* Before the workers start; the store need not be open yet. */
 enum sd_err sh_page_open(struct sh *sh, const struct sd_conf *conf, struct sh_page **out, struct sd_error *e);
-void sh_page_close(struct sh_page *p); /* NULL is fine */
+void sh_page_close(struct sh_page *p); /* after the store; NULL is fine */
 /* Is there a password? Then the API wants a key or a session, also when there are no keys. */
 bool sh_page_guards(const struct sh_page *p);
 
@@ -40,7 +40,7 @@ void sh_run_live(struct sh_call *c);	  /* GET /api/live */
 /* ---- the live stream ---- */
 
 enum sd_err sh_live_open(struct sh *sh, struct sh_live **out, struct sd_error *e);
-void sh_live_close(struct sh_live *l); /* when no worker runs any more; NULL is fine */
+void sh_live_close(struct sh_live *l); /* when no worker runs any more, after the clicks and the store; NULL is fine */
 /* On a worker that drains: its streams end, and browsers come back to another server. */
 void sh_live_drain(struct sh_worker *w);
 
