@@ -21,7 +21,7 @@ struct sh_lookup_worker;
 struct sh_clicks;
 struct sh_clicks_worker;
 struct sh_page;
-struct sh_live;
+struct sh_stream;
 struct sh_limit;
 
 #define SH_CODE_MAX  64   /* bytes of a code or an alias, without its NUL */
@@ -65,7 +65,7 @@ struct sh {
 	struct sh_clicks *clicks;
 	struct sh_page *page;
 	struct sh_limit *limit;
-	struct sh_live *live;
+	struct sh_stream *live;
 	unsigned nworkers;
 	struct sh_worker **workers;
 	bool key_required;

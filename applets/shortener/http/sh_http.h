@@ -103,6 +103,7 @@ struct sh_call {
 	struct sd_slice path, query, host, accept, cookie, origin;
 	struct sd_slice key;  /* X-Api-Key, or Authorization: Bearer */
 	struct sd_slice user_agent, csrf; /* csrf: X-Csrf-Token */
+	struct sd_slice forwarded; /* X-Forwarded-For, as it came */
 	char arg[SH_CODE_MAX + 1]; /* what stands for {code} or {name} in the path */
 	struct sd_text body;
 	struct sd_peer peer;

@@ -16,7 +16,7 @@
 
 struct sh_page;
 struct sh_call;
-struct sh_live;
+struct sh_stream;
 
 /* ---- the control loop ---- */
 
@@ -39,8 +39,8 @@ void sh_run_live(struct sh_call *c);	  /* GET /api/live */
 
 /* ---- the live stream ---- */
 
-enum sd_err sh_live_open(struct sh *sh, struct sh_live **out, struct sd_error *e);
-void sh_live_close(struct sh_live *l); /* when no worker runs any more, after the clicks and the store; NULL is fine */
+enum sd_err sh_live_open(struct sh *sh, struct sh_stream **out, struct sd_error *e);
+void sh_live_close(struct sh_stream *l); /* when no worker runs any more, after the clicks and the store; NULL is fine */
 /* On a worker that drains: its streams end, and browsers come back to another server. */
 void sh_live_drain(struct sh_worker *w);
 
