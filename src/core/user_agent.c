@@ -3,10 +3,10 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 enum browser { OTHER_BROWSER, CHROME, FIREFOX, SAFARI, EDGE, OPERA, SAMSUNG, IE, VIVALDI, YANDEX, UC, BRAVE, DUCKDUCKGO, INSTAGRAM,
-	       FACEBOOK, SILK, ANDROID_BROWSER, CHROMIUM, IN_APP };
+	       FACEBOOK, SILK, ANDROID_BROWSER, CHROMIUM, IN_APP, COMMAND_LINE };
 static const char *const browsers[] = {"other", "Chrome", "Firefox", "Safari", "Edge", "Opera", "Samsung Internet",
 				       "Internet Explorer", "Vivaldi", "Yandex", "UC Browser", "Brave", "DuckDuckGo", "Instagram",
-				       "Facebook", "Silk", "Android Browser", "Chromium", "in an app"};
+				       "Facebook", "Silk", "Android Browser", "Chromium", "in an app", "command line"};
 
 enum system { OTHER_SYSTEM, WINDOWS, MACOS, LINUX, ANDROID, IOS, IPADOS, CHROME_OS, WINDOWS_PHONE, KAIOS, FREEBSD, TV, CONSOLE };
 static const char *const systems[] = {"other", "Windows", "macOS", "Linux", "Android", "iOS", "iPadOS", "ChromeOS", "Windows Phone",
@@ -37,9 +37,8 @@ static const struct row bots[] = {
     {"gptbot", 1}, {"chatgpt-user", 1}, {"claude", 1}, {"perplexity", 1}, {"ccbot", 1}, {"bytespider", 1}, {"petalbot", 1},
     {"ahrefs", 1}, {"semrush", 1}, {"mj12bot", 1}, {"dotbot", 1}, {"archive.org_bot", 1}, {"ia_archiver", 1}, {"uptimerobot", 1},
     {"pingdom", 1}, {"statuscake", 1}, {"site24x7", 1}, {"monitor", 1}, {"nagios", 1}, {"zabbix", 1}, {"checker", 1},
-    {"validator", 1}, {"scrapy", 1}, {"python-requests", 1}, {"python-urllib", 1}, {"aiohttp", 1}, {"httpx", 1}, {"curl/", 1},
-    {"wget/", 1}, {"libwww-perl", 1}, {"java/", 1}, {"okhttp", 1}, {"apache-httpclient", 1}, {"go-http-client", 1}, {"axios/", 1},
-    {"node-fetch", 1}, {"undici", 1}, {"guzzlehttp", 1}, {"postmanruntime", 1}, {"insomnia/", 1}, {"httpie", 1}, {"fetcher", 1},
+    {"validator", 1}, {"scrapy", 1}, {"python-requests", 1}, {"python-urllib", 1}, {"aiohttp", 1}, {"httpx", 1}, {"libwww-perl", 1}, {"java/", 1}, {"okhttp", 1}, {"apache-httpclient", 1}, {"go-http-client", 1}, {"axios/", 1},
+    {"node-fetch", 1}, {"undici", 1}, {"guzzlehttp", 1}, {"postmanruntime", 1}, {"insomnia/", 1}, {"fetcher", 1},
     {"masscan", 1}, {"zgrab", 1}, {"nmap", 1}, {"nuclei", 1}, {"censys", 1}, {"expanse", 1}, {"preview", 1}, {"http://", 1},
     {"https://", 1}, {"@", 1},
 };
@@ -51,7 +50,8 @@ static const struct row by_browser[] = {
     {"ucweb", UC}, {"brave/", BRAVE}, {"duckduckgo/", DUCKDUCKGO}, {"ddg/", DUCKDUCKGO}, {"instagram", INSTAGRAM},
     {"fban/", FACEBOOK}, {"fbav/", FACEBOOK}, {"fb_iab", FACEBOOK}, {"silk/", SILK}, {"firefox/", FIREFOX}, {"fxios/", FIREFOX},
     {"focus/", FIREFOX}, {"msie ", IE}, {"trident/", IE}, {"chromium/", CHROMIUM}, {"; wv)", IN_APP}, {"crios/", CHROME},
-    {"chrome/", CHROME}, {"android", ANDROID_BROWSER}, {"safari/", SAFARI}, {"applewebkit/", IN_APP},
+    {"chrome/", CHROME}, {"android", ANDROID_BROWSER}, {"safari/", SAFARI}, {"applewebkit/", IN_APP}, {"curl/", COMMAND_LINE},
+    {"wget/", COMMAND_LINE}, {"httpie/", COMMAND_LINE},
 };
 
 static const struct row by_system[] = {
@@ -86,13 +86,19 @@ static bool ends_with(struct sd_slice s, const char *end)
 	return s.n >= n && memcmp(s.p + s.n - n, end, n) == 0;
 }
 
+/* What browsers begin with, and what a person types. */
+static const char *const persons[] = {"mozilla/", "opera/", "curl/", "wget/", "httpie/"};
+
 static enum sd_client_kind kind_of(struct sd_slice text)
 {
 	if (find(previews, COUNT(previews), text))
 		return SD_CLIENT_PREVIEW;
 	if (find(bots, COUNT(bots), text) || ends_with(text, "bot"))
 		return SD_CLIENT_BOT;
-	return sd_slice_starts(text, "mozilla/") || sd_slice_starts(text, "opera/") ? SD_CLIENT_PERSON : SD_CLIENT_BOT;
+	for (size_t i = 0; i < COUNT(persons); i++)
+		if (sd_slice_starts(text, persons[i]))
+			return SD_CLIENT_PERSON;
+	return SD_CLIENT_BOT;
 }
 
 struct sd_user_agent sd_user_agent_parse(struct sd_slice text)

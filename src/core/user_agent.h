@@ -1,8 +1,8 @@
 /* user_agent.h - what a User-Agent says of who asks: which kind of client, which device, browser and system. Pure.
  *
  * Tables of words, looked for in order: a text is what its first matching row says. What is no known browser and no known bot is a
- * person with an unknown browser only when it looks like a browser (begins with "Mozilla/" or "Opera/"); libraries and tools
- * (curl, python-requests), and who says nothing, are bots.
+ * person only when it begins as browsers do ("Mozilla/"), or is a command that people type (curl, wget, HTTPie); libraries
+ * (python-requests), and who says nothing, are bots.
  *
  * The numbers are stored (sdlab-shortener-clicks(5)): rows are only ever added at the end.
  */

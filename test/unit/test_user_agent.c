@@ -52,7 +52,8 @@ static const struct {
      "Android"},
     {"Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", "bot", "other", "other", "other"},
     {WIN "HeadlessChrome/124.0.0.0 Safari/537.36", "bot", "desktop", "Chrome", "Windows"},
-    {"curl/8.5.0", "bot", "other", "other", "other"},
+    {"curl/8.5.0", "person", "other", "command line", "other"},
+    {"Wget/1.21.3", "person", "other", "command line", "other"},
     {"python-requests/2.31.0", "bot", "other", "other", "other"},
     {"Go-http-client/1.1", "bot", "other", "other", "other"},
     {"MyOwnBot", "bot", "other", "other", "other"},
@@ -89,7 +90,8 @@ START_TEST(numbers_stay)
 	ck_assert_str_eq(sd_system_name(12), "console");
 	ck_assert_str_eq(sd_device_name(3), "tablet");
 	ck_assert_str_eq(sd_client_kind_name(3), "prefetch");
-	ck_assert_str_eq(sd_browser_name(19), "other");
+	ck_assert_str_eq(sd_browser_name(19), "command line");
+	ck_assert_str_eq(sd_browser_name(20), "other");
 	ck_assert_str_eq(sd_system_name(255), "other");
 	ck_assert_str_eq(sd_device_name(4), "other");
 }

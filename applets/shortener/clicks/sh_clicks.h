@@ -41,7 +41,7 @@ void sh_clicks_add(struct sh_clicks_worker *w, const struct sh_click *click, str
 enum sd_err sh_clicks_open(struct sh *sh, const struct sd_conf *conf, struct sh_clicks **out, struct sd_error *e);
 /* From the service's start(): the part of one worker, freed by sh_clicks_close; NULL with SD_OK: analytics are off. */
 enum sd_err sh_clicks_start(struct sh_clicks *c, struct sd_loop *loop, struct sh_clicks_worker **out, struct sd_error *e);
-/* When no worker runs any more: what was not added up stays in the journal. NULL is fine. */
+/* When no worker runs any more: what was not added up stays in the journal. Before or after the store. NULL is fine. */
 void sh_clicks_close(struct sh_clicks *c);
 
 /* False: clicks are being lost, or pile up; why is one sentence. */

@@ -5,6 +5,18 @@
  *	counters   the next number that nobody has: ids of links, from which codes are made
  *	settings   what servers share and agreed on once: secrets, in hexadecimal digits
  *	api_keys   MACs of keys
+ *
+ * From version 2 on what was clicked; link 0 stands for all links together, days and hours are counted from 1970, kinds and what they
+ * are called are those of clicks/sh_clicks.h:
+ *
+ *	click_state     one row; its version grows with each batch that was added up, so that two servers never add the same
+ *	click_sources   how far each journal was read: in the transaction that added it up
+ *	click_days      numbers of each kind of client
+ *	click_hours     the same, until the days alone are kept
+ *	click_shares    of the clicks of a day: by referrer, country, device, browser, system
+ *	click_visitors  a HyperLogLog of each day (core/hll.h)
+ *	click_links     in which order links changed: for what is shown live
+ *	click_orphans   codes that were asked for and are none
  */
 #include "sh_schema.h"
 
@@ -39,7 +51,26 @@ static const char *const version_1[] = {
     NULL,
 };
 
+#define CLICK_KINDS " clicks BIGINT NOT NULL, bots BIGINT NOT NULL, previews BIGINT NOT NULL, prefetches BIGINT NOT NULL,"
+
+static const char *const version_2[] = {
+    "CREATE TABLE click_state (id @id, version BIGINT NOT NULL)",
+    "INSERT INTO click_state (id, version) VALUES (1, 1)",
+    "CREATE TABLE click_sources (source BIGINT PRIMARY KEY, seq BIGINT NOT NULL, seen_ms BIGINT NOT NULL)",
+    "CREATE TABLE click_days (link BIGINT NOT NULL, day BIGINT NOT NULL," CLICK_KINDS " PRIMARY KEY (link, day)) @clustered",
+    "CREATE TABLE click_hours (link BIGINT NOT NULL, hour BIGINT NOT NULL," CLICK_KINDS " PRIMARY KEY (link, hour)) @clustered",
+    "CREATE INDEX click_hours_hour ON click_hours (hour)",
+    "CREATE TABLE click_shares (link BIGINT NOT NULL, day BIGINT NOT NULL, kind BIGINT NOT NULL, name @text NOT NULL,"
+    " clicks BIGINT NOT NULL, PRIMARY KEY (link, day, kind, name)) @clustered",
+    "CREATE TABLE click_visitors (link BIGINT NOT NULL, day BIGINT NOT NULL, sketch @blob NOT NULL, PRIMARY KEY (link, day))",
+    "CREATE TABLE click_links (link BIGINT PRIMARY KEY, version BIGINT NOT NULL)",
+    "CREATE INDEX click_links_version ON click_links (version)",
+    "CREATE TABLE click_orphans (path @text PRIMARY KEY, n BIGINT NOT NULL, last_ms BIGINT NOT NULL)",
+    NULL,
+};
+
 const struct sd_sql_migration sh_schema[] = {
     {1, version_1},
+    {2, version_2},
 };
 const size_t sh_schema_versions = sizeof(sh_schema) / sizeof(sh_schema[0]);
