@@ -11,6 +11,7 @@
 #              time handed in
 #
 #   SQLite     opens, locks and syncs its file; only src/disk/sql_sqlite.c uses it, on helper threads
+#   maxminddb  maps the file of countries, once, at start; only src/disk/geo.c uses it
 #   libpq      connects, reads and writes its sockets; src/disk/sql_pq.c loads it (dlopen) when a postgres:// URL is used
 #
 # cJSON, libyaml, zlib, zstd and libidn2 work on memory.
@@ -39,6 +40,7 @@ impure() {
     name in ok || /^$/ { next }
     /\/src\/net\/tls[a-z_]*\.o:/ && name ~ /^(SSL|X509|X509V3|EVP|BIO|PEM|ERR|ASN1|GENERAL_NAMES|OPENSSL|OSSL|BN|TLS|SHA256)_?/ { next }
     /\/src\/disk\/sql_sqlite\.o:/ && name ~ /^sqlite3_/ { next }
+    /\/src\/disk\/geo\.o:/ && name ~ /^MMDB_/ { next }
     /\/src\/disk\/sql_pq\.o:/ && name ~ /^dl(open|sym|close|error)$/ { next }
     /\/src\/net\/idn\.o:/ && name ~ /^idn2_/ { next }
     /\/src\/net\/http_coder\.o:/ && name ~ /^(deflate|ZSTD_)/ { next }
