@@ -33,7 +33,15 @@ void sd_http_pool_init(struct sd_http_pool *p, struct sd_loop *l, const struct s
 
 /* ---- the pool; what it lends are calls, each with its connection ---- */
 
-/* Who calls says how many at once, and retries what turns out to be dead: the loop hears of most of these while they are idle. */
+/* The loop hears of most ends while a connection is idle, but not of one that came since it last waited. */
+static bool is_quiet(void *arg, void *resource)
+{
+	const struct sd_http_call *c = resource;
+	(void)arg;
+	return sd_stream_quiet(c->stream);
+}
+
+/* Who calls says how many at once, and retries what turns out to be dead after all. */
 static struct sd_pool_conf lending(const struct sd_http_pool_conf *conf)
 {
 	return (struct sd_pool_conf){
@@ -45,6 +53,7 @@ static struct sd_pool_conf lending(const struct sd_http_pool_conf *conf)
 	    .check_after_ns = SD_POOL_NEVER,
 	    .leak_ns = SD_POOL_NEVER,
 	    .reclaim_ns = SD_POOL_NEVER,
+	    .quiet = is_quiet,
 	};
 }
 
@@ -370,7 +379,12 @@ static const struct sd_pool_holder nobody;
 static struct sd_http_call *reuse(struct sd_http_pool *p)
 {
 	struct sd_pool_lease lease;
-	if (!p->lent.pool || sd_pool_take(p->lent.pool, sd_loop_now_ns(p->loop), &nobody, &lease))
+	if (!p->lent.pool)
+		return NULL;
+	enum sd_err err = sd_pool_take(p->lent.pool, sd_loop_now_ns(p->loop), &nobody, &lease);
+	if (sd_pool_pending(p->lent.pool)) /* those that were not fit to be lent */
+		sd_pool_loop_run(&p->lent);
+	if (err)
 		return NULL;
 	struct sd_http_call *c = lease.resource;
 	c->lease = lease;

@@ -112,6 +112,12 @@ static void front_local(struct sd_io *io)
 	io->local = sd_io_local(f->below);
 }
 
+static bool front_quiet(struct sd_io *io)
+{
+	const struct front *f = front_of(io);
+	return (f->sends || !left(f)) && f->below->ops->quiet(f->below);
+}
+
 static void front_close(struct sd_io *io, bool reset)
 {
 	struct front *f = front_of(io);
@@ -128,6 +134,7 @@ static const struct sd_io_ops front_ops = {
     .shutdown_write = front_shutdown_write,
     .close = front_close,
     .local = front_local,
+    .quiet = front_quiet,
 };
 
 static struct sd_io *make(struct sd_io *below, const void *p, size_t n, bool sends)

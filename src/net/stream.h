@@ -95,6 +95,11 @@ void sd_stream_commit(struct sd_stream *s, size_t n);
 /* What was written since the last bytes left, and what is written from now on, leaves when the gate has been passed, which is
  * asked for at the end of the loop's turn for all streams together. The gate outlives the stream, or the end of the turn. */
 void sd_stream_behind(struct sd_stream *s, struct sd_stream_gate *gate);
+/* Has the peer, as far as can be known now, neither ended nor said anything that was not read yet? */
+static inline bool sd_stream_quiet(const struct sd_stream *s)
+{
+	return !s->dead && !s->got_eof && s->io->ops->quiet(s->io);
+}
 /* Why it broke, in words: for closed(); valid until the stream is closed. */
 const char *sd_stream_why(const struct sd_stream *s, enum sd_err why);
 static inline size_t sd_stream_backlog(const struct sd_stream *s)

@@ -515,6 +515,13 @@ static void tls_local(struct sd_io *io)
 	io->local = sd_io_local(of(io)->lower);
 }
 
+/* What it reads for itself (a ticket, a change of keys) is taken for bytes as well: only reading would tell. */
+static bool tls_quiet(struct sd_io *io)
+{
+	const struct tls_io *t = of(io);
+	return t->state == OPEN && !t->more && t->lower->ops->quiet(t->lower);
+}
+
 static const struct sd_io_ops tls_io_ops = {
     .read = tls_read,
     .writev = tls_writev,
@@ -526,6 +533,7 @@ static const struct sd_io_ops tls_io_ops = {
     .why = tls_why,
     .pending = tls_pending,
     .local = tls_local,
+    .quiet = tls_quiet,
 };
 
 /* ---- the lower io's calls ---- */

@@ -105,6 +105,8 @@ struct sd_io_ops {
 	bool (*pending)(struct sd_io *io);
 	/* Fills in io->local, where this can be known. NULL: it cannot, or was told from the beginning. */
 	void (*local)(struct sd_io *io);
+	/* Is nothing there to be read, neither bytes nor an end? One look, which takes nothing. */
+	bool (*quiet)(struct sd_io *io);
 };
 
 /* write_last, where there is one. */

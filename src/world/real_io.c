@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "real.h"
+#include "sdlab/pool.h"
 
 struct real_io {
 	struct sd_io io;
@@ -218,6 +219,11 @@ static void io_local(struct sd_io *io)
 		io->local = sd_addr_peer(&addr);
 }
 
+static bool io_quiet(struct sd_io *io)
+{
+	return sd_pool_socket_quiet(real_of(io)->fd);
+}
+
 static const struct sd_io_ops real_io_ops = {
     .read = io_read,
     .writev = io_writev,
@@ -229,6 +235,7 @@ static const struct sd_io_ops real_io_ops = {
     .send_file = io_send_file,
     .splice_out = io_splice_out,
     .local = io_local,
+    .quiet = io_quiet,
 };
 
 struct sd_io *real_io_new(struct sd_loop *l, int fd)

@@ -403,6 +403,12 @@ static void io_close(struct sd_io *io, bool reset)
 	free(x);
 }
 
+static bool io_quiet(struct sd_io *io)
+{
+	const struct sim_io *x = sim_io(io);
+	return x->conn && x->state != BROKEN && x->in_n == 0 && !x->fin_in;
+}
+
 static const struct sd_io_ops io_ops = {
     .read = io_read,
     .writev = io_writev,
@@ -410,6 +416,7 @@ static const struct sd_io_ops io_ops = {
     .connected = io_connected,
     .shutdown_write = io_shutdown_write,
     .close = io_close,
+    .quiet = io_quiet,
 };
 
 static struct sim_io *io_new(struct sim_loop *l, struct sim_conn *c, unsigned side)

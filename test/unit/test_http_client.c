@@ -366,6 +366,70 @@ START_TEST(bytes_that_nobody_asked_for)
 }
 END_TEST
 
+/* What the server does to an idle connection, and the next request, in one turn of the loop: it cannot have heard. */
+struct ambush {
+	struct peer *server;
+	const char *says; /* NULL: it ends */
+	struct heard *next;
+};
+
+/* Until it is where the client reads. */
+static void wait_arrived(int fd)
+{
+	int64_t end = rig_now_ns() + RIG_WAIT_MS * MS;
+	struct tcp_info info = {0};
+	socklen_t n = sizeof(info);
+	do {
+		ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n), 0);
+		ck_assert_msg(rig_now_ns() < end, "it never arrived");
+	} while (info.tcpi_unacked > 0 || info.tcpi_state == TCP_FIN_WAIT1);
+}
+
+static void spring(void *arg)
+{
+	const struct ambush *a = arg;
+	if (a->says)
+		peer_say(a->server, a->says);
+	else
+		peer_shut(a->server);
+	wait_arrived(a->server->fd);
+	get(a->next);
+}
+
+static void not_lent(const char *says)
+{
+	struct heard *h = ask(0);
+	struct peer *s = asked();
+	peer_say(s, ANSWER);
+	ended(h, 200, "hi");
+	wait_pool(1, 0);
+	struct ambush a = {s, says, &f->heard[1]};
+	rig_call(&f->rig, spring, &a);
+	ck_assert(!SEEN(&f->rig, a.next->reused));
+	ck_assert_uint_eq(lent().closed[SD_POOL_NOT_QUIET], 1);
+	struct peer *n = asked();
+	peer_is_closed(s);
+	peer_say(n, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nown");
+	ended(a.next, 200, "own");
+	wait_pool(1, 0);
+	peer_free(s);
+	peer_free(n);
+}
+
+START_TEST(bytes_that_came_just_now)
+{
+	go();
+	not_lent("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nforeign");
+}
+END_TEST
+
+START_TEST(an_end_that_came_just_now)
+{
+	go();
+	not_lent(NULL);
+}
+END_TEST
+
 static void get_fresh(void *arg)
 {
 	struct heard *h = arg;
@@ -905,6 +969,7 @@ int main(void)
 {
 	TCase *pool = make("pool", TESTS(connections_are_used_again, used_again_at_once, no_more_idle_than_allowed,
 					 idle_for_too_long, server_closes_an_idle_connection, bytes_that_nobody_asked_for,
+					 bytes_that_came_just_now, an_end_that_came_just_now,
 					 stale_connection, not_kept));
 	TCase *answers = make("answers", TESTS(answers_byte_by_byte, interims_without_end, answer_until_the_end, answer_until_a_reset,
 					       answers_without_a_body));
