@@ -13,7 +13,7 @@ endif
 
 # ---- flags ----
 BUILD := build/$(or $(SANITIZER),plain)
-PKGS  := libevent_core yaml-0.1 libcjson libssl libcrypto zlib libzstd sqlite3 libidn2 libmaxminddb
+PKGS  := libevent_core yaml-0.1 libcjson libssl libcrypto zlib libzstd sqlite3 libidn2 libqrencode libmaxminddb
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wpointer-arith -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla -Wwrite-strings -Wundef -Wformat=2 -Wno-format-nonliteral -Wno-missing-field-initializers
@@ -38,7 +38,7 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc -I$(BUILD)/gen $(DEFS) $(W
 ALL_LDFLAGS = $(LDHARDEN) -pthread $(LDFLAGS)
 ifneq ($(filter-out help clean deps deps-all,$(or $(MAKECMDGOALS),all)),)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -levent_core -lyaml -lcjson -lssl -lcrypto -lz -lzstd -lsqlite3 -lidn2 -lmaxminddb)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -levent_core -lyaml -lcjson -lssl -lcrypto -lz -lzstd -lsqlite3 -lidn2 -lqrencode -lmaxminddb)
 endif
 
 # ---- what there is ----

@@ -64,6 +64,14 @@ static void get_ready(struct sd_admin_call *c)
 {
 	struct sd_admin *a = admin_of(c->x);
 	bool ready = a->spec.ready ? a->spec.ready(a->spec.arg) : sd_run_ready(c->run);
+	const struct sd_service *service = c->run ? c->run->spec.applet->service : NULL;
+	if (service && service->needs) {
+		cJSON *tree = cJSON_CreateObject();
+		cJSON_AddBoolToObject(tree, "ready", ready);
+		service->needs(c->run->self, tree);
+		sd_admin_json(c->x, ready ? 200 : 503, tree);
+		return;
+	}
 	sd_http_respond_text(c->x, ready ? 200 : 503, ready ? "ready\n" : "not ready\n");
 }
 

@@ -1,7 +1,7 @@
 /* admin.h - the endpoints every service answers on its admin address.
  *
  *	GET  /-/health    200 while the process can answer
- *	GET  /-/ready     200 when it takes traffic, 503 before and while draining
+ *	GET  /-/ready     200 when it takes traffic, 503 before and while draining; of a service that needs others also how these are
  *	GET  /-/config    the configuration in force, as JSON (secrets are not in it)
  *	POST /-/reload    200, or 400 with the reason and the old configuration goes on
  *	GET  /-/events    what happens, as server-sent events

@@ -22,6 +22,7 @@
 
 #define SD_RUN_MAX_ADDRS SD_HTTP_MAX_DOORS
 
+struct cJSON;
 struct sd_run;
 struct sd_conf_loader;
 struct sd_dispatch;
@@ -70,6 +71,9 @@ struct sd_service {
 	void (*destroy)(void *self); /* no worker runs any more */
 	void (*metrics)(void *self, struct sd_metrics *m);
 	bool (*ready)(void *self); /* NULL: as soon as it listens */
+	/* What it needs and whether that is there, a member each, such as "database": {"up": true}: then /-/ready is JSON.
+	 * NULL: nothing that may go away. */
+	void (*needs)(void *self, struct cJSON *out);
 	/* What the process does instead of running one instance: for a stack. NULL: it runs one. The exit status. */
 	int (*process)(struct sd_dispatch *d, const struct sd_applet *applet, const struct sd_conf *conf);
 	const struct sd_admin_route *routes;

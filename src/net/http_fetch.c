@@ -62,9 +62,9 @@ static enum sd_err run(struct fetch *f, const struct sd_addr *addr, const char *
 	conf.max_idle = 0;
 	conf.connect_timeout_ns = conf.answer_timeout_ns = timeout_ns;
 	sd_http_pool_init(&f->pool, f->loop, addr, &conf, &f->head);
-	int n = snprintf(request, sizeof(request),
-			 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n", method, path,
-			 body.n, fields);
+	const char *host = strncasecmp(fields, "Host:", 5) == 0 ? "" : "Host: localhost\r\n";
+	int n = snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\n%sConnection: close\r\nContent-Length: %zu\r\n%s\r\n", method,
+			 path, host, body.n, fields);
 	if (n < 0 || (size_t)n >= sizeof(request))
 		return sd_fail(f->e, SD_EINVAL, "the path is too long");
 	struct sd_http_call *c = sd_http_call_start(&f->pool, SD_HTTP_GET, true, &caller, f, f->e);

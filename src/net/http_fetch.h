@@ -15,7 +15,8 @@ enum sd_err sd_http_fetch(struct sd_world *w, const char *addr, const char *meth
 /* The same with a body. */
 enum sd_err sd_http_fetch_with(struct sd_world *w, const char *addr, const char *method, const char *path, const char *sent,
 			       size_t sent_n, int64_t timeout_ns, int *status, char **body, size_t *n, struct sd_error *e);
-/* And with fields of the head, each with its CRLF: "Authorization: Basic Zw==\r\n". */
+/* And with fields of the head, each with its CRLF: "Authorization: Basic Zw==\r\n"; a Host only as the first of them, else
+ * it is localhost. */
 enum sd_err sd_http_fetch_fields(struct sd_world *w, const char *addr, const char *method, const char *path, const char *fields,
 				 struct sd_slice sent, int64_t timeout_ns, int *status, char **body, size_t *n, struct sd_error *e);
 
