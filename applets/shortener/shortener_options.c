@@ -10,6 +10,13 @@ const struct sd_option sh_options[] = {
      "the data folder", .meta = "URL", .secret = true},
     {"cache", SD_OPT_STRING, NULL, "cache that servers share: redis://[[USER:]PASSWORD@]HOST[:PORT][/DB]; else each has its own only",
      .meta = "URL", .secret = true},
+    {"cache-prefix", SD_OPT_STRING, "short:", "what its keys there begin with: the same for all servers on one database", .meta = "TEXT"},
+    {"cache-timeout", SD_OPT_DURATION, "500ms", "how long to wait for it"},
+    {"cache-size", SD_OPT_SIZE, "64MiB", "memory for links that are at hand, of all threads together", .min = 65536, .max = 1ll << 40},
+    {"cache-life", SD_OPT_DURATION, "10m", "how long a link is kept at hand and in the cache without asking the database again"},
+    {"unknown-life", SD_OPT_DURATION, "10s", "the same of codes that are none"},
+    {"stale-while-down", SD_OPT_DURATION, "1h", "how much longer links redirect while the database is away"},
+    {"lookup-timeout", SD_OPT_DURATION, "2s", "how long a redirect waits for the database before it says 503"},
     {"events", SD_OPT_STRING, NULL, "queue that clicks go to: amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]; else they are added up here",
      .meta = "URL", .secret = true},
 

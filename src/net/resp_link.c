@@ -28,12 +28,13 @@ struct lookup {
 struct sd_resp_link {
 	struct sd_loop *loop;
 	struct sd_resp_link_conf conf;
-	char user[SD_RESP_SECRET], password[SD_RESP_SECRET];
+	char user[SD_RESP_SECRET], password[SD_RESP_SECRET], channel[SD_RESP_CHANNEL];
 	enum state state;
 	struct sd_stream *stream;
 	struct lookup *lookup;
 	struct sd_timer timer; /* of the try, of the oldest request, or until the next try */
 	bool armed;
+	struct sd_timer heartbeat;
 	unsigned greetings; /* replies to what was said first that did not come yet */
 	struct sd_resp_replies replies;
 	struct sd_resp_tree tree;
@@ -133,6 +134,7 @@ static void hang_up(struct sd_resp_link *k)
 		k->lookup->link = NULL;
 	k->lookup = NULL;
 	sd_loop_timer_cancel(k->loop, &k->timer);
+	sd_loop_timer_cancel(k->loop, &k->heartbeat);
 	k->armed = false;
 	k->out.n = 0;
 	k->out.full = false;
@@ -169,6 +171,12 @@ void sd_resp_link_break(struct sd_resp_link *k, enum sd_err err, const char *why
 
 /* ---- requests ---- */
 
+static void beat(struct sd_resp_link *k)
+{
+	if (k->conf.heartbeat_ns)
+		sd_loop_timer_set(k->loop, &k->heartbeat, sd_loop_now_ns(k->loop) + k->conf.heartbeat_ns);
+}
+
 /* Writes what waited, once it may leave. */
 static void stand(struct sd_resp_link *k)
 {
@@ -179,6 +187,7 @@ static void stand(struct sd_resp_link *k)
 	k->out.n = 0;
 	if (k->n)
 		arm(k, k->requests[k->first].asked_ns + k->conf.timeout_ns);
+	beat(k);
 	enter(k);
 	say_up(k);
 	leave(k);
@@ -232,19 +241,59 @@ enum sd_err sd_resp_link_ask(struct sd_resp_link *k, size_t argc, const struct s
 
 /* ---- what the server says ---- */
 
+static void on_pong(void *arg, enum sd_err err, const struct sd_resp_value *reply)
+{
+	(void)arg;
+	(void)err;
+	(void)reply;
+}
+
+/* One that is not taken has others before it, which tell as well whether the server is there. */
+static void on_heartbeat(struct sd_timer *t)
+{
+	struct sd_resp_link *k = sd_container(t, struct sd_resp_link, heartbeat);
+	const struct sd_slice ping = {"PING", 4};
+	sd_resp_link_ask(k, 1, &ping, on_pong, NULL);
+	beat(k);
+}
+
+static bool is_word(const struct sd_resp_value *v, const char *word)
+{
+	return (v->kind == SD_RESP_BULK || v->kind == SD_RESP_SIMPLE) && sd_slice_ieq(v->text, word);
+}
+
+/* ["message", channel, text]: published, and no answer to anything. */
+static bool is_message(const struct sd_resp_link *k, const struct sd_resp_value *v)
+{
+	return k->channel[0] && (v->kind == SD_RESP_ARRAY || v->kind == SD_RESP_PUSH) && v->items == 3 && v->span == 4 &&
+	       is_word(&v[1], "message");
+}
+
+/* ["subscribe", channel, 1]: the answer to SUBSCRIBE, which is the last of the greetings. */
+static bool is_subscribed(const struct sd_resp_link *k, const struct sd_resp_value *v)
+{
+	return (v->kind == SD_RESP_ARRAY || v->kind == SD_RESP_PUSH) && v->items == 3 && is_word(&v[1], "subscribe") &&
+	       sd_slice_eq(v[2].text, k->channel);
+}
+
 static void on_greeted(struct sd_resp_link *k, const struct sd_resp_value *reply)
 {
 	if (sd_resp_is_error(reply->kind))
 		sd_resp_link_break(k, SD_EPERM, reply->text.p);
+	else if (k->greetings == 1 && k->channel[0] && !is_subscribed(k, reply))
+		sd_resp_link_break(k, SD_EPROTO, "the server does not subscribe to channels");
 	else if (--k->greetings == 0)
 		stand(k);
 }
 
 static void on_reply(struct sd_resp_link *k, const struct sd_resp_value *reply)
 {
-	if (reply->kind == SD_RESP_PUSH)
+	if (is_message(k, reply)) {
+		if (k->state == STANDS)
+			k->conf.message(k->conf.arg, reply[3].text);
+	} else if (reply->kind == SD_RESP_PUSH && !is_subscribed(k, reply))
 		return;
-	if (k->state == GREETING)
+	else if (k->state == GREETING)
 		on_greeted(k, reply);
 	else if (k->n == 0)
 		sd_resp_link_break(k, SD_EPROTO, "the server answered what nobody asked");
@@ -284,6 +333,11 @@ static void on_connected(struct sd_stream *s)
 	struct sd_resp_link *k = s->owner;
 	struct sd_resp_out hello = {0};
 	k->greetings = sd_resp_greet(&hello, k->user, k->password, k->conf.db);
+	if (k->channel[0]) {
+		const struct sd_slice words[] = {{"SUBSCRIBE", 9}, sd_slice_of(k->channel)};
+		put(&hello, 2, words);
+		k->greetings++;
+	}
 	k->state = GREETING;
 	sd_stream_write(s, hello.p, hello.n);
 	if (hello.p)
@@ -419,7 +473,7 @@ struct sd_resp_link *sd_resp_link_open(struct sd_loop *l, const struct sd_resp_l
 	uint64_t seed;
 	if (!k)
 		return NULL;
-	*k = (struct sd_resp_link){.loop = l, .conf = *conf, .state = WAITING, .timer.fn = on_timer};
+	*k = (struct sd_resp_link){.loop = l, .conf = *conf, .state = WAITING, .timer.fn = on_timer, .heartbeat.fn = on_heartbeat};
 	k->requests = calloc(conf->most, sizeof(*k->requests));
 	if (!k->requests) {
 		free(k);
@@ -427,7 +481,8 @@ struct sd_resp_link *sd_resp_link_open(struct sd_loop *l, const struct sd_resp_l
 	}
 	snprintf(k->user, sizeof(k->user), "%s", conf->user ? conf->user : "");
 	snprintf(k->password, sizeof(k->password), "%s", conf->password ? conf->password : "");
-	k->conf.user = k->conf.password = NULL;
+	snprintf(k->channel, sizeof(k->channel), "%s", conf->channel ? conf->channel : "");
+	k->conf.user = k->conf.password = k->conf.channel = NULL;
 	sd_world_random(sd_loop_world(l), &seed, sizeof(seed));
 	sd_rng_seed(&k->rng, seed);
 	arm(k, sd_loop_now_ns(l)); /* a try may fail at once, and nobody is called from here */

@@ -38,8 +38,16 @@ struct sd_resp_link_conf {
 	 * this header but sd_resp_link_break. NULL: nobody asks. */
 	void (*up)(void *arg);
 	void (*down)(void *arg, const char *why);
+	/* A channel to hear (SUBSCRIBE): the link stands once the server said that it does, and what is published there comes to
+	 * message(), valid until it returns; it may close the link. Nothing but PING is to be asked then. NULL: none; copied. */
+	const char *channel;
+	void (*message)(void *arg, struct sd_slice text);
+	/* A PING so often, so that a server that is silent is given up also while nobody asks anything, after this and four times
+	 * timeout_ns; 0: none. */
+	int64_t heartbeat_ns;
 	void *arg;
 };
+#define SD_RESP_CHANNEL 256 /* bytes of a channel's name and its NUL */
 /* 256 requests, 1 MiB, a second each; 50 ms to 2 s between tries; replies of 16 MiB. */
 extern const struct sd_resp_link_conf sd_resp_link_defaults;
 
