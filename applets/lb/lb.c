@@ -64,11 +64,14 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 		err = lb_backends_make(lb, conf, e);
 	if (!err)
 		err = lb_routes_make(lb, conf, &lb->routes, e);
+	if (!err)
+		err = lb_limits_change(lb, conf, e);
 	if (err)
 		return err;
 	if (lb_log_open(lb, conf, e))
 		return e->code;
 	lb_log_commit(lb);
+	lb_limits_settle(lb, true);
 	lb->now = lb_snapshot_make(lb, conf, e);
 	return lb->now ? SD_OK : e->code;
 }
@@ -123,6 +126,7 @@ static void destroy(void *self)
 	lb_snapshot_release(lb->now);
 	lb_routes_release(lb->routes);
 	lb_routes_forget(lb);
+	lb_limits_end(lb);
 	free(lb);
 }
 

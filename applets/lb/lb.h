@@ -23,6 +23,7 @@
 #include "core/tls_hello.h"
 #include "lb_log.h"
 #include "lb_affinity.h"
+#include "lb_limits.h"
 #include "lb_route.h"
 #include "net/http_client.h"
 #include "sdlab/balance.h"
@@ -157,6 +158,7 @@ struct lb_snapshot {
 	size_t ntrusted;
 	struct sd_cidr *trusted;
 	struct lb_routes *routes; /* NULL: none */
+	struct sd_limits *limits; /* NULL: none */
 	size_t npools;
 	struct lb_pool *pools; /* in the order of the configuration, of which alone it depends */
 	size_t n;
@@ -173,6 +175,7 @@ struct lb {
 	struct lb_routes *routes; /* of the configuration in force; NULL: none */
 	struct sd_helpers *file_helpers; /* for files of routes; NULL: never asked for */
 	struct sd_link route_counts;
+	struct lb_limiting limiting;
 	struct sd_link backends;
 	uint64_t next_id;
 	struct sd_run_watch tls_watch; /* of connections to backends */
@@ -378,6 +381,7 @@ struct lb_worker {
 	uint32_t ntunnels, idle_tunnels;
 	uint64_t tunnels_total, upgrades, tunnel_timeouts, spliced;
 	struct lb_hellos hellos;
+	struct sd_limits_counts limited;
 	bool draining;
 };
 

@@ -266,6 +266,7 @@ static void worker_metrics(struct lb *lb, struct sd_metrics *m)
 	sd_metrics_family(m, "sdlab_lb_queue_seconds", "histogram", "Time that requests waited for a backend, of those that had to");
 	sd_metrics_add_histogram(m, &waits, label);
 	lb_routes_metrics(lb, m, label);
+	lb_limits_metrics(lb, m, label);
 	lb_log_metrics(lb, m, label);
 	if (lb->mode == LB_TCP)
 		lb_hello_metrics(lb, m, label);

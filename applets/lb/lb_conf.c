@@ -195,7 +195,9 @@ enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 	if (upgrades_make(conf, names, e))
 		return SD_EINVAL;
 	enum sd_err err = lb_pools_check(conf, e);
-	return err ? err : lb_routes_check(conf, e);
+	if (!err)
+		err = lb_routes_check(conf, e);
+	return err ? err : lb_limits_check(conf, e);
 }
 
 enum sd_err lb_check_files(struct sd_world *w, const struct sd_conf *conf, struct sd_error *e)
@@ -470,6 +472,7 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 	s->retry_after_s = (sd_conf_int(conf, "health.interval") + 999999999) / 1000000000;
 	s->log = lb->log;
 	s->routes = lb_routes_hold(lb->routes);
+	s->limits = sd_limits_hold(lb->limiting.now);
 	s->access = sd_conf_has(conf, "access-log") ? (int)sd_conf_int(conf, "access-log-format") : -1;
 	s->trace = sd_conf_bool(conf, "trace");
 	s->why = sd_conf_int(conf, "why-header") == 1;
@@ -498,6 +501,7 @@ void lb_snapshot_release(struct lb_snapshot *s)
 	for (size_t i = 0; i < s->npools; i++)
 		sd_ring_release(s->pools[i].balance.ring);
 	lb_routes_release(s->routes);
+	sd_limits_release(s->limits);
 	free(s->pools);
 	free(s->trusted);
 	free(s);

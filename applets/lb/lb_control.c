@@ -199,8 +199,11 @@ enum sd_err lb_reload(void *self, const struct sd_conf *conf, struct sd_error *e
 	if (!err)
 		err = lb_routes_make(lb, conf, &after, e);
 	lb->routes = after;
+	if (!err)
+		err = lb_limits_change(lb, conf, e);
 	struct lb_snapshot *s = err ? NULL : lb_snapshot_make(lb, conf, e);
 	lb_routes_release(s ? before : after);
+	lb_limits_settle(lb, s != NULL);
 	if (!s) {
 		lb->routes = before;
 		lb_log_cancel(lb);

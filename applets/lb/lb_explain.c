@@ -31,6 +31,7 @@ struct explain {
 	char *files; /* the folder it is answered from; NULL: none */
 	int status;  /* it is answered here, with this; 0: it is not */
 	const char *bad;
+	struct lb_limits_seen limits;
 	size_t n;
 	int pinned;
 	uint64_t busy[SD_BALANCE_MAX / 64];
@@ -111,6 +112,7 @@ static void add_route(cJSON *o, const struct explain *e)
 		cJSON_AddNumberToObject(o, "status", e->status);
 	if (e->bad)
 		cJSON_AddStringToObject(o, "why", e->bad);
+	lb_limits_tell(o, &e->limits);
 	if (e->pool == LB_NO_POOL)
 		return;
 	cJSON_AddStringToObject(o, "pool", e->snap->pools[e->pool].name);
@@ -180,6 +182,8 @@ static bool route(struct explain *e)
 		return false;
 	}
 	lb_route_choose(e->w, e->peer.door, &e->head, &who, &choice);
+	if (!choice.bad)
+		lb_limits_peek(e->w, choice.route, &e->head, choice.path, &who, &e->limits);
 	const struct lb_route *r = choice.route;
 	e->pool = r && r->action != LB_TO_POOL ? LB_NO_POOL : choice.pool;
 	e->bad = choice.bad;

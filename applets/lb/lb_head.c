@@ -24,7 +24,7 @@ void lb_head_read(struct lb_request *r, unsigned place, const struct sd_http_hea
 {
 	const struct lb_snapshot *s = r->snap;
 	const struct sd_peer *peer = &r->x->stream->io->peer;
-	told->who = s->routes || s->access >= 0 ? sd_proxy_client(head, peer, s->trusted, s->ntrusted) : *peer;
+	told->who = s->routes || s->limits || s->access >= 0 ? sd_proxy_client(head, peer, s->trusted, s->ntrusted) : *peer;
 	told->client_n = sd_peer_format(&told->who, told->client);
 	bool traced = next_trace(r, head, told);
 	if (s->access >= 0)

@@ -146,13 +146,9 @@ static void say_why(const struct lb_request *r, const char *backend)
 	free(line);
 }
 
-static void answer_with(struct lb_request *r, int status, enum sd_proxy_error error, const char *text)
+static void answer_fields(struct lb_request *r, int status, const char *fields, const char *text)
 {
 	struct sd_http_exchange *x = r->x;
-	char extra[SD_PROXY_STATUS + 64];
-	size_t used = sd_proxy_status_write(extra, error, text);
-	if (status == 503)
-		snprintf(extra + used, sizeof(extra) - used, "Retry-After: %d\r\n", (int)r->snap->retry_after_s);
 	lb_worker_dequeue(r->w, &r->waiter);
 	log_end(r, SD_ACCESS_LOCAL, status, text);
 	char body[256], *why = r->why ? lb_why_line(r->why, "none", r->tries) : NULL;
@@ -162,8 +158,17 @@ static void answer_with(struct lb_request *r, int status, enum sd_proxy_error er
 	request_free(r);
 	x->user = NULL;
 	x->lines = sd_slice_of(why ? why : "");
-	sd_http_respond(x, status, extra[0] ? extra : NULL, "text/plain; charset=utf-8", body, (size_t)n);
+	sd_http_respond(x, status, fields[0] ? fields : NULL, "text/plain; charset=utf-8", body, (size_t)n);
 	free(why);
+}
+
+static void answer_with(struct lb_request *r, int status, enum sd_proxy_error error, const char *text)
+{
+	char extra[SD_PROXY_STATUS + 64];
+	size_t used = sd_proxy_status_write(extra, error, text);
+	if (status == 503)
+		snprintf(extra + used, sizeof(extra) - used, "Retry-After: %d\r\n", (int)r->snap->retry_after_s);
+	answer_fields(r, status, extra, text);
 }
 
 static void answer_error(struct lb_request *r, enum lb_reason reason)
@@ -439,6 +444,23 @@ static void send_on(struct lb_request *r, const struct sd_http_head *head, const
 		pick_and_call(r);
 }
 
+/* True: it was answered, since a limit says no. */
+static bool is_over(struct lb_request *r, const struct sd_http_head *head, const struct lb_told *told)
+{
+	struct sd_limits_verdict v;
+	char fields[LB_LIMIT_FIELDS], why[LB_LIMIT_TEXT];
+	const char *bad = lb_limits_ask(r, head, told, &v);
+	if (bad) {
+		refuse(r, 400, SD_PROXY_HTTP_REQUEST_ERROR, bad);
+		return true;
+	}
+	if (v.allowed)
+		return false;
+	lb_limits_refusal(r, &v, fields, why);
+	answer_fields(r, 429, fields, why);
+	return true;
+}
+
 static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
 {
 	struct lb_worker *w = x->server->arg;
@@ -455,6 +477,8 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	lb_head_read(r, x->stream->io->peer.door, head, &told);
 	if (told.choice.bad)
 		refuse(r, 400, SD_PROXY_HTTP_REQUEST_ERROR, told.choice.bad);
+	else if (r->snap->limits && is_over(r, head, &told))
+		return;
 	else if (r->route && r->route->action != LB_TO_POOL)
 		answer_here(r, head, &told);
 	else

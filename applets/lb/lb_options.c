@@ -156,6 +156,13 @@ static const struct sd_option route_options[] = {
     {0},
 };
 
+static const struct sd_option limit_options[] = {
+    SD_LIMIT_MATCH_ROWS
+    {"route", SD_OPT_STRING, NULL, "only requests for which the route of this name counts", .meta = "NAME", .reload = true},
+    SD_LIMIT_ROWS(GIVEN, NULL, true)
+    {0},
+};
+
 const struct sd_option lb_options[] = {
     {"port", SD_OPT_PORT, "8080", "where to listen", .letter = 'p'},
     {"admin", SD_OPT_ADDRESS, "127.0.0.1:8079", "where /metrics and the /-/ endpoints answer"},
@@ -168,6 +175,13 @@ const struct sd_option lb_options[] = {
      .cli = "pool", .sub = pool_options, .reload = true},
     {"routes", SD_OPT_TABLE, NULL, "rules by host and path: which pool, a redirect, an answer; the most particular one "
      "counts", .cli = "route", .sub = route_options, .reload = true},
+    {"limits", SD_OPT_TABLE, NULL, "how many requests are taken, of whom and where to; of all limits that a request comes under, or of "
+     "none; the others are answered with 429", .cli = "limit", .sub = limit_options, .reload = true},
+    {"limit-headers", SD_OPT_LIST, "x,draft8", "fields that tell the limit to who is refused: x (X-RateLimit-*), draft6, draft7, "
+     "draft8 (IETF), none", .reload = true},
+    {"limit-memory", SD_OPT_SIZE, "64MiB", "for the keys of limits; a million take 45 MB", .min = 65536, .max = INT64_C(1) << 40},
+    {"limit-log-memory", SD_OPT_SIZE, "64MiB", "for the moments that sliding logs remember; beyond it they get coarser",
+     .max = INT64_C(1) << 40},
     {"request-headers", SD_OPT_GROUP, NULL, "fields changed on the way to a backend, before those of the route",
      .sub = request_header_options, .reload = true},
     {"answer-headers", SD_OPT_GROUP, NULL, "fields changed on the way to a client, before those of the route",

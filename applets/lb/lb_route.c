@@ -340,14 +340,24 @@ void lb_routes_forget(struct lb *lb)
 /* ---- making ---- */
 
 /* Two rules for one host and path may differ in where they hold. */
-static void name_route(const struct sd_conf *row, struct lb_route *r)
+const char *lb_route_name(const struct sd_conf *row, char out[LB_ROUTE_NAME])
 {
 	const char *name = sd_conf_string(row, "name");
 	struct sd_route_rule rule = rule_of(row, 0);
 	if (name)
-		snprintf(r->name, sizeof(r->name), "%s", name);
+		snprintf(out, LB_ROUTE_NAME, "%s", name);
 	else
-		snprintf(r->name, sizeof(r->name), "%.*s%.*s", (int)rule.host.n, rule.host.p, (int)rule.path.n, rule.path.p);
+		snprintf(out, LB_ROUTE_NAME, "%.*s%.*s", (int)rule.host.n, rule.host.p, (int)rule.path.n, rule.path.p);
+	return out;
+}
+
+uint32_t lb_route_place(const struct sd_conf *conf, const char *name)
+{
+	char other[LB_ROUTE_NAME];
+	for (size_t i = 0; i < sd_conf_count(conf, "routes"); i++)
+		if (strcmp(name, lb_route_name(sd_conf_row(conf, "routes", i), other)) == 0)
+			return (uint32_t)i + 1;
+	return 0;
 }
 
 /* A copy; true when there is nothing to copy. */
@@ -368,7 +378,7 @@ static enum sd_err route_make(struct lb *lb, const struct names *pools, const st
 		return err;
 	if ((err = lb_files_make(lb, row, &r->files, e)))
 		return err;
-	name_route(row, r);
+	r->place = lb_route_place(conf, lb_route_name(row, r->name));
 	r->compress = sd_conf_bool(row, "compress");
 	r->action = r->files ? LB_FILES : redirect ? LB_REDIRECT : sd_conf_is_set(row, "status") ? LB_SAY : LB_TO_POOL;
 	r->status = sd_conf_is_set(row, "status") ? (int)sd_conf_int(row, "status") : 308;

@@ -41,6 +41,7 @@ struct lb_route_count {
 
 struct lb_route {
 	char name[LB_ROUTE_NAME]; /* its own, or "api.test/v1" */
+	uint32_t place;           /* of its name, for limits; from 1 */
 	enum lb_action action;
 	size_t nshares;
 	struct lb_share shares[LB_MAX_SHARES];
@@ -86,6 +87,10 @@ struct sd_http_head;
 struct sd_http_exchange;
 struct sd_peer;
 
+/* What a row is called. */
+const char *lb_route_name(const struct sd_conf *row, char out[LB_ROUTE_NAME]);
+/* Of the first row that is called so, counted from 1; 0: none is. */
+uint32_t lb_route_place(const struct sd_conf *conf, const char *name);
 enum sd_err lb_routes_check(const struct sd_conf *conf, struct sd_error *e);
 /* *out NULL with SD_OK: there are none. */
 enum sd_err lb_routes_make(struct lb *lb, const struct sd_conf *conf, struct lb_routes **out, struct sd_error *e);

@@ -246,11 +246,27 @@ static void print_route(FILE *out, const cJSON *o)
 		fprintf(out, " -> pool %s%s%s\n", text(o, "pool"), *target ? ", as " : "", target);
 }
 
+/* "limit Token bucket: 10 tokens/sec, burst 20: 3 left". */
+static void print_limits(FILE *out, const cJSON *o)
+{
+	const cJSON *l;
+	cJSON_ArrayForEach(l, cJSON_GetObjectItem(o, "limits"))
+	{
+		fprintf(out, "limit %s: ", text(l, "limit"));
+		if (cJSON_IsTrue(cJSON_GetObjectItem(l, "allowed")))
+			fprintf(out, "%.0f left\n", number(l, "remaining"));
+		else
+			fprintf(out, "refused%s, again in %.3g s\n", cJSON_IsTrue(cJSON_GetObjectItem(l, "shadow")) ? " in shadow" : "",
+				number(l, "retry_s"));
+	}
+}
+
 static void print_explained(FILE *out, const cJSON *o)
 {
 	const cJSON *c;
 	const char *backend = text(o, "backend");
 	print_route(out, o);
+	print_limits(out, o);
 	if (number(o, "status") > 0 || *text(o, "files"))
 		return;
 	fprintf(out, "%s by %s", *backend ? backend : "no backend", text(o, "algorithm"));

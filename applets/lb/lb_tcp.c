@@ -518,7 +518,11 @@ static struct tunnel *tunnel_of(struct lb_worker *w, struct sd_io *io, bool secu
 static void on_accepted(void *arg, struct sd_io *io, bool secure, struct sd_client_pass pass)
 {
 	struct lb_worker *w = arg;
-	struct tunnel *t = tunnel_of(w, io, secure);
+	struct tunnel *t = NULL;
+	if (lb_limits_accept(w, &io->peer))
+		t = tunnel_of(w, io, secure);
+	else
+		io->ops->close(io, true);
 	if (!t) {
 		sd_client_pass_end(&pass);
 		return;

@@ -6,7 +6,7 @@
 
 static const struct sd_option rule_options[] = {
     SD_LIMIT_MATCH_ROWS
-    SD_LIMIT_ROWS(INHERITED, NULL)
+    SD_LIMIT_ROWS(INHERITED, NULL, false)
     {"domain", SD_OPT_STRING, NULL, "for /json of the API: the domain of its descriptors", .reload = true},
     {"descriptor", SD_OPT_LIST, NULL, "for /json of the API: the entries it is for, each key or key=value, * at a value's end for "
      "any; such a rule is not for requests", .meta = "KEY=VALUE", .reload = true},
@@ -17,7 +17,7 @@ const struct sd_option rl_options[] = {
     {"port", SD_OPT_PORT, "8080", "where to listen", .letter = 'p'},
     {"upstream", SD_OPT_STRING, NULL, "where requests go that are let through, such as http://127.0.0.1:8081; else they are answered "
      "here with 200", .meta = "URL"},
-    SD_LIMIT_ROWS(GIVEN, "10")
+    SD_LIMIT_ROWS(GIVEN, "10", false)
     {"rules", SD_OPT_TABLE, NULL, "limits for some requests, all or none of which are taken; with them the one above only when its "
      "rate is set", .cli = "rule", .sub = rule_options, .reload = true},
     {"headers", SD_OPT_LIST, "x,draft8", "fields that tell the limit: x (X-RateLimit-*), draft6, draft7, draft8 (IETF), none",
@@ -26,7 +26,7 @@ const struct sd_option rl_options[] = {
      .meta = "NET", .reload = true},
     {"api-port", SD_OPT_PORT, NULL, "where others may ask for decisions over HTTP; else nowhere"},
     {"resp-port", SD_OPT_PORT, NULL, "where others may ask for decisions with CL.THROTTLE; else nowhere"},
-    {"memory", SD_OPT_SIZE, "64MiB", "for keys; a million take 46 MB", .min = 65536, .max = INT64_C(1) << 40},
+    {"memory", SD_OPT_SIZE, "64MiB", "for keys; a million take 45 MB", .min = 65536, .max = INT64_C(1) << 40},
     {"log-memory", SD_OPT_SIZE, "64MiB", "for the moments that sliding logs remember; beyond it they get coarser",
      .max = INT64_C(1) << 40},
     {"store", SD_OPT_STRING, NULL, "where servers that share these limits keep them: redis://[[USER:]PASSWORD@]HOST[:PORT][/DB]; else each for "

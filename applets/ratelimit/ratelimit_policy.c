@@ -44,7 +44,7 @@ struct sd_limits *rl_policy_make(const struct sd_conf *conf, struct sd_error *e)
 		sd_fail(e, SD_ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (!parse_rules(conf, p, e) && !parse_store(conf, p, e) && !sd_limits_read_headers(p, conf, e) &&
+	if (!parse_rules(conf, p, e) && !parse_store(conf, p, e) && !sd_limits_read_headers(p, conf, "headers", e) &&
 	    !sd_limits_read_trusted(p, conf, e))
 		return p;
 	sd_limits_release(p);

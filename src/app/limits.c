@@ -132,10 +132,21 @@ static struct sd_limit *add_name(struct sd_limits *l, const char *name, const ch
 	return NULL;
 }
 
+static bool needs_path(const struct sd_limit *rule)
+{
+	bool needs = rule->path != NULL;
+	for (size_t i = 0; i < rule->nparts; i++)
+		needs |= rule->parts[i].kind == SD_LIMIT_BY_PATH;
+	return needs;
+}
+
 enum sd_err sd_limits_add_named(struct sd_limits *l, const char *name, const struct sd_conf *conf, struct sd_error *e)
 {
 	struct sd_limit *rule = add_name(l, name, sd_conf_origin(conf, "rate"), e);
-	return rule && !parse_limit(conf, conf, rule, e) ? parse_parts(conf, rule, e) : SD_EINVAL;
+	if (!rule || parse_limit(conf, conf, rule, e) || parse_parts(conf, rule, e))
+		return SD_EINVAL;
+	l->by_path |= needs_path(rule);
+	return SD_OK;
 }
 
 static enum sd_err parse_rest(const struct sd_conf *row, struct sd_limit *rule, struct sd_error *e)
@@ -153,7 +164,9 @@ enum sd_err sd_limits_add(struct sd_limits *l, const struct sd_conf *row, const 
 	struct sd_limit *rule = add_name(l, sd_conf_string(row, "name"), sd_conf_origin(row, "name"), e);
 	if (!rule || parse_limit(row, all, rule, e) || parse_parts(from(row, all, "key"), rule, e))
 		return SD_EINVAL;
-	return parse_rest(row, rule, e);
+	enum sd_err err = parse_rest(row, rule, e);
+	l->by_path |= needs_path(rule);
+	return err;
 }
 
 enum sd_err sd_limits_add_quota(struct sd_limits *l, const char *name, const char *quota, const char *key, struct sd_error *e)
@@ -170,28 +183,28 @@ enum sd_err sd_limits_add_quota(struct sd_limits *l, const char *name, const cha
 
 /* ---- what goes with them ---- */
 
-enum sd_err sd_limits_read_headers(struct sd_limits *p, const struct sd_conf *conf, struct sd_error *e)
+enum sd_err sd_limits_read_headers(struct sd_limits *p, const struct sd_conf *conf, const char *option, struct sd_error *e)
 {
 	static const struct {
 		const char *name;
 		unsigned bit;
 	} names[] = {{"none", 0}, {"x", SD_LIMITS_X}, {"draft6", SD_LIMITS_DRAFT6}, {"draft7", SD_LIMITS_DRAFT7}, {"draft8", SD_LIMITS_DRAFT8}};
 	p->headers = conf ? 0 : SD_LIMITS_X | SD_LIMITS_DRAFT8;
-	for (size_t i = 0; conf && i < sd_conf_count(conf, "headers"); i++) {
-		const char *text = sd_conf_list_item(conf, "headers", i);
+	for (size_t i = 0; conf && i < sd_conf_count(conf, option); i++) {
+		const char *text = sd_conf_list_item(conf, option, i);
 		size_t k = 0;
 		while (k < sizeof(names) / sizeof(names[0]) && strcmp(text, names[k].name) != 0)
 			k++;
 		if (k == sizeof(names) / sizeof(names[0]))
-			return sd_fail(e, SD_EINVAL, "%s: headers: expected x, draft6, draft7, draft8 or none, found \"%.60s\"",
-				       sd_conf_origin(conf, "headers"), text);
+			return sd_fail(e, SD_EINVAL, "%s: %s: expected x, draft6, draft7, draft8 or none, found \"%.60s\"",
+				       sd_conf_origin(conf, option), option, text);
 		p->headers |= names[k].bit;
 	}
 	/* two drafts would give one field two meanings */
 	unsigned drafts = p->headers & (SD_LIMITS_DRAFT6 | SD_LIMITS_DRAFT7 | SD_LIMITS_DRAFT8);
 	if (drafts & (drafts - 1))
-		return sd_fail(e, SD_EINVAL, "%s: headers: expected one draft, since they give the same fields other meanings",
-			       sd_conf_origin(conf, "headers"));
+		return sd_fail(e, SD_EINVAL, "%s: %s: expected one draft, since they give the same fields other meanings",
+			       sd_conf_origin(conf, option), option);
 	return SD_OK;
 }
 
@@ -288,5 +301,5 @@ void sd_limit_describe(const struct sd_limit *rule, char *out, size_t n)
 
 size_t sd_limits_keys(int64_t bytes)
 {
-	return (size_t)bytes / 464 * 10;
+	return (size_t)bytes / 448 * 10; /* 44.8 bytes a key */
 }

@@ -9,7 +9,7 @@
  *
  *	struct sd_limits *l = sd_limits_new(1);
  *	sd_limits_add_quota(l, "create", sd_conf_string(conf, "create-limit"), "api-key", e);    // wrap the error with the origin
- *	sd_limits_read_headers(l, NULL, e);                                                      // or an option "headers"
+ *	sd_limits_read_headers(l, NULL, NULL, e);                                                // or of an option
  *	...
  *	struct sd_limits_request r = {.head = head, .path = path, .who = &who};   // who: sd_proxy_client(...)
  *	struct sd_limits_verdict v;
@@ -81,6 +81,7 @@ enum { SD_LIMITS_X = 1, SD_LIMITS_DRAFT6 = 2, SD_LIMITS_DRAFT7 = 4, SD_LIMITS_DR
 struct sd_limits {
 	int refs;
 	unsigned headers;
+	bool by_path; /* one asks for the path */
 	struct sd_cidr *trusted;
 	size_t ntrusted;
 	size_t n, room;
@@ -91,10 +92,11 @@ struct sd_limits {
 #define SD_LIMIT_ALGORITHMS "token-bucket|gcra|leaky-bucket|leaky-queue|fixed-window|sliding-counter|sliding-log"
 
 /* Rows of an option table for what a limit is. DEF(text) is text where rows have defaults of their own, else NULL: then
- * what a row leaves away is as in the table around it. */
-#define SD_LIMIT_ROWS(DEF, RATE) \
+ * what a row leaves away is as in the table around it. RATE: the default of the rate; NEEDED: whether one must be there. */
+#define SD_LIMIT_ROWS(DEF, RATE, NEEDED) \
 	{"algorithm", SD_OPT_ENUM, DEF("token-bucket"), "how is counted", .choices = SD_LIMIT_ALGORITHMS, .reload = true}, \
-	{"rate", SD_OPT_STRING, RATE, "how many: 10 (a second), 100/min, 1000/10m", .reload = true, .meta = "COUNT/TIME"}, \
+	{"rate", SD_OPT_STRING, RATE, "how many: 10 (a second), 100/min, 1000/10m", .required = NEEDED, .reload = true, \
+	 .meta = "COUNT/TIME"}, \
 	{"burst", SD_OPT_INT, NULL, "of buckets: how many at once; else as many as the rate's count", .min = 1, \
 	 .max = UINT32_MAX, .reload = true}, \
 	{"key", SD_OPT_LIST, DEF("address"), "whose they are: address, api-key, header:NAME, path, method, host, all; of several, " \
@@ -125,8 +127,8 @@ enum sd_err sd_limits_add_named(struct sd_limits *l, const char *name, const str
 enum sd_err sd_limits_add_quota(struct sd_limits *l, const char *name, const char *quota, const char *key, struct sd_error *e);
 /* Options "descriptor", a list, and "domain" of its row: then it is not for requests. */
 enum sd_err sd_limit_read_entries(struct sd_limit *rule, const struct sd_conf *row, struct sd_error *e);
-/* From an option "headers", a list; conf NULL: x and draft8. */
-enum sd_err sd_limits_read_headers(struct sd_limits *l, const struct sd_conf *conf, struct sd_error *e);
+/* From an option, a list; conf NULL: x and draft8. */
+enum sd_err sd_limits_read_headers(struct sd_limits *l, const struct sd_conf *conf, const char *option, struct sd_error *e);
 /* From an option "trusted-proxies", a list. */
 enum sd_err sd_limits_read_trusted(struct sd_limits *l, const struct sd_conf *conf, struct sd_error *e);
 const struct sd_limit *sd_limits_find(const struct sd_limits *l, struct sd_slice name); /* NULL: none */
