@@ -32,7 +32,7 @@ static size_t on_data(struct sd_waited *conn, const char *p, size_t n)
 }
 
 /* Twice for each interval that was agreed on: who heard nothing in two of them hears nothing any more. */
-static void on_beat(struct sd_timer *t)
+void amqp_client_on_beat(struct sd_timer *t)
 {
 	struct sd_amqp_client *c = sd_container(t, struct sd_amqp_client, beat_timer);
 	if (++c->quiet > 4)
@@ -141,16 +141,27 @@ void sd_amqp_client_send(struct sd_amqp_client *c, uint32_t id, const struct sd_
 	sd_amqp_put_method(&c->out, id >> 16 == 10 ? 0 : CHANNEL, id, args);
 }
 
+void amqp_client_expect(struct sd_amqp_client *c, uint32_t want)
+{
+	c->want = want;
+	c->answered = false;
+	c->asking = true;
+}
+
+/* Waits for what is expected. */
+static enum sd_err answer(struct sd_amqp_client *c, struct sd_error *e)
+{
+	enum sd_err err = await(c, c->timeout_ns, is_answered, e);
+	c->asking = false;
+	return err;
+}
+
 static enum sd_err ask(struct sd_amqp_client *c, uint32_t id, const struct sd_amqp_arg *args, uint32_t want, struct sd_error *e)
 {
 	forget(c);
 	sd_amqp_client_send(c, id, args);
-	c->want = want;
-	c->answered = false;
-	c->asking = true;
-	enum sd_err err = await(c, c->timeout_ns, is_answered, e);
-	c->asking = false;
-	return err;
+	amqp_client_expect(c, want);
+	return answer(c, e);
 }
 
 static enum sd_err open_channel(struct sd_amqp_client *c, struct sd_error *e)
@@ -221,7 +232,7 @@ static bool has_word(struct sd_slice list, const char *word)
 	return false;
 }
 
-static enum sd_err introduce(struct sd_amqp_client *c, const struct sd_amqp_target *to, struct sd_error *e)
+enum sd_err amqp_client_introduce(struct sd_amqp_client *c, const struct sd_amqp_target *to, struct sd_error *e)
 {
 	struct sd_text properties = {0}, login = {0};
 	if (!has_word(c->args[3].s, "PLAIN"))
@@ -237,12 +248,22 @@ static enum sd_err introduce(struct sd_amqp_client *c, const struct sd_amqp_targ
 	sd_text_add(&login, to->password, strlen(to->password));
 	struct sd_amqp_arg args[] = {{.s = {properties.p, properties.n}}, {.s = sd_slice_of("PLAIN")}, {.s = {login.p, login.n}},
 				     {.s = sd_slice_of("en_US")}};
-	enum sd_err err = properties.full || login.full ? sd_fail(e, SD_ENOMEM, "out of memory")
-							: ask(c, SD_AMQP_CONNECTION_START_OK, args, SD_AMQP_CONNECTION_TUNE, e);
+	enum sd_err err = properties.full || login.full ? sd_fail(e, SD_ENOMEM, "out of memory") : SD_OK;
+	if (!err)
+		sd_amqp_client_send(c, SD_AMQP_CONNECTION_START_OK, args);
+	amqp_client_expect(c, SD_AMQP_CONNECTION_TUNE);
 	if (login.p)
 		explicit_bzero(login.p, login.n);
 	free(login.p);
 	free(properties.p);
+	return err;
+}
+
+static enum sd_err introduce(struct sd_amqp_client *c, const struct sd_amqp_target *to, struct sd_error *e)
+{
+	enum sd_err err = amqp_client_introduce(c, to, e);
+	if (!err)
+		err = answer(c, e);
 	/* an old broker just hangs up on who may not come in */
 	return err == SD_EEOF ? sd_fail(e, SD_EPERM, "the broker does not let %s in", to->user) : err;
 }
@@ -253,7 +274,7 @@ static uint64_t lower(uint64_t a, uint64_t b)
 	return !a || (b && b < a) ? b : a;
 }
 
-static enum sd_err tune(struct sd_amqp_client *c, const struct sd_amqp_target *to, struct sd_error *e)
+enum sd_err amqp_client_tune(struct sd_amqp_client *c, const struct sd_amqp_target *to, struct sd_error *e)
 {
 	uint64_t heartbeat = to->heartbeat_s && c->args[2].n ? lower(to->heartbeat_s, c->args[2].n) : 0;
 	struct sd_amqp_arg tuned[] = {{.n = c->args[0].n}, {.n = lower(FRAME_MAX, c->args[1].n)}, {.n = heartbeat}};
@@ -265,17 +286,28 @@ static enum sd_err tune(struct sd_amqp_client *c, const struct sd_amqp_target *t
 	sd_amqp_client_send(c, SD_AMQP_CONNECTION_TUNE_OK, tuned);
 	if (c->beat_ns)
 		sd_loop_timer_set(c->conn.loop, &c->beat_timer, sd_loop_now_ns(c->conn.loop) + c->beat_ns);
-	return ask(c, SD_AMQP_CONNECTION_OPEN, open, SD_AMQP_CONNECTION_OPEN_OK, e);
+	sd_amqp_client_send(c, SD_AMQP_CONNECTION_OPEN, open);
+	amqp_client_expect(c, SD_AMQP_CONNECTION_OPEN_OK);
+	return SD_OK;
+}
+
+static enum sd_err tune(struct sd_amqp_client *c, const struct sd_amqp_target *to, struct sd_error *e)
+{
+	enum sd_err err = amqp_client_tune(c, to, e);
+	return err ? err : answer(c, e);
 }
 
 /* The first thing is no method: nobody but us says it. */
-static enum sd_err say_protocol(struct sd_amqp_client *c, struct sd_error *e)
+void amqp_client_begin(struct sd_amqp_client *c)
 {
 	sd_text_add(&c->out, SD_AMQP_PROTOCOL, 8);
-	c->want = SD_AMQP_CONNECTION_START;
-	c->asking = true;
-	enum sd_err err = await(c, c->timeout_ns, is_answered, e);
-	c->asking = false;
+	amqp_client_expect(c, SD_AMQP_CONNECTION_START);
+}
+
+static enum sd_err say_protocol(struct sd_amqp_client *c, struct sd_error *e)
+{
+	amqp_client_begin(c);
+	enum sd_err err = answer(c, e);
 	if (err != SD_EEOF || c->conn.tls)
 		return err;
 	return sd_fail(e, err, "the broker closed the connection before it said anything; does it want TLS (amqps://)?");
@@ -295,17 +327,26 @@ static enum sd_err reach(struct sd_amqp_client *c, struct sd_world *w, const str
 	return err ? err : open_channel(c, e);
 }
 
+struct sd_amqp_client *amqp_client_new(struct sd_loop *l, int64_t timeout_ns)
+{
+	struct sd_amqp_client *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	sd_list_init(&c->came);
+	c->conn.loop = l;
+	c->beat_timer.fn = amqp_client_on_beat;
+	c->timeout_ns = timeout_ns;
+	c->frame_max = FRAME_MAX;
+	return c;
+}
+
 enum sd_err sd_amqp_client_open(struct sd_world *w, const struct sd_amqp_target *to, struct sd_amqp_client **out,
 				struct sd_error *e)
 {
-	struct sd_amqp_client *c = calloc(1, sizeof(*c));
+	struct sd_amqp_client *c = amqp_client_new(NULL, to->timeout_ns);
 	*out = NULL;
 	if (!c)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
-	sd_list_init(&c->came);
-	c->beat_timer.fn = on_beat;
-	c->timeout_ns = to->timeout_ns;
-	c->frame_max = FRAME_MAX;
 	enum sd_err err = reach(c, w, to, e);
 	if (err && !c->conn.err) /* nobody to say good-bye to */
 		c->conn.err = err;
@@ -336,6 +377,11 @@ void sd_amqp_client_close(struct sd_amqp_client *c)
 	if (c->conn.loop)
 		sd_loop_timer_cancel(c->conn.loop, &c->beat_timer);
 	sd_waited_close(&c->conn);
+	amqp_client_free(c);
+}
+
+void amqp_client_free(struct sd_amqp_client *c)
+{
 	while (!sd_list_empty(&c->came)) {
 		forget(c);
 		first_event(c);

@@ -39,7 +39,7 @@ static void tell(struct sd_amqp_client *c, struct held *h)
 	}
 	sd_list_add(&c->came, &h->link);
 	if (!c->asking)
-		sd_loop_stop(c->conn.loop);
+		sd_waited_wake(&c->conn);
 }
 
 /* The arguments again, of the method's own bytes, which stay. NULL: the connection is over. */
@@ -155,7 +155,7 @@ static void finish(struct sd_amqp_client *c)
 	if (c->asking && c->want == SD_AMQP_BASIC_GET_EMPTY && h->event.kind == SD_AMQP_GOT) {
 		c->got = h;
 		c->answered = true;
-		sd_loop_stop(c->conn.loop);
+		sd_waited_wake(&c->conn);
 	}
 }
 
@@ -218,7 +218,7 @@ static void on_channel_close(struct sd_amqp_client *c, const struct sd_amqp_fram
 	sd_amqp_client_send(c, SD_AMQP_CHANNEL_CLOSE_OK, NULL);
 	c->channel_open = false;
 	c->channel_err = sd_fail(&c->channel_why, err_of(args[0].n), "%.*s", (int)args[1].s.n, args[1].s.p);
-	sd_loop_stop(c->conn.loop);
+	sd_waited_wake(&c->conn);
 }
 
 static void on_flow(struct sd_amqp_client *c, const struct sd_amqp_frame *f, const struct sd_amqp_arg *args, uint32_t id)
@@ -255,7 +255,7 @@ static void on_answer(struct sd_amqp_client *c, const struct sd_amqp_frame *f, u
 		return sd_waited_end(&c->conn, SD_ENOMEM, "out of memory");
 	sd_amqp_get_method((struct sd_slice){c->answer.p, c->answer.n}, &id, &info, c->args);
 	c->answered = true;
-	sd_loop_stop(c->conn.loop);
+	sd_waited_wake(&c->conn);
 }
 
 static void on_method(struct sd_amqp_client *c, const struct sd_amqp_frame *f)

@@ -2,6 +2,7 @@
  *
  *	amqp_client.c     the connection: making it, asking, waiting, ending it
  *	amqp_client_in.c  what comes: frames, and events out of them
+ *	amqp_link.c       the same connection on a loop that has other things to do, and that comes back by itself
  */
 #ifndef SD_NET_AMQP_CLIENT_INT_H
 #define SD_NET_AMQP_CLIENT_INT_H
@@ -48,6 +49,21 @@ struct sd_amqp_client {
 	enum sd_err channel_err;   /* it was closed: why, until somebody was told */
 	struct sd_error channel_why;
 };
+
+/* ---- the beginning, for who waits and for who does not (amqp_link.c) ---- */
+
+/* One that is connected by somebody else, on his loop; freed with its stream closed and its timer cancelled before. NULL: out of memory. */
+struct sd_amqp_client *amqp_client_new(struct sd_loop *l, int64_t timeout_ns);
+void amqp_client_free(struct sd_amqp_client *c);
+/* An answer is expected: answered says that it came, args what it said. */
+void amqp_client_expect(struct sd_amqp_client *c, uint32_t want);
+/* What begins a connection: expects connection.start. */
+void amqp_client_begin(struct sd_amqp_client *c);
+/* When that came: who we are; expects connection.tune. */
+enum sd_err amqp_client_introduce(struct sd_amqp_client *c, const struct sd_amqp_target *to, struct sd_error *e);
+/* When that came: agrees on sizes and heartbeats, and opens; expects connection.open-ok. */
+enum sd_err amqp_client_tune(struct sd_amqp_client *c, const struct sd_amqp_target *to, struct sd_error *e);
+void amqp_client_on_beat(struct sd_timer *t); /* of beat_timer */
 
 /* What was gathered leaves. */
 void amqp_client_flush(struct sd_amqp_client *c);

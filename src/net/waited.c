@@ -6,6 +6,14 @@
 #include "connect.h"
 #include "core/list.h"
 
+void sd_waited_wake(struct sd_waited *c)
+{
+	if (c->woken)
+		c->woken(c);
+	else
+		sd_loop_stop(c->loop);
+}
+
 void sd_waited_end(struct sd_waited *c, enum sd_err err, const char *format, ...)
 {
 	va_list args;
@@ -15,7 +23,7 @@ void sd_waited_end(struct sd_waited *c, enum sd_err err, const char *format, ...
 		c->err = c->why.code = err;
 	}
 	va_end(args);
-	sd_loop_stop(c->loop);
+	sd_waited_wake(c);
 }
 
 static size_t on_data(struct sd_stream *s, const char *p, size_t n)

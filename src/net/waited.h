@@ -30,6 +30,8 @@ struct sd_waited {
 	struct sd_tls_target *tls;
 	struct sd_timer timer;
 	bool connected, late;
+	/* Set by who does not wait, but has a loop with other things to do: called instead of stopping that. */
+	void (*woken)(struct sd_waited *c);
 };
 
 /* Returns when it stands, over TLS when that is wanted. After an error too it is to be closed. */
@@ -38,6 +40,8 @@ enum sd_err sd_waited_open(struct sd_waited *c, struct sd_world *w, const struct
 void sd_waited_close(struct sd_waited *c);
 /* Runs until done(c), at most so long (SD_NEVER: for ever). SD_ETIMEOUT: it may be waited for again. */
 enum sd_err sd_waited_until(struct sd_waited *c, bool (*done)(const struct sd_waited *c), int64_t timeout_ns, struct sd_error *e);
+/* What is waited for may have come. */
+void sd_waited_wake(struct sd_waited *c);
 /* It is over; the first reason counts. */
 void sd_waited_end(struct sd_waited *c, enum sd_err err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "net/amqp_client.h"
+#include "net/amqp_link.h"
 #include "net/stream.h"
 #include "world/sim.h"
 
@@ -687,6 +688,250 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
+/* ---- a link: the same on a loop that has other things to do ---- */
+
+static struct rider {
+	struct sd_loop *loop;
+	struct sd_amqp_link *k;
+	enum sd_err answers[300];
+	unsigned answered[300], ups, downs, deliveries;
+	bool discard;
+	char why[256], delivered[64];
+} rider;
+
+static void on_up(void *arg)
+{
+	(void)arg;
+	rider.ups++;
+}
+
+static void on_down(void *arg, const char *why)
+{
+	(void)arg;
+	rider.downs++;
+	snprintf(rider.why, sizeof(rider.why), "%s", why);
+}
+
+static void on_delivered(void *arg, const struct sd_amqp_event *ev)
+{
+	(void)arg;
+	rider.deliveries++;
+	snprintf(rider.delivered, sizeof(rider.delivered), "%.*s", (int)ev->body.n, ev->body.p);
+	if (rider.discard)
+		sd_amqp_link_discard(rider.k, ev->tag);
+	else
+		sd_amqp_link_ack(rider.k, ev->tag, false);
+}
+
+static void on_answered(void *arg, enum sd_err err)
+{
+	size_t i = (size_t)((const char *)arg - rider.delivered);
+	rider.answers[i] = err;
+	rider.answered[i]++;
+}
+
+static const struct sd_amqp_arg select_args[] = {{0}};
+static const struct sd_amqp_arg consume_args[] = {{0}, {.s = BYTES("q")}, {.s = BYTES("c")}, {0}, {0}, {0}, {0}, {0}};
+static const struct sd_amqp_link_ask publishes[] = {{SD_AMQP_CONFIRM_SELECT, select_args, SD_AMQP_CONFIRM_SELECT_OK}, {0}};
+static const struct sd_amqp_link_ask consumes[] = {{SD_AMQP_BASIC_CONSUME, consume_args, SD_AMQP_BASIC_CONSUME_OK}, {0}};
+
+static void on_select(struct broker *unused, const struct sd_amqp_arg *args)
+{
+	(void)unused;
+	(void)args;
+	say(1, SD_AMQP_CONFIRM_SELECT_OK, NULL);
+}
+
+/* The first delivery comes in the same bytes as the answer. */
+static void on_consume(struct broker *unused, const struct sd_amqp_arg *args)
+{
+	(void)unused;
+	(void)args;
+	say(1, SD_AMQP_BASIC_CONSUME_OK, (const struct sd_amqp_arg[]){{.s = BYTES("c")}});
+	deliver(1, "m", (struct sd_slice)BYTES("first one of them"));
+}
+
+static void on_refuse(struct broker *unused, const struct sd_amqp_arg *args)
+{
+	(void)unused;
+	(void)args;
+	say_close(1, 404, "NOT_FOUND - no queue 'q'");
+}
+
+static const struct step link_steps[] = {{SD_AMQP_CONFIRM_SELECT, on_select}, {SD_AMQP_BASIC_CONSUME, on_consume}, {0}};
+
+static void pass(int64_t ns)
+{
+	sd_sim_run_to(b->sim, sd_sim_now_ns(b->sim) + ns);
+}
+
+static void ride(const struct sd_amqp_link_ask *asks, const struct step *steps)
+{
+	struct sd_amqp_link_conf conf = sd_amqp_link_defaults;
+	struct sd_error e = {0};
+	rider = (struct rider){.loop = sd_loop_new(b->world, &e)};
+	ck_assert_int_eq(sd_loop_start(rider.loop, "rider", &e), SD_OK);
+	b->steps = steps;
+	conf.to = target();
+	conf.setup = asks;
+	conf.most = 4;
+	conf.up = on_up;
+	conf.down = on_down;
+	conf.delivered = on_delivered;
+	rider.k = sd_amqp_link_open(rider.loop, &conf);
+	ck_assert_ptr_nonnull(rider.k);
+	pass(SECOND);
+}
+
+static void get_off(void)
+{
+	sd_amqp_link_close(rider.k);
+	sd_loop_stop(rider.loop);
+	sd_loop_join(rider.loop);
+	sd_loop_flush(rider.loop);
+	sd_loop_free(rider.loop);
+}
+
+/* Publication number i of the test. */
+static enum sd_err publish(size_t i)
+{
+	enum sd_err err = sd_amqp_link_publish(rider.k, (struct sd_slice)BYTES(""), (struct sd_slice)BYTES("q"), (struct sd_slice)BYTES("\0\0"),
+					       (struct sd_slice)BYTES("x"), on_answered, rider.delivered + i);
+	sd_loop_flush(rider.loop);
+	return err;
+}
+
+static void told(uint64_t tag, bool multiple, bool refused)
+{
+	struct sd_amqp_arg args[] = {{.n = tag}, {.n = multiple}, {0}};
+	say(1, refused ? SD_AMQP_BASIC_NACK : SD_AMQP_BASIC_ACK, args);
+	sd_loop_flush(b->loop);
+	pass(SECOND);
+}
+
+static void lost_connection(void)
+{
+	sd_stream_close(b->stream);
+	b->stream = NULL;
+	b->greeted = false;
+	sd_loop_flush(b->loop);
+	pass(SECOND);
+}
+
+START_TEST(each_publication_is_answered_once)
+{
+	ride(publishes, link_steps);
+	ck_assert_msg(rider.ups == 1 && sd_amqp_link_stands(rider.k), "%s", rider.why);
+	for (size_t i = 0; i < 4; i++)
+		ck_assert_int_eq(publish(i), SD_OK);
+	ck_assert_int_eq(publish(4), SD_EAGAIN); /* so many may be on their way */
+	told(3, false, false);
+	ck_assert_uint_eq(rider.answered[2], 1);
+	ck_assert_int_eq(publish(4), SD_EAGAIN); /* the oldest is still on its way */
+	told(2, true, false);
+	ck_assert(rider.answered[0] == 1 && rider.answered[1] == 1 && rider.answered[2] == 1 && rider.answered[3] == 0);
+	for (size_t i = 4; i < 7; i++)
+		ck_assert_int_eq(publish(i), SD_OK);
+	told(4, false, true);
+	told(99, true, false);	/* of nobody */
+	told(2, false, false);	/* again */
+	told(6, true, false);
+	for (size_t i = 0; i < 6; i++) {
+		ck_assert_uint_eq(rider.answered[i], 1);
+		ck_assert_int_eq(rider.answers[i], i == 3 ? SD_EAGAIN : SD_OK);
+	}
+	ck_assert_uint_eq(sd_amqp_link_waiting(rider.k), 1);
+	get_off();
+	ck_assert(rider.answered[6] == 1 && rider.answers[6] == SD_ECANCELED);
+}
+END_TEST
+
+START_TEST(a_link_comes_back)
+{
+	ride(publishes, link_steps);
+	ck_assert_int_eq(publish(0), SD_OK);
+	ck_assert_int_eq(publish(1), SD_OK);
+	pass(SECOND);
+	told(2, false, false);
+	lost_connection();
+	ck_assert(rider.answered[0] == 1 && rider.answers[0] == SD_ERESET);
+	ck_assert(rider.answered[1] == 1 && rider.answers[1] == SD_OK);
+	ck_assert_uint_eq(rider.downs, 1);
+	ck_assert_str_eq(rider.why, "the broker closed the connection");
+	pass(10 * SECOND);
+	ck_assert_uint_eq(rider.ups, 2);
+	ck_assert_int_eq(publish(2), SD_OK); /* numbers begin again */
+	pass(SECOND);
+	told(1, false, false);
+	ck_assert(rider.answered[2] == 1 && rider.answers[2] == SD_OK);
+	get_off();
+}
+END_TEST
+
+START_TEST(a_blocked_link_takes_nothing)
+{
+	ride(publishes, link_steps);
+	say(0, SD_AMQP_CONNECTION_BLOCKED, (const struct sd_amqp_arg[]){{.s = BYTES("low on disk")}});
+	sd_loop_flush(b->loop);
+	pass(SECOND);
+	ck_assert(sd_amqp_link_blocked(rider.k));
+	ck_assert_int_eq(publish(0), SD_EAGAIN);
+	say(0, SD_AMQP_CONNECTION_UNBLOCKED, NULL);
+	sd_loop_flush(b->loop);
+	pass(SECOND);
+	ck_assert_int_eq(publish(0), SD_OK);
+	get_off();
+}
+END_TEST
+
+START_TEST(a_link_consumes)
+{
+	for (int discard = 0; discard < 2; discard++) {
+		rider.discard = false;
+		ride(consumes, link_steps);
+		ck_assert_uint_eq(rider.deliveries, 1);
+		ck_assert_str_eq(rider.delivered, "first one of them");
+		ck_assert_str_eq(b->said, "connection.start-ok connection.tune-ok connection.open channel.open basic.consume basic.ack ");
+		rider.discard = discard;
+		*b->said = '\0';
+		deliver(2, "m", (struct sd_slice)BYTES("and another"));
+		sd_loop_flush(b->loop);
+		heard(discard ? "basic.reject " : "basic.ack ");
+		get_off();
+		lost_connection();
+		*b->said = '\0';
+	}
+}
+END_TEST
+
+START_TEST(a_link_that_is_refused)
+{
+	static const struct step steps[] = {{SD_AMQP_BASIC_CONSUME, on_refuse}, {0}};
+	ride(consumes, steps);
+	ck_assert_uint_eq(rider.downs, 1);
+	ck_assert_uint_eq(rider.ups, 0);
+	ck_assert_str_eq(rider.why, "NOT_FOUND - no queue 'q'");
+	ck_assert_int_eq(publish(0), SD_EUNREACHABLE);
+	b->steps = link_steps;
+	b->greeted = false;
+	pass(10 * SECOND);
+	ck_assert_uint_eq(rider.ups, 1);
+	get_off();
+}
+END_TEST
+
+START_TEST(a_silent_broker_is_left)
+{
+	ride(publishes, link_steps);
+	b->heartbeat = 10;
+	b->silent = true;
+	pass(60 * SECOND);
+	ck_assert_uint_eq(rider.downs, 1);
+	ck_assert_str_eq(rider.why, "the broker is silent: no heartbeat");
+	get_off();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("amqp_client");
@@ -710,6 +955,15 @@ int main(void)
 	tcase_add_test(t, beats_while_nothing_is_said);
 	tcase_add_test(t, silence_is_the_end);
 	tcase_add_test(t, none_where_none_were_agreed_on);
+	suite_add_tcase(s, t);
+	t = tcase_create("link");
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, each_publication_is_answered_once);
+	tcase_add_test(t, a_link_comes_back);
+	tcase_add_test(t, a_blocked_link_takes_nothing);
+	tcase_add_test(t, a_link_consumes);
+	tcase_add_test(t, a_link_that_is_refused);
+	tcase_add_test(t, a_silent_broker_is_left);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
