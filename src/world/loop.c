@@ -248,6 +248,25 @@ void sd_datagrams_close(struct sd_datagrams *d)
 		d->ops->close(d);
 }
 
+enum sd_err sd_loop_watch(struct sd_loop *l, int fd, void (*ready)(void *arg, unsigned what), void *arg, struct sd_watch **out,
+			  struct sd_error *e)
+{
+	if (!l->ops->watch)
+		return sd_fail(e, SD_EUNSUPPORTED, "descriptors of libraries are not known in the simulated world");
+	return l->ops->watch(l, fd, ready, arg, out, e);
+}
+
+void sd_watch_want(struct sd_watch *w, unsigned what)
+{
+	real_watch_want(w, what);
+}
+
+void sd_watch_free(struct sd_watch *w)
+{
+	if (w)
+		real_watch_free(w);
+}
+
 /* ---- what blocks ---- */
 
 struct sd_helpers *sd_helpers_new(struct sd_world *w, unsigned max_threads)

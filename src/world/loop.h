@@ -158,6 +158,17 @@ enum sd_err sd_loop_datagrams(struct sd_loop *l, struct sd_addr *addr, const str
 void sd_datagrams_send(struct sd_datagrams *d, const struct sd_addr *to, const void *p, size_t n);
 void sd_datagrams_close(struct sd_datagrams *d); /* NULL is fine */
 
+/* ---- descriptors of libraries that read and write for themselves ---- */
+
+struct sd_watch;
+/* Calls ready(arg, what) each time what is wanted is possible, reading at first. The descriptor stays the caller's, who closes it after
+ * sd_watch_free. SD_EUNSUPPORTED in the simulated world: nobody there knows such descriptors. */
+enum sd_err sd_loop_watch(struct sd_loop *l, int fd, void (*ready)(void *arg, unsigned what), void *arg, struct sd_watch **out,
+			  struct sd_error *e);
+/* Which of SD_IO_READ and SD_IO_WRITE from now on. */
+void sd_watch_want(struct sd_watch *w, unsigned what);
+void sd_watch_free(struct sd_watch *w); /* also from within ready; NULL is fine */
+
 /* ---- signals; the loop of the main thread only ---- */
 struct sd_signal;
 struct sd_signal *sd_loop_signal(struct sd_loop *l, int signo, void (*fn)(void *arg, int signo), void *arg);

@@ -72,6 +72,8 @@ enum sd_err real_listen(struct sd_loop *l, struct sd_addr *addr, bool shared,
 			const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e);
 enum sd_err real_datagrams(struct sd_loop *l, struct sd_addr *addr, const struct sd_datagrams_events *events,
 			   struct sd_datagrams **out, struct sd_error *e);
+enum sd_err real_watch(struct sd_loop *l, int fd, void (*ready)(void *arg, unsigned what), void *arg, struct sd_watch **out,
+		       struct sd_error *e);
 
 bool real_write_all(int fd, const char *text, size_t n);
 /* errno to ours. */

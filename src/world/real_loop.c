@@ -212,6 +212,7 @@ static const struct sd_loop_ops loop_ops = {
     .connect = real_connect,
     .listen = real_listen,
     .datagrams = real_datagrams,
+    .watch = real_watch,
 };
 
 static bool add_events(struct real_loop *r)

@@ -99,7 +99,14 @@ struct sd_loop_ops {
 			      const struct sd_listener_events *events, struct sd_listener **out, struct sd_error *e);
 	enum sd_err (*datagrams)(struct sd_loop *l, struct sd_addr *addr, const struct sd_datagrams_events *events,
 				 struct sd_datagrams **out, struct sd_error *e);
+	/* NULL: not in this world */
+	enum sd_err (*watch)(struct sd_loop *l, int fd, void (*ready)(void *arg, unsigned what), void *arg, struct sd_watch **out,
+			     struct sd_error *e);
 };
+
+/* Only the real world makes some. */
+void real_watch_want(struct sd_watch *w, unsigned what);
+void real_watch_free(struct sd_watch *w);
 
 struct sd_loop {
 	const struct sd_loop_ops *ops;
