@@ -70,7 +70,7 @@ static enum sd_err cannot_open(sqlite3 *db, const char *shown, struct sd_error *
 	int cause = sqlite3_system_errno(db);
 	bool perm = cause == EACCES || cause == EPERM || cause == EROFS;
 	return sd_fail(e, perm ? SD_EPERM : cause == ENOSPC ? SD_ENOSPC : SD_ENOTFOUND, "%s: cannot be opened: %s", shown,
-		       cause ? strerror(cause) : "no such folder, or not a file");
+		       perm ? "not allowed" : cause == ENOSPC ? "the disk is full" : "no such folder, or not a file");
 }
 
 static enum sd_err fail(struct lite *c, int code, struct sd_error *e)
