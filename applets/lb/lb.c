@@ -120,6 +120,7 @@ static void destroy(void *self)
 	while (!sd_list_empty(&lb->backends)) {
 		struct lb_backend *b = sd_container(lb->backends.next, struct lb_backend, link);
 		lb_check_end(b);
+		lb_trial_drop(b);
 		sd_list_del(&b->link);
 		lb_backend_release(b);
 	}

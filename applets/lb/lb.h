@@ -42,6 +42,7 @@
 
 struct lb;
 struct lb_worker;
+struct lb_trial;
 
 #define LB_EJECT_WHY 64
 
@@ -106,6 +107,8 @@ struct lb_backend {
 	struct lb_check *check;
 	char check_error[96]; /* why the last failed check failed */
 	char eject_why[LB_EJECT_WHY];
+	uint64_t ejected;       /* how often */
+	struct lb_trial *trial; /* half-open; NULL: it is not */
 	uint32_t weight, max_connections;
 	uint8_t send_proxy; /* the version of the PROXY header its connections begin with; 0: none */
 	struct lb_tls *tls, *tls_next; /* NULL: plain; what a reload is about to put in its place */
@@ -121,6 +124,7 @@ struct lb_entry {
 	uint32_t weight, max_connections;
 	uint8_t send_proxy;
 	struct lb_tls *tls;
+	struct lb_trial *trial; /* usable, but for a few requests only; NULL: for all */
 	bool usable;
 	bool in_reach; /* in panic it is used, whatever its health */
 	bool well;     /* may go on with the sessions it has, also while it is drained */
@@ -147,6 +151,7 @@ struct lb_snapshot {
 	uint32_t queue_size;
 	bool ejects;
 	struct sd_breaker_conf eject; /* of each backend at each worker; without hooks */
+	bool observe; /* an answer can be a failure as well */
 	uint64_t retry_buffer;
 	int64_t queue_timeout_ns, retry_after_s, tunnel_timeout_ns;
 	struct lb_log *log; /* NULL: never asked for */
@@ -232,11 +237,33 @@ void lb_tick(struct sd_timer *t);
 void lb_publish(struct lb *lb);
 /* Prints and publishes what a change of health means. */
 void lb_health_changed(struct lb_backend *b, enum sd_health_change change);
-/* From a worker: so much failed that the backend is to be left out; why: "5 failed requests in a row". */
-void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, const char *why);
+/* From a worker: so much failed that the backend is to be left out; why: "5 failed requests in a row". asked_ns: it wants to be
+ * left alone for so long; 0: it did not say. */
+void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, const char *why, int64_t asked_ns);
+/* The few requests of a half-open backend went well, or one of them did not. */
+void lb_trial_ended(struct lb_backend *b, bool passed);
 
 /* Ends those that are not listed any more. */
 void lb_forget_unlisted(struct lb *lb);
+
+/* ---- lb_trial.c ---- */
+
+/* What a request has of a backend while it is there. */
+struct lb_hold {
+	bool counted;                    /* one of its max-connections */
+	struct lb_trial *trial;          /* whose permit it has; NULL: none */
+	struct sd_breaker_ticket ticket; /* the permit */
+};
+/* Control loop. False: out of memory, and it is not half-open. */
+bool lb_trial_begin(struct lb_backend *b, uint32_t permits, uint32_t successes);
+void lb_trial_drop(struct lb_backend *b); /* fine when there is none */
+void lb_trial_stats(const struct lb_backend *b, struct sd_breaker_stats *out);
+/* With a reference of its own; NULL: there is none. */
+struct lb_trial *lb_trial_of(const struct lb_backend *b);
+void lb_trial_release(struct lb_trial *t); /* NULL is fine */
+/* Any thread: a permit; false: all are out. Then once, how it ended; nothing when there is no permit any more. */
+bool lb_trial_take(struct lb_trial *t, int64_t now_ns, struct lb_hold *hold);
+void lb_trial_done(struct lb_hold *hold, const struct sd_breaker_outcome *how, int64_t now_ns);
 
 /* ---- lb_runtime.c ---- */
 /* POST to the list, and PATCH and DELETE of one. */
@@ -335,6 +362,7 @@ struct lb_peer {
 	struct lb_worker *worker;
 	struct sd_breaker *breaker;   /* counts what fails; it never opens: the control loop decides. NULL: nothing is ejected */
 	struct sd_breaker_conf eject; /* what it was made of */
+	int64_t asked_ns;             /* Retry-After of the answer that is being judged; 0: none */
 	uint32_t max_connections;
 	uint8_t send_proxy;
 	size_t index; /* in the snapshot; SIZE_MAX: no longer in it */
@@ -392,21 +420,23 @@ void lb_worker_free(struct lb_worker *w);
 /* Takes the reference. On the worker's thread, or before it runs. */
 void lb_worker_adopt(struct lb_worker *w, struct lb_snapshot *s);
 /* An index into the snapshot, LB_NONE when no backend of the pool may be used, LB_FULL when all that may have no connection
- * left. tried: bits of backends to pass over, counted from the pool's first; want: what the request would rather have. The connection is taken (and counted, where there is a limit): give it back with
- * lb_worker_give_back. */
-int lb_worker_take(struct lb_worker *w, uint32_t pool, const uint64_t *tried, const struct lb_affinity *want, bool *counted);
+ * left, or no permit. tried: bits of backends to pass over, counted from the pool's first; want: what the request would rather have.
+ * The connection is taken, as *hold says: give it back with lb_worker_give_back. */
+int lb_worker_take(struct lb_worker *w, uint32_t pool, const uint64_t *tried, const struct lb_affinity *want, struct lb_hold *hold);
 /* What lb_worker_take would decide by: see sd_balancer_explain. */
 size_t lb_worker_explain(struct lb_worker *w, uint32_t pool, const uint64_t *tried, const struct lb_affinity *want,
 			 struct sd_balance_candidate *out, size_t room);
 /* A request came, and may one be tried again: the retry budget. */
 void lb_worker_asked(struct lb_worker *w);
 bool lb_worker_may_retry(struct lb_worker *w);
-void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, bool counted);
+void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, struct lb_hold *hold);
 /* False when the queues are full. */
 bool lb_worker_enqueue(struct lb_worker *w, uint32_t pool, struct lb_waiter *waiter);
 void lb_worker_dequeue(struct lb_worker *w, struct lb_waiter *waiter);
-void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p);
-void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why);
+void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p, struct lb_hold *hold);
+/* The same of an answer, which may say that it failed. */
+void lb_worker_answered(struct lb_worker *w, struct lb_peer *p, struct lb_hold *hold, const struct sd_http_head *head);
+void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, struct lb_hold *hold, enum sd_err why);
 /* Its answer took so long; not ok: it says that the backend failed. */
 void lb_worker_took(struct lb_worker *w, struct lb_peer *p, int64_t took_ns, bool ok);
 
@@ -442,7 +472,7 @@ enum sd_err lb_tcp_listen(struct lb_worker *w, struct sd_error *e);
 /* Both connections of a request that changed its protocol, the backend's place with them, become a tunnel. The worker's
  * server counts it as a connection. */
 void lb_tunnel_begin(struct lb_worker *w, struct sd_http_exchange *x, struct sd_stream *backend, struct lb_peer *peer,
-		     bool counted);
+		     const struct lb_hold *hold);
 void lb_tcp_drain(struct lb_worker *w);
 void lb_tcp_stop(struct lb_worker *w);
 

@@ -36,13 +36,29 @@ const char *lb_state_of(const struct lb_backend *b)
 		return "unresolved";
 	if (b->health.down)
 		return "down";
+	if (b->trial)
+		return "half-open";
 	return b->health.ejected_until_ns ? "ejected" : "up";
+}
+
+static void why_half_open(const struct lb_backend *b, char out[LB_WHY])
+{
+	struct sd_breaker_stats s;
+	lb_trial_stats(b, &s);
+	snprintf(out, LB_WHY, "its ejection is over: %u trial requests succeeded in a row, %u are out (eject.successes, eject.permits)",
+		 s.probed, s.lent);
+}
+
+/* Until its ejection ends; 0: it is not ejected. */
+static int64_t ejected_for(const struct lb_backend *b)
+{
+	int64_t left = b->health.ejected_until_ns - sd_loop_now_ns(b->lb->run->spec.control);
+	return left > 0 ? left : 0;
 }
 
 const char *lb_why_of(const struct lb_backend *b, char out[LB_WHY])
 {
 	char text[SD_UNIT_TEXT];
-	int64_t left = b->health.ejected_until_ns - sd_loop_now_ns(b->lb->run->spec.control);
 	*out = '\0';
 	if (b->admin == LB_DRAINED)
 		snprintf(out, LB_WHY, "an operator drained it");
@@ -51,8 +67,10 @@ const char *lb_why_of(const struct lb_backend *b, char out[LB_WHY])
 	else if (b->health.down)
 		snprintf(out, LB_WHY, "%u failed checks in a row: %s", b->health.bad, b->check_error);
 	else if (b->health.ejected_until_ns)
-		snprintf(out, LB_WHY, "requests to it failed (ejection %u); back in %s", b->health.ejections,
-			 sd_format_duration(left > 0 ? (left + 999999999) / 1000000000 * 1000000000 : 0, text));
+		snprintf(out, LB_WHY, "%s (ejection %u); back in %s", b->eject_why, b->health.ejections,
+			 sd_format_duration((ejected_for(b) + 999999999) / 1000000000 * 1000000000, text));
+	else if (b->trial)
+		why_half_open(b, out);
 	else if (b->weight == 0)
 		snprintf(out, LB_WHY, "its weight is 0");
 	return out;
@@ -90,6 +108,7 @@ cJSON *lb_backend_json(const struct lb_backend *b)
 	cJSON_AddNumberToObject(o, "retried_elsewhere", (double)t.retried);
 	cJSON_AddNumberToObject(o, "failed_checks_in_a_row", b->health.bad);
 	cJSON_AddNumberToObject(o, "ejections", b->health.ejections);
+	cJSON_AddNumberToObject(o, "ejected_for_ms", (double)((ejected_for(b) + 999999) / 1000000));
 	cJSON_AddNumberToObject(o, "answers_5xx", (double)t.codes[5]);
 	add_quantile(o, "p50_ms", &t.latency, 0.5);
 	add_quantile(o, "p99_ms", &t.latency, 0.99);
@@ -299,6 +318,12 @@ static void backend_metrics(const struct lb_backend *b, struct sd_metrics *m)
 		 sd_metrics_label(b->name, name, sizeof(name)));
 	sd_metrics_family(m, "sdlab_lb_backend_up", "gauge", "1 when the backend gets requests");
 	sd_metrics_add(m, strcmp(lb_state_of(b), "up") == 0, "%s", label);
+	sd_metrics_family(m, "sdlab_lb_backend_ejections_total", "counter", "How often the backend was left out for requests that failed");
+	sd_metrics_add(m, (double)b->ejected, "%s", label);
+	sd_metrics_family(m, "sdlab_lb_backend_ejected_seconds", "gauge", "Until its ejection ends; 0: it is not ejected");
+	sd_metrics_add(m, (double)ejected_for(b) / 1e9, "%s", label);
+	sd_metrics_family(m, "sdlab_lb_backend_half_open", "gauge", "1 while the backend gets no more than trial requests");
+	sd_metrics_add(m, b->trial != NULL, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_backend_requests_total", "counter", "Requests sent to the backend");
 	sd_metrics_add(m, (double)t.requests, "%s", label);
 	sd_metrics_family(m, "sdlab_lb_backend_inflight", "gauge", "Requests at the backend now");

@@ -63,7 +63,9 @@ enum sd_err lb_rules_make(const struct lb_scope *scope, enum lb_mode mode, struc
 	*out = (struct lb_rules){
 	    .health = {.fall = (uint32_t)sd_conf_int(lb_from(scope, "health.fall"), "health.fall"),
 		       .rise = (uint32_t)sd_conf_int(lb_from(scope, "health.rise"), "health.rise"),
-		       .eject_ns = sd_conf_int(scope->conf, "eject.time")},
+		       .eject_ns = sd_conf_int(scope->conf, "eject.time"),
+		       .eject_max_ns = sd_conf_int(scope->conf, "eject.max-time"),
+		       .eject_jitter = sd_conf_number(scope->conf, "eject.jitter")},
 	    .type = (enum lb_check_type)sd_conf_int(lb_from(scope, "health.type"), "health.type"),
 	    .interval_ns = sd_conf_int(lb_from(scope, "health.interval"), "health.interval"),
 	    .timeout_ns = sd_conf_int(lb_from(scope, "health.timeout"), "health.timeout"),
@@ -418,6 +420,7 @@ static void entries_make(struct lb *lb, struct lb_snapshot *s, const char *pool)
 		    .max_connections = b->max_connections,
 		    .send_proxy = b->send_proxy,
 		    .tls = lb_tls_of(b),
+		    .trial = lb_trial_of(b),
 		    .usable = well && b->admin == LB_READY && known,
 		    .in_reach = b->admin == LB_READY && known,
 		    .well = well && known,
@@ -444,14 +447,17 @@ static bool pools_begin(struct lb *lb, const struct sd_conf *conf, struct lb_sna
 bool lb_eject_conf(const struct sd_conf *conf, struct sd_breaker_conf *out)
 {
 	double rate = sd_conf_number(conf, "eject.rate");
+	int64_t retry_ns = sd_conf_int(conf, "eject.retry-after");
 	*out = (struct sd_breaker_conf){
 	    .consecutive = (uint32_t)sd_conf_int(conf, "eject.failures"),
 	    .failure_rate = rate,
 	    .window_ns = rate > 0 ? sd_conf_int(conf, "eject.window") : 0,
 	    .minimum = rate > 0 ? (uint32_t)sd_conf_int(conf, "eject.minimum") : 0,
 	    .open_ns = 1, /* it never opens */
+	    .retry_max_ns = retry_ns,
+	    .retry_opens = retry_ns > 0,
 	};
-	return rate > 0 || out->consecutive > 0;
+	return rate > 0 || out->consecutive > 0 || retry_ns > 0;
 }
 
 struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, struct sd_error *e)
@@ -468,6 +474,7 @@ struct lb_snapshot *lb_snapshot_make(struct lb *lb, const struct sd_conf *conf, 
 	s->queue_size = (uint32_t)sd_conf_int(conf, "queue.size");
 	s->queue_timeout_ns = sd_conf_int(conf, "queue.timeout");
 	s->ejects = lb_eject_conf(conf, &s->eject);
+	s->observe = sd_conf_int(conf, "eject.observe") == 1;
 	s->tunnel_timeout_ns = sd_conf_int(conf, "tunnel-timeout");
 	s->retry_after_s = (sd_conf_int(conf, "health.interval") + 999999999) / 1000000000;
 	s->log = lb->log;
@@ -497,6 +504,7 @@ void lb_snapshot_release(struct lb_snapshot *s)
 	for (size_t i = 0; i < s->n; i++) {
 		lb_backend_release(s->entries[i].backend);
 		lb_tls_release(s->entries[i].tls);
+		lb_trial_release(s->entries[i].trial);
 	}
 	for (size_t i = 0; i < s->npools; i++)
 		sd_ring_release(s->pools[i].balance.ring);

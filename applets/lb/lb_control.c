@@ -52,6 +52,11 @@ void lb_publish(struct lb *lb)
 
 /* ---- health ---- */
 
+static uint32_t permits_of(const struct lb *lb)
+{
+	return (uint32_t)sd_conf_int(lb->conf, "eject.permits");
+}
+
 static void say_change(struct lb_backend *b, enum sd_health_change change)
 {
 	struct lb *lb = b->lb;
@@ -71,10 +76,13 @@ static void say_change(struct lb_backend *b, enum sd_health_change change)
 		break;
 	case SD_HEALTH_EJECTED:
 		sd_event(log, SD_WARN, "backend_ejected", f, "Ejected %s for %s (%s)", b->label,
-			 sd_format_duration(b->rules.health.eject_ns * b->health.ejections, text), b->eject_why);
+			 sd_format_duration(b->health.ejected_until_ns - b->health.ejected_ns, text), b->eject_why);
 		break;
 	case SD_HEALTH_RETURNED:
-		sd_event(log, SD_INFO, "backend_returned", f, "Returned %s to pool", b->label);
+		if (b->trial)
+			sd_event(log, SD_INFO, "backend_half_open", f, "Trying %s with %u at a time", b->label, permits_of(lb));
+		else
+			sd_event(log, SD_INFO, "backend_returned", f, "Returned %s to pool", b->label);
 		break;
 	default:
 		break;
@@ -85,6 +93,10 @@ void lb_health_changed(struct lb_backend *b, enum sd_health_change change)
 {
 	if (change == SD_HEALTH_SAME || !b->listed)
 		return;
+	if (change != SD_HEALTH_RETURNED)
+		lb_trial_drop(b);
+	else if (permits_of(b->lb))
+		lb_trial_begin(b, permits_of(b->lb), (uint32_t)sd_conf_int(b->lb->conf, "eject.successes"));
 	say_change(b, change);
 	lb_publish(b->lb);
 }
@@ -113,15 +125,15 @@ void lb_tick(struct sd_timer *t)
 }
 
 /* May one more of the pool be left out? */
-static bool may_eject(const struct lb *lb, const char *pool)
+static bool may_eject(const struct lb *lb, const struct lb_backend *one)
 {
 	unsigned listed = 0, out = 0;
 	for (struct sd_link *k = lb->backends.next; k != &lb->backends; k = k->next) {
 		const struct lb_backend *b = sd_container(k, struct lb_backend, link);
-		if (!b->listed || strcmp(b->pool, pool) != 0)
+		if (!b->listed || strcmp(b->pool, one->pool) != 0)
 			continue;
 		listed++;
-		out += b->health.ejected_until_ns != 0;
+		out += b != one && (b->health.ejected_until_ns != 0 || b->trial);
 	}
 	return (double)(out + 1) <= lb->max_ejected * (double)listed;
 }
@@ -130,30 +142,56 @@ struct failures {
 	struct sd_task task;
 	struct lb_backend *b;
 	char why[LB_EJECT_WHY];
+	int64_t asked_ns;
 };
+
+static void eject(struct lb_backend *b, const char *why, int64_t asked_ns)
+{
+	struct lb *lb = b->lb;
+	struct sd_rng chance;
+	uint64_t seed = 0;
+	sd_world_random(lb->run->spec.world, &seed, sizeof(seed));
+	sd_rng_seed(&chance, seed);
+	struct sd_health_eject how = {.at_least_ns = asked_ns, .chance = sd_rng_unit(&chance)};
+	enum sd_health_change change = sd_health_eject(&b->health, &b->rules.health, &how, sd_loop_now_ns(lb->run->spec.control));
+	if (change == SD_HEALTH_EJECTED) {
+		b->ejected++;
+		snprintf(b->eject_why, sizeof(b->eject_why), "%s", why);
+	}
+	lb_health_changed(b, change);
+	set_tick(lb);
+}
+
+void lb_trial_ended(struct lb_backend *b, bool passed)
+{
+	if (!passed) {
+		eject(b, "a trial request failed", 0);
+		return;
+	}
+	b->health.returned_ns = sd_loop_now_ns(b->lb->run->spec.control);
+	lb_trial_drop(b);
+	say_change(b, SD_HEALTH_RETURNED);
+	lb_publish(b->lb);
+}
 
 static void on_failures(struct sd_task *t)
 {
 	struct failures *m = sd_container(t, struct failures, task);
 	struct lb_backend *b = m->b;
 	struct lb *lb = b->lb;
-	if (b->listed && !lb->stopping && may_eject(lb, b->pool)) {
-		int64_t now = sd_loop_now_ns(lb->run->spec.control);
-		memcpy(b->eject_why, m->why, sizeof(b->eject_why));
-		lb_health_changed(b, sd_health_eject(&b->health, &b->rules.health, now));
-		set_tick(lb);
-	}
+	if (b->listed && !lb->stopping && may_eject(lb, b))
+		eject(b, m->why, m->asked_ns);
 	lb_backend_release(b);
 	free(m);
 }
 
-void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, const char *why)
+void lb_tell_failed(struct lb_worker *w, struct lb_backend *b, const char *why, int64_t asked_ns)
 {
 	struct failures *m = calloc(1, sizeof(*m));
 	if (!m)
 		return;
 	__atomic_add_fetch(&b->refs, 1, __ATOMIC_RELAXED);
-	*m = (struct failures){.task = {.fn = on_failures}, .b = b};
+	*m = (struct failures){.task = {.fn = on_failures}, .b = b, .asked_ns = asked_ns};
 	snprintf(m->why, sizeof(m->why), "%s", why);
 	sd_loop_post(w->lb->run->spec.control, &m->task);
 }
@@ -170,6 +208,7 @@ void lb_forget_unlisted(struct lb *lb)
 		sd_event(lb->run->log, SD_INFO, "backend_unlisted", NULL, "Backend %s is no longer in the configuration",
 			 b->label);
 		lb_check_end(b);
+		lb_trial_drop(b);
 		sd_list_del(&b->link);
 		lb_backend_release(b);
 	}

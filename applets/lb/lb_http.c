@@ -120,7 +120,7 @@ static void let_go(struct lb_request *r)
 	r->call = NULL;
 	r->peer = NULL;
 	if (peer)
-		lb_worker_give_back(r->w, peer, r->counted);
+		lb_worker_give_back(r->w, peer, &r->hold);
 }
 
 /* How it ended, for the access log; for an answer made here, with its status and reason. */
@@ -298,7 +298,7 @@ static void pick_and_call(struct lb_request *r)
 	struct sd_error e = {0};
 	for (;;) {
 		follow_snapshot(r);
-		int i = lb_worker_take(w, r->pool, r->tried, &r->want, &r->counted);
+		int i = lb_worker_take(w, r->pool, r->tried, &r->want, &r->hold);
 		if (i == LB_FULL) {
 			wait_for_one(r);
 			return;
@@ -320,7 +320,7 @@ static void pick_and_call(struct lb_request *r)
 		struct lb_peer *peer = r->peer;
 		bool ours = e.code == SD_ENOFILES || e.code == SD_ENOMEM;
 		if (!ours)
-			lb_worker_failed(w, peer, e.code);
+			lb_worker_failed(w, peer, &r->hold, e.code);
 		sd_count(&peer->cell->codes[0], 1);
 		bool more = !ours && again(r, peer);
 		let_go(r);
@@ -615,13 +615,13 @@ static void change_protocol(struct lb_request *r, struct sd_http_call *c, const 
 	struct lb_worker *w = r->w;
 	struct lb_peer *peer = r->peer;
 	struct sd_http_exchange *x = r->x;
-	bool counted = r->counted;
 	if (!r->upgrade[0] || !head->connection_upgrade || !sd_slice_ieq(head->upgrade, r->upgrade)) {
 		sd_http_call_cancel(c);
 		call_failed(r, SD_HTTP_ANSWERING, SD_EPROTO, "the backend changed to a protocol that nobody asked for");
 		return;
 	}
-	lb_worker_succeeded(w, peer);
+	lb_worker_succeeded(w, peer, &r->hold);
+	struct lb_hold hold = r->hold;
 	lb_worker_took(w, peer, sd_loop_now_ns(w->loop) - r->called_ns, true);
 	sd_count(&peer->cell->codes[1], 1);
 	sd_histogram_add(&peer->cell->latency, sd_loop_now_ns(w->loop) - r->begun_ns);
@@ -631,7 +631,7 @@ static void change_protocol(struct lb_request *r, struct sd_http_call *c, const 
 	x->user = NULL;
 	log_end(r, SD_ACCESS_DONE, 0, NULL);
 	request_free(r);
-	lb_tunnel_begin(w, x, backend, peer, counted);
+	lb_tunnel_begin(w, x, backend, peer, &hold);
 }
 
 static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *said)
@@ -650,7 +650,7 @@ static void on_answer_head(struct sd_http_call *c, const struct sd_http_head *sa
 	r->answering = true;
 	r->replay = false;
 	drop_sent(r);
-	lb_worker_succeeded(r->w, r->peer);
+	lb_worker_answered(r->w, r->peer, &r->hold, head);
 	lb_worker_took(r->w, r->peer, sd_loop_now_ns(r->w->loop) - r->called_ns, head->status < 500);
 	sd_count(&cell->codes[head->status / 100 % 6], 1);
 	sd_histogram_add(&cell->latency, sd_loop_now_ns(r->w->loop) - r->begun_ns);
@@ -695,7 +695,8 @@ static void on_answer_end(struct sd_http_call *c)
 	struct sd_http_exchange *x = r->x;
 	struct lb_worker *w = r->w;
 	struct lb_peer *peer = r->peer;
-	bool counted = r->counted, whole = !r->encode || sd_http_encode_end(r->encode);
+	struct lb_hold hold = r->hold;
+	bool whole = !r->encode || sd_http_encode_end(r->encode);
 	x->user = NULL;
 	log_end(r, SD_ACCESS_DONE, 0, NULL);
 	request_free(r);
@@ -703,7 +704,7 @@ static void on_answer_end(struct sd_http_call *c)
 		sd_http_finish(x);
 	else
 		sd_http_abort(x);
-	lb_worker_give_back(w, peer, counted);
+	lb_worker_give_back(w, peer, &hold);
 }
 
 static int status_of(enum sd_err why)
@@ -725,7 +726,7 @@ static void call_failed(struct lb_request *r, enum sd_http_phase phase, enum sd_
 {
 	struct lb_peer *peer = r->peer;
 	r->call = NULL;
-	lb_worker_failed(r->w, peer, why);
+	lb_worker_failed(r->w, peer, &r->hold, why);
 	sd_count(&peer->cell->codes[0], 1);
 	if (r->answering) {
 		struct sd_http_exchange *x = r->x;

@@ -26,8 +26,9 @@ struct lb_request {
 	struct sd_http_encode *encode; /* the answer is compressed; NULL: not, or it has no body */
 	uint32_t tries, pool;
 	uint8_t method, coding;
+	struct lb_hold hold; /* with peer */
 	char upgrade[LB_UPGRADE]; /* the protocol it may change to; "": none */
-	bool replay, idempotent, complete, chunked, answering, counted, refreshed, compress, encoded;
+	bool replay, idempotent, complete, chunked, answering, refreshed, compress, encoded;
 	uint64_t tried[SD_BALANCE_MAX / 64];
 };
 

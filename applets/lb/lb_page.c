@@ -25,7 +25,7 @@ static const char style[] =
     "th{font-size:.8rem;font-weight:600;color:var(--dim);white-space:nowrap}tr:last-child td{border-bottom:0}\n"
     ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td small{display:block;color:var(--dim)}\n"
     ".name{overflow-wrap:anywhere;min-width:9rem}.why{min-width:10rem}.state::before{content:\"\\25CF\";margin-right:.35em}.state{white-space:nowrap}\n"
-    ".up{color:var(--good)}.down,.unresolved{color:var(--bad)}.ejected,.drained{color:var(--warn)}\n"
+    ".up{color:var(--good)}.down,.unresolved{color:var(--bad)}.ejected,.half-open,.drained{color:var(--warn)}\n"
     "ul{list-style:none;margin:0;padding:0}ul:empty::after{content:\"None since this page was opened.\";color:var(--dim)}li{padding:.15rem 0;overflow-wrap:anywhere}li time{color:var(--dim);margin-right:.6em;"
     "font-variant-numeric:tabular-nums}.warn{color:var(--warn)}.error{color:var(--bad)}\n"
     "footer{margin-top:1.5rem;color:var(--dim);font-size:.85rem}a{color:inherit}\n"

@@ -35,7 +35,8 @@ struct tunnel {
 	struct sd_tls_hello *hello; /* from LOOKING until a backend is there: PROXY headers tell the name */
 	int64_t called_ns;
 	uint32_t tries;
-	bool counted, open, idle, looking;
+	struct lb_hold hold; /* with peer */
+	bool open, idle, looking;
 	bool held; /* came from the HTTP server, which counts it */
 	uint64_t tried[SD_BALANCE_MAX / 64];
 };
@@ -51,7 +52,7 @@ static void give_back(struct tunnel *t)
 	struct lb_peer *peer = t->peer;
 	t->peer = NULL;
 	if (peer)
-		lb_worker_give_back(t->w, peer, t->counted);
+		lb_worker_give_back(t->w, peer, &t->hold);
 }
 
 static void set_idle(struct tunnel *t, bool idle)
@@ -235,7 +236,7 @@ static void connect_failed(struct tunnel *t, enum sd_err why)
 {
 	struct lb_worker *w = t->w;
 	struct lb_peer *peer = t->peer;
-	lb_worker_failed(w, peer, why);
+	lb_worker_failed(w, peer, &t->hold, why);
 	bool more = t->tries < retries_of(t) && lb_worker_may_retry(w);
 	if (more) {
 		t->tries++;
@@ -258,7 +259,7 @@ static void on_backend_connected(struct sd_stream *s)
 	struct tunnel *t = s->owner;
 	t->open = true;
 	drop_hello(t);
-	lb_worker_succeeded(t->w, t->peer);
+	lb_worker_succeeded(t->w, t->peer, &t->hold);
 	lb_worker_took(t->w, t->peer, sd_loop_now_ns(t->w->loop) - t->called_ns, true);
 	sd_stream_deadline(s, SD_NEVER);
 	moved(t);
@@ -272,7 +273,7 @@ static void on_backend_closed(struct sd_stream *s, enum sd_err why)
 {
 	struct tunnel *t = s->owner;
 	if (t->open) {
-		lb_worker_failed(t->w, t->peer, why);
+		lb_worker_failed(t->w, t->peer, &t->hold, why);
 		end(t, true);
 		return;
 	}
@@ -345,7 +346,7 @@ static void pick_and_connect(struct tunnel *t)
 	struct lb_worker *w = t->w;
 	struct sd_error e = {0};
 	follow_snapshot(t);
-	int i = lb_worker_take(w, t->pool, t->tried, &t->want, &t->counted);
+	int i = lb_worker_take(w, t->pool, t->tried, &t->want, &t->hold);
 	if (i == LB_FULL) {
 		t->waiter.go = go;
 		t->waiter.give_up = give_up;
@@ -391,28 +392,29 @@ static void enlist(struct tunnel *t)
 }
 
 static void abandon(struct lb_worker *w, struct sd_stream *client, struct sd_stream *backend, struct lb_peer *peer,
-		    bool counted)
+		    const struct lb_hold *hold)
 {
+	struct lb_hold mine = *hold;
 	sd_stream_abort(client);
 	sd_stream_abort(backend);
-	lb_worker_give_back(w, peer, counted);
+	lb_worker_give_back(w, peer, &mine);
 	sd_http_server_let_go(&w->server);
 }
 
 void lb_tunnel_begin(struct lb_worker *w, struct sd_http_exchange *x, struct sd_stream *backend, struct lb_peer *peer,
-		     bool counted)
+		     const struct lb_hold *hold)
 {
 	struct tunnel *t = tunnel_new(w);
 	sd_http_server_hold(&w->server);
 	struct sd_stream *client = sd_http_take_stream(x);
 	if (!t) {
-		abandon(w, client, backend, peer, counted);
+		abandon(w, client, backend, peer, hold);
 		return;
 	}
 	t->client = client;
 	t->backend = backend;
 	t->peer = peer;
-	t->counted = counted;
+	t->hold = *hold;
 	t->open = t->held = true;
 	t->before_in = backend->bytes_in;
 	t->before_out = backend->bytes_out;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/retry_after.h"
 #include "lb.h"
 
 /* ---- peers ---- */
@@ -53,11 +54,13 @@ static bool may_open(void *arg, int64_t now_ns)
 	struct sd_breaker_stats st;
 	char why[LB_EJECT_WHY];
 	sd_breaker_stats(p->breaker, now_ns, &st);
-	if (p->eject.consecutive && st.in_a_row >= p->eject.consecutive)
+	if (p->asked_ns)
+		snprintf(why, sizeof(why), "503 with Retry-After");
+	else if (p->eject.consecutive && st.in_a_row >= p->eject.consecutive)
 		snprintf(why, sizeof(why), "%u failed requests in a row", st.in_a_row);
 	else
 		snprintf(why, sizeof(why), "%u of %u requests failed", st.failures, st.calls);
-	lb_tell_failed(p->worker, p->backend, why);
+	lb_tell_failed(p->worker, p->backend, why, p->asked_ns);
 	return false;
 }
 
@@ -65,7 +68,7 @@ static void breaker_update(struct lb_peer *p, const struct lb_snapshot *s)
 {
 	const struct sd_breaker_conf *is = &s->eject;
 	if (p->breaker && s->ejects && p->eject.consecutive == is->consecutive && p->eject.failure_rate == is->failure_rate &&
-	    p->eject.window_ns == is->window_ns && p->eject.minimum == is->minimum)
+	    p->eject.window_ns == is->window_ns && p->eject.minimum == is->minimum && p->eject.retry_max_ns == is->retry_max_ns)
 		return;
 	sd_breaker_free(p->breaker);
 	p->breaker = NULL;
@@ -296,15 +299,34 @@ static struct sd_balance_ask ask_for(struct lb_view *v, const uint64_t *skip, co
 	};
 }
 
-static int taken(const struct lb_peer *p, bool *counted)
+/* Takes a permit, if it is half-open and the pool can do without it. */
+static bool take_permit(struct lb_worker *w, const struct lb_peer *p, struct lb_hold *hold)
 {
-	*counted = p->max_connections > 0;
+	struct lb_trial *trial = w->snap->entries[p->index].trial;
+	*hold = (struct lb_hold){0};
+	return !trial || w->snap->pools[p->in_pool].tier.panic || lb_trial_take(trial, sd_loop_now_ns(w->loop), hold);
+}
+
+static bool take_one(struct lb_worker *w, struct lb_peer *p, struct lb_hold *hold)
+{
+	static const struct sd_breaker_outcome unused = {.kind = SD_BREAKER_IGNORED};
+	if (!take_permit(w, p, hold))
+		return false;
+	if (take_connection(p))
+		return true;
+	lb_trial_done(hold, &unused, sd_loop_now_ns(w->loop));
+	return false;
+}
+
+static int taken(const struct lb_peer *p, struct lb_hold *hold)
+{
+	hold->counted = p->max_connections > 0;
 	sd_gauge(&p->cell->inflight, 1);
 	sd_count(&p->cell->requests, 1);
 	return (int)p->index;
 }
 
-int lb_worker_take(struct lb_worker *w, uint32_t pool, const uint64_t *tried, const struct lb_affinity *want, bool *counted)
+int lb_worker_take(struct lb_worker *w, uint32_t pool, const uint64_t *tried, const struct lb_affinity *want, struct lb_hold *hold)
 {
 	uint64_t skip[SD_BALANCE_MAX / 64];
 	if (pool == LB_NO_POOL)
@@ -312,17 +334,20 @@ int lb_worker_take(struct lb_worker *w, uint32_t pool, const uint64_t *tried, co
 	struct lb_view *v = w->views[pool];
 	struct lb_peer **peers = w->peers + v->first;
 	int pinned = lb_affinity_pinned(w->snap, pool, want, tried);
-	if (pinned >= 0)
-		return take_connection(peers[pinned]) ? taken(peers[pinned], counted) : LB_FULL;
+	if (pinned >= 0 && take_one(w, peers[pinned], hold))
+		return taken(peers[pinned], hold);
+	if (pinned >= 0 && !w->snap->entries[v->first + (size_t)pinned].trial)
+		return LB_FULL;
 	memcpy(skip, tried, sizeof(skip));
 	struct sd_balance_ask ask = ask_for(v, skip, want);
-	for (;;) {
+	for (bool full = false;; full = true) {
 		int i = sd_balancer_pick(v->balancer, &ask);
 		if (i < 0)
-			return ask.stay ? LB_FULL : LB_NONE;
-		if (take_connection(peers[i]))
-			return taken(peers[i], counted);
-		ask.stay = true; /* a backup is no place to wait in */
+			return full ? LB_FULL : LB_NONE;
+		if (take_one(w, peers[i], hold))
+			return taken(peers[i], hold);
+		/* a backup is no place to wait in; but whoever finds no permit does not wait */
+		ask.stay = ask.stay || !w->snap->entries[v->first + (size_t)i].trial;
 		skip[i / 64] |= 1ull << (i % 64);
 	}
 }
@@ -370,8 +395,11 @@ static void wake_others(struct lb_worker *w)
 	}
 }
 
-void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, bool counted)
+void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, struct lb_hold *hold)
 {
+	static const struct sd_breaker_outcome unheard = {.kind = SD_BREAKER_IGNORED};
+	bool counted = hold->counted, frees = counted || hold->trial;
+	lb_trial_done(hold, &unheard, sd_loop_now_ns(w->loop));
 	sd_gauge(&p->cell->inflight, -1);
 	if (counted)
 		__atomic_sub_fetch(&p->backend->conns, 1, __ATOMIC_SEQ_CST);
@@ -379,15 +407,49 @@ void lb_worker_give_back(struct lb_worker *w, struct lb_peer *p, bool counted)
 		peer_free(p);
 	if (w->nqueued)
 		serve_queue(w);
-	if (counted && w->nqueued == 0 && w->lb->nworkers > 1)
+	if (frees && w->nqueued == 0 && w->lb->nworkers > 1)
 		wake_others(w);
 }
 
-void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p)
+/* While it is half-open only trial requests say how it is: others began before. */
+static bool is_late(const struct lb_worker *w, const struct lb_peer *p)
+{
+	return p->index != SIZE_MAX && w->snap->entries[p->index].trial;
+}
+
+/* What the breaker of the worker makes of a result, and the trial if it was one. */
+static void judge(struct lb_worker *w, struct lb_peer *p, struct lb_hold *hold, const struct sd_breaker_outcome *how)
+{
+	int64_t now = sd_loop_now_ns(w->loop), most = p->eject.retry_max_ns;
+	p->asked_ns = how->retry_after_ns < most ? how->retry_after_ns : most;
+	if (p->breaker && (p->asked_ns || !is_late(w, p)))
+		sd_breaker_record(p->breaker, how, 0, now);
+	p->asked_ns = 0;
+	lb_trial_done(hold, how, now);
+}
+
+void lb_worker_succeeded(struct lb_worker *w, struct lb_peer *p, struct lb_hold *hold)
 {
 	static const struct sd_breaker_outcome good = {.kind = SD_BREAKER_SUCCESS};
-	if (p->breaker)
-		sd_breaker_record(p->breaker, &good, 0, sd_loop_now_ns(w->loop));
+	judge(w, p, hold, &good);
+}
+
+/* Retry-After of a 503, where it is heeded: that of a 429 is for the one who asked. Below 0: none. */
+static int64_t asked_ns(struct lb_worker *w, const struct sd_http_head *head)
+{
+	if (head->status != 503 || !w->snap->eject.retry_opens)
+		return -1;
+	const struct sd_http_field *f = sd_http_find_name(head, "retry-after");
+	return f ? sd_retry_after(f->value, sd_world_wall_ns(w->lb->run->spec.world) / 1000000000) : -1;
+}
+
+void lb_worker_answered(struct lb_worker *w, struct lb_peer *p, struct lb_hold *hold, const struct sd_http_head *head)
+{
+	int64_t retry = asked_ns(w, head);
+	struct sd_breaker_outcome how = sd_breaker_http(head->status, retry);
+	if (!w->snap->observe && retry <= 0)
+		how = (struct sd_breaker_outcome){.kind = SD_BREAKER_SUCCESS};
+	judge(w, p, hold, &how);
 }
 
 void lb_worker_took(struct lb_worker *w, struct lb_peer *p, int64_t took_ns, bool ok)
@@ -398,7 +460,7 @@ void lb_worker_took(struct lb_worker *w, struct lb_peer *p, int64_t took_ns, boo
 	sd_balancer_sample(v->balancer, p->index - v->first, took_ns, ok, sd_loop_now_ns(w->loop));
 }
 
-void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why)
+void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, struct lb_hold *hold, enum sd_err why)
 {
 	struct lb_cell *c = p->cell;
 	lb_worker_took(w, p, why == SD_ETIMEOUT ? p->pool.conf.answer_timeout_ns : 0, false);
@@ -408,8 +470,7 @@ void lb_worker_failed(struct lb_worker *w, struct lb_peer *p, enum sd_err why)
 				      : &c->broken,
 		 1);
 	struct sd_breaker_outcome how = sd_breaker_error(why);
-	if (p->breaker)
-		sd_breaker_record(p->breaker, &how, 0, sd_loop_now_ns(w->loop));
+	judge(w, p, hold, &how);
 }
 
 /* ---- waiting for a connection ---- */

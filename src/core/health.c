@@ -41,16 +41,27 @@ enum sd_health_change sd_health_checked(struct sd_health *h, const struct sd_hea
 	return SD_HEALTH_WENT_DOWN;
 }
 
-enum sd_health_change sd_health_eject(struct sd_health *h, const struct sd_health_rules *r, int64_t now_ns)
+static int64_t eject_time(const struct sd_health *h, const struct sd_health_rules *r, const struct sd_health_eject *how)
 {
-	struct sd_backoff wait = {r->eject_ns, r->eject_ns * MAX_EJECTIONS, SD_GROW_LINEAR, 0};
+	int64_t max = r->eject_max_ns ? r->eject_max_ns : r->eject_ns * MAX_EJECTIONS;
+	struct sd_backoff wait = {r->eject_ns, max, SD_GROW_LINEAR, r->eject_jitter};
+	int64_t ns = sd_backoff(&wait, h->ejections, how->chance);
+	return how->at_least_ns > ns ? how->at_least_ns : ns;
+}
+
+enum sd_health_change sd_health_eject(struct sd_health *h, const struct sd_health_rules *r, const struct sd_health_eject *how,
+				      int64_t now_ns)
+{
+	if (h->ejected_until_ns && now_ns + how->at_least_ns > h->ejected_until_ns)
+		h->ejected_until_ns = now_ns + how->at_least_ns;
 	if (h->ejected_until_ns || h->down)
 		return SD_HEALTH_SAME;
 	if (h->ejections && now_ns - h->returned_ns > 10 * r->eject_ns)
 		h->ejections = 0;
 	if (h->ejections < MAX_EJECTIONS)
 		h->ejections++;
-	h->ejected_until_ns = now_ns + sd_backoff(&wait, h->ejections, 0);
+	h->ejected_ns = now_ns;
+	h->ejected_until_ns = now_ns + eject_time(h, r, how);
 	h->good = 0; /* only checks from now on count for an early return */
 	return SD_HEALTH_EJECTED;
 }

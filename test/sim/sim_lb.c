@@ -108,7 +108,7 @@ static bool ask(struct world *w, uint64_t *tried)
 	}
 	*tried |= 1ull << i;
 	if (w->eject_after && ++b->failed >= w->eject_after && (count_ejected(w) + 1) * 2 <= N)
-		changed(w, (size_t)i, sd_health_eject(&b->health, &w->rules, w->now));
+		changed(w, (size_t)i, sd_health_eject(&b->health, &w->rules, &(struct sd_health_eject){0}, w->now));
 	return false;
 }
 

@@ -26,7 +26,7 @@ static void walk(struct sd_health *h, const struct sd_health_rules *r, const str
 		if (s[i].what == 't')
 			got = sd_health_tick(h, s[i].now);
 		else if (s[i].what == 'f')
-			got = sd_health_eject(h, r, s[i].now);
+			got = sd_health_eject(h, r, &(struct sd_health_eject){0}, s[i].now);
 		else
 			got = sd_health_checked(h, r, s[i].what == '+', s[i].now);
 		ck_assert_msg(got == s[i].change, "step %d: expected change %d, found %d", i, s[i].change, got);
@@ -115,12 +115,47 @@ START_TEST(factor_stops_growing)
 	struct sd_health h = {0};
 	int64_t now = 0, last = 0;
 	for (int i = 0; i < 50; i++) {
-		ck_assert_int_eq(sd_health_eject(&h, &rules, now), EJECTED);
+		ck_assert_int_eq(sd_health_eject(&h, &rules, &(struct sd_health_eject){0}, now), EJECTED);
 		last = h.ejected_until_ns - now;
 		ck_assert_int_eq(last, 100 * (i < 30 ? i + 1 : 30));
 		now = h.ejected_until_ns;
 		ck_assert_int_eq(sd_health_tick(&h, now), RETURNED);
 	}
+}
+END_TEST
+
+static int64_t eject_for(struct sd_health *h, const struct sd_health_rules *r, int64_t at_least, double chance, int64_t now)
+{
+	struct sd_health_eject how = {.at_least_ns = at_least, .chance = chance};
+	ck_assert_int_eq(sd_health_eject(h, r, &how, now), EJECTED);
+	ck_assert_int_eq(h->ejected_ns, now);
+	return h->ejected_until_ns - now;
+}
+
+START_TEST(how_long)
+{
+	struct sd_health_rules r = {.fall = 3, .rise = 2, .eject_ns = 100, .eject_max_ns = 250, .eject_jitter = 0.5};
+	struct sd_health h = {0};
+	static const int64_t grown[] = {100, 200, 250, 250};
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(eject_for(&h, &r, 0, 0, 1000 * i), grown[i]);
+		h.ejected_until_ns = 0;
+		h.returned_ns = 1000 * i + 999;
+	}
+	ck_assert_int_eq(eject_for(&h, &r, 0, 0.5, 4500), 250 - 62); /* half of what jitter may take */
+	h.ejected_until_ns = 0;
+	ck_assert_int_eq(eject_for(&h, &r, 251, 0.5, 4500), 251); /* jitter takes nothing of what was asked for */
+	h.ejected_until_ns = 0;
+	ck_assert_int_eq(eject_for(&h, &r, 10, 0, 4500), 250);
+	/* one that is out already asks for more, or for less */
+	struct sd_health_eject more = {.at_least_ns = 300}, less = {.at_least_ns = 299};
+	ck_assert_int_eq(sd_health_eject(&h, &r, &more, 4501), SAME);
+	ck_assert_int_eq(h.ejected_until_ns, 4801);
+	ck_assert_int_eq(sd_health_eject(&h, &r, &less, 4501), SAME);
+	ck_assert_int_eq(h.ejected_until_ns, 4801);
+	r.eject_max_ns = 50; /* less than the first: it does not grow */
+	h.ejected_until_ns = 0;
+	ck_assert_int_eq(eject_for(&h, &r, 0, 0, 4900), 100);
 }
 END_TEST
 
@@ -130,6 +165,7 @@ int main(void)
 	TCase *t = tcase_create("health");
 	tcase_add_test(t, checks);
 	tcase_add_test(t, one_is_enough);
+	tcase_add_test(t, how_long);
 	tcase_add_test(t, ejection_and_time);
 	tcase_add_test(t, passed_checks_end_an_ejection);
 	tcase_add_test(t, both);
