@@ -38,7 +38,8 @@ static struct server {
 	uint64_t requests, in_wrong_db;
 	const char *instead; /* is said instead of the next answer */
 	int64_t hold_ns;     /* answers leave so much later */
-	bool silent;
+	bool silent, no_channels;
+	uint64_t pings;
 	struct sd_timer timer;
 	struct sd_resp_out held;
 	struct conn *held_for;
@@ -65,6 +66,16 @@ static void answer(struct conn *c, struct sd_resp_out *o)
 			sd_resp_simple(o, "OK");
 		else
 			sd_resp_error(o, "ERR DB index is out of range");
+	} else if (is(c, 0, "subscribe")) {
+		sd_resp_array(o, 3);
+		sd_resp_text(o, server.no_channels ? "psubscribe" : "subscribe");
+		sd_resp_bulk(o, c->reader.argv[1].p, c->reader.argv[1].n);
+		sd_resp_int(o, 1);
+	} else if (is(c, 0, "ping")) { /* as of somebody who subscribed */
+		server.pings++;
+		sd_resp_array(o, 2);
+		sd_resp_text(o, "pong");
+		sd_resp_text(o, "");
 	} else {
 		server.requests++;
 		server.in_wrong_db += c->db < 0;
@@ -666,6 +677,124 @@ static void mischief(struct sd_rng *rng)
 	}
 }
 
+/* ---- a channel ---- */
+
+static char heard[1024];
+static bool hear_closes;
+
+static void on_message(void *arg, struct sd_slice text)
+{
+	size_t n = strlen(heard);
+	ck_assert_ptr_null(arg);
+	snprintf(heard + n, sizeof(heard) - n, "%.*s;", (int)text.n, text.p);
+	if (hear_closes) {
+		sd_resp_link_close(link);
+		link = NULL;
+	}
+}
+
+static struct news {
+	struct sd_task task;
+	const char *text;
+} news[8];
+static size_t nnews;
+
+static void on_publish(struct sd_task *t)
+{
+	struct sd_resp_out o = {0};
+	sd_resp_array(&o, 3);
+	sd_resp_text(&o, "message");
+	sd_resp_text(&o, "news");
+	sd_resp_text(&o, sd_container(t, struct news, task)->text);
+	for (size_t i = 0; i < server.nconns; i++)
+		if (server.conns[i].s)
+			sd_stream_write(server.conns[i].s, o.p, o.n);
+	free(o.p);
+}
+
+static void publish(const char *text)
+{
+	struct news *n = &news[nnews++ % 8];
+	*n = (struct news){{.fn = on_publish}, text};
+	sd_loop_post(server.loop, &n->task);
+}
+
+static void hears(void)
+{
+	begin(1);
+	heard[0] = '\0';
+	hear_closes = false;
+	server_starts();
+	server.password = "secret";
+	conf.password = "secret";
+	conf.channel = "news";
+	conf.message = on_message;
+	conf.heartbeat_ns = 500 * MS;
+	opens();
+	pass(10 * MS);
+}
+
+START_TEST(a_channel)
+{
+	hears();
+	ck_assert_uint_eq(ups, 1);
+	publish("one");
+	publish("two");
+	pass(10 * MS);
+	ck_assert_str_eq(heard, "one;two;");
+	pass(10 * SECOND);
+	ck_assert_uint_ge(server.pings, 19);
+	ck_assert_uint_eq(downs, 0);
+	/* again after it was lost, and nothing of before */
+	server_ends();
+	pass(10 * MS);
+	ck_assert_uint_eq(downs, 1);
+	server_starts();
+	pass(5 * SECOND);
+	ck_assert_uint_eq(ups, 2);
+	publish("three");
+	pass(10 * MS);
+	ck_assert_str_eq(heard, "one;two;three;");
+	hear_closes = true;
+	publish("four");
+	publish("five");
+	pass(10 * MS);
+	ck_assert_str_eq(heard, "one;two;three;four;");
+	end();
+}
+END_TEST
+
+/* Nobody says so: a heartbeat and four times the time of a request later it is known. */
+START_TEST(a_silent_channel)
+{
+	hears();
+	pass(500 * MS);
+	sd_sim_partition(here, there, true);
+	pass(500 * MS + 4 * 100 * MS);
+	ck_assert_uint_eq(downs, 1);
+	sd_sim_partition(here, there, false);
+	pass(5 * SECOND);
+	ck_assert_uint_eq(ups, 2);
+	end();
+}
+END_TEST
+
+START_TEST(no_channel)
+{
+	begin(1);
+	server_starts();
+	server.no_channels = true;
+	conf.channel = "news";
+	conf.message = on_message;
+	opens();
+	pass(SECOND);
+	ck_assert_uint_eq(ups, 0);
+	ck_assert_uint_eq(downs, 1);
+	ck_assert_str_eq(last_why, "the server does not subscribe to channels");
+	end();
+}
+END_TEST
+
 START_TEST(answered_once)
 {
 	struct sd_rng rng;
@@ -717,6 +846,9 @@ int main(void)
 	tcase_add_test(t, who_is_not_let_in);
 	tcase_add_test(t, by_name);
 	tcase_add_test(t, closing);
+	tcase_add_test(t, a_channel);
+	tcase_add_test(t, a_silent_channel);
+	tcase_add_test(t, no_channel);
 	tcase_add_loop_test(t, answered_once, 0, 40);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
