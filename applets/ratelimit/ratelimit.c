@@ -1,6 +1,7 @@
 /* ratelimit - how often something may be done: in front of a server, or asked by one. Its face and its life as a service; the
  * rest is described in ratelimit.h. */
-#include "ratelimit.h"
+#include "ratelimit_ring.h"
+#include "ratelimit_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,12 +61,13 @@ static enum sd_err side_addr(const struct sd_conf *conf, const char *option, boo
 
 static enum sd_err find_store(struct rl *rl, const struct sd_conf *conf, struct sd_error *e)
 {
+	rl->store_down = (enum rl_store_down)sd_conf_int(conf, "store-down");
+	rl->servers = (uint32_t)sd_conf_int(conf, "servers");
 	rl->has_store = sd_conf_has(conf, "store");
 	if (!rl->has_store)
 		return SD_OK;
 	const char *url = sd_conf_string(conf, "store"), *at = strrchr(url, '@'), *host = strstr(url, "://");
 	snprintf(rl->store_text, sizeof(rl->store_text), "%s", at ? at + 1 : host ? host + 3 : url);
-	rl->store_down = (enum rl_store_down)sd_conf_int(conf, "store-down");
 	return rl_store_check(conf, e);
 }
 
@@ -92,6 +94,8 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 		err = find_upstream(rl, conf, e);
 	if (!err)
 		err = find_store(rl, conf, e);
+	if (!err)
+		err = rl_ring_find(rl, conf, e);
 	if (!err)
 		err = side_addr(conf, "api-port", &rl->has_api, &rl->api_addr, e);
 	return err ? err : side_addr(conf, "resp-port", &rl->has_resp, &rl->resp_addr, e);
@@ -130,7 +134,9 @@ static enum sd_err start(void *self, struct sd_worker *sw, struct sd_error *e)
 		err = sd_http_server_listen(&w->api, &rl->api_addr, rl->nworkers > 1, e);
 	if (!err && rl->has_resp)
 		err = rl_resp_listen(w, e);
-	return !err && rl->has_store ? rl_store_open(w, rl->run->conf, e) : err;
+	if (!err && rl->has_store)
+		err = rl_store_open(w, rl->run->conf, e);
+	return err ? err : rl_ring_open(w, rl->run->conf, e);
 }
 
 static void on_sweep(struct sd_timer *t)
@@ -215,6 +221,7 @@ static enum sd_err reload(void *self, const struct sd_conf *conf, struct sd_erro
 	}
 	sd_limits_release(rl->policy);
 	rl->policy = next;
+	__atomic_store_n(&rl->servers, (uint32_t)sd_conf_int(conf, "servers"), __ATOMIC_RELAXED);
 	say_rules(rl);
 	return SD_OK;
 }
@@ -247,6 +254,7 @@ static void stop(void *self, struct sd_worker *sw)
 	sd_http_server_stop(&w->api);
 	rl_resp_stop(w);
 	rl_store_close(w);
+	rl_ring_close(w);
 	if (rl->has_upstream)
 		sd_http_pool_free(&w->pool);
 }
@@ -264,8 +272,21 @@ static void destroy(void *self)
 	sd_limits_release(rl->policy);
 	sd_head_edit_free(&rl->drop);
 	sd_ratelimit_free(rl->table);
+	rl_ring_free(rl);
 	free(rl);
 }
+
+/* What comes before it was tried to reach who is asked would wait for that. */
+static bool ready(void *self)
+{
+	const struct rl *rl = self;
+	return __atomic_load_n(&rl->untried, __ATOMIC_ACQUIRE) == 0;
+}
+
+static const struct sd_admin_route routes[] = {
+    {"peers", "who shares limits with this server, who of them is reached, and the part of all keys that each owns", rl_ring_tell, false},
+    {0},
+};
 
 static const struct sd_service service = {
     .create = create,
@@ -276,6 +297,8 @@ static const struct sd_service service = {
     .stop = stop,
     .destroy = destroy,
     .metrics = rl_metrics,
+    .ready = ready,
+    .routes = routes,
 };
 
 static const struct sd_alias aliases[] = {{"ratelimiter", NULL}, {0}};
@@ -290,6 +313,7 @@ const struct sd_applet sd_applet_ratelimit = {
     .examples = "sdlab ratelimit --algorithm token-bucket --rate 10 --burst 20 --port 8080\n"
 		"sdlab ratelimit --rate 100/min --key api-key --upstream http://127.0.0.1:8081\n"
 		"sdlab ratelimit --rate 100/min --key api-key --store redis://127.0.0.1:6379 --servers 3\n"
+		"sdlab ratelimit --rate 100/min --resp-port 6381 --peer a:6381,b:6381,c:6381 --self a:6381\n"
 		"sdlab ratelimit --config examples/ratelimit.yaml\n"
 		"sdlab ratelimit --port 0 --resp-port 6380 --api-port 8088",
     .next = "curl -i http://127.0.0.1:8080/api",

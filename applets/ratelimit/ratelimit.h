@@ -5,9 +5,12 @@
  *	ratelimit_policy.c    from a configuration to rules that never change (app/limits.h)
  *	ratelimit_decide.c    a request put to the rules: those kept here, or in a store
  *	ratelimit_http.c      the way of a request: refused, answered here, or passed on to the upstream
- *	ratelimit_api.c       decisions for others, over HTTP (ratelimit_peers.c: as envoy's and gubernator's clients ask)
+ *	ratelimit_api.c       decisions for others, over HTTP (ratelimit_foreign.c: as envoy's and gubernator's clients ask)
  *	ratelimit_resp.c      decisions for others, over RESP: CL.THROTTLE
- *	ratelimit_store*.c    limits that several servers share (ratelimit_store.h)
+ *	ratelimit_ask.c       who decides: the table here, a store, or the servers that own the keys (ratelimit_ask.h)
+ *	ratelimit_store*.c    limits that several servers share in a store (ratelimit_store.h)
+ *	ratelimit_ring*.c     and among themselves (ratelimit_ring.h)
+ *	ratelimit_rules.c     the rules of a request, asked there
  *	ratelimit_metrics.c   counters
  *
  * The table of keys (sdlab/ratelimit.h) is one for all workers. Rules are a snapshot that a reload replaces whole.
@@ -37,6 +40,8 @@ extern const struct sd_option rl_options[];
 
 struct rl;
 struct rl_store;
+struct rl_ring;
+struct rl_members;
 
 /* What happens while there is no store. */
 enum rl_store_down { RL_DOWN_OPEN, RL_DOWN_CLOSED, RL_DOWN_LOCAL };
@@ -53,8 +58,10 @@ struct rl_worker {
 	struct sd_link requests; /* struct rl_request.link */
 	struct sd_limits_counts counts;
 	uint64_t asked;          /* by others */
-	struct rl_store *store;  /* NULL: limits are kept here */
-	uint64_t stored[2];      /* decisions of the store, and without it */
+	struct rl_store *store;  /* both NULL: limits are kept here */
+	struct rl_ring *ring;
+	uint64_t stored[2];      /* decisions of the store or the owners, and without them */
+	uint64_t asked_by_peers, strays; /* of these, for keys that are another's as this server has it */
 	bool store_up;
 	char path[16 * 1024];
 };
@@ -72,6 +79,10 @@ struct rl {
 	bool has_store, store_told;
 	enum rl_store_down store_down;
 	unsigned stores_down;     /* links of workers */
+	unsigned untried;         /* links that were neither up nor down yet */
+	uint32_t servers;         /* that share a store */
+	struct rl_members *members; /* that share limits among themselves */
+	unsigned nmembers;
 	char store_text[SD_ADDR_TEXT]; /* without its password */
 	struct sd_head_edit drop; /* fields of the upstream that are told here */
 	unsigned nworkers;
@@ -85,17 +96,29 @@ static inline int64_t rl_now(const struct rl_worker *w)
 	return sd_loop_now_ns(w->w->loop) + w->rl->wall_ns;
 }
 
+/* Is there somebody to be asked before a decision? */
+static inline bool rl_is_shared(const struct rl_worker *w)
+{
+	return w->store || w->ring;
+}
+
+/* How many let a share pass where nobody can be asked. */
+static inline uint32_t rl_servers(const struct rl *rl)
+{
+	return rl->nmembers ? rl->nmembers : __atomic_load_n(&rl->servers, __ATOMIC_RELAXED);
+}
+
 /* ---- decisions ---- */
 
 /* False: the path is not well formed, and *why says how. */
 bool rl_decide(struct rl_worker *w, const struct sd_http_head *head, const struct sd_peer *peer, struct sd_limits_verdict *v,
 	       const char **why);
-/* From where the store is asked. The policy and the verdict are there until it returns. */
+/* The policy and the verdict are there until it returns. */
 typedef void rl_decided(void *arg, const struct sd_limits *p, const struct sd_limits_verdict *v);
-struct rl_asked;
-/* The same with a store. fn is called once, perhaps before this returns, or never when it says false. */
+struct rl_rules_asked;
+/* The same where limits are shared. fn is called once, perhaps before this returns, or never when it says false. */
 bool rl_decide_later(struct rl_worker *w, const struct sd_http_head *head, const struct sd_peer *peer, rl_decided *fn, void *arg,
-		     struct rl_asked **asked, const char **why);
+		     struct rl_rules_asked **asked, const char **why);
 /* Counts what was decided, and finds the longest delay. */
 void rl_judge(struct rl_worker *w, struct sd_limits_verdict *v);
 void rl_counted(struct rl_worker *w, const struct sd_limit *rule, bool allowed);
@@ -104,28 +127,15 @@ void rl_counted(struct rl_worker *w, const struct sd_limit *rule, bool allowed);
 extern const struct sd_http_handler rl_http_handler, rl_api_handler;
 void rl_http_stop(struct rl_worker *w);
 
-struct rl_api_call;
-/* What a question's body becomes; the answer is written to x. */
-struct cJSON;
-typedef void (*rl_api_fn)(struct rl_worker *w, struct sd_http_exchange *x, const struct cJSON *body);
-void rl_api_fail(struct sd_http_exchange *x, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void rl_api_json(struct sd_http_exchange *x, int status, struct cJSON *tree);
-/* A number that may be written as a number or as text, as int64 is in JSON of protocol buffers. False: it is neither. */
-bool rl_json_int(const struct cJSON *object, const char *name, int64_t def, int64_t *out);
-void rl_api_envoy(struct rl_worker *w, struct sd_http_exchange *x, const struct cJSON *body);
-void rl_api_gubernator(struct rl_worker *w, struct sd_http_exchange *x, const struct cJSON *body);
-
 enum sd_err rl_resp_listen(struct rl_worker *w, struct sd_error *e);
 void rl_resp_stop(struct rl_worker *w);
 
-enum sd_err rl_store_check(const struct sd_conf *conf, struct sd_error *e);
-enum sd_err rl_store_open(struct rl_worker *w, const struct sd_conf *conf, struct sd_error *e);
-void rl_store_close(struct rl_worker *w); /* who still waits is told as if it were down */
-/* fn NULL: only counts. *handle, which may be NULL, is set before fn is called; after that it is gone. */
-void rl_store_ask(struct rl_worker *w, const struct sd_limit *const *rules, const struct sd_ratelimit_ask *asks, size_t n,
-		  rl_decided *fn, void *arg, struct rl_asked **handle);
+/* Rules of the policy in force, of a request; fn NULL: only counts. *handle is set before fn is called; after that it is gone. It
+ * may be NULL. */
+void rl_rules_ask(struct rl_worker *w, const struct sd_limit *const *rules, const struct sd_ratelimit_ask *asks, size_t n,
+		  rl_decided *fn, void *arg, struct rl_rules_asked **handle);
 /* Nobody waits for it any more; NULL is fine. */
-void rl_store_forget(struct rl_asked *a);
+void rl_rules_forget(struct rl_rules_asked *a);
 
 void rl_metrics(void *self, struct sd_metrics *m);
 

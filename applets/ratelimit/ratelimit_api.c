@@ -5,13 +5,12 @@
  *	POST /refund  the same with "taken", the time that the answer of /take told
  *	POST /settle  the same, and "used": what it did cost
  *	POST /forget  the same; the key is as new
- *	POST /json                  as envoy's rate limit service answers it     (ratelimit_peers.c)
+ *	POST /json                  as envoy's rate limit service answers it     (ratelimit_foreign.c)
  *	POST /v1/GetRateLimits      as gubernator answers it
  *	GET  /healthcheck, /v1/HealthCheck
  *
  * In place of a rule's name a limit may be told with the question: {"algorithm": "gcra", "rate": "100/min", "burst": 20}.
  */
-#include <cjson/cJSON.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,7 @@
 
 #include "core/rate_text.h"
 #include "core/units.h"
-#include "ratelimit.h"
+#include "ratelimit_api.h"
 
 /* ---- answers ---- */
 
@@ -32,16 +31,37 @@ void rl_api_json(struct sd_http_exchange *x, int status, cJSON *tree)
 	free(text);
 }
 
-void rl_api_fail(struct sd_http_exchange *x, int status, const char *fmt, ...)
+static void release(struct rl_api_call *c)
 {
-	char text[256];
+	if (c->x)
+		c->x->user = NULL;
+	free(sd_text_take(&c->body, NULL));
+	cJSON_Delete(c->tree);
+	free(c);
+}
+
+void rl_api_answer(struct rl_api_call *c, int status, cJSON *tree)
+{
+	struct sd_http_exchange *x = c->x;
+	release(c);
+	rl_api_json(x, status, tree);
+}
+
+static cJSON *fault_tree(const char *text)
+{
 	cJSON *tree = cJSON_CreateObject();
+	cJSON_AddStringToObject(tree, "error", text);
+	return tree;
+}
+
+void rl_api_refuse(struct rl_api_call *c, int status, const char *fmt, ...)
+{
+	char text[320];
 	va_list args;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	cJSON_AddStringToObject(tree, "error", text);
-	rl_api_json(x, status, tree);
+	rl_api_answer(c, status, fault_tree(text));
 }
 
 /* Whole numbers up to 2^53 are exact in a double. */
@@ -64,20 +84,7 @@ bool rl_json_int(const cJSON *object, const char *name, int64_t def, int64_t *ou
 
 /* ---- questions ---- */
 
-/* One limit that is asked for. */
-struct ask {
-	struct sd_ratelimit_limit limit; /* told with the question */
-	char name[SD_LIMIT_NAME];
-	int64_t taken, used;
-};
-
-struct question {
-	struct sd_ratelimit_ask asks[SD_RATELIMIT_TOGETHER];
-	struct ask more[SD_RATELIMIT_TOGETHER];
-	size_t n;
-};
-
-static const char *text_of(const cJSON *object, const char *name)
+const char *rl_json_text(const cJSON *object, const char *name)
 {
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(object, name);
 	return cJSON_IsString(v) ? v->valuestring : NULL;
@@ -88,7 +95,7 @@ static const char *read_limit(const cJSON *o, struct sd_ratelimit_limit *l)
 {
 	static const char *const kinds[] = {"token-bucket", "gcra",           "leaky-bucket", "leaky-queue",
 					    "fixed-window", "sliding-counter", "sliding-log"};
-	const char *algorithm = text_of(o, "algorithm"), *rate = text_of(o, "rate");
+	const char *algorithm = rl_json_text(o, "algorithm"), *rate = rl_json_text(o, "rate");
 	int64_t burst, resolution;
 	size_t k = 0;
 	while (algorithm && k < sizeof(kinds) / sizeof(kinds[0]) && strcmp(algorithm, kinds[k]) != 0)
@@ -108,54 +115,59 @@ static const char *read_limit(const cJSON *o, struct sd_ratelimit_limit *l)
 	return sd_ratelimit_check(l, NULL) ? "rate: expected a bucket that fills within 36 years" : NULL;
 }
 
-static const char *read_ask(const struct rl_worker *w, const cJSON *o, struct question *q)
+/* What was taken, and when, of a question about that. */
+static bool read_taken(const cJSON *o, int64_t now_ns, struct rl_item *item)
 {
-	struct sd_ratelimit_ask *ask = &q->asks[q->n];
-	struct ask *more = &q->more[q->n];
-	const char *name = text_of(o, "rule"), *key = text_of(o, "key"), *fault = NULL;
+	int64_t taken, used;
+	if (!rl_json_int(o, "taken", 0, &taken) || !rl_json_int(o, "used", 0, &used) || used < 0 || used > UINT32_MAX || taken < 0)
+		return false;
+	item->used = (uint32_t)used;
+	item->age_ns = taken && taken < now_ns ? now_ns - taken : 0;
+	return true;
+}
+
+static const char *read_item(const struct sd_limits *policy, int64_t now_ns, const cJSON *o, struct rl_item *item)
+{
+	const char *name = rl_json_text(o, "rule"), *key = rl_json_text(o, "key"), *fault = NULL;
 	const struct sd_limit *rule = NULL;
 	int64_t cost;
+	*item = (struct rl_item){0};
 	if (!cJSON_IsObject(o) || !key)
 		return "expected an object with \"key\" and \"rule\" or \"rate\"";
-	if (name && !text_of(o, "rate")) {
-		rule = sd_limits_find(w->policy, sd_slice_of(name));
+	if (name && !rl_json_text(o, "rate")) {
+		rule = sd_limits_find(policy, sd_slice_of(name));
 		if (!rule)
 			return "rule: there is none of this name";
+		item->limit = rule->limit;
 	} else {
-		fault = read_limit(o, &more->limit);
+		fault = read_limit(o, &item->limit);
 	}
 	if (!rl_json_int(o, "cost", rule ? rule->cost : 1, &cost) || cost < 0 || cost > UINT32_MAX)
 		fault = "cost: expected a number from 0 to 4294967295";
-	if (!rl_json_int(o, "taken", 0, &more->taken) || !rl_json_int(o, "used", 0, &more->used) || more->used < 0 ||
-	    more->used > UINT32_MAX || more->taken < 0)
+	if (!read_taken(o, now_ns, item))
 		fault = "taken and used: expected numbers";
-	snprintf(more->name, sizeof(more->name), "%s", name ? name : "");
-	*ask = (struct sd_ratelimit_ask){rule ? &rule->limit : &more->limit, sd_limits_scope(sd_slice_of(name ? name : "")),
-					 sd_slice_of(key), (uint32_t)cost};
-	q->n++;
+	rl_item_name(item, name ? name : "", sd_limits_scope(sd_slice_of(name ? name : "")), "");
+	item->key = sd_slice_of(key);
+	item->cost = (uint32_t)cost;
 	return fault;
 }
 
-/* False: it was answered. */
-static bool read_question(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body, struct question *q)
+const char *rl_api_read(const struct sd_limits *policy, int64_t now_ns, const cJSON *body, struct rl_question *q)
 {
 	const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "limits"), *o;
 	const char *fault = NULL;
 	q->n = 0;
-	if (!list) {
-		fault = read_ask(w, body, q);
-	} else if (!cJSON_IsArray(list) || !list->child || cJSON_GetArraySize(list) > SD_RATELIMIT_TOGETHER) {
-		fault = "limits: expected a list of 1 to 16";
-	} else {
-		for (o = list->child; o && !fault; o = o->next)
-			fault = read_ask(w, o, q);
-	}
-	if (fault)
-		rl_api_fail(x, 400, "%s", fault);
-	return !fault;
+	q->strict = true;
+	if (!list)
+		return read_item(policy, now_ns, body, &q->items[q->n++]);
+	if (!cJSON_IsArray(list) || !list->child || cJSON_GetArraySize(list) > RL_RULES)
+		return "limits: expected a list of 1 to 16";
+	for (o = list->child; o && !fault; o = o->next)
+		fault = read_item(policy, now_ns, o, &q->items[q->n++]);
+	return fault;
 }
 
-static cJSON *tell(const struct sd_ratelimit_answer *a, const char *name)
+static cJSON *tell(const struct sd_ratelimit_answer *a, const char *name, bool open)
 {
 	cJSON *o = cJSON_CreateObject();
 	if (name[0])
@@ -169,126 +181,108 @@ static cJSON *tell(const struct sd_ratelimit_answer *a, const char *name)
 	cJSON_AddNumberToObject(o, "reset", (double)a->reset_ns / 1e9);
 	if (a->delay_ns > 0)
 		cJSON_AddNumberToObject(o, "delay", (double)a->delay_ns / 1e9);
+	if (open)
+		cJSON_AddBoolToObject(o, "open", true);
 	return o;
 }
 
-static void answer(struct rl_worker *w, struct sd_http_exchange *x, const struct question *q, enum sd_err err,
-		   const struct sd_ratelimit_answer *answers)
+static void on_answered(void *arg, const struct rl_outcome *o)
 {
+	struct rl_api_call *c = arg;
 	char taken[32];
-	cJSON *tree = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(tree, "limits");
-	cJSON_AddBoolToObject(tree, "allowed", err == SD_OK);
-	snprintf(taken, sizeof(taken), "%lld", (long long)rl_now(w));
-	cJSON_AddStringToObject(tree, "taken", taken);
-	for (size_t i = 0; i < q->n; i++)
-		cJSON_AddItemToArray(list, tell(&answers[i], q->more[i].name));
-	rl_api_json(x, err == SD_OK ? 200 : 429, tree);
-}
-
-static void api_take(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body)
-{
-	struct question q;
-	struct sd_ratelimit_answer answers[SD_RATELIMIT_TOGETHER];
-	if (read_question(w, x, body, &q))
-		answer(w, x, &q, sd_ratelimit_take(w->rl->table, q.asks, q.n, rl_now(w), answers), answers);
-}
-
-static void api_peek(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body)
-{
-	struct question q;
-	struct sd_ratelimit_answer answers[SD_RATELIMIT_TOGETHER];
-	if (read_question(w, x, body, &q))
-		answer(w, x, &q, sd_ratelimit_peek(w->rl->table, q.asks, q.n, rl_now(w), answers), answers);
-}
-
-/* Something is done to each key; the answer is how they are afterwards. */
-static void change(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body,
-		   void (*fn)(struct sd_ratelimit *table, const struct sd_ratelimit_ask *ask, const struct ask *more, int64_t now))
-{
-	struct question q;
-	struct sd_ratelimit_answer answers[SD_RATELIMIT_TOGETHER];
-	if (!read_question(w, x, body, &q))
+	c->asked = NULL;
+	if (o->how == RL_UNABLE) {
+		rl_api_refuse(c, 501, "%s", o->why);
 		return;
-	for (size_t i = 0; i < q.n; i++) {
-		fn(w->rl->table, &q.asks[i], &q.more[i], rl_now(w));
-		q.asks[i].cost = 0;
 	}
-	answer(w, x, &q, sd_ratelimit_peek(w->rl->table, q.asks, q.n, rl_now(w), answers), answers);
+	if (o->how == RL_NOBODY) {
+		rl_api_refuse(c, 503, "who keeps these limits is not reached");
+		return;
+	}
+	cJSON *tree = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(tree, "limits");
+	cJSON_AddBoolToObject(tree, "allowed", o->allowed);
+	snprintf(taken, sizeof(taken), "%lld", (long long)rl_now(c->w));
+	cJSON_AddStringToObject(tree, "taken", taken);
+	for (size_t i = 0; i < o->n; i++)
+		cJSON_AddItemToArray(list, tell(&o->answers[i], o->items[i].name, o->open >> i & 1));
+	rl_api_answer(c, o->allowed ? 200 : 429, tree);
 }
 
-static void refund(struct sd_ratelimit *table, const struct sd_ratelimit_ask *ask, const struct ask *more, int64_t now)
+static void ask(struct rl_api_call *c, const cJSON *body, enum rl_op op, bool all)
 {
-	sd_ratelimit_refund(table, ask, more->taken ? more->taken : now, now);
+	struct rl_question q = {.op = op};
+	const char *fault = rl_api_read(c->w->policy, rl_now(c->w), body, &q);
+	if (fault) {
+		rl_api_refuse(c, 400, "%s", fault);
+		return;
+	}
+	for (size_t i = 0; all && i < q.n; i++)
+		q.items[i].used = 0;
+	rl_ask(c->w, &q, on_answered, c, &c->asked);
 }
 
-static void settle(struct sd_ratelimit *table, const struct sd_ratelimit_ask *ask, const struct ask *more, int64_t now)
+static void api_take(struct rl_api_call *c, const cJSON *body)
 {
-	sd_ratelimit_settle(table, ask, (uint32_t)more->used, more->taken ? more->taken : now, now);
+	ask(c, body, RL_TAKE, false);
 }
 
-static void forget(struct sd_ratelimit *table, const struct sd_ratelimit_ask *ask, const struct ask *more, int64_t now)
+static void api_peek(struct rl_api_call *c, const cJSON *body)
 {
-	(void)more;
-	(void)now;
-	sd_ratelimit_forget(table, ask);
+	ask(c, body, RL_PEEK, false);
 }
 
-static void api_refund(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body)
+static void api_refund(struct rl_api_call *c, const cJSON *body)
 {
-	change(w, x, body, refund);
+	ask(c, body, RL_SETTLE, true);
 }
 
-static void api_settle(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body)
+static void api_settle(struct rl_api_call *c, const cJSON *body)
 {
-	change(w, x, body, settle);
+	ask(c, body, RL_SETTLE, false);
 }
 
-static void api_forget(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body)
+static void api_forget(struct rl_api_call *c, const cJSON *body)
 {
-	change(w, x, body, forget);
+	ask(c, body, RL_FORGET, false);
 }
 
-static void api_health(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body)
+static void health(struct rl_worker *w, struct sd_http_exchange *x)
 {
 	(void)w;
-	(void)body;
 	sd_http_respond_text(x, 200, "OK");
 }
 
-static void api_gubernator_health(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body)
+static void gubernator_health(struct rl_worker *w, struct sd_http_exchange *x)
 {
-	(void)w;
-	(void)body;
 	cJSON *tree = cJSON_CreateObject();
 	cJSON_AddStringToObject(tree, "status", "healthy");
 	cJSON_AddStringToObject(tree, "message", "");
-	cJSON_AddNumberToObject(tree, "peer_count", 1);
+	cJSON_AddNumberToObject(tree, "peer_count", w->rl->nmembers ? w->rl->nmembers : 1);
 	rl_api_json(x, 200, tree);
 }
 
 static const struct {
 	const char *path;
-	enum sd_http_method method;
-	rl_api_fn fn;
+	rl_api_fn *fn;                                                 /* of a question in a body, by POST; else */
+	void (*tell)(struct rl_worker *w, struct sd_http_exchange *x); /* by GET */
 } routes[] = {
-    {"/take", SD_HTTP_POST, api_take},
-    {"/peek", SD_HTTP_POST, api_peek},
-    {"/refund", SD_HTTP_POST, api_refund},
-    {"/settle", SD_HTTP_POST, api_settle},
-    {"/forget", SD_HTTP_POST, api_forget},
-    {"/json", SD_HTTP_POST, rl_api_envoy},
-    {"/v1/GetRateLimits", SD_HTTP_POST, rl_api_gubernator},
-    {"/healthcheck", SD_HTTP_GET, api_health},
-    {"/v1/HealthCheck", SD_HTTP_GET, api_gubernator_health},
+    {"/take", api_take, NULL},
+    {"/peek", api_peek, NULL},
+    {"/refund", api_refund, NULL},
+    {"/settle", api_settle, NULL},
+    {"/forget", api_forget, NULL},
+    {"/json", rl_api_envoy, NULL},
+    {"/v1/GetRateLimits", rl_api_gubernator, NULL},
+    {"/healthcheck", NULL, health},
+    {"/v1/HealthCheck", NULL, gubernator_health},
 };
 
 /* ---- the server ---- */
 
-/* A question on its way. */
-struct call {
-	rl_api_fn fn;
-	struct sd_text body;
-};
+static void refuse(struct sd_http_exchange *x, int status, const char *text)
+{
+	rl_api_json(x, status, fault_tree(text));
+}
 
 static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
 {
@@ -297,65 +291,58 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	while (i < n && !sd_slice_eq(head->path, routes[i].path))
 		i++;
 	if (i == n) {
-		rl_api_fail(x, 404, "expected /take, /peek, /refund, /settle, /forget, /json or /v1/GetRateLimits");
+		refuse(x, 404, "expected /take, /peek, /refund, /settle, /forget, /json or /v1/GetRateLimits");
 		return;
 	}
-	if (head->method != routes[i].method) {
-		sd_http_refuse_as(x, 405, SD_PROXY_HTTP_REQUEST_DENIED, routes[i].method == SD_HTTP_GET ? "Allow: GET\r\n" : "Allow: POST\r\n",
-				  "wrong method");
+	if (head->method != (routes[i].fn ? SD_HTTP_POST : SD_HTTP_GET)) {
+		sd_http_refuse_as(x, 405, SD_PROXY_HTTP_REQUEST_DENIED, routes[i].fn ? "Allow: POST\r\n" : "Allow: GET\r\n", "wrong method");
 		return;
 	}
 	sd_count(&w->asked, 1);
-	if (routes[i].method == SD_HTTP_GET) {
-		routes[i].fn(w, x, NULL);
+	if (routes[i].tell) {
+		routes[i].tell(w, x);
 		return;
 	}
-	struct call *c = calloc(1, sizeof(*c));
+	struct rl_api_call *c = calloc(1, sizeof(*c));
 	if (!c) {
 		sd_http_refuse(x, 503, "out of memory");
 		return;
 	}
-	c->fn = routes[i].fn;
+	*c = (struct rl_api_call){.w = w, .x = x, .fn = routes[i].fn};
 	x->user = c;
-}
-
-static void release(struct sd_http_exchange *x)
-{
-	struct call *c = x->user;
-	if (c)
-		free(sd_text_take(&c->body, NULL));
-	free(c);
-	x->user = NULL;
 }
 
 static void on_body(struct sd_http_exchange *x, const char *p, size_t n)
 {
-	struct call *c = x->user;
+	struct rl_api_call *c = x->user;
 	if (c)
 		sd_text_add(&c->body, p, n);
 }
 
 static void on_end(struct sd_http_exchange *x)
 {
-	struct call *c = x->user;
+	struct rl_api_call *c = x->user;
+	size_t n = 0;
 	if (!c)
 		return;
-	rl_api_fn fn = c->fn;
-	size_t n = 0;
 	char *text = sd_text_take(&c->body, &n);
-	cJSON *tree = text ? cJSON_ParseWithLength(text, n) : NULL;
-	release(x);
-	if (cJSON_IsObject(tree))
-		fn(x->server->arg, x, tree);
-	else
-		rl_api_fail(x, 400, "expected a JSON object");
-	cJSON_Delete(tree);
+	c->tree = text ? cJSON_ParseWithLength(text, n) : NULL;
 	free(text);
+	if (cJSON_IsObject(c->tree))
+		c->fn(c, c->tree);
+	else
+		rl_api_refuse(c, 400, "expected a JSON object");
 }
 
 static void on_gone(struct sd_http_exchange *x)
 {
-	release(x);
+	struct rl_api_call *c = x->user;
+	if (!c)
+		return;
+	rl_ask_forget(c->asked);
+	if (c->gone)
+		c->gone(c->state);
+	release(c);
 }
 
 const struct sd_http_handler rl_api_handler = {

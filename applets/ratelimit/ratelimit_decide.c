@@ -1,4 +1,4 @@
-/* ratelimit_decide.c - a request put to the rules: those kept here, or in a store. */
+/* ratelimit_decide.c - a request put to the rules: those kept here, or shared with others. */
 #include "core/http_path.h"
 #include "core/proxy_head.h"
 #include "ratelimit.h"
@@ -36,7 +36,7 @@ bool rl_decide(struct rl_worker *w, const struct sd_http_head *head, const struc
 }
 
 bool rl_decide_later(struct rl_worker *w, const struct sd_http_head *head, const struct sd_peer *peer, rl_decided *fn, void *arg,
-		     struct rl_asked **asked, const char **why)
+		     struct rl_rules_asked **asked, const char **why)
 {
 	const struct sd_limits *p = w->policy;
 	struct sd_peer who = sd_proxy_client(head, peer, p->trusted, p->ntrusted);
@@ -46,7 +46,7 @@ bool rl_decide_later(struct rl_worker *w, const struct sd_http_head *head, const
 		return false;
 	sd_limits_gather(p, &r, &a);
 	for (size_t i = SD_RATELIMIT_TOGETHER - a.nshadow; i < SD_RATELIMIT_TOGETHER; i++)
-		rl_store_ask(w, &a.rules[i], &a.asks[i], 1, NULL, NULL, NULL);
-	rl_store_ask(w, a.rules, a.asks, a.n, fn, arg, asked);
+		rl_rules_ask(w, &a.rules[i], &a.asks[i], 1, NULL, NULL, NULL);
+	rl_rules_ask(w, a.rules, a.asks, a.n, fn, arg, asked);
 	return true;
 }

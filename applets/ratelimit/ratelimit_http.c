@@ -1,6 +1,6 @@
 /* ratelimit_http.c - the way of a request.
  *
- *	request --> rules --no--> 429        (with a store it waits for the answer, at most for the store's timeout)
+ *	request --> rules --no--> 429        (where limits are shared it waits for an answer, at most for store-timeout)
  *	              | yes
  *	              +-- a queue says when --> waits --+
  *	              |                                 v
@@ -22,7 +22,7 @@ struct rl_request {
 	struct sd_http_exchange *x;
 	struct sd_link link;
 	struct sd_timer timer; /* until its turn in a queue */
-	struct rl_asked *asked; /* of the store */
+	struct rl_rules_asked *asked; /* where limits are shared */
 	struct sd_http_call *call;
 	char *head; /* for the upstream; NULL: it is answered here */
 	size_t n;
@@ -180,13 +180,13 @@ static void on_decided(void *arg, const struct sd_limits *p, const struct sd_lim
 	if (!r->lines)
 		answer(r, 503, "out of memory\n");
 	else if (v->unknown)
-		answer(r, 503, "the store of limits is not reached\n");
+		answer(r, 503, "who keeps these limits is not reached\n");
 	else
 		wait_or_go(r, v->delay_ns);
 }
 
 /* The request is kept first: the answer may come before this returns, and then it is gone. */
-static void ask_store(struct rl_worker *w, struct sd_http_exchange *x, const struct sd_http_head *head)
+static void ask_others(struct rl_worker *w, struct sd_http_exchange *x, const struct sd_http_head *head)
 {
 	struct rl_request *r = keep(w, x, head, "", 0);
 	const char *why = NULL;
@@ -210,8 +210,8 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	const char *why = NULL;
 	if (!is_for_us(x, head, w->rl->has_upstream))
 		return;
-	if (w->store) {
-		ask_store(w, x, head);
+	if (rl_is_shared(w)) {
+		ask_others(w, x, head);
 		return;
 	}
 	if (!rl_decide(w, head, &x->stream->io->peer, &v, &why)) {
@@ -278,7 +278,7 @@ static void on_client_gone(struct sd_http_exchange *x)
 		return;
 	if (r->call)
 		sd_http_call_cancel(r->call);
-	rl_store_forget(r->asked);
+	rl_rules_forget(r->asked);
 	release(r);
 }
 

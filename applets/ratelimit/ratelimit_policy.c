@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ratelimit_ring.h"
 #include "ratelimit_store.h"
 
 /* ---- rules ---- */
@@ -22,17 +23,19 @@ static enum sd_err parse_rules(const struct sd_conf *conf, struct sd_limits *p, 
 	return err;
 }
 
-static enum sd_err parse_store(const struct sd_conf *conf, struct sd_limits *p, struct sd_error *e)
+/* Where there is somebody to be asked: can it be, and can a share of it be? */
+static enum sd_err check_shared(const struct sd_conf *conf, const struct sd_limits *p, struct sd_error *e)
 {
+	bool store = sd_conf_has(conf, "store");
+	size_t peers = sd_conf_count(conf, "peers");
+	uint32_t servers = peers ? (uint32_t)peers : (uint32_t)sd_conf_int(conf, "servers");
 	enum sd_err err = SD_OK;
-	for (size_t i = 0; !err && i < p->n; i++) {
-		struct sd_limit *rule = &p->rules[i];
-		if (!sd_conf_has(conf, "store"))
-			continue;
-		rl_store_share(rule, (uint32_t)sd_conf_int(conf, "servers"));
-		err = rl_store_fits(rule, RL_LUA, e);
-		if (!err && sd_ratelimit_check(&rule->share, e))
-			err = sd_wrap(e, "rule %s: its share of %lld servers", rule->name, (long long)sd_conf_int(conf, "servers"));
+	for (size_t i = 0; !err && i < p->n && (store || peers); i++) {
+		const struct sd_limit *rule = &p->rules[i];
+		struct sd_ratelimit_limit share = rl_ask_share(&rule->limit, rule->cost, servers);
+		err = store ? rl_store_fits(rule->name, &rule->limit, RL_LUA, e) : SD_OK;
+		if (!err && sd_ratelimit_check(&share, e))
+			err = sd_wrap(e, "rule %s: its share of %u servers", rule->name, servers);
 	}
 	return err;
 }
@@ -44,7 +47,7 @@ struct sd_limits *rl_policy_make(const struct sd_conf *conf, struct sd_error *e)
 		sd_fail(e, SD_ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (!parse_rules(conf, p, e) && !parse_store(conf, p, e) && !sd_limits_read_headers(p, conf, "headers", e) &&
+	if (!parse_rules(conf, p, e) && !check_shared(conf, p, e) && !sd_limits_read_headers(p, conf, "headers", e) &&
 	    !sd_limits_read_trusted(p, conf, e))
 		return p;
 	sd_limits_release(p);
@@ -77,7 +80,7 @@ enum sd_err rl_check(const struct sd_conf *conf, struct sd_error *e)
 	const char *upstream = sd_conf_string(conf, "upstream");
 	if (upstream && rl_upstream_parse(upstream, &addr, e))
 		return sd_wrap(e, "%s: upstream", sd_conf_origin(conf, "upstream"));
-	if (rl_store_check(conf, e))
+	if (rl_store_check(conf, e) || rl_ring_check(conf, e))
 		return SD_EUSAGE;
 	struct sd_limits *p = rl_policy_make(conf, e);
 	sd_limits_release(p);

@@ -22,77 +22,31 @@ struct rl_store {
 	bool complained;        /* about answers, since it stands */
 };
 
-/* A decision on its way. */
-struct rl_asked {
-	struct rl_store *store;
-	struct sd_link link;
-	struct sd_limits *policy; /* whose rules these are: a reload may come meanwhile */
-	rl_decided *fn;           /* NULL: nobody waits for it any more */
-	void *arg;
-	bool failed, again;       /* it was asked with the whole script */
-	size_t n, left, got;      /* limits; answers that did not come, and that did */
-	struct rl_store_ask asks[RL_RULES];
-	struct sd_slice keys[RL_RULES]; /* as they are called here */
-	struct sd_ratelimit_answer answers[RL_RULES];
-	char bytes[];
-};
-
-/* ---- what is decided ---- */
-
-static void free_asked(struct rl_asked *a)
-{
-	sd_list_del(&a->link);
-	sd_limits_release(a->policy);
-	free(a);
-}
-
-/* Without the store: a share of each limit, from the table that is here. */
-static void take_share(struct rl_worker *w, const struct rl_asked *a, struct sd_limits_verdict *v)
-{
-	struct sd_ratelimit_ask asks[RL_RULES];
-	for (size_t i = 0; i < a->n; i++) {
-		const struct sd_limit *rule = a->asks[i].rule;
-		asks[i] = (struct sd_ratelimit_ask){&rule->share, rule->scope, a->keys[i], rule->cost};
-	}
-	v->n = a->n;
-	v->allowed = sd_ratelimit_take(w->rl->table, asks, a->n, rl_now(w), v->answers) == SD_OK;
-	rl_judge(w, v);
-}
-
-static void decide(struct rl_asked *a, struct sd_limits_verdict *v)
-{
-	struct rl_worker *w = a->store->w;
-	for (size_t i = 0; i < a->n; i++)
-		v->rules[i] = a->asks[i].rule;
-	if (!a->failed) {
-		v->n = a->n;
-		memcpy(v->answers, a->answers, sizeof(v->answers));
-		for (size_t i = 0; i < a->n; i++)
-			v->allowed &= a->answers[i].allowed;
-		rl_judge(w, v);
-	} else if (w->rl->store_down == RL_DOWN_LOCAL) {
-		take_share(w, a, v);
-	} else {
-		v->allowed = w->rl->store_down == RL_DOWN_OPEN;
-		v->unknown = !v->allowed;
-	}
-}
-
-static void finish(struct rl_asked *a)
-{
-	struct rl_worker *w = a->store->w;
-	struct sd_limits_verdict v = {.allowed = true};
-	sd_count(&w->stored[a->failed], 1);
-	decide(a, &v);
-	if (a->fn)
-		a->fn(a->arg, a->policy, &v);
-	free_asked(a);
-}
-
+/* Nobody answered. */
 static void fail(struct rl_asked *a)
 {
-	a->failed = true;
-	finish(a);
+	a->lost = (1u << a->n) - 1;
+	rl_asked_end(a);
+}
+
+static void refuse(struct rl_asked *a, const char *why)
+{
+	if (!a->strict) {
+		fail(a);
+		return;
+	}
+	a->how = RL_UNABLE;
+	if (why)
+		sd_fail(&a->why, SD_EUSAGE, "%s", why);
+	rl_asked_end(a);
+}
+
+static bool fits(struct rl_asked *a, enum rl_tongue tongue)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (rl_store_fits(a->items[i].name, &a->items[i].limit, tongue, &a->why))
+			return false;
+	return true;
 }
 
 /* ---- one request in Lua ---- */
@@ -111,9 +65,10 @@ static void on_evaluated(void *arg, enum sd_err err, const struct sd_resp_value 
 
 static void evaluate(struct rl_asked *a)
 {
+	struct rl_store *s = a->w->store;
 	struct rl_words words;
-	rl_store_evaluate(&words, a->again ? NULL : a->store->sha, a->asks, a->n);
-	if (sd_resp_link_ask(a->store->link, words.n, words.argv, on_evaluated, a))
+	rl_store_evaluate(&words, a->again ? NULL : s->sha, a->op, a->items, a->keys, a->n);
+	if (sd_resp_link_ask(s->link, words.n, words.argv, on_evaluated, a))
 		fail(a);
 }
 
@@ -122,13 +77,13 @@ static void on_evaluated(void *arg, enum sd_err err, const struct sd_resp_value 
 	struct rl_asked *a = arg;
 	if (err) {
 		fail(a);
-	} else if (rl_store_evaluated(reply, a->asks, a->n, a->answers)) {
-		finish(a);
+	} else if (rl_store_evaluated(reply, a->items, a->n, a->answers)) {
+		rl_asked_end(a);
 	} else if (!a->again && sd_resp_is_error(reply->kind) && sd_slice_starts(reply->text, "NOSCRIPT")) {
 		a->again = true; /* its scripts were thrown away */
 		evaluate(a);
 	} else {
-		complain(a->store, reply);
+		complain(a->w->store, reply);
 		fail(a);
 	}
 }
@@ -148,107 +103,79 @@ static void give_back(struct rl_asked *a)
 	struct rl_words words;
 	for (size_t i = 0; i < a->n; i++) {
 		struct sd_ratelimit_answer *one = &a->answers[i];
-		uint32_t cost = a->asks[i].rule->cost;
+		uint32_t cost = a->items[i].cost;
 		if (!one->allowed)
 			continue;
-		rl_store_throttle(&words, &a->asks[i], true);
-		sd_resp_link_ask(a->store->link, words.n, words.argv, nobody, NULL);
+		a->items[i].used = 0;
+		rl_store_throttle(&words, RL_SETTLE, &a->items[i], a->keys[i]);
+		sd_resp_link_ask(a->w->store->link, words.n, words.argv, nobody, NULL);
 		one->remaining = one->remaining + cost < one->most ? one->remaining + cost : one->most;
 	}
 }
 
-static void throttled(struct rl_asked *a)
+static void throttled(struct rl_asked *a, bool failed)
 {
-	bool all = !a->failed;
+	bool all = !failed;
 	for (size_t i = 0; i < a->n; i++)
 		all &= a->answers[i].allowed;
-	if (!all)
+	if (!all && a->op == RL_TAKE)
 		give_back(a);
-	finish(a);
+	if (failed)
+		fail(a);
+	else
+		rl_asked_end(a);
 }
 
-/* They come in the order in which they were asked. */
+/* They come in the order in which they were asked; lost: some did not. */
 static void on_throttled(void *arg, enum sd_err err, const struct sd_resp_value *reply)
 {
 	struct rl_asked *a = arg;
 	size_t i = a->got++;
-	if (err || !rl_store_throttled(reply, &a->asks[i], &a->answers[i])) {
+	if (err || !rl_store_throttled(reply, a->op, &a->items[i], &a->answers[i])) {
 		if (reply)
-			complain(a->store, reply);
-		a->failed = true;
+			complain(a->w->store, reply);
+		a->lost = 1;
 	}
 	if (--a->left == 0)
-		throttled(a);
+		throttled(a, a->lost);
 }
 
 static void throttle(struct rl_asked *a)
 {
 	struct rl_words words;
-	struct sd_error e;
-	for (size_t i = 0; i < a->n && !a->failed; i++)
-		a->failed = rl_store_fits(a->asks[i].rule, RL_THROTTLE, &e) != SD_OK;
-	for (size_t i = 0; i < a->n && !a->failed; i++) {
-		rl_store_throttle(&words, &a->asks[i], false);
-		a->failed = sd_resp_link_ask(a->store->link, words.n, words.argv, on_throttled, a) != SD_OK;
-		a->left += !a->failed;
+	size_t i = 0;
+	if (!fits(a, RL_THROTTLE)) {
+		refuse(a, NULL);
+		return;
+	}
+	for (; i < a->n; i++)
+		if (!rl_store_throttle(&words, a->op, &a->items[i], a->keys[i])) {
+			refuse(a, "a store without Lua gives back, but neither charges nor forgets");
+			return;
+		}
+	for (i = 0; i < a->n && !a->lost; i++) {
+		rl_store_throttle(&words, a->op, &a->items[i], a->keys[i]);
+		a->lost = sd_resp_link_ask(a->w->store->link, words.n, words.argv, on_throttled, a) != SD_OK;
+		a->left += !a->lost;
 	}
 	if (a->left == 0)
-		throttled(a);
+		fail(a);
 }
 
-static void ask_now(struct rl_asked *a)
+void rl_store_send(struct rl_asked *a)
 {
-	switch (a->store->state) {
-	case LUA: evaluate(a); break;
+	struct rl_store *s = a->w->store;
+	switch (s->state) {
+	case LUA:
+		if (fits(a, RL_LUA))
+			evaluate(a);
+		else
+			refuse(a, NULL);
+		break;
 	case THROTTLE: throttle(a); break;
-	case FIRST: sd_list_add(&a->store->waiting, &a->link); break;
+	case FIRST: sd_list_add(&s->waiting, &a->link); break;
 	case DOWN: fail(a); break;
 	}
-}
-
-/* ---- asking ---- */
-
-static struct rl_asked *new_asked(struct rl_worker *w, const struct sd_limit *const *rules, const struct sd_ratelimit_ask *asks,
-				  size_t n)
-{
-	struct rl_asked *a = malloc(sizeof(*a) + n * RL_STORE_KEY);
-	char *at;
-	if (!a)
-		return NULL;
-	memset(a, 0, sizeof(*a));
-	a->store = w->store;
-	a->policy = sd_limits_hold(w->policy);
-	a->n = n;
-	at = a->bytes;
-	sd_list_init(&a->link);
-	for (size_t i = 0; i < n; i++, at += RL_STORE_KEY) {
-		size_t m = rl_store_key(rules[i], asks[i].key, at);
-		a->asks[i] = (struct rl_store_ask){rules[i], {at, m}};
-		a->keys[i] = (struct sd_slice){at + m - asks[i].key.n, asks[i].key.n};
-	}
-	return a;
-}
-
-void rl_store_ask(struct rl_worker *w, const struct sd_limit *const *rules, const struct sd_ratelimit_ask *asks, size_t n,
-		  rl_decided *fn, void *arg, struct rl_asked **handle)
-{
-	struct rl_asked *a = n ? new_asked(w, rules, asks, n) : NULL;
-	struct sd_limits_verdict v = {.allowed = n == 0, .unknown = n > 0};
-	if (handle)
-		*handle = a;
-	if (a) {
-		a->fn = fn;
-		a->arg = arg;
-		ask_now(a);
-	} else if (fn) {
-		fn(arg, w->policy, &v);
-	}
-}
-
-void rl_store_forget(struct rl_asked *a)
-{
-	if (a)
-		a->fn = NULL;
 }
 
 /* ---- which tongue ---- */
@@ -256,6 +183,8 @@ void rl_store_forget(struct rl_asked *a)
 /* Metrics look at it from another thread, which may outlive the store. */
 static void enter(struct rl_store *s, enum state state)
 {
+	if (s->state == FIRST && state != FIRST)
+		__atomic_sub_fetch(&s->w->rl->untried, 1, __ATOMIC_ACQ_REL);
 	s->state = state;
 	__atomic_store_n(&s->w->store_up, state == LUA || state == THROTTLE, __ATOMIC_RELAXED);
 }
@@ -266,7 +195,7 @@ static void flush_waiting(struct rl_store *s)
 		struct rl_asked *a = sd_container(s->waiting.next, struct rl_asked, link);
 		sd_list_del(&a->link);
 		sd_list_init(&a->link);
-		ask_now(a);
+		rl_store_send(a);
 	}
 }
 
@@ -310,7 +239,7 @@ static void on_info(void *arg, enum sd_err err, const struct sd_resp_value *repl
 		return;
 	}
 	for (size_t i = 0; i < p->n; i++)
-		if (rl_store_fits(&p->rules[i], RL_THROTTLE, &e)) {
+		if (rl_store_fits(p->rules[i].name, &p->rules[i].limit, RL_THROTTLE, &e)) {
 			sd_resp_link_break(s->link, SD_EUSAGE, e.text);
 			return;
 		}
@@ -364,15 +293,10 @@ static enum sd_err find_addr(const char *url, struct sd_resp_url *out, struct sd
 
 enum sd_err rl_store_check(const struct sd_conf *conf, struct sd_error *e)
 {
-	static const char *const alone[] = {"api-port", "resp-port"};
 	struct sd_resp_url url;
 	struct sd_addr addr;
 	if (!sd_conf_has(conf, "store"))
 		return SD_OK;
-	for (size_t i = 0; i < 2; i++)
-		if (sd_conf_has(conf, alone[i]))
-			return sd_fail(e, SD_EUSAGE, "%s: %s: decisions for others are not kept in a store: expected it without --store",
-				       sd_conf_origin(conf, alone[i]), alone[i]);
 	enum sd_err err = find_addr(sd_conf_string(conf, "store"), &url, &addr, e);
 	explicit_bzero(&url, sizeof(url));
 	if (!err && sd_conf_int(conf, "store-timeout") < 1000000)
@@ -405,6 +329,7 @@ enum sd_err rl_store_open(struct rl_worker *w, const struct sd_conf *conf, struc
 		free(s);
 		return err ? err : sd_fail(e, SD_ENOMEM, "out of memory");
 	}
+	__atomic_add_fetch(&w->rl->untried, 1, __ATOMIC_ACQ_REL);
 	w->store = s;
 	return SD_OK;
 }

@@ -9,8 +9,9 @@
 /* Numbers in Lua are doubles; the script adds two of what is bounded by this, and divides the sum: exact below 2^53. */
 #define EXACT (INT64_C(1) << 52)
 
-/* For each limit one key and five arguments: kind, three numbers of the kind, cost. Answers six numbers for each: 1 when it lets
- * through, what remains, and microseconds: until it would pass (-1: never), until one more is there, until all are, until its turn.
+/* For each limit one key and five arguments: kind, three numbers of the kind, cost; at the end t to take all or none, p to tell what
+ * that would do, s to give back (a cost below 0) or to charge, at most what there is, d to forget. Answers six numbers for each: 1 when
+ * it lets through, what remains, and microseconds: until it would pass (-1: never), until one more is there, until all are, until its turn.
  *
  *	kind     numbers                 value of its key
  *	b, q     count, period, burst    moment, what was missing then in 1/count of a microsecond, count, period
@@ -46,7 +47,7 @@ const char rl_store_script[] =
     " end\n"
     " local s,after={delay=up(m/count)},m+cost*period\n"
     " s.ok=after<=all\n"
-    " if s.ok then m=after else s.retry=cost>burst and -1 or up((after-all)/count) end\n"
+    " if s.ok then m=most(0,after) else s.retry=cost>burst and -1 or up((after-all)/count) end\n"
     " s.left=down((all-m)/period)\n"
     " s.next=m>0 and up(((s.left+1)*period-(all-m))/count) or 0\n"
     " s.reset=up(m/count)\n"
@@ -64,7 +65,7 @@ const char rl_store_script[] =
     "  if aligned~=1 then start=r[1] end\n"
     " end\n"
     " local s,left={ok=used+cost<=count},start+period-now\n"
-    " if s.ok then used=used+cost else s.retry=cost>count and -1 or left end\n"
+    " if s.ok then used=most(0,used+cost) else s.retry=cost>count and -1 or left end\n"
     " s.left=count-used\n"
     " s.next=used>0 and left or 0\n"
     " s.reset=s.next\n"
@@ -90,7 +91,7 @@ const char rl_store_script[] =
     "  return most(0,(later and period or 0)+period-stay-passed)\n"
     " end\n"
     " local s={ok=cost<=left()}\n"
-    " if s.ok then used=used+cost else s.retry=cost>count and -1 or wait(cost) end\n"
+    " if s.ok then used=most(0,used+cost) else s.retry=cost>count and -1 or wait(cost) end\n"
     " s.left=left()\n"
     " s.next=s.left<count and wait(s.left+1) or 0\n"
     " s.reset=(used>0 and 2 or before>0 and 1 or 0)*period-passed\n"
@@ -103,13 +104,16 @@ const char rl_store_script[] =
     " local n,now=redis.call('LLEN',key),clock\n"
     " if n>0 then now=most(now,at(-1)) end\n"
     " while n>0 and at(0)<=now-period do redis.call('LPOP',key) n=n-1 end\n"
+    " cost=most(cost,-n)\n"
     " local s={ok=n+cost<=count}\n"
     " if not s.ok then s.retry=cost>count and -1 or at(n+cost-count-1)+period-now end\n"
-    " s.left=most(0,count-n-(s.ok and cost or 0))\n"
-    " s.next=n>0 and at(most(0,n-count))+period-now or s.ok and cost>0 and period or 0\n"
-    " s.reset=s.ok and cost>0 and period or n>0 and at(-1)+period-now or 0\n"
+    " local stay,more=s.ok and math.min(n,n+cost) or n,s.ok and cost>0\n"
+    " s.left=most(0,count-stay-(more and cost or 0))\n"
+    " s.next=stay>0 and at(most(0,stay-count))+period-now or more and period or 0\n"
+    " s.reset=more and period or stay>0 and at(stay-1)+period-now or 0\n"
     " s.save=function()\n"
     "  for i=1,cost do redis.call('RPUSH',key,string.format('%.0f',now)) end\n"
+    "  for i=1,-cost do redis.call('RPOP',key) end\n"
     "  redis.call('PEXPIRE',key,ms(period))\n"
     " end\n"
     " return s\n"
@@ -119,12 +123,18 @@ const char rl_store_script[] =
     " local a=i*5-5\n"
     " return look[ARGV[a+1]](KEYS[i],tonumber(ARGV[a+2]),tonumber(ARGV[a+3]),tonumber(ARGV[a+4]),cost or tonumber(ARGV[a+5]))\n"
     "end\n"
-    "local all,seen,out=true,{},{}\n"
-    "for i=1,#KEYS do seen[i]=ask(i) all=all and seen[i].ok end\n"
+    "local mode,all,seen,out=ARGV[#KEYS*5+1],true,{},{}\n"
+    "for i=1,#KEYS do\n"
+    " local cost=tonumber(ARGV[i*5])\n"
+    " if mode=='d' then redis.call('DEL',KEYS[i]) cost=0 end\n"
+    " if mode=='s' and cost>0 then cost=math.min(cost,ask(i,0).left) end\n"
+    " seen[i]=ask(i,cost)\n"
+    " all=all and seen[i].ok\n"
+    "end\n"
     "for i=1,#KEYS do\n"
     " local s=seen[i]\n"
-    " if all then s.save() elseif s.ok then s=ask(i,0) end\n"
-    " local v={s.ok and 1 or 0,s.left,s.retry or 0,s.next,most(0,s.reset),ARGV[i*5-4]=='q' and all and s.delay or 0}\n"
+    " if all and (mode=='t' or mode=='s') then s.save() elseif s.ok then s=ask(i,0) end\n"
+    " local v={s.ok and 1 or 0,s.left,s.retry or 0,s.next,most(0,s.reset),ARGV[i*5-4]=='q' and all and mode=='t' and s.delay or 0}\n"
     " for k=1,6 do out[#out+1]=v[k] end\n"
     "end\n"
     "return out\n";
@@ -175,44 +185,35 @@ static bool in_seconds(const struct sd_ratelimit_limit *l, int64_t *count, int64
 	return *count <= UINT32_MAX && *seconds <= (INT64_C(1) << 60) / SECOND;
 }
 
-enum sd_err rl_store_fits(const struct sd_limit *rule, enum rl_tongue tongue, struct sd_error *e)
+enum sd_err rl_store_fits(const char *name, const struct sd_ratelimit_limit *l, enum rl_tongue tongue, struct sd_error *e)
 {
-	const struct sd_ratelimit_limit *l = &rule->limit;
 	int64_t count, seconds;
 	if (tongue == RL_THROTTLE && (!is_bucket(l) || l->kind == SD_RATELIMIT_LEAKY_QUEUE))
-		return sd_fail(e, SD_EUSAGE, "rule %s: a store without Lua keeps token-bucket, gcra and leaky-bucket only", rule->name);
+		return sd_fail(e, SD_EUSAGE, "rule %s: a store without Lua keeps token-bucket, gcra and leaky-bucket only", name);
 	if (tongue == RL_THROTTLE && !in_seconds(l, &count, &seconds))
-		return sd_fail(e, SD_EUSAGE, "rule %s: a store without Lua counts whole seconds: expected a rate that does", rule->name);
+		return sd_fail(e, SD_EUSAGE, "rule %s: a store without Lua counts whole seconds: expected a rate that does", name);
 	if (l->period_ns % US)
-		return sd_fail(e, SD_EUSAGE, "rule %s: rate: a store counts whole microseconds", rule->name);
+		return sd_fail(e, SD_EUSAGE, "rule %s: rate: a store counts whole microseconds", name);
 	if (l->kind == SD_RATELIMIT_SLIDING_LOG && (l->buckets || l->count > RL_STORE_LOG))
-		return sd_fail(e, SD_EUSAGE, "rule %s: a sliding log in a store has at most %d moments and no resolution", rule->name,
-			       RL_STORE_LOG);
+		return sd_fail(e, SD_EUSAGE, "rule %s: a sliding log in a store has at most %d moments and no resolution", name, RL_STORE_LOG);
 	if (!is_exact(l))
-		return sd_fail(e, SD_EUSAGE, "rule %s: rate: too many in too long a time for a store to count exactly", rule->name);
+		return sd_fail(e, SD_EUSAGE, "rule %s: rate: too many in too long a time for a store to count exactly", name);
 	return SD_OK;
 }
 
-void rl_store_share(struct sd_limit *rule, uint32_t servers)
+size_t rl_store_key(const struct rl_item *item, struct sd_slice key, char out[RL_STORE_KEY])
 {
-	struct sd_ratelimit_limit *l = &rule->share;
-	*l = rule->limit;
-	bool bucket = is_bucket(l);
-	uint32_t *most = bucket ? &l->burst : &l->count, part = *most / servers;
-	*most = part > rule->cost ? part : rule->cost;
-	if (!bucket && part >= rule->cost)
-		return;
-	int64_t times = bucket ? servers : (int64_t)*most * servers, of = bucket ? 1 : rule->limit.count;
-	bool over = __builtin_mul_overflow(l->period_ns, times, &l->period_ns);
-	l->period_ns = over ? INT64_C(1) << 60 : (l->period_ns - 1) / of + 1;
+	int n = snprintf(out, RL_STORE_KEY, "ratelimit:%c:%s:", letters[item->limit.kind], item->name);
+	size_t room = RL_STORE_KEY - (size_t)n, m = key.n < room ? key.n : room;
+	if (m)
+		memcpy(out + n, key.p, m);
+	return (size_t)n + m;
 }
 
-size_t rl_store_key(const struct sd_limit *rule, struct sd_slice key, char out[RL_STORE_KEY])
+/* Units that are taken, or, below 0, given back. */
+static int64_t units_of(enum rl_op op, const struct rl_item *item)
 {
-	int n = snprintf(out, RL_STORE_KEY, "ratelimit:%c:%s:", letters[rule->limit.kind], rule->name);
-	size_t room = RL_STORE_KEY - (size_t)n, m = key.n < room ? key.n : room;
-	memcpy(out + n, key.p, m);
-	return (size_t)n + m;
+	return op == RL_SETTLE ? (int64_t)item->used - item->cost : op == RL_FORGET ? 0 : item->cost;
 }
 
 /* ---- Lua ---- */
@@ -227,28 +228,31 @@ static void add_number(struct rl_words *w, char text[24], int64_t v)
 	add(w, (struct sd_slice){text, sd_resp_int_text(text, v)});
 }
 
-static void add_limit(struct rl_words *w, size_t i, const struct sd_limit *rule)
+static void add_limit(struct rl_words *w, size_t i, enum rl_op op, const struct rl_item *item)
 {
-	const struct sd_ratelimit_limit *l = &rule->limit;
+	const struct sd_ratelimit_limit *l = &item->limit;
 	int64_t count, period;
 	reduced(l, &count, &period);
 	add(w, (struct sd_slice){&letters[l->kind], 1});
 	add_number(w, w->numbers[i][0], count);
 	add_number(w, w->numbers[i][1], period);
 	add_number(w, w->numbers[i][2], is_bucket(l) ? (int64_t)l->burst : l->aligned);
-	add_number(w, w->numbers[i][3], rule->cost);
+	add_number(w, w->numbers[i][3], units_of(op, item));
 }
 
-void rl_store_evaluate(struct rl_words *w, const char *sha, const struct rl_store_ask *asks, size_t n)
+void rl_store_evaluate(struct rl_words *w, const char *sha, enum rl_op op, const struct rl_item *items, const struct sd_slice *keys,
+		       size_t n)
 {
+	static const char *const modes[] = {"t", "p", "s", "d"};
 	w->n = 0;
 	add(w, sd_slice_of(sha ? "EVALSHA" : "EVAL"));
 	add(w, sd_slice_of(sha ? sha : rl_store_script));
 	add_number(w, w->numbers[0][4], (int64_t)n);
 	for (size_t i = 0; i < n; i++)
-		add(w, asks[i].key);
+		add(w, keys[i]);
 	for (size_t i = 0; i < n; i++)
-		add_limit(w, i, asks[i].rule);
+		add_limit(w, i, op, &items[i]);
+	add(w, sd_slice_of(modes[op]));
 }
 
 static int64_t ns_of(int64_t us)
@@ -256,14 +260,14 @@ static int64_t ns_of(int64_t us)
 	return us > INT64_MAX / US ? INT64_MAX : us * US;
 }
 
-bool rl_store_evaluated(const struct sd_resp_value *reply, const struct rl_store_ask *asks, size_t n,
+bool rl_store_evaluated(const struct sd_resp_value *reply, const struct rl_item *items, size_t n,
 			struct sd_ratelimit_answer *answers)
 {
 	if (reply->kind != SD_RESP_ARRAY || reply->items != n * ANSWERS)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		const struct sd_resp_value *v = reply + 1 + i * ANSWERS;
-		uint32_t most = sd_ratelimit_most(&asks[i].rule->limit);
+		uint32_t most = sd_ratelimit_most(&items[i].limit);
 		for (size_t k = 0; k < ANSWERS; k++)
 			if (v[k].kind != SD_RESP_INT || v[k].n < (k == 2 ? -1 : 0))
 				return false;
@@ -282,18 +286,18 @@ bool rl_store_evaluated(const struct sd_resp_value *reply, const struct rl_store
 
 /* ---- CL.THROTTLE ---- */
 
-void rl_store_throttle(struct rl_words *w, const struct rl_store_ask *ask, bool back)
+bool rl_store_throttle(struct rl_words *w, enum rl_op op, const struct rl_item *item, struct sd_slice key)
 {
-	const struct sd_limit *rule = ask->rule;
-	int64_t count, seconds;
-	in_seconds(&rule->limit, &count, &seconds);
+	int64_t count, seconds, units = op == RL_PEEK ? 0 : units_of(op, item);
+	in_seconds(&item->limit, &count, &seconds);
 	w->n = 0;
 	add(w, sd_slice_of("CL.THROTTLE"));
-	add(w, ask->key);
-	add_number(w, w->numbers[0][0], (int64_t)rule->limit.burst - 1);
+	add(w, key);
+	add_number(w, w->numbers[0][0], (int64_t)item->limit.burst - 1);
 	add_number(w, w->numbers[0][1], count);
 	add_number(w, w->numbers[0][2], seconds);
-	add_number(w, w->numbers[0][3], back ? -(int64_t)rule->cost : rule->cost);
+	add_number(w, w->numbers[0][3], units);
+	return op != RL_FORGET && (op != RL_SETTLE || units <= 0);
 }
 
 /* Its seconds are cut off; who comes after so many and one more is not too early. */
@@ -302,9 +306,16 @@ static int64_t whole(int64_t seconds)
 	return seconds >= INT64_MAX / SECOND ? INT64_MAX : (seconds + 1) * SECOND;
 }
 
-bool rl_store_throttled(const struct sd_resp_value *reply, const struct rl_store_ask *ask, struct sd_ratelimit_answer *a)
+/* Nothing was asked for: what would be, of what is left. */
+static void would(struct sd_ratelimit_answer *a, uint32_t cost)
 {
-	const struct sd_ratelimit_limit *l = &ask->rule->limit;
+	a->allowed = cost <= a->remaining;
+	a->retry_ns = a->allowed ? 0 : cost > a->most ? -1 : (int64_t)(cost - a->remaining) * a->next_ns;
+}
+
+bool rl_store_throttled(const struct sd_resp_value *reply, enum rl_op op, const struct rl_item *item, struct sd_ratelimit_answer *a)
+{
+	const struct sd_ratelimit_limit *l = &item->limit;
 	const struct sd_resp_value *v = reply + 1;
 	if (reply->kind != SD_RESP_ARRAY || reply->items != 5)
 		return false;
@@ -318,6 +329,8 @@ bool rl_store_throttled(const struct sd_resp_value *reply, const struct rl_store
 	a->retry_ns = a->allowed ? 0 : v[3].n < 0 ? -1 : whole(v[3].n);
 	a->next_ns = some ? (l->period_ns - 1) / l->count + 1 : 0;
 	a->reset_ns = some ? whole(v[4].n) : 0;
+	if (op == RL_PEEK)
+		would(a, item->cost);
 	return true;
 }
 

@@ -61,7 +61,6 @@ struct sd_limit_entry {
 struct sd_limit {
 	char name[SD_LIMIT_NAME];
 	struct sd_ratelimit_limit limit;
-	struct sd_ratelimit_limit share; /* for a service whose servers share it: what one of them lets pass by itself */
 	uint64_t scope; /* from its name, so that a reload finds its keys again */
 	uint32_t cost;
 	uint32_t place; /* SD_LIMITS_ANYWHERE, or only there: a number of the service, such as of a route */

@@ -4,21 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../applets/ratelimit/ratelimit_ring.h"
 #include "../../applets/ratelimit/ratelimit_store.h"
 #include "core/rng.h"
 
 #define SECOND 1000000000ll
 #define HOUR   (3600 * SECOND)
 
-static struct sd_limit rule;
-static struct rl_store_ask ask;
+static struct rl_item rule;
+static struct sd_slice key;
 static struct rl_words words;
+static struct sd_ratelimit_limit share; /* of the rule */
 
 static void setup(void)
 {
-	rule = (struct sd_limit){
+	rule = (struct rl_item){
 	    .name = "login", .cost = 1, .limit = {.kind = SD_RATELIMIT_GCRA, .count = 30, .burst = 16, .period_ns = 60 * SECOND}};
-	ask = (struct rl_store_ask){&rule, {"key", 3}};
+	key = (struct sd_slice){"key", 3};
 }
 
 /* The words with spaces between them, but for a script. */
@@ -55,45 +57,60 @@ START_TEST(limits_in_lua)
 	char want[128];
 	rule.limit = cases[_i].limit;
 	rule.cost = cases[_i].cost;
-	rl_store_evaluate(&words, "0123", &ask, 1);
-	snprintf(want, sizeof(want), "EVALSHA 0123 1 key %s", cases[_i].said);
+	rl_store_evaluate(&words, "0123", RL_TAKE, &rule, &key, 1);
+	snprintf(want, sizeof(want), "EVALSHA 0123 1 key %s t", cases[_i].said);
 	ck_assert_str_eq(said(), want);
 }
 END_TEST
 
 START_TEST(several_in_lua)
 {
-	struct sd_limit other = {.name = "all", .cost = 2, .limit = {.kind = SD_RATELIMIT_SLIDING_LOG, .count = 5, .period_ns = SECOND}};
-	struct rl_store_ask asks[2] = {ask, {&other, {"k2", 2}}};
-	rl_store_evaluate(&words, NULL, asks, 2);
-	ck_assert_str_eq(said(), "EVAL SCRIPT 2 key k2 b 1 2000000 16 1 l 5 1000000 0 2");
+	struct rl_item items[2] = {
+	    rule, {.name = "all", .cost = 2, .limit = {.kind = SD_RATELIMIT_SLIDING_LOG, .count = 5, .period_ns = SECOND}}};
+	struct sd_slice keys[2] = {key, {"k2", 2}};
+	rl_store_evaluate(&words, NULL, RL_PEEK, items, keys, 2);
+	ck_assert_str_eq(said(), "EVAL SCRIPT 2 key k2 b 1 2000000 16 1 l 5 1000000 0 2 p");
+	items[0].cost = 4;
+	items[1].used = 5;
+	rl_store_evaluate(&words, NULL, RL_SETTLE, items, keys, 2);
+	ck_assert_str_eq(said(), "EVAL SCRIPT 2 key k2 b 1 2000000 16 -4 l 5 1000000 0 3 s");
+	rl_store_evaluate(&words, NULL, RL_FORGET, items, keys, 1);
+	ck_assert_str_eq(said(), "EVAL SCRIPT 1 key b 1 2000000 16 0 d");
 }
 END_TEST
 
 START_TEST(most_in_lua)
 {
-	struct rl_store_ask asks[SD_RATELIMIT_TOGETHER];
-	for (size_t i = 0; i < SD_RATELIMIT_TOGETHER; i++)
-		asks[i] = ask;
-	rl_store_evaluate(&words, "s", asks, SD_RATELIMIT_TOGETHER);
-	ck_assert_uint_eq(words.n, 3 + SD_RATELIMIT_TOGETHER * 6);
+	struct rl_item items[SD_RATELIMIT_TOGETHER];
+	struct sd_slice keys[SD_RATELIMIT_TOGETHER];
+	for (size_t i = 0; i < SD_RATELIMIT_TOGETHER; i++) {
+		items[i] = rule;
+		keys[i] = key;
+	}
+	rl_store_evaluate(&words, "s", RL_TAKE, items, keys, SD_RATELIMIT_TOGETHER);
+	ck_assert_uint_eq(words.n, 4 + SD_RATELIMIT_TOGETHER * 6);
 	ck_assert_uint_le(words.n, sizeof(words.argv) / sizeof(words.argv[0]));
 }
 END_TEST
 
 START_TEST(throttle_words)
 {
-	rl_store_throttle(&words, &ask, false);
+	ck_assert(rl_store_throttle(&words, RL_TAKE, &rule, key));
 	ck_assert_str_eq(said(), "CL.THROTTLE key 15 30 60 1");
 	rule.cost = 5;
-	rl_store_throttle(&words, &ask, true);
+	ck_assert(rl_store_throttle(&words, RL_SETTLE, &rule, key));
 	ck_assert_str_eq(said(), "CL.THROTTLE key 15 30 60 -5");
+	ck_assert(rl_store_throttle(&words, RL_PEEK, &rule, key));
+	ck_assert_str_eq(said(), "CL.THROTTLE key 15 30 60 0");
+	rule.used = 6; /* to charge one more is not to take it */
+	ck_assert(!rl_store_throttle(&words, RL_SETTLE, &rule, key));
+	ck_assert(!rl_store_throttle(&words, RL_FORGET, &rule, key));
 	/* a tenth of a second is told as a whole one: the rate is the same */
 	rule.limit.period_ns = SECOND / 10;
-	rl_store_throttle(&words, &ask, false);
+	rl_store_throttle(&words, RL_TAKE, &rule, key);
 	ck_assert_str_eq(said(), "CL.THROTTLE key 15 300 1 5");
 	rule.limit.period_ns = 3 * SECOND / 2;
-	rl_store_throttle(&words, &ask, false);
+	rl_store_throttle(&words, RL_TAKE, &rule, key);
 	ck_assert_str_eq(said(), "CL.THROTTLE key 15 60 3 5");
 }
 END_TEST
@@ -139,10 +156,10 @@ START_TEST(what_fits)
 {
 	struct sd_error e = {0};
 	rule.limit = fits[_i].limit;
-	ck_assert_int_eq(rl_store_fits(&rule, RL_LUA, &e), fits[_i].lua ? SD_OK : SD_EUSAGE);
+	ck_assert_int_eq(rl_store_fits(rule.name, &rule.limit, RL_LUA, &e), fits[_i].lua ? SD_OK : SD_EUSAGE);
 	ck_assert(fits[_i].lua == !strstr(e.text, "rule login: "));
 	if (fits[_i].lua)
-		ck_assert_int_eq(rl_store_fits(&rule, RL_THROTTLE, &e), fits[_i].throttle ? SD_OK : SD_EUSAGE);
+		ck_assert_int_eq(rl_store_fits(rule.name, &rule.limit, RL_THROTTLE, &e), fits[_i].throttle ? SD_OK : SD_EUSAGE);
 }
 END_TEST
 
@@ -163,7 +180,7 @@ static const struct sd_resp_value *reply(const char *wire)
 START_TEST(answers_of_lua)
 {
 	struct sd_ratelimit_answer a[2];
-	struct rl_store_ask asks[2] = {ask, ask};
+	struct rl_item asks[2] = {rule, rule};
 	ck_assert(rl_store_evaluated(reply("*12\r\n:1\r\n:7\r\n:0\r\n:5\r\n:9\r\n:3\r\n:0\r\n:0\r\n:-1\r\n:2\r\n:4\r\n:0\r\n"), asks, 2, a));
 	ck_assert(a[0].allowed && !a[1].allowed);
 	ck_assert_uint_eq(a[0].most, 16);
@@ -193,7 +210,7 @@ START_TEST(no_answers_of_lua)
 	    "*6\r\n*1\r\n:1\r\n:7\r\n:0\r\n:5\r\n:9\r\n:0\r\n",
 	};
 	struct sd_ratelimit_answer a;
-	ck_assert(!rl_store_evaluated(reply(wires[_i]), &ask, 1, &a));
+	ck_assert(!rl_store_evaluated(reply(wires[_i]), &rule, 1, &a));
 	sd_resp_tree_free(&tree);
 }
 END_TEST
@@ -201,19 +218,30 @@ END_TEST
 START_TEST(answers_of_throttle)
 {
 	struct sd_ratelimit_answer a;
-	ck_assert(rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:15\r\n:-1\r\n:2\r\n"), &ask, &a));
+	ck_assert(rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:15\r\n:-1\r\n:2\r\n"), RL_TAKE, &rule, &a));
 	ck_assert(a.allowed && a.remaining == 15 && a.most == 16);
 	ck_assert_int_eq(a.retry_ns, 0);
 	ck_assert_int_eq(a.next_ns, 2 * SECOND);
 	ck_assert_int_eq(a.reset_ns, 3 * SECOND); /* two and something: never too early */
-	ck_assert(rl_store_throttled(reply("*5\r\n:1\r\n:16\r\n:0\r\n:0\r\n:31\r\n"), &ask, &a));
+	ck_assert(rl_store_throttled(reply("*5\r\n:1\r\n:16\r\n:0\r\n:0\r\n:31\r\n"), RL_TAKE, &rule, &a));
 	ck_assert(!a.allowed);
 	ck_assert_int_eq(a.retry_ns, SECOND);
-	ck_assert(rl_store_throttled(reply("*5\r\n:1\r\n:16\r\n:3\r\n:-1\r\n:31\r\n"), &ask, &a));
+	ck_assert(rl_store_throttled(reply("*5\r\n:1\r\n:16\r\n:3\r\n:-1\r\n:31\r\n"), RL_TAKE, &rule, &a));
 	ck_assert_int_eq(a.retry_ns, -1);
-	ck_assert(!rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:17\r\n:-1\r\n:2\r\n"), &ask, &a));
-	ck_assert(!rl_store_throttled(reply("*4\r\n:0\r\n:16\r\n:15\r\n:-1\r\n"), &ask, &a));
-	ck_assert(!rl_store_throttled(reply("-ERR no\r\n"), &ask, &a));
+	ck_assert(!rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:17\r\n:-1\r\n:2\r\n"), RL_TAKE, &rule, &a));
+	ck_assert(!rl_store_throttled(reply("*4\r\n:0\r\n:16\r\n:15\r\n:-1\r\n"), RL_TAKE, &rule, &a));
+	/* what would be, of what is left */
+	rule.cost = 4;
+	ck_assert(rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:3\r\n:-1\r\n:2\r\n"), RL_PEEK, &rule, &a));
+	ck_assert(!a.allowed);
+	ck_assert_int_eq(a.retry_ns, 2 * SECOND);
+	rule.cost = 3;
+	ck_assert(rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:3\r\n:-1\r\n:2\r\n"), RL_PEEK, &rule, &a));
+	ck_assert(a.allowed && a.retry_ns == 0);
+	rule.cost = 17;
+	ck_assert(rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:3\r\n:-1\r\n:2\r\n"), RL_PEEK, &rule, &a));
+	ck_assert_int_eq(a.retry_ns, -1);
+	ck_assert(!rl_store_throttled(reply("-ERR no\r\n"), RL_TAKE, &rule, &a));
 	sd_resp_tree_free(&tree);
 }
 END_TEST
@@ -259,7 +287,7 @@ static uint64_t most_passed(uint32_t servers, struct sd_rng *rng)
 	for (uint32_t i = 0; i < servers; i++)
 		ck_assert_int_eq(sd_ratelimit_new(&conf, &tables[i]), SD_OK);
 	for (int i = 0; i < CALLS; i++) {
-		struct sd_ratelimit_ask one = {&rule.share, 1, {"k", 1}, rule.cost};
+		struct sd_ratelimit_ask one = {&share, 1, {"k", 1}, rule.cost};
 		if (sd_ratelimit_take(tables[sd_rng_below(rng, servers)], &one, 1, now, &a) == SD_OK)
 			at[n++] = now;
 		now += sd_rng_below(rng, 4) ? 0 : (int64_t)sd_rng_below(rng, (uint32_t)step);
@@ -292,8 +320,8 @@ START_TEST(shares_stay_within_the_bound)
 	rule.cost = shares[_i].cost;
 	rule.limit = (struct sd_ratelimit_limit){
 	    .kind = shares[_i].kind, .count = shares[_i].count, .burst = shares[_i].burst, .period_ns = 10 * SECOND};
-	rl_store_share(&rule, shares[_i].servers);
-	ck_assert_int_eq(sd_ratelimit_check(&rule.share, NULL), SD_OK);
+	share = rl_ask_share(&rule.limit, rule.cost, shares[_i].servers);
+	ck_assert_int_eq(sd_ratelimit_check(&share, NULL), SD_OK);
 	uint64_t passed = most_passed(shares[_i].servers, &rng);
 	ck_assert_uint_le(passed, bound(shares[_i].servers));
 	ck_assert_uint_ge(passed * 3, bound(shares[_i].servers)); /* and they are no smaller than they have to be */
@@ -302,18 +330,18 @@ END_TEST
 
 START_TEST(share_of_one_is_all)
 {
-	rl_store_share(&rule, 1);
-	ck_assert_mem_eq(&rule.share, &rule.limit, sizeof(rule.limit));
-	rl_store_share(&rule, 4);
-	ck_assert_uint_eq(rule.share.burst, 4);
-	ck_assert_int_eq(rule.share.period_ns, 240 * SECOND);
+	share = rl_ask_share(&rule.limit, rule.cost, 1);
+	ck_assert_mem_eq(&share, &rule.limit, sizeof(rule.limit));
+	share = rl_ask_share(&rule.limit, rule.cost, 4);
+	ck_assert_uint_eq(share.burst, 4);
+	ck_assert_int_eq(share.period_ns, 240 * SECOND);
 	rule.limit = (struct sd_ratelimit_limit){.kind = SD_RATELIMIT_FIXED_WINDOW, .count = 3, .period_ns = HOUR};
-	rl_store_share(&rule, 5);
-	ck_assert_uint_eq(rule.share.count, 1);
-	ck_assert_int_eq(rule.share.period_ns, HOUR / 3 * 5);
-	rl_store_share(&rule, 2);
-	ck_assert_uint_eq(rule.share.count, 1);
-	ck_assert_int_eq(rule.share.period_ns, HOUR);
+	share = rl_ask_share(&rule.limit, rule.cost, 5);
+	ck_assert_uint_eq(share.count, 1);
+	ck_assert_int_eq(share.period_ns, HOUR / 3 * 5);
+	share = rl_ask_share(&rule.limit, rule.cost, 2);
+	ck_assert_uint_eq(share.count, 1);
+	ck_assert_int_eq(share.period_ns, HOUR);
 }
 END_TEST
 

@@ -1,4 +1,4 @@
-/* ratelimit_peers.c - decisions in the words of other rate limiters.
+/* ratelimit_foreign.c - decisions in the words of other rate limiters.
  *
  * envoy's rate limit service: POST /json takes {"domain", "descriptors": [{"entries": [{"key", "value"}]}], "hitsAddend"} and
  * answers with {"overallCode", "statuses": [...]}, 429 when one is over. A rule with `descriptor` is for descriptors with as many
@@ -8,19 +8,89 @@
  * gubernator: POST /v1/GetRateLimits takes {"requests": [{"name", "unique_key", "hits", "limit", "duration", "algorithm", "behavior"}]}. Its
  * token bucket is filled all at once when its duration is over: a window that begins with its first request. Integers are text.
  */
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ratelimit.h"
+#include "ratelimit_api.h"
 
 #define DESCRIPTORS 64 /* of one question */
 
-static const char *text_of(const cJSON *object, const char *name)
+/* ---- several questions of one body ---- */
+
+/* One of them. */
+struct one {
+	struct batch *batch;
+	struct rl_asked *asked;
+	cJSON *answer;
+	/* envoy's */
+	const struct sd_limit *rule;
+	/* gubernator's */
+	struct rl_item item;
+	int64_t hits, behaviour;
+	enum { RESET, BACK, TAKE, DRAIN } step;
+};
+
+struct batch {
+	struct rl_api_call *call;
+	struct sd_limits *policy; /* whose rules these are: a reload may come meanwhile */
+	bool over;
+	void (*end)(struct batch *b);
+	size_t n, left;
+	struct one ones[];
+};
+
+static void free_batch(void *arg)
 {
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(object, name);
-	return cJSON_IsString(v) ? v->valuestring : NULL;
+	struct batch *b = arg;
+	for (size_t i = 0; i < b->n; i++) {
+		rl_ask_forget(b->ones[i].asked);
+		cJSON_Delete(b->ones[i].answer);
+	}
+	sd_limits_release(b->policy);
+	free(b);
+}
+
+/* left counts one more, until all were asked. NULL: it was answered. */
+static struct batch *new_batch(struct rl_api_call *c, size_t n, void (*end)(struct batch *b))
+{
+	struct batch *b = calloc(1, sizeof(*b) + n * sizeof(b->ones[0]));
+	if (!b) {
+		rl_api_refuse(c, 503, "out of memory");
+		return NULL;
+	}
+	*b = (struct batch){.call = c, .policy = sd_limits_hold(c->w->policy), .end = end, .n = n, .left = n + 1};
+	for (size_t i = 0; i < n; i++)
+		b->ones[i].batch = b;
+	c->state = b;
+	c->gone = free_batch;
+	return b;
+}
+
+static void one_less(struct batch *b)
+{
+	if (--b->left)
+		return;
+	b->end(b);
+}
+
+static void answered(struct one *o, cJSON *answer)
+{
+	o->answer = answer;
+	one_less(o->batch);
+}
+
+/* All answers as a list, and the batch is gone. */
+static cJSON *take_answers(struct batch *b)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (size_t i = 0; i < b->n; i++) {
+		cJSON_AddItemToArray(list, b->ones[i].answer);
+		b->ones[i].answer = NULL;
+	}
+	b->call->gone = NULL;
+	free_batch(b);
+	return list;
 }
 
 /* ---- envoy ---- */
@@ -28,7 +98,7 @@ static const char *text_of(const cJSON *object, const char *name)
 /* 0: not this entry; 1: any value; 2: one that begins so; 3: this one. */
 static unsigned entry_fits(const struct sd_limit_entry *e, const cJSON *entry)
 {
-	const char *key = text_of(entry, "key"), *value = text_of(entry, "value");
+	const char *key = rl_json_text(entry, "key"), *value = rl_json_text(entry, "value");
 	if (!key || strcmp(key, e->key) != 0)
 		return 0;
 	if (!e->value)
@@ -75,7 +145,7 @@ static struct sd_text key_of(const char *domain, const cJSON *entries)
 	struct sd_text t = {0};
 	sd_text_add(&t, domain, strlen(domain) + 1);
 	for (const cJSON *e = entries->child; e; e = e->next) {
-		const char *key = text_of(e, "key"), *value = text_of(e, "value");
+		const char *key = rl_json_text(e, "key"), *value = rl_json_text(e, "value");
 		sd_text_add(&t, key ? key : "", (key ? strlen(key) : 0) + 1);
 		sd_text_add(&t, value ? value : "", (value ? strlen(value) : 0) + 1);
 	}
@@ -113,24 +183,43 @@ static cJSON *envoy_status(const struct sd_limit *rule, const struct sd_ratelimi
 	return o;
 }
 
-/* NULL: out of memory. */
-static cJSON *ask_descriptor(struct rl_worker *w, const char *domain, const cJSON *entries, uint32_t hits, bool *over)
+static void on_descriptor(void *arg, const struct rl_outcome *out)
 {
-	const struct sd_limit *rule = rule_for(w->policy, domain, entries);
-	struct sd_ratelimit_answer a;
-	if (!rule)
-		return envoy_status(NULL, NULL, false);
-	struct sd_text t = key_of(domain, entries);
+	struct one *o = arg;
+	bool refused = !out->allowed;
+	o->asked = NULL;
+	if (out->how == RL_DECIDED && !out->open)
+		sd_limit_counted(&o->batch->call->w->counts, o->rule, !refused);
+	refused &= !o->rule->shadow;
+	o->batch->over |= refused;
+	answered(o, envoy_status(out->how == RL_DECIDED ? o->rule : NULL, out->answers, refused));
+}
+
+static void ask_descriptor(struct one *o, const char *domain, const cJSON *entries, uint32_t hits)
+{
+	struct rl_question q = {.op = RL_TAKE, .n = 1};
 	size_t n = 0;
+	o->rule = rule_for(o->batch->policy, domain, entries);
+	if (!o->rule) {
+		answered(o, envoy_status(NULL, NULL, false));
+		return;
+	}
+	struct sd_text t = key_of(domain, entries);
 	char *key = sd_text_take(&t, &n);
-	if (!key)
-		return NULL;
-	struct sd_ratelimit_ask ask = {&rule->limit, rule->scope, {key, n}, hits};
-	bool allowed = sd_ratelimit_take(w->rl->table, &ask, 1, rl_now(w), &a) == SD_OK;
+	q.items[0] = (struct rl_item){.limit = o->rule->limit, .scope = o->rule->scope, .key = {key, key ? n : 0}, .cost = hits};
+	snprintf(q.items[0].name, sizeof(q.items[0].name), "%s", o->rule->name);
+	rl_ask(o->batch->call->w, &q, on_descriptor, o, &o->asked);
 	free(key);
-	rl_counted(w, rule, allowed);
-	*over |= !allowed && !rule->shadow;
-	return envoy_status(rule, &a, !allowed && !rule->shadow);
+}
+
+static void end_envoy(struct batch *b)
+{
+	struct rl_api_call *c = b->call;
+	bool over = b->over;
+	cJSON *tree = cJSON_CreateObject();
+	cJSON_AddStringToObject(tree, "overallCode", over ? "OVER_LIMIT" : "OK");
+	cJSON_AddItemToObject(tree, "statuses", take_answers(b));
+	rl_api_answer(c, over ? 429 : 200, tree);
 }
 
 static bool descriptors_are_sound(const cJSON *list)
@@ -145,28 +234,26 @@ static bool descriptors_are_sound(const cJSON *list)
 	return true;
 }
 
-void rl_api_envoy(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body)
+void rl_api_envoy(struct rl_api_call *c, const cJSON *body)
 {
-	const char *domain = text_of(body, "domain");
+	const char *domain = rl_json_text(body, "domain");
 	const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "descriptors");
 	int64_t hits;
-	bool over = false;
 	if (!domain || !*domain || !descriptors_are_sound(list)) {
-		rl_api_fail(x, 400, "expected a domain and 1 to %d descriptors with entries", DESCRIPTORS);
+		rl_api_refuse(c, 400, "expected a domain and 1 to %d descriptors with entries", DESCRIPTORS);
 		return;
 	}
 	bool named = cJSON_GetObjectItemCaseSensitive(body, "hits_addend");
 	if (!rl_json_int(body, named ? "hits_addend" : "hitsAddend", 1, &hits) || hits < 0 || hits > UINT32_MAX) {
-		rl_api_fail(x, 400, "hitsAddend: expected a number from 0 to 4294967295");
+		rl_api_refuse(c, 400, "hitsAddend: expected a number from 0 to 4294967295");
 		return;
 	}
-	cJSON *tree = cJSON_CreateObject(), *statuses = cJSON_CreateArray();
-	for (const cJSON *d = list->child; d; d = d->next)
-		cJSON_AddItemToArray(statuses, ask_descriptor(w, domain, cJSON_GetObjectItemCaseSensitive(d, "entries"),
-							      hits ? (uint32_t)hits : 1, &over));
-	cJSON_AddStringToObject(tree, "overallCode", over ? "OVER_LIMIT" : "OK");
-	cJSON_AddItemToObject(tree, "statuses", statuses);
-	rl_api_json(x, over ? 429 : 200, tree);
+	struct batch *b = new_batch(c, (size_t)cJSON_GetArraySize(list), end_envoy);
+	struct one *o = b ? b->ones : NULL;
+	for (const cJSON *d = list->child; b && d; d = d->next)
+		ask_descriptor(o++, domain, cJSON_GetObjectItemCaseSensitive(d, "entries"), hits ? (uint32_t)hits : 1);
+	if (b)
+		one_less(b);
 }
 
 /* ---- gubernator ---- */
@@ -191,7 +278,7 @@ static cJSON *gubernator_error(const char *text)
 
 static int64_t behaviour_of(const cJSON *o)
 {
-	const char *name = text_of(o, "behavior");
+	const char *name = rl_json_text(o, "behavior");
 	int64_t bits = 0;
 	if (name && strcmp(name, "RESET_REMAINING") == 0)
 		return RESET_REMAINING;
@@ -202,7 +289,7 @@ static int64_t behaviour_of(const cJSON *o)
 
 static bool is_leaky(const cJSON *o)
 {
-	const char *name = text_of(o, "algorithm");
+	const char *name = rl_json_text(o, "algorithm");
 	int64_t number = 0;
 	return name ? strcmp(name, "LEAKY_BUCKET") == 0 : rl_json_int(o, "algorithm", 0, &number) && number == 1;
 }
@@ -230,60 +317,96 @@ static const char *read_gubernator(const cJSON *o, struct sd_ratelimit_limit *l,
 	return sd_ratelimit_check(l, NULL) ? "duration: expected a bucket that fills within 36 years" : NULL;
 }
 
-static void take_gubernator(struct rl_worker *w, struct sd_ratelimit_ask *ask, int64_t hits, int64_t behaviour,
-			    struct sd_ratelimit_answer *a)
-{
-	struct sd_ratelimit *table = w->rl->table;
-	int64_t now = rl_now(w);
-	ask->cost = (uint32_t)(hits < 0 ? -hits : hits);
-	if (behaviour & RESET_REMAINING)
-		sd_ratelimit_forget(table, ask);
-	if (hits < 0) { /* given back */
-		sd_ratelimit_refund(table, ask, now, now);
-		ask->cost = 0;
-	}
-	if (sd_ratelimit_take(table, ask, 1, now, a) == SD_EAGAIN && behaviour & DRAIN_OVER_LIMIT) {
-		sd_ratelimit_charge(table, ask, now);
-		a->remaining = 0;
-	}
-}
+static void next_step(struct one *o);
 
-static cJSON *ask_gubernator(struct rl_worker *w, const cJSON *o)
+static cJSON *tell_gubernator(const struct one *o, const struct sd_ratelimit_answer *a, bool drained)
 {
-	struct sd_ratelimit_limit limit;
-	struct sd_ratelimit_answer a;
-	int64_t hits;
-	const char *name = text_of(o, "name"), *key = text_of(o, "unique_key");
-	if (!key)
-		key = text_of(o, "uniqueKey");
-	if (!key || !*key)
-		return gubernator_error("field 'unique_key' cannot be empty");
-	if (!name || !*name)
-		return gubernator_error("field 'namespace' cannot be empty");
-	const char *fault = read_gubernator(o, &limit, &hits);
-	if (fault)
-		return gubernator_error(fault);
-	struct sd_ratelimit_ask ask = {&limit, sd_limits_scope(sd_slice_of(name)) + 1, sd_slice_of(key), 0};
-	take_gubernator(w, &ask, hits, behaviour_of(o), &a);
 	cJSON *out = cJSON_CreateObject();
-	cJSON_AddStringToObject(out, "status", a.allowed ? "UNDER_LIMIT" : "OVER_LIMIT");
-	add_int(out, "limit", limit.count);
-	add_int(out, "remaining", a.remaining);
-	add_int(out, "reset_time", (rl_now(w) + a.reset_ns + 999999) / 1000000);
+	cJSON_AddStringToObject(out, "status", a->allowed && !drained ? "UNDER_LIMIT" : "OVER_LIMIT");
+	add_int(out, "limit", o->item.limit.count);
+	add_int(out, "remaining", a->remaining);
+	add_int(out, "reset_time", (rl_now(o->batch->call->w) + a->reset_ns + 999999) / 1000000);
 	cJSON_AddStringToObject(out, "error", "");
 	cJSON_AddObjectToObject(out, "metadata");
 	return out;
 }
 
-void rl_api_gubernator(struct rl_worker *w, struct sd_http_exchange *x, const cJSON *body)
+static void on_step(void *arg, const struct rl_outcome *out)
+{
+	struct one *o = arg;
+	o->asked = NULL;
+	if (out->how == RL_UNABLE) {
+		answered(o, gubernator_error(out->why));
+	} else if (out->how == RL_NOBODY) {
+		answered(o, gubernator_error("who keeps these limits is not reached"));
+	} else if (o->step < TAKE || (o->step == TAKE && !out->allowed && o->behaviour & DRAIN_OVER_LIMIT)) {
+		o->step++;
+		next_step(o);
+	} else {
+		answered(o, tell_gubernator(o, out->answers, o->step == DRAIN));
+	}
+}
+
+static void ask_step(struct one *o, enum rl_op op, int64_t cost, int64_t used)
+{
+	struct rl_question q = {.op = op, .strict = true, .n = 1, .items = {o->item}};
+	q.items[0].cost = (uint32_t)cost;
+	q.items[0].used = (uint32_t)used;
+	rl_ask(o->batch->call->w, &q, on_step, o, &o->asked);
+}
+
+/* A reset, then what is given back or taken, and what is there is taken when that was too much. */
+static void next_step(struct one *o)
+{
+	if (o->step == RESET && !(o->behaviour & RESET_REMAINING))
+		o->step = BACK;
+	if (o->step == BACK && o->hits >= 0)
+		o->step = TAKE;
+	switch (o->step) {
+	case RESET: ask_step(o, RL_FORGET, 0, 0); break;
+	case BACK: ask_step(o, RL_SETTLE, -o->hits, 0); break;
+	case TAKE: ask_step(o, RL_TAKE, o->hits < 0 ? 0 : o->hits, 0); break;
+	case DRAIN: ask_step(o, RL_SETTLE, 0, o->hits); break;
+	}
+}
+
+static void ask_gubernator(struct one *o, const cJSON *json)
+{
+	const char *name = rl_json_text(json, "name"), *key = rl_json_text(json, "unique_key");
+	if (!key)
+		key = rl_json_text(json, "uniqueKey");
+	const char *fault = !key || !*key	? "field 'unique_key' cannot be empty"
+			    : !name || !*name	? "field 'namespace' cannot be empty"
+						: read_gubernator(json, &o->item.limit, &o->hits);
+	if (fault) {
+		answered(o, gubernator_error(fault));
+		return;
+	}
+	rl_item_name(&o->item, name, sd_limits_scope(sd_slice_of(name)) + 1, "/");
+	o->item.key = sd_slice_of(key);
+	o->behaviour = behaviour_of(json);
+	next_step(o);
+}
+
+static void end_gubernator(struct batch *b)
+{
+	struct rl_api_call *c = b->call;
+	cJSON *tree = cJSON_CreateObject();
+	cJSON_AddItemToObject(tree, "responses", take_answers(b));
+	rl_api_answer(c, 200, tree);
+}
+
+void rl_api_gubernator(struct rl_api_call *c, const cJSON *body)
 {
 	const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "requests");
 	if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > 1000) {
-		rl_api_fail(x, 400, "requests: expected a list of at most 1000");
+		rl_api_refuse(c, 400, "requests: expected a list of at most 1000");
 		return;
 	}
-	cJSON *tree = cJSON_CreateObject(), *out = cJSON_AddArrayToObject(tree, "responses");
-	for (const cJSON *o = list->child; o; o = o->next)
-		cJSON_AddItemToArray(out, ask_gubernator(w, o));
-	rl_api_json(x, 200, tree);
+	struct batch *b = new_batch(c, (size_t)cJSON_GetArraySize(list), end_gubernator);
+	struct one *o = b ? b->ones : NULL;
+	for (const cJSON *json = list->child; b && json; json = json->next)
+		ask_gubernator(o++, json);
+	if (b)
+		one_less(b);
 }
