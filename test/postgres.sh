@@ -4,6 +4,13 @@
 # start_postgres NAME [OPTION=VALUE...]: a server of its own on a free port of loopback, data in TMP, as no service of the system; PG[NAME] is the
 # URL of its database `links`, with a user and a password, PID[NAME] the process. It refuses to run as root, so that then it is user postgres.
 declare -A PG=()
+
+# Sets `as` of the caller to what runs a command as user postgres, also where only root may use /dev/null.
+as_postgres() {
+  as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+  [ "$(stat -c %a /dev/null)" = 666 ] || as+=(--inh-caps=+dac_override --ambient-caps=+dac_override)
+}
+
 start_postgres() {
   local name=$1 dir=$TMP/$1 bin port as=() set=() o
   shift
@@ -12,7 +19,7 @@ start_postgres() {
   port=$(free_port)
   mkdir -p "$dir"
   if [ "$(id -u)" -eq 0 ]; then
-    as=(setpriv --reuid=postgres --regid=postgres --clear-groups --)
+    as_postgres
     chown postgres "$dir"
     chmod 755 "$TMP"
   fi
@@ -33,7 +40,7 @@ restart_postgres() {
   local name=$1 dir=$TMP/$1 bin port=${PG[$1.port]} as=() set=() o
   shift
   bin=$(find /usr/lib/postgresql -maxdepth 2 -name bin | sort -V | tail -n 1)
-  [ "$(id -u)" -ne 0 ] || as=(setpriv --reuid=postgres --regid=postgres --clear-groups --)
+  [ "$(id -u)" -ne 0 ] || as_postgres
   for o; do set+=(-c "$o"); done
   start "$name" "${as[@]}" "$bin/postgres" -D "$dir/db" -p "$port" -k '' -c listen_addresses=127.0.0.1 "${set[@]}"
   DEADLINE=$((DEADLINE + 20)) wait_line "$name" 'ready to accept connections'
