@@ -7,15 +7,7 @@
 #include "core/url_text.h"
 #include "sql_int.h"
 
-const struct sd_sql_conf sd_sql_defaults = {
-    .readers = 2,
-    .batch = 256,
-    .most = 100000,
-    .max_bytes = 64u << 20,
-    .timeout_ns = 5000000000,
-    .busy_ms = 5000,
-    .backoff = {.first = 50000000, .max = 2000000000, .growth = SD_GROW_DOUBLING, .jitter = 0.5},
-};
+const struct sd_sql_conf sd_sql_defaults = SD_SQL_DEFAULTS;
 
 /* ---- answers ---- */
 

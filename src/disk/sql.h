@@ -55,6 +55,11 @@ struct sd_sql_conf {
 	void *arg;
 };
 /* 2 readers, 256 jobs a transaction, 100000 waiting, 64 MiB, 5 s, 5000 ms, 50 ms to 2 s between tries. */
+#define SD_SQL_DEFAULTS                                                                                      \
+	{                                                                                                    \
+		.readers = 2, .batch = 256, .most = 100000, .max_bytes = 64u << 20, .timeout_ns = 5000000000, .busy_ms = 5000, \
+		.backoff = {.first = 50000000, .max = 2000000000, .growth = SD_GROW_DOUBLING, .jitter = 0.5} \
+	}
 extern const struct sd_sql_conf sd_sql_defaults;
 
 /* SQLite: opens or makes the file now, which may block for a moment, and fails when that does. PostgreSQL: begins to connect; fails only for

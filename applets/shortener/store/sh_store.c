@@ -11,6 +11,7 @@
 #define ALIAS_PAGE 10000
 
 const struct sh_store_conf sh_store_defaults = {
+    .sql = SD_SQL_DEFAULTS,
     .method = SH_CODE_COUNTER,
     .min_length = 7,
     .lease = 1000,
