@@ -20,6 +20,14 @@ const struct sd_option sh_options[] = {
     {"events", SD_OPT_STRING, NULL, "queue that clicks go to: amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]; else they are added up here",
      .meta = "URL", .secret = true},
 
+    /* clicks */
+    {"analytics", SD_OPT_BOOL, "true", "whether clicks are recorded and counted"},
+    {"click-sync", SD_OPT_ENUM, "interval", "when a click is on the disk: always before its answer, within a second or so, or when the kernel likes; the "
+     "death of the program loses none", .choices = "always|interval|never"},
+    {"click-queue", SD_OPT_STRING, "sdlab.clicks", "name of the queue, with --events", .meta = "NAME"},
+    {"click-retention", SD_OPT_DURATION, "9600h", "how long the statistics of a day are kept; 0: for ever"},
+    {"geo", SD_OPT_FILE, NULL, "file in MaxMind's format that tells the country of an address; else none is known"},
+
     /* links */
     {"base-url", SD_OPT_STRING, NULL, "what short URLs begin with, such as https://s.example.com; else the host that was asked",
      .meta = "URL", .reload = true},

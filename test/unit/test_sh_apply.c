@@ -291,6 +291,58 @@ START_TEST(hours_and_days_end)
 }
 END_TEST
 
+/* ---- what is asked for ---- */
+
+static void on_stats(void *arg, enum sd_err err, const struct sh_stats *st)
+{
+	(void)arg;
+	ck_assert_int_eq(err, SD_OK);
+	ck_assert_int_eq(st->total.clicks, 30);
+	ck_assert_int_eq(st->clicks_ever, 30);
+	ck_assert_int_ge(st->total.visitors, 29);
+	ck_assert_int_le(st->total.visitors, 31);
+	ck_assert_uint_eq(st->ndays, 1);
+	ck_assert_int_eq(st->days[0].at_ms, 20000 * SH_DAY_MS);
+	ck_assert_int_eq(st->days[0].n.clicks, 30);
+	ck_assert_int_eq(st->days[0].n.visitors, st->total.visitors);
+	ck_assert_uint_eq(st->nhours, 1);
+	ck_assert_uint_eq(st->nshares[SH_REFERRERS], 1);
+	ck_assert_str_eq(st->shares[SH_REFERRERS][0].name, "a.example");
+	ck_assert_str_eq(st->shares[SH_COUNTRIES][0].name, "DE");
+	ck_assert_int_eq(st->shares[SH_DEVICES][0].clicks, 30);
+	over = true;
+	sd_loop_stop(loop);
+}
+
+static void on_nothing(void *arg, enum sd_err err, const struct sh_stats *st)
+{
+	(void)arg;
+	ck_assert_int_eq(err, SD_OK);
+	ck_assert_uint_eq(st->ndays, 0);
+	ck_assert_int_eq(st->total.clicks, 0);
+	ck_assert_int_eq(st->total.visitors, 0);
+	over = true;
+	sd_loop_stop(loop);
+}
+
+START_TEST(statistics)
+{
+	struct sh_clicks c = {.loop = loop, .apply = applier(0)};
+	s = (struct source){0};
+	for (unsigned i = 1; i <= 6; i++)
+		put_block(&s, 1, i, 5);
+	ck_assert_int_eq(apply(&c.apply, &s), SD_OK);
+	for (unsigned link = 0; link <= 7; link += 7) {
+		sh_stats(&c, link, 0, 0, on_stats, NULL);
+		wait_over();
+	}
+	sh_stats(&c, 7, 20001 * SH_DAY_MS, 0, on_nothing, NULL);
+	wait_over();
+	sh_stats(&c, 8, 0, 0, on_nothing, NULL);
+	wait_over();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sh_apply");
@@ -302,6 +354,7 @@ int main(void)
 	tcase_add_test(t, two_servers_at_once);
 	tcase_add_test(t, the_same_by_two);
 	tcase_add_test(t, hours_and_days_end);
+	tcase_add_test(t, statistics);
 	suite_add_tcase(suite, t);
 	SRunner *r = srunner_create(suite);
 	srunner_run_all(r, CK_ENV);

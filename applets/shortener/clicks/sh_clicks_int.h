@@ -133,6 +133,7 @@ bool sh_batch_add(struct sh_batch *b, struct sd_slice record, uint64_t seq);
 struct sh_events;
 enum sd_err sh_events_open(struct sh_clicks *c, const char *url, const char *queue, struct sh_events **out, struct sd_error *e);
 void sh_events_close(struct sh_events *v);
+bool sh_events_stands(const struct sh_events *v);
 /* May another batch be given? */
 bool sh_events_idle(const struct sh_events *v);
 /* Publishes what c->batch holds; done: all of it is confirmed, or not (then it is to be given again, later). */
