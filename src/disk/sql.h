@@ -132,7 +132,8 @@ static inline struct sd_sql_value sd_sql_blob(const void *p, size_t n)
 /* NULL: out of memory; the functions below take it, and sd_sql_run then returns SD_ENOMEM. */
 struct sd_sql_job *sd_sql_write(struct sd_sql *s);
 struct sd_sql_job *sd_sql_read(struct sd_sql *s);
-/* A statement. text is kept by its address and stays prepared: a constant of the program's, one statement. The values are copied. */
+/* A statement. text is kept by its address and stays prepared: a constant of the program's, one statement. The values are copied; there may be
+ * more than it uses, but of those none that is NULL (PostgreSQL could not know its type). At most 64. */
 void sd_sql_add(struct sd_sql_job *j, const char *text, size_t n, const struct sd_sql_value *values);
 /* One that is made at run time and seldom runs again: copied, not kept prepared. */
 void sd_sql_add_once(struct sd_sql_job *j, const char *text, size_t n, const struct sd_sql_value *values);

@@ -113,7 +113,7 @@ static void run_job(struct create_ask *c, uint64_t id)
 {
 	struct sh_store *st = c->ask.st;
 	const struct sh_link *l = c->link;
-	const struct sd_sql_value values[] = {
+	struct sd_sql_value values[] = {
 	    sd_sql_int((int64_t)id),
 	    sd_sql_text(c->code),
 	    sd_sql_text(l->url),
@@ -138,6 +138,7 @@ static void run_job(struct create_ask *c, uint64_t id)
 	sd_sql_add(j, find ? insert_unless : insert, 15, values);
 	add_tags(c, j, id);
 	c->finds = find || by_hash(c) ? c->inserts + l->ntags + 1 : 0;
+	values[3] = sd_sql_text(""); /* it is not asked for, and PostgreSQL must know a type */
 	if (find)
 		sd_sql_add(j, find_same, 15, values);
 	else if (by_hash(c))
