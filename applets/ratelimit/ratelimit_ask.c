@@ -9,6 +9,7 @@
 #include "ratelimit_ring.h"
 #include "ratelimit_store.h"
 
+#define HASH 33 /* as hexadecimal digits */
 #define ALL(n) ((uint32_t)((1u << (n)) - 1))
 
 void rl_item_name(struct rl_item *item, const char *name, uint64_t scope, const char *tail)
@@ -131,19 +132,19 @@ void rl_asked_end(struct rl_asked *a)
 /* ---- its beginning ---- */
 
 /* A key that is too long to travel goes by 128 bits of it, the same at every server. */
-static struct sd_slice short_key(struct sd_slice key, uint64_t hash[2])
+static struct sd_slice short_key(struct sd_slice key, char hash[HASH])
 {
 	static const struct sd_siphash_key low = {0x726c6b65, 1}, high = {0x726c6b65, 2};
 	if (key.n <= SD_LIMIT_KEY)
 		return key;
-	hash[0] = sd_siphash(&low, key.p, key.n);
-	hash[1] = sd_siphash(&high, key.p, key.n);
-	return (struct sd_slice){(const char *)hash, 2 * sizeof(*hash)};
+	int n = snprintf(hash, HASH, "%016llx%016llx", (unsigned long long)sd_siphash(&low, key.p, key.n),
+			 (unsigned long long)sd_siphash(&high, key.p, key.n));
+	return (struct sd_slice){hash, (size_t)n};
 }
 
 static void copy_items(struct rl_asked *a, const struct rl_question *q, char *at)
 {
-	uint64_t hash[2];
+	char hash[HASH];
 	memcpy(a->items, q->items, q->n * sizeof(*a->items));
 	for (size_t i = 0; i < q->n; i++, at += RL_STORE_KEY) {
 		struct sd_slice key = short_key(q->items[i].key, hash);

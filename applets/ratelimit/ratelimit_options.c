@@ -29,8 +29,10 @@ const struct sd_option rl_options[] = {
     {"memory", SD_OPT_SIZE, "64MiB", "for keys; a million take 45 MB", .min = 65536, .max = INT64_C(1) << 40},
     {"log-memory", SD_OPT_SIZE, "64MiB", "for the moments that sliding logs remember; beyond it they get coarser",
      .max = INT64_C(1) << 40},
-    {"store", SD_OPT_STRING, NULL, "where servers that share these limits keep them: redis://[[USER:]PASSWORD@]HOST[:PORT][/DB]; else each for "
+    {"store", SD_OPT_STRING, NULL, "where servers that share these limits keep them: redis://[[USER:]PASSWORD@]HOST[:PORT][/DB], or rediss:// over TLS; else each for "
      "itself", .meta = "URL", .secret = true},
+    {"store-ca", SD_OPT_FILE, NULL, "PEM file with the CAs to trust for rediss://; else those of the system"},
+    {"store-insecure", SD_OPT_BOOL, "false", "for rediss://, believe whoever answers"},
     {"store-timeout", SD_OPT_DURATION, "100ms", "for the answer of a store or a peer, and for a connection to it"},
     {"store-down", SD_OPT_ENUM, "local", "without that answer: let all pass, answer 503, or let this server's share pass",
      .choices = "open|closed|local"},

@@ -16,6 +16,8 @@ enum state { FIRST, DOWN, LUA, THROTTLE };
 struct rl_store {
 	struct rl_worker *w;
 	struct sd_resp_link *link;
+	struct sd_tls_client *tls; /* NULL, both: plain */
+	struct sd_tls_target *target;
 	enum state state;
 	char sha[48];
 	struct sd_link waiting; /* struct rl_asked.link; only in FIRST */
@@ -285,20 +287,48 @@ static enum sd_err find_addr(const char *url, struct sd_resp_url *out, struct sd
 	enum sd_err err = sd_resp_url_parse(url, out, e);
 	if (err)
 		return err;
-	if (out->secure)
-		return sd_fail(e, SD_EUSAGE, "expected redis://HOST[:PORT], found rediss://, which is not known here");
 	snprintf(text, sizeof(text), "%.*s%s", (int)(out->host.n < 240 ? out->host.n : 240), out->host.p, out->has_port ? "" : ":6379");
 	return sd_addr_parse(text, "127.0.0.1", addr, e);
 }
 
+/* Its certificate is to be for the host of the URL, without port and brackets. */
+static enum sd_err find_tls(struct rl_store *s, const struct sd_conf *conf, const struct sd_resp_url *url, struct sd_error *e)
+{
+	struct sd_tls_client_conf c = {.ca = sd_conf_string(conf, "store-ca"), .insecure = sd_conf_bool(conf, "store-insecure")};
+	struct sd_slice host = url->host;
+	char name[256];
+	if (host.n && *host.p == '[') {
+		const char *close = memchr(host.p, ']', host.n);
+		host = (struct sd_slice){host.p + 1, close ? (size_t)(close - host.p) - 1 : host.n - 1};
+	} else if (url->has_port) {
+		host.n = (size_t)((const char *)memrchr(host.p, ':', host.n) - host.p);
+	}
+	if (host.n >= sizeof(name))
+		return sd_fail(e, SD_EUSAGE, "the host name of the URL is too long");
+	snprintf(name, sizeof(name), "%.*s", (int)host.n, host.p);
+	s->tls = sd_tls_client_new(s->w->rl->run->spec.world, &c, e);
+	s->target = s->tls ? sd_tls_target_new(s->tls, name) : NULL;
+	return s->target ? SD_OK : e->code ? e->code : sd_fail(e, SD_ENOMEM, "out of memory");
+}
+
+static void free_store(struct rl_store *s)
+{
+	sd_tls_target_free(s->target);
+	sd_tls_client_release(s->tls);
+	free(s);
+}
+
 enum sd_err rl_store_check(const struct sd_conf *conf, struct sd_error *e)
 {
-	struct sd_resp_url url;
+	struct sd_resp_url url = {0};
 	struct sd_addr addr;
 	if (!sd_conf_has(conf, "store"))
 		return SD_OK;
 	enum sd_err err = find_addr(sd_conf_string(conf, "store"), &url, &addr, e);
+	bool secure = url.secure;
 	explicit_bzero(&url, sizeof(url));
+	if (!err && !secure && (sd_conf_has(conf, "store-ca") || sd_conf_bool(conf, "store-insecure")))
+		err = sd_fail(e, SD_EUSAGE, "store-ca and store-insecure are for rediss://, which speaks TLS");
 	if (!err && sd_conf_int(conf, "store-timeout") < 1000000)
 		return sd_fail(e, SD_EUSAGE, "%s: store-timeout: expected at least 1ms", sd_conf_origin(conf, "store-timeout"));
 	return err ? sd_wrap(e, "%s: store", sd_conf_origin(conf, "store")) : SD_OK;
@@ -307,11 +337,15 @@ enum sd_err rl_store_check(const struct sd_conf *conf, struct sd_error *e)
 enum sd_err rl_store_open(struct rl_worker *w, const struct sd_conf *conf, struct sd_error *e)
 {
 	struct sd_resp_link_conf how = sd_resp_link_defaults;
-	struct sd_resp_url url;
+	struct sd_resp_url url = {0};
 	struct rl_store *s = calloc(1, sizeof(*s));
 	if (!s)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	enum sd_err err = find_addr(sd_conf_string(conf, "store"), &url, &how.addr, e);
+	s->w = w;
+	if (!err && url.secure)
+		err = find_tls(s, conf, &url, e);
+	how.tls = s->target;
 	how.user = url.user;
 	how.password = url.password;
 	how.db = url.db;
@@ -321,12 +355,11 @@ enum sd_err rl_store_open(struct rl_worker *w, const struct sd_conf *conf, struc
 	how.up = on_up;
 	how.down = on_down;
 	how.arg = s;
-	s->w = w;
 	sd_list_init(&s->waiting);
 	s->link = err ? NULL : sd_resp_link_open(w->w->loop, &how);
 	explicit_bzero(&url, sizeof(url));
 	if (!s->link) {
-		free(s);
+		free_store(s);
 		return err ? err : sd_fail(e, SD_ENOMEM, "out of memory");
 	}
 	__atomic_add_fetch(&w->rl->untried, 1, __ATOMIC_ACQ_REL);
@@ -343,5 +376,5 @@ void rl_store_close(struct rl_worker *w)
 	flush_waiting(s);
 	sd_resp_link_close(s->link);
 	w->store = NULL;
-	free(s);
+	free_store(s);
 }

@@ -680,11 +680,17 @@ static size_t on_data(struct sd_stream *s, const char *p, size_t n)
 	return took;
 }
 
+/* What is kept of a paused body is not all that was announced, and the rest will not come: nobody waits for an answer. */
+static bool lacks_body(const struct sd_http_exchange *x)
+{
+	return x->paused && x->state == BODY && x->framing == SD_HTTP_BODY_LENGTH && x->stream->in_len < x->in_left;
+}
+
 static void on_eof(struct sd_stream *s)
 {
 	struct sd_http_exchange *x = s->owner;
 	/* Between requests it is the end; while one is answered the client may only have shut its sending side. */
-	if (x->state == WAIT || (s->in_len > 0 && (x->paused || x->state == DISCARD)))
+	if (x->state == WAIT || (s->in_len > 0 && !lacks_body(x) && (x->paused || x->state == DISCARD)))
 		return;
 	if (x->state <= HEAD)
 		close_quietly(x);

@@ -276,7 +276,6 @@ refused() { # WORDS OPTION...
 }
 here=redis://127.0.0.1:1
 refused 'expected redis://' --store http://127.0.0.1
-refused 'rediss://, which is not known here' --store rediss://127.0.0.1
 refused 'at most 10000 moments' --store $here --algorithm sliding-log --rate 10001/h
 refused 'no resolution' --store $here --algorithm sliding-log --rate 10/h --resolution 5
 refused 'whole microseconds' --store $here --rate 1/1ns

@@ -967,7 +967,8 @@ START_TEST(gone_in_the_middle_of_a_body)
 }
 END_TEST
 
-/* The end of the stream comes while the handler has the body paused. */
+/* The end of the stream comes while the handler has the body paused: of a length that was told, all that was not sent is missed at
+ * once. */
 START_TEST(gone_while_paused)
 {
 	go();
@@ -975,6 +976,21 @@ START_TEST(gone_while_paused)
 	post(c, "/pause", 100, "");
 	wait_held();
 	peer_say(c, "half");
+	peer_shut(c);
+	rig_wait(&f->rig, "gone()", one_gone, NULL);
+	ck_assert_int_eq(LOOKED(ends), 0);
+	peer_free(c);
+}
+END_TEST
+
+/* Whether the last chunk is there is seen when it is read. */
+START_TEST(gone_while_chunks_are_paused)
+{
+	go();
+	struct peer *c = client();
+	peer_say(c, "POST /pause HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+	wait_held();
+	peer_say(c, "8\r\nhalf");
 	peer_shut(c);
 	rig_wait(&f->rig, "the end to arrive", got_eof, NULL);
 	rig_call(&f->rig, resume_held, NULL);
@@ -1367,7 +1383,7 @@ int main(void)
 					back_pressure_of_an_echo, reader_that_never_reads, echo_that_is_never_read, NULL}),
 	    make("ends", (const TTest *const[]){half_close_after_the_request, half_close_while_the_answer_waits,
 						half_close_while_the_last_answer_waits,
-						gone_in_the_middle_of_a_body, gone_while_paused,
+						gone_in_the_middle_of_a_body, gone_while_paused, gone_while_chunks_are_paused,
 						gone_in_the_middle_of_an_answer, gone_while_the_answer_is_thought_about,
 						cut_answers, upgrade_keeps_what_came_with_it, drain_idle_and_busy,
 						drain_waits_for_a_slow_reader, no_more_than_max_connections, NULL}),
