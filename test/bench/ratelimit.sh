@@ -63,7 +63,7 @@ serve() { # PROGRAM
   AT[$1]=$(free_port)
   case $1 in
   ratelimit)
-    start ratelimit "${pin0[@]}" "$SDLAB" ratelimit --port 0 --resp-port "${AT[$1]}" --threads 1 --memory "$((keys * 464 / 10))"
+    start ratelimit "${pin0[@]}" "$SDLAB" ratelimit --port 0 --resp-port "${AT[$1]}" --threads 1 --memory "$((keys * 448 / 10))"
     ;;
   cache) start cache "${pin0[@]}" "$SDLAB" cache --port "${AT[$1]}" --threads 1 ;;
   redis-server)
@@ -132,8 +132,10 @@ done
 
 # So many at random that nearly all keys were named (1 - 1/e^4).
 echo "Bytes a key: $keys keys of 16 bytes whose buckets are not full again"
+# What connections and the first page of everything take is there before: it is of no key.
 for program in "${programs[@]}"; do
   serve "$program"
+  decide "$program" 64 20000 warm 1000000 1000000 1
   before=$(rss "$program")
   decide "$program" 64 "$((4 * keys))" key:__rand_int__ 1000 1 3600
   awk -v name="$program" -v b="$(($(rss "$program") - before))" -v n="$keys" -v csv="$csv" 'BEGIN {
