@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What else lb costs beside HAProxy and nginx: handshakes, connections, TCP mode, hashing, its log, and the time it adds.
 #
-#   test/bench/edge.sh BIN [--only tls-full,tls-resumed,connect,tcp,tcp-bulk,hash,log,files,added] [--conns 4,16,64,256]
+#   test/bench/edge.sh BIN [--only tls-full,tls-resumed,connect,tcp,tcp-bulk,hash,log,files,limit,added] [--conns 4,16,64,256]
 #                          [--peers haproxy,nginx] [--rounds 5] [--seconds 3] [--out bench-results] [--quick]
 #
 #   tls-full     a request on a connection of its own, each with a whole handshake (TLS 1.3, ECDSA P-256, X25519)
@@ -12,6 +12,8 @@
 #   hash         the backend chosen by consistent hashing of a header of 4,096 values
 #   log          requests with an access log in a file; log-off beside it is the same without
 #   files        a file of 1 KiB, of 128 KiB and of 1 MiB that is in memory (nginx: with sendfile and tcp_nopush)
+#   limit        requests under a limit by address that lets all pass (nginx: limit_req, HAProxy: a stick table), beside the same
+#                without, and what it adds within a round
 #   added        time added at a fixed rate, 70 % of what the slowest can do, with 64 connections
 #
 # Server on CPU 0, generator and origin on CPU 1; CPU time a request, in turns, as in run.sh. Every comparison is of the
@@ -35,7 +37,7 @@ usage() {
 [ $# -gt 0 ] || usage
 bin=$1
 shift
-only=tls-full,tls-resumed,connect,tcp,tcp-bulk,hash,log,files,added
+only=tls-full,tls-resumed,connect,tcp,tcp-bulk,hash,log,files,limit,added
 conns=4,16,64,256
 peers=haproxy,nginx
 rounds=${BENCH_ROUNDS:-5}
@@ -97,6 +99,7 @@ config_sdlab() { # PORT is 0: the kernel's choice is told
   tls-*) printf 'tls: {cert: %s, key: %s, tickets: %s}\n' "$certs/cert.pem" "$certs/key.pem" \
     "$([ "$1" = tls-full ] && echo false || echo true)" ;;
   tcp*) echo 'mode: tcp' ;;
+  limit) echo 'limits: [{name: clients, rate: 1000000, burst: 1000000}]' ;;
   hash) printf 'algorithm: hash\nhash: {on: header, name: X-Key, bound: 0}\n' ;;
   log) printf 'access-log: %s\naccess-log-format: combined\n' "$TMP/sdlab.access" ;;
   files-*) printf 'routes:\n  - {path: /, files: %s}\n' "$www" ;;
@@ -120,7 +123,12 @@ config_haproxy() {
   if [ "$1" = log ]; then printf '  log global\n  option httplog\n'; else echo '  no log'; fi
   [ "$mode" = tcp ] || printf '  option http-keep-alive\n  option forwardfor\n  http-reuse always\n  timeout http-keep-alive 600s\n'
   printf '  backlog 4096\n  timeout connect 5s\n  timeout client 600s\n  timeout server 600s\n'
-  printf 'frontend front\n  bind 127.0.0.1:%s %s\n  default_backend pool\nbackend pool\n' "$2" "$bind"
+  printf 'frontend front\n  bind 127.0.0.1:%s %s\n  default_backend pool\n' "$2" "$bind"
+  if [ "$1" = limit ]; then
+    printf '  stick-table type ip size 100k expire 1m store http_req_rate(1s)\n  http-request track-sc0 src\n'
+    printf '  http-request deny deny_status 429 if { sc_http_req_rate(0) gt 1000000 }\n'
+  fi
+  printf 'backend pool\n'
   if [ "$1" = hash ]; then printf '  balance hdr(X-Key)\n  hash-type consistent\n'; else echo '  balance roundrobin'; fi
   for origin in "${origins[@]}"; do
     n=$((n + 1))
@@ -158,7 +166,10 @@ config_nginx() {
     cat "$head"
   fi
   nginx_upstream "$1"
+  # shellcheck disable=SC2016 # nginx's variable
+  [ "$1" != limit ] || echo '  limit_req_zone $binary_remote_addr zone=clients:10m rate=1000000r/s;'
   echo '  server {'
+  [ "$1" != limit ] || echo '    limit_req zone=clients burst=1000000 nodelay;'
   case $1 in
   tls-*)
     printf '    listen %s ssl backlog=4096;\n    ssl_certificate %s/cert.pem;\n    ssl_certificate_key %s/key.pem;\n' "$listen" \
@@ -180,25 +191,25 @@ config_nginx() {
 '
 }
 
-# start_server WHAT SERVER: sets PORT; the process is PID[SERVER].
+# start_server WHAT SERVER [NAME]: sets PORT; the process is PID[NAME], else PID[SERVER].
 start_server() {
-  local try
+  local try name=${3:-$2}
   for try in 1 2 3; do
     PORT=0
     [ "$2" = sdlab ] || PORT=$(free_port)
-    "config_$2" "$1" "$PORT" >"$TMP/$2.conf"
+    "config_$2" "$1" "$PORT" >"$TMP/$name.conf"
     case $2 in
     sdlab)
-      start sdlab "${server_cpu[@]}" "$SDLAB" lb --config "$TMP/sdlab.conf"
-      PORT=$(port_of sdlab) || exit 1
+      start "$name" "${server_cpu[@]}" "$SDLAB" lb --config "$TMP/$name.conf"
+      PORT=$(port_of "$name") || exit 1
       return
       ;;
-    haproxy) start haproxy "${server_cpu[@]}" haproxy -db -f "$TMP/haproxy.conf" ;;
-    nginx) start nginx "${server_cpu[@]}" nginx -p "$TMP/nginx.d" -c "$TMP/nginx.conf" -e "$TMP/nginx.d/error.log" ;;
+    haproxy) start "$name" "${server_cpu[@]}" haproxy -db -f "$TMP/$name.conf" ;;
+    nginx) start "$name" "${server_cpu[@]}" nginx -p "$TMP/nginx.d" -c "$TMP/$name.conf" -e "$TMP/nginx.d/error.log" ;;
     esac
-    wait_peer "$2" "$PORT" && return
+    wait_peer "$name" "$PORT" && return
   done
-  fail "$2 did not start in $try tries"
+  fail "$name did not start in $try tries"
 }
 
 start_origins() {
@@ -299,6 +310,54 @@ cost() {
   for server in "${here[@]}"; do stop_quietly "$server"; done
 }
 
+# What a limit adds: in every round each server without and with one, in turns.
+limit() {
+  local count round server name what n s rate bad before after
+  local -A port=()
+  local -a names=() turns
+  for server in "${servers[@]}"; do
+    for what in limit-off limit; do
+      start_server "$what" "$server" "$server-$what"
+      port[$server-$what]=$PORT
+      names+=("$server-$what")
+      wait_for "$server-$what to answer" answers "http://127.0.0.1:$PORT/"
+    done
+  done
+  for count in $conns; do
+    for name in "${names[@]}"; do load limit "${port[$name]}" "$count" 1 >/dev/null; done
+    for ((round = 1; round <= rounds; round++)); do
+      turns=("${names[@]}")
+      if [ $((round % 2)) = 0 ]; then
+        turns=()
+        for name in "${names[@]}"; do turns=("$name" "${turns[@]}"); done
+      fi
+      for name in "${turns[@]}"; do
+        before=$(cpu_us "${PID[$name]}")
+        read -r n s rate bad < <(load limit "${port[$name]}" "$count" "$seconds")
+        after=$(cpu_us "${PID[$name]}")
+        [ "${n:-0}" -gt 0 ] || fail "$name answered nothing"
+        echo "${name#*-},$count,$round,${name%%-*},$n,$s,$rate,$((after - before)),$(awk -v u=$((after - before)) -v n="$n" \
+          'BEGIN { printf "%.3f", u / n }'),$bad" >>"$csv"
+      done
+    done
+  done
+  for name in "${names[@]}"; do stop_quietly "$name"; done
+  awk -F, "$awk_median"'
+    $1 != "limit" && $1 != "limit-off" { next }
+    { us[$1, $2, $4, $3] = $9; if (!($2 in c)) { c[$2]; counts[++nc] = $2 } if (!($4 in k)) { k[$4]; names[++n] = $4 } if ($3 > rounds) rounds = $3 }
+    END {
+      print "CPU microseconds a request that a limit adds, median of the rounds [min..max]"
+      printf "%11s  %-10s %8s %8s %8s\n", "connections", "server", "without", "with", "added"
+      for (i = 1; i <= nc; i++) for (p = 1; p <= n; p++) {
+        for (r = 1; r <= rounds; r++) {
+          a[r] = us["limit-off", counts[i], names[p], r]; b[r] = us["limit", counts[i], names[p], r]; d[r] = b[r] - a[r]
+        }
+        ma = median(a, rounds); mb = median(b, rounds); md = median(d, rounds)
+        printf "%11d  %-10s %8.2f %8.2f %8.2f [%.2f..%.2f]\n", counts[i], names[p], ma, mb, md, d[1], d[rounds]
+      }
+    }' "$csv"
+}
+
 # The time added: p50 and p99 from when a request was due, beside those without anything between.
 added() {
   local server round peak=0 rate least="" p50 p99 origin=${origins[0]}
@@ -346,12 +405,13 @@ echo 'what,connections,round,server,requests,seconds,requests_per_s,cpu_us,cpu_u
 start_origins
 for what in ${only//,/ }; do
   case $what in
-  added) ;;
+  added | limit) ;;
   log) cost log-off && cost log ;;
   files) cost files-1K && cost files-128K && cost files-1024K ;;
   *) cost "$what" ;;
   esac
 done
 grep -q '^[a-z].*,sdlab,' "$csv" && print_cost "$csv" sdlab
+case ,$only, in *,limit,*) limit ;; esac
 case ,$only, in *,added,*) added ;; esac
 echo "raw figures: $(realpath "$csv")"

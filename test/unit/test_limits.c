@@ -182,6 +182,11 @@ START_TEST(which_come_under_it)
 		asks("192.0.2.1", cases[i].line, "");
 		ck_assert_msg((v.n == 1) == cases[i].under, "%s", cases[i].line);
 	}
+	ck_assert(limits->by_path);
+	rules("limits: [{name: below, rate: 1/h, key: [address, path]}]");
+	ck_assert(limits->by_path);
+	rules("limits: [{name: below, rate: 1/h, method: GET}]");
+	ck_assert(!limits->by_path);
 	rules("limits: [{name: below, rate: 1/h, path: /a/}]");
 	get("/a");
 	ck_assert_uint_eq(v.n, 0);
