@@ -104,6 +104,7 @@ bench: deps ## cost beside what else is installed (HAProxy, nginx, Redis; wrk, a
 	$(Q)test/bench/cache_threads.sh $(BIN)
 	$(Q)test/bench/cache_hits.sh $(BIN)
 	$(Q)test/bench/ratelimit.sh $(BIN)
+	$(Q)test/bench/limit.sh $(BIN)
 	$(Q)test/bench/mq.sh $(BIN)
 
 # SEEDS=n for so many of each scenario, from SEED_FROM on; SEED=k for one; ONLY=name for scenarios with this in their name.
