@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "clicks/sh_worker.h"
 #include "http/sh_http.h"
 
 static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void **self, struct sd_error *e)
@@ -91,6 +92,11 @@ static const struct sd_service service = {
     .metrics = metrics,
 };
 
+static const struct sd_verb verbs[] = {
+    {"worker", "", "count the clicks that shorteners put into a queue", sh_worker_options, 0, 0, sh_worker_verb},
+    {0},
+};
+
 static const struct sd_alias aliases[] = {{"urlshortener", NULL}, {0}};
 
 const struct sd_applet sd_applet_shortener = {
@@ -104,4 +110,5 @@ const struct sd_applet sd_applet_shortener = {
     .aliases = aliases,
     .options = sh_options,
     .service = &service,
+    .verbs = verbs,
 };
