@@ -34,7 +34,6 @@ enum sd_err sd_breaker_new(const struct sd_breaker_conf *conf, struct sd_breaker
 	b->buckets = buckets ? (void *)(b + 1) : NULL;
 	sd_rng_seed(&b->rng, conf->seed);
 	WRITE(b->word, 1ull << WORD_GEN | SD_BREAKER_CLOSED);
-	WRITE(b->closed_ns, LONG_AGO);
 	WRITE(b->lease_ns, LONG_AGO);
 	WRITE(b->retry_ns, LONG_AGO);
 	*out = b;

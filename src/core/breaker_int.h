@@ -78,6 +78,7 @@ struct counts {
 struct sd_breaker {
 	/* read by every call */
 	_Atomic uint64_t word;
+	_Atomic uint64_t in_a_row; /* failures: 32 bits of the generation, 32 of a count; while all is well nobody writes it */
 	struct sd_breaker_conf conf;
 	int64_t bucket_ns;
 	_Atomic uint32_t *slots; /* of a window that counts: what came of each call */
@@ -88,7 +89,6 @@ struct sd_breaker {
 	_Atomic uint32_t out;
 	_Atomic uint64_t sums;	   /* of the slots: 16 bits each of the generation, calls, slow, failures */
 	_Atomic uint64_t epoch;	   /* number of the bucket of the last call */
-	_Atomic uint64_t in_a_row; /* failures: 32 bits of the generation, 32 of a count */
 
 	/* written by failures and changes */
 	_Alignas(64) _Atomic int64_t lease_ns;

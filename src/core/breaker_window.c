@@ -47,17 +47,21 @@ static void read_sums(uint64_t sums, struct counts *out)
 
 static uint32_t next_slot(struct sd_breaker *b)
 {
-	uint32_t i = READ(b->next);
-	while (!SWAP(b->next, &i, i + 1 < b->conf.window ? i + 1 : 0))
-		;
-	return i;
+	uint32_t i = COUNT(b->next), window = b->conf.window;
+	if (i < window)
+		return i;
+	if (i == window) /* who drew this one takes a round off; others may draw more meanwhile */
+		atomic_fetch_sub_explicit(&b->next, window, memory_order_relaxed);
+	return i % window;
 }
 
 static bool count_call(struct sd_breaker *b, uint64_t gen, uint32_t bits, struct counts *out)
 {
-	uint32_t is = slot_tag(gen) | SLOT_USED | bits;
-	uint32_t was = atomic_exchange_explicit(&b->slots[next_slot(b)], is, memory_order_acq_rel);
-	if (was == is) { /* one like it leaves: the sums stay */
+	_Atomic uint32_t *slot = &b->slots[next_slot(b)];
+	uint32_t is = slot_tag(gen) | SLOT_USED | bits, was = READ(*slot);
+	if (was != is)
+		was = atomic_exchange_explicit(slot, is, memory_order_acq_rel);
+	if (was == is) { /* one like it leaves, so mostly nothing is written here: the sums stay */
 		read_sums(READ(b->sums), out);
 		return true;
 	}

@@ -367,6 +367,23 @@ START_TEST(retry_after)
 }
 END_TEST
 
+/* What was asked for counts for the opening that it belongs to, and for none after it. */
+START_TEST(retry_after_is_forgotten)
+{
+	struct sd_breaker_conf c = sd_breaker_defaults;
+	struct sd_breaker_outcome asks = sd_breaker_http(503, 200 * S);
+	struct sd_breaker_stats st;
+	struct sd_breaker *b = make(&c);
+	ck_assert(call(b, &asks, S));
+	walk(b, S, "----o");
+	sd_breaker_force(b, CLOSED, S);
+	walk(b, 2 * S, "-----o");
+	sd_breaker_stats(b, 2 * S, &st);
+	ck_assert_int_eq(st.until_ns, 32 * S);
+	sd_breaker_free(b);
+}
+END_TEST
+
 START_TEST(without_half_open)
 {
 	struct sd_breaker_conf c = sd_breaker_defaults;
@@ -524,6 +541,45 @@ START_TEST(hooks)
 	h.text[0] = '\0';
 	walk(b, 41 * S, "--ox");
 	ck_assert_str_eq(h.text, "- - may? CLOSED>OPEN x ");
+	sd_breaker_free(b);
+}
+END_TEST
+
+/* Time alone is told as well, once. */
+START_TEST(hooks_of_time)
+{
+	struct heard h = {0};
+	struct sd_breaker_conf c = sd_breaker_defaults;
+	c.hooks = (struct sd_breaker_hooks){.changed = on_changed, .arg = &h};
+	for (uint32_t successes = 0; successes < 2; successes++) {
+		c.successes = successes;
+		struct sd_breaker *b = make(&c);
+		sd_breaker_open_until(b, 5 * S, S);
+		h.text[0] = '\0';
+		ck_assert_int_eq(sd_breaker_tick(b, 5 * S - 1), OPEN);
+		ck_assert_str_eq(h.text, "");
+		ck_assert_int_eq(sd_breaker_tick(b, 5 * S), successes ? HALF : CLOSED);
+		ck_assert_int_eq(sd_breaker_tick(b, 5 * S), successes ? HALF : CLOSED);
+		ck_assert_str_eq(h.text, successes ? "OPEN>HALF-OPEN " : "OPEN>CLOSED ");
+		sd_breaker_free(b);
+	}
+}
+END_TEST
+
+/* What was not asked for counts while it is closed in either way, and for nothing else. */
+START_TEST(records)
+{
+	static const enum sd_breaker_state states[] = {CLOSED, SD_BREAKER_FORCED_CLOSED, OPEN, HALF, SD_BREAKER_FORCED_OPEN};
+	struct sd_breaker *b = make(&sd_breaker_defaults);
+	struct sd_breaker_stats st;
+	for (uint64_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		sd_breaker_force(b, states[i], S);
+		sd_breaker_record(b, &late, 0, S);
+		sd_breaker_stats(b, S, &st);
+		ck_assert_uint_eq(st.all_failures, i < 2 ? i + 1 : 2);
+		ck_assert_uint_eq(st.in_a_row, i < 2);
+		ck_assert_int_eq(st.state, states[i]);
+	}
 	sd_breaker_free(b);
 }
 END_TEST
@@ -1043,11 +1099,14 @@ int main(void)
 	tcase_add_test(t, growth);
 	tcase_add_test(t, jitter);
 	tcase_add_test(t, retry_after);
+	tcase_add_test(t, retry_after_is_forgotten);
 	tcase_add_test(t, without_half_open);
 	tcase_add_test(t, classes);
 	tcase_add_test(t, forced);
 	tcase_add_test(t, bulkhead);
 	tcase_add_test(t, hooks);
+	tcase_add_test(t, hooks_of_time);
+	tcase_add_test(t, records);
 	tcase_add_test(t, calls);
 	tcase_add_test(t, reasons);
 	tcase_add_test(t, nonsense);

@@ -494,6 +494,20 @@ START_TEST(closes_what_is_idle_too_long)
 }
 END_TEST
 
+/* Also by who borrows at that moment, before anybody asked what is to be done. */
+START_TEST(does_not_lend_what_is_idle_too_long)
+{
+	conf.idle_timeout_ns = 10 * S;
+	start();
+	struct sd_pool_lease a = borrow_new();
+	struct sd_pool_holder me = {0};
+	put(&a);
+	now += 10 * S;
+	ck_assert_int_eq(sd_pool_take(pool, now, &me, &a), SD_EAGAIN);
+	close_next(SD_POOL_IDLE_TIMEOUT);
+}
+END_TEST
+
 START_TEST(ends_lives_but_not_while_lent)
 {
 	conf.max_lifetime_ns = 60 * S;
@@ -682,6 +696,60 @@ START_TEST(adds_takes_out_and_loses)
 	ck_assert_uint_eq(stats().size, 0);
 	ck_assert_uint_eq(stats().destroyed, 1);
 	expect_nothing();
+}
+END_TEST
+
+START_TEST(counts_how_long_all_were_held)
+{
+	start();
+	struct sd_pool_lease a = borrow_new(), b = borrow_new();
+	now += S;
+	put(&a);
+	now += S;
+	ck_assert_int_eq(sd_pool_take_out(pool, now, &b), SD_OK);
+	ck_assert_int_eq(stats().held_ns, 3 * S);
+	a = borrow_idle();
+	ck_assert_int_eq(sd_hdr_count(sd_pool_waits(pool)), 3); /* those that did not wait too */
+}
+END_TEST
+
+/* What is told of a place where it cannot be changes nothing. */
+START_TEST(hears_nothing_untrue)
+{
+	start();
+	struct sd_pool_lease lent = borrow_new(), idle = borrow_new();
+	put(&idle);
+	struct sd_pool_stats before = stats();
+	for (uint32_t slot = 0; slot < 40; slot += slot < 3 ? 1 : 12) {
+		sd_pool_opened(pool, now, slot, &things[9]);
+		sd_pool_open_failed(pool, now, slot, "no");
+		sd_pool_checked(pool, now, slot, false);
+		sd_pool_closed(pool, now, slot);
+	}
+	struct sd_pool_stats after = stats();
+	ck_assert_mem_eq(&before, &after, sizeof(before));
+	expect_nothing();
+	put(&lent);
+}
+END_TEST
+
+START_TEST(grows_at_once_for_who_waits)
+{
+	conf.max_size = 1;
+	start();
+	struct sd_pool_lease a = borrow_new();
+	struct sd_pool_waiter w = waiter(SD_POOL_NEVER);
+	ck_assert_int_eq(sd_pool_borrow(pool, now, &w), SD_EAGAIN);
+	expect_nothing();
+	conf.max_size = 2;
+	ck_assert_int_eq(sd_pool_configure(pool, &conf, now, NULL), SD_OK);
+	open_next();
+	ck_assert_ptr_eq(granted(), &w);
+	put(&a);
+	conf.max_size = 2; /* as many as there are: nothing is closed */
+	ck_assert_int_eq(sd_pool_configure(pool, &conf, now, NULL), SD_OK);
+	expect_nothing();
+	ck_assert_uint_eq(stats().idle, 1);
 }
 END_TEST
 
@@ -1062,6 +1130,10 @@ int main(void)
 	tcase_add_test(t, says_once_what_leaks);
 	tcase_add_test(t, takes_back_and_knows_who_is_late);
 	tcase_add_test(t, adds_takes_out_and_loses);
+	tcase_add_test(t, does_not_lend_what_is_idle_too_long);
+	tcase_add_test(t, counts_how_long_all_were_held);
+	tcase_add_test(t, hears_nothing_untrue);
+	tcase_add_test(t, grows_at_once_for_who_waits);
 	tcase_add_test(t, shrinks_trims_and_shuts);
 	tcase_add_test(t, refuses_a_conf_that_means_nothing);
 	tcase_add_loop_test(t, holds_under_anything, 0, 4);
