@@ -123,7 +123,7 @@ static int compile(struct lite *c, const char *text, unsigned flags, struct prep
 	if (code != SQLITE_OK)
 		return code;
 	for (int i = 0; i < MAX_VALUES; i++) {
-		char name[8];
+		char name[16];
 		snprintf(name, sizeof(name), "$%d", i + 1);
 		p->place[i] = (uint8_t)sqlite3_bind_parameter_index(p->st, name);
 	}
