@@ -1,0 +1,62 @@
+/* lsm_block.h - a sorted run of keys and values in one piece: what tables are made of.
+ *
+ *	entry:  shared (varint)  rest (varint)  value length (varint)  rest of the key  value
+ *	block:  entries, offsets of restart points (4 bytes each), their number (4 bytes)
+ *
+ * An entry leaves away what its key has in common with the one before; at a restart point nothing is left away, so that a search
+ * is a binary one over restart points and then a few steps. Pure; a block may hold any bytes: what makes no sense is told as damage.
+ */
+#ifndef SD_CORE_LSM_BLOCK_H
+#define SD_CORE_LSM_BLOCK_H
+
+#include "lsm.h"
+#include "text.h"
+
+typedef int sd_lsm_order(struct sd_slice a, struct sd_slice b);
+
+struct sd_lsm_block {
+	const uint8_t *p;
+	size_t n; /* of the entries */
+	uint32_t nrestarts;
+};
+/* Bytes that outlive it. False: no block. */
+bool sd_lsm_block_open(struct sd_lsm_block *b, const void *p, size_t n);
+
+/* A place in a block. Zero it, set block, order (and tail), then move it. */
+struct sd_lsm_at {
+	const struct sd_lsm_block *block;
+	sd_lsm_order *order;
+	bool internal; /* keys are internal keys: others are damage */
+	bool valid;    /* key and value are those of an entry, until it moves */
+	bool damaged;  /* and no more valid */
+	size_t at, next;
+	struct sd_text key_bytes;
+	struct sd_slice key, value;
+};
+void sd_lsm_at_free(struct sd_lsm_at *a);
+void sd_lsm_at_first(struct sd_lsm_at *a);
+void sd_lsm_at_last(struct sd_lsm_at *a);
+void sd_lsm_at_next(struct sd_lsm_at *a); /* valid before */
+void sd_lsm_at_prev(struct sd_lsm_at *a); /* valid before */
+/* The first entry that is not before the key. */
+void sd_lsm_at_seek(struct sd_lsm_at *a, struct sd_slice key);
+
+struct sd_lsm_block_out {
+	struct sd_text bytes, restarts, last;
+	unsigned every; /* a restart point each so many entries */
+	unsigned since;
+};
+void sd_lsm_block_begin(struct sd_lsm_block_out *o, unsigned every); /* also to begin the next one */
+void sd_lsm_block_free(struct sd_lsm_block_out *o);
+/* Keys come in their order. */
+void sd_lsm_block_add(struct sd_lsm_block_out *o, struct sd_slice key, struct sd_slice value);
+static inline bool sd_lsm_block_empty(const struct sd_lsm_block_out *o)
+{
+	return o->bytes.n == 0;
+}
+/* So many bytes it would have. */
+size_t sd_lsm_block_bytes(const struct sd_lsm_block_out *o);
+/* Its bytes, valid until it begins anew; {NULL, 0}: out of memory. */
+struct sd_slice sd_lsm_block_end(struct sd_lsm_block_out *o);
+
+#endif
