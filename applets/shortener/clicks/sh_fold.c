@@ -194,8 +194,8 @@ static void add_shares(struct sh_fold *f, uint64_t link, const struct sh_entry *
 	    [SH_BROWSERS] = sd_slice_of(sd_browser_name(e->browser)),
 	    [SH_SYSTEMS] = sd_slice_of(sd_system_name(e->system)),
 	};
-	for (uint8_t kind = 0; kind < SH_SHARES; kind++) {
-		struct sh_row row = {.table = SH_SHARES_TABLE, .kind = kind, .link = link, .when = e->time_ms / SH_DAY_MS,
+	for (unsigned kind = 0; kind < SH_SHARES; kind++) {
+		struct sh_row row = {.table = SH_SHARES_TABLE, .kind = (uint8_t)kind, .link = link, .when = e->time_ms / SH_DAY_MS,
 				     .name = names[kind], .n = {n}};
 		add_row(f, &row);
 	}
