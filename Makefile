@@ -106,6 +106,7 @@ bench: deps ## cost beside what else is installed (HAProxy, nginx, Redis; wrk, a
 	$(Q)test/bench/ratelimit.sh $(BIN)
 	$(Q)test/bench/limit.sh $(BIN)
 	$(Q)test/bench/mq.sh $(BIN)
+	$(Q)test/bench/shortener.sh $(BIN)
 
 # SEEDS=n for so many of each scenario, from SEED_FROM on; SEED=k for one; ONLY=name for scenarios with this in their name.
 sim: deps ## seeded simulations (SEEDS=200, SEED=k for one, ONLY=name)

@@ -304,7 +304,7 @@ static enum sd_err find_addr(const char *url, struct sd_resp_url *out, struct sd
 	if (out->secure)
 		return sd_fail(e, SD_EUSAGE, "expected redis://HOST[:PORT], found rediss://, which is not known here");
 	snprintf(text, sizeof(text), "%.*s%s", (int)(out->host.n < 240 ? out->host.n : 240), out->host.p, out->has_port ? "" : ":6379");
-	return sd_addr_parse(text, "127.0.0.1", addr, e);
+	return sd_addr_parse(text, "127.0.0.1", addr, e) ? (e->code = SD_EUSAGE) : SD_OK;
 }
 
 enum sd_err sh_shared_check(const char *url, struct sd_error *e)
