@@ -19,7 +19,8 @@ usage() {
 bin=$1 requests=5000
 shift
 while [ $# -gt 0 ]; do
-  [ "$1" = --requests ] && [ $# -ge 2 ] || usage
+  [ "$1" = --requests ] || usage
+  [ $# -ge 2 ] || usage
   requests=$2
   shift 2
 done
