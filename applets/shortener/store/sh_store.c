@@ -84,11 +84,12 @@ struct secret_ask {
 
 static bool read_hex(const char *text, struct sd_siphash_key *key)
 {
-	unsigned long long a = 0, b = 0;
-	int used = 0;
-	bool ok = text && strlen(text) == 32 && sscanf(text, "%16llx%16llx%n", &a, &b, &used) == 2 && used == 32;
-	*key = (struct sd_siphash_key){a, b};
-	return ok;
+	char half[17];
+	if (!text || strlen(text) != 32 || strspn(text, "0123456789abcdef") != 32)
+		return false;
+	snprintf(half, sizeof(half), "%.16s", text);
+	*key = (struct sd_siphash_key){strtoull(half, NULL, 16), strtoull(text + 16, NULL, 16)};
+	return true;
 }
 
 static void secret_end(struct sh_ask *a, const struct sd_sql_job *j)
