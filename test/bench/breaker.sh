@@ -19,7 +19,7 @@ for ((round = 0; round < rounds; round++)); do
 done
 echo "A call through a breaker, CPU ns, median [smallest..largest] of $rounds rounds"
 sort -t, -k1,1 -k2,2n -k3,3n "$raw" | awk -F, '
-  function say() { if (n) printf "%-28s %d thread%s %9.1f [%.1f..%.1f]\n", what, threads, threads > 1 ? "s" : " ", v[int((n + 1) / 2)], v[1], v[n] }
-  $1 "," $2 != key { say(); n = 0; key = $1 "," $2; what = $1; threads = $2 }
+  function say() { if (n) printf "%-28s %d thread%s %9.1f [%.1f..%.1f]\n", what, threads, (threads > 1 ? "s" : " "), v[int((n + 1) / 2)], v[1], v[n] }
+  ($1 "," $2) != key { say(); n = 0; key = $1 "," $2; what = $1; threads = $2 }
   { v[++n] = $3 }
   END { say() }'
