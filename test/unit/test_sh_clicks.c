@@ -377,11 +377,61 @@ START_TEST(every_answer_is_counted_once)
 }
 END_TEST
 
+/* Closed while something is on its way, before the store and after it. */
+static void on_enough(struct sd_timer *t)
+{
+	(void)t;
+	sd_loop_stop(control);
+}
+
+START_TEST(closed_in_the_middle)
+{
+	struct sd_run run = {0};
+	struct sh_store_conf conf = sh_store_defaults;
+	struct sd_timer enough = {.fn = on_enough};
+	struct sd_peer from = {.kind = SD_ADDR_INET, .ip = {127, 0, 0, 1}};
+	struct sd_error e = {0};
+	begin();
+	run.spec.world = world = sd_world_real();
+	control = sd_loop_new(world, &e);
+	mine = sd_loop_new(world, &e);
+	sh = (struct sh){.run = &run, .control = control, .nworkers = 1};
+	struct sd_events *bus = sd_events_new(control, false, false);
+	struct sd_conf *set = options();
+	sh.log = sd_log_new(bus, "URL", "shortener", NULL, 0);
+	conf.sql.url = database;
+	must(sh_store_open(control, &conf, &sh.store, &e), &e);
+	must(sh_clicks_open(&sh, set, &sh.clicks, &e), &e);
+	must(sh_clicks_start(sh.clicks, mine, &part, &e), &e);
+	struct sd_stream answer = {.loop = mine};
+	for (int i = 0; i < 1000; i++) {
+		struct sh_click c = {.link = 7, .time_ms = DAY0 * SH_DAY_MS, .from = &from, .user_agent = sd_slice_of("curl/8.0")};
+		sh_clicks_add(part, &c, &answer);
+	}
+	sd_loop_flush(mine);
+	sd_loop_timer_set(control, &enough, sd_world_mono_ns(world) + (_i / 2) * 7000000ll);
+	sd_loop_run(control);
+	if (_i % 2)
+		sh_store_close(sh.store);
+	sh_clicks_close(sh.clicks);
+	if (_i % 2 == 0)
+		sh_store_close(sh.store);
+	sd_loop_flush(control);
+	sd_conf_free(set);
+	sd_loop_free(mine);
+	sd_events_free(bus);
+	sd_loop_free(control);
+	sd_world_free(world);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("sh_clicks");
 	TCase *t = tcase_create("sh_clicks");
 	tcase_set_timeout(t, 600);
+	tcase_add_loop_test(t, closed_in_the_middle, 0, 16);
 	tcase_add_test(t, every_answer_is_counted_once);
 	tcase_add_test(t, every_answer_is_counted_once_by_way_of_a_queue);
 	suite_add_tcase(s, t);

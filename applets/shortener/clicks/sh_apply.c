@@ -6,6 +6,7 @@
 
 #define TRIES	 20
 #define AGAIN_NS 5000000ll
+#define ORPHANS	 256 /* of a batch that are stored: who tries all codes does not fill the table */
 
 static void ask(struct sh_apply *a);
 
@@ -177,8 +178,9 @@ static void write_all(struct sh_apply *a, const struct sd_sql_job *sketches)
 	sd_sql_add(j, "UPDATE click_state SET version = version + 1 WHERE id = 1 AND version = $1", 1, SD_SQL_ARGS(sd_sql_int(a->version)));
 	sd_sql_expect(j, SD_EAGAIN, "somebody else counts clicks too");
 	put_sources(a, j);
-	for (size_t i = 0; i < a->fold.nrows; i++)
-		put_row(j, &a->fold.rows[i]);
+	for (size_t i = 0, orphans = 0; i < a->fold.nrows; i++)
+		if (a->fold.rows[i].table != SH_ORPHANS || orphans++ < ORPHANS)
+			put_row(j, &a->fold.rows[i]);
 	put_links(a, j);
 	for (size_t i = 0, k = 0; i < a->fold.nvisits; k++)
 		put_sketch(a, j, sd_sql_cell(sketches, k, 0, 0), &i);
