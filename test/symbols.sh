@@ -14,7 +14,7 @@
 #   maxminddb  maps the file of countries, once, at start; only src/disk/geo.c uses it
 #   libpq      connects, reads and writes its sockets; src/disk/sql_pq.c loads it (dlopen) when a postgres:// URL is used
 #
-# cJSON, libyaml, zlib, zstd and libidn2 work on memory.
+# cJSON, libyaml, zlib, zstd, libidn2 and libqrencode work on memory.
 set -u
 build=${1:?usage: test/symbols.sh BUILD-FOLDER}
 cd "$(dirname "$0")/.." || exit 1
@@ -42,6 +42,7 @@ impure() {
     /\/src\/disk\/sql_sqlite\.o:/ && name ~ /^sqlite3_/ { next }
     /\/src\/disk\/geo\.o:/ && name ~ /^MMDB_/ { next }
     /\/src\/disk\/sql_pq\.o:/ && name ~ /^dl(open|sym|close|error)$/ { next }
+    /\/applets\/shortener\/(http\/sh_qr|client\/sh_cli_qr)\.o:/ && name ~ /^QRcode_/ { next }
     /\/src\/net\/idn\.o:/ && name ~ /^idn2_/ { next }
     /\/src\/net\/http_coder\.o:/ && name ~ /^(deflate|ZSTD_)/ { next }
     name ~ /^(__(asan|ubsan|tsan|lsan|sanitizer|msan|sancov)_|cJSON_|yaml_|sd_)/ { next }

@@ -6,9 +6,10 @@
 
 struct sh_limit;
 
-/* NULL with SD_OK: there is no limit. */
 enum sd_err sh_limit_open(struct sh *sh, const struct sd_conf *conf, struct sh_limit **out, struct sd_error *e);
 void sh_limit_close(struct sh_limit *l); /* NULL is fine */
+/* Another --create-limit; on a failure the old one stays. What was counted counts on. */
+enum sd_err sh_limit_set(struct sh_limit *l, const struct sd_conf *conf, struct sd_error *e);
 /* wait_s 0: it may, and one was taken; else when to come again. fn is called once, perhaps before this returns. key.n 0: who it
  * is is told by the address. */
 void sh_limit_ask(struct sh_limit *l, struct sd_slice key, const struct sd_peer *from, void (*fn)(void *arg, int64_t wait_s), void *arg);

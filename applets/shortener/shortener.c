@@ -2,10 +2,61 @@
  * rest is described in shortener.h. */
 #include "shortener.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "clicks/sh_worker.h"
+#include "client/sh_cli.h"
+#include "core/http_url.h"
 #include "http/sh_http.h"
+#include "lookup/sh_lookup.h"
+#include "sh_limit.h"
+#include "sh_parts.h"
+
+/* ---- settings ---- */
+
+static uint16_t status_of(const struct sd_conf *conf)
+{
+	static const uint16_t statuses[] = {301, 302, 307, 308};
+	return statuses[sd_conf_int(conf, "redirect-status")];
+}
+
+static enum sd_err check_base_url(const struct sd_conf *conf, struct sd_error *e)
+{
+	struct sd_http_url url;
+	const char *text = sd_conf_string(conf, "base-url");
+	bool scheme = text && (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0);
+	if (!text || (scheme && sd_http_url_parse(text, &url) && !strpbrk(text, "?#\\\"<> ") && strlen(text) < sizeof(((struct sh *)0)->base_url)))
+		return SD_OK;
+	return sd_fail(e, SD_EINVAL, "%s: base-url: expected a URL such as https://s.example.com, found \"%s\"",
+		       sd_conf_origin(conf, "base-url"), text);
+}
+
+static enum sd_err check(const struct sd_conf *conf, struct sd_error *e)
+{
+	enum sd_err err = check_base_url(conf, e);
+	return err ? err : sh_lookup_check(conf, e);
+}
+
+static void apply(struct sh *sh, const struct sd_conf *conf)
+{
+	const char *base = sd_conf_string(conf, "base-url");
+	snprintf(sh->base_url, sizeof(sh->base_url), "%s", base ? base : "");
+	sh->key_required = sd_conf_bool(conf, "api-key-required");
+}
+
+static enum sd_err read_trusted(struct sh *sh, const struct sd_conf *conf, struct sd_error *e)
+{
+	size_t n = sd_conf_count(conf, "trusted-proxies");
+	sh->trusted = calloc(n + 1, sizeof(*sh->trusted));
+	if (!sh->trusted)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	for (; sh->ntrusted < n; sh->ntrusted++)
+		if (sd_cidr_parse(sd_conf_list_item(conf, "trusted-proxies", sh->ntrusted), &sh->trusted[sh->ntrusted], e))
+			return sd_wrap(e, "%s: trusted-proxies", sd_conf_origin(conf, "trusted-proxies"));
+	return SD_OK;
+}
+
+/* ---- life ---- */
 
 static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void **self, struct sd_error *e)
 {
@@ -18,7 +69,13 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 	sh->control = run->spec.control;
 	sh->nworkers = (unsigned)sd_conf_int(conf, "threads");
 	sh->workers = calloc(sh->nworkers, sizeof(*sh->workers));
-	return sh->workers ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
+	if (!sh->workers)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	apply(sh, conf);
+	enum sd_err err = read_trusted(sh, conf, e);
+	if (!err)
+		err = sh_limit_open(sh, conf, &sh->limit, e);
+	return err ? err : sh_parts_open(sh, conf, e);
 }
 
 static enum sd_err start(void *self, struct sd_worker *sw, struct sd_error *e)
@@ -32,15 +89,55 @@ static enum sd_err start(void *self, struct sd_worker *sw, struct sd_error *e)
 	sw->state = w;
 	w->sh = sh;
 	w->w = sw;
+	w->status = status_of(sh->run->conf);
 	sd_run_http_conf(sh->run, &conf);
 	sd_http_server_init(&w->server, sw->loop, &conf, &sh_http_handler, w);
-	return sd_run_listen_http(sh->run, sw, &w->server, e);
+	enum sd_err err = sh_parts_start(w, e);
+	return err ? err : sd_run_listen_http(sh->run, sw, &w->server, e);
 }
 
 static void started(void *self)
 {
 	struct sh *sh = self;
-	sd_run_say_listening(sh->run);
+	sh->listening = true;
+	if (sh->db_said)
+		sd_run_say_listening(sh->run);
+}
+
+/* New settings on their way to a worker. */
+struct change {
+	struct sd_task task;
+	struct sh_worker *w;
+	uint16_t status;
+};
+
+static void on_change(struct sd_task *t)
+{
+	struct change *c = sd_container(t, struct change, task);
+	c->w->status = c->status;
+	free(c);
+}
+
+static enum sd_err reload(void *self, const struct sd_conf *conf, struct sd_error *e)
+{
+	struct sh *sh = self;
+	struct change **changes = calloc(sh->nworkers, sizeof(*changes));
+	unsigned n = 0;
+	while (changes && n < sh->nworkers && (changes[n] = calloc(1, sizeof(**changes))))
+		n++;
+	enum sd_err err = n < sh->nworkers ? sd_fail(e, SD_ENOMEM, "out of memory") : sh_limit_set(sh->limit, conf, e);
+	for (unsigned i = 0; i < n; i++) {
+		if (err) {
+			free(changes[i]);
+			continue;
+		}
+		*changes[i] = (struct change){.task.fn = on_change, .w = sh->workers[i], .status = status_of(conf)};
+		sd_loop_post(sh->workers[i]->w->loop, &changes[i]->task);
+	}
+	free(changes);
+	if (!err)
+		apply(sh, conf);
+	return err;
 }
 
 static void on_idle(struct sd_http_server *srv)
@@ -53,6 +150,7 @@ static void drain(void *self, struct sd_worker *sw)
 {
 	struct sh_worker *w = sw->state;
 	(void)self;
+	sh_parts_drain(w);
 	sd_http_server_drain(&w->server, on_idle);
 }
 
@@ -61,14 +159,19 @@ static void stop(void *self, struct sd_worker *sw)
 	struct sh_worker *w = sw->state;
 	(void)self;
 	sd_http_server_stop(&w->server);
+	sh_parts_stop(w);
 }
 
 static void destroy(void *self)
 {
 	struct sh *sh = self;
+	sh->closing = true;
+	sh_parts_close(sh);
+	sh_limit_close(sh->limit);
 	for (unsigned i = 0; i < sh->nworkers && sh->workers; i++)
 		free(sh->workers[i]);
 	free(sh->workers);
+	free(sh->trusted);
 	free(sh);
 }
 
@@ -77,24 +180,46 @@ static void metrics(void *self, struct sd_metrics *m)
 	struct sh *sh = self;
 	const struct sd_http_server *servers[64];
 	unsigned n = sh->nworkers < 64 ? sh->nworkers : 64;
-	for (unsigned i = 0; i < n; i++)
+	uint64_t counts[3] = {0};
+	char label[160];
+	for (unsigned i = 0; i < n; i++) {
 		servers[i] = &sh->workers[i]->server;
+		counts[0] += sd_count_read(&sh->workers[i]->redirects);
+		counts[1] += sd_count_read(&sh->workers[i]->refused);
+		counts[2] += sd_count_read(&sh->workers[i]->calls);
+	}
 	sd_run_http_metrics(sh->run, m, servers, n);
+	sd_run_label(sh->run, label, sizeof(label));
+	sd_metrics_family(m, "sdlab_shortener_visits_total", "counter", "Requests for codes, by what came of them");
+	sd_metrics_add(m, (double)counts[0], "%s,result=\"redirected\"", label);
+	sd_metrics_add(m, (double)counts[1], "%s,result=\"refused\"", label);
+	sd_metrics_family(m, "sdlab_shortener_calls_total", "counter", "Requests for the API and pages");
+	sd_metrics_add(m, (double)counts[2], "%s", label);
+	sd_metrics_family(m, "sdlab_shortener_created_total", "counter", "Links made");
+	sd_metrics_add(m, (double)sh->created, "%s", label);
+	sd_metrics_family(m, "sdlab_shortener_limited_total", "counter", "Links not made because of --create-limit");
+	sd_metrics_add(m, (double)sh->limited, "%s", label);
+	sh_parts_metrics(sh, m, label);
+}
+
+/* Once it had its database: without it what is in a cache goes on being redirected. */
+static bool ready(void *self)
+{
+	const struct sh *sh = self;
+	return sh->listening && sh->db_seen;
 }
 
 static const struct sd_service service = {
     .create = create,
     .start = start,
     .started = started,
+    .reload = reload,
     .drain = drain,
     .stop = stop,
     .destroy = destroy,
     .metrics = metrics,
-};
-
-static const struct sd_verb verbs[] = {
-    {"worker", "", "count the clicks that shorteners put into a queue", sh_worker_options, 0, 0, sh_worker_verb},
-    {0},
+    .ready = ready,
+    .needs = sh_parts_needs,
 };
 
 static const struct sd_alias aliases[] = {{"urlshortener", NULL}, {0}};
@@ -104,11 +229,15 @@ const struct sd_applet sd_applet_shortener = {
     .tag = "URL",
     .summary = "a URL shortener with an API, statistics and a page",
     .description = "Gives long URLs short codes and redirects from these, counts who followed them, and lets links be listed, "
-		   "changed, disabled and ended.",
-    .examples = "sdlab shortener --port 8080",
+		   "changed, disabled and ended. Keeps them in SQLite, or in PostgreSQL for several servers together.",
+    .examples = "sdlab shortener --port 8080\n"
+		"sdlab shortener --db postgres://localhost/urls --base-url https://s.example.com\n"
+		"sdlab shortener shorten https://example.com/very/long --alias long --expires 7d\n"
+		"sdlab shortener stats long",
     .next = "curl -X POST http://127.0.0.1:8080/api/shorten -d '{\"url\": \"https://example.com/\"}'",
     .aliases = aliases,
     .options = sh_options,
     .service = &service,
-    .verbs = verbs,
+    .verbs = sh_verbs,
+    .check = check,
 };

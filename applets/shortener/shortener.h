@@ -2,6 +2,8 @@
  *
  *	shortener.c          its face and its life as a service
  *	shortener_options.c  everything that can be set; each part has its rows there
+ *	sh_limit.c           how many links somebody may make
+ *	sh_parts.c           store, lookup, clicks and page: opened and closed
  *	store/               links, tags, keys and counters in a database
  *	lookup/              from a code to its target: in the process, in a cache, in the store
  *	clicks/              what was clicked: written down, forwarded, added up
@@ -54,6 +56,9 @@ struct sh_worker {
 	struct sd_http_server server;
 	struct sh_lookup_worker *lookup;
 	struct sh_clicks_worker *clicks;
+	uint16_t status; /* of links that say none */
+	uint64_t redirects, refused, calls; /* counters */
+	char room[2 * SH_URL_MAX]; /* for one answer */
 };
 
 struct sh {
@@ -71,6 +76,11 @@ struct sh {
 	bool key_required;
 	bool closing; /* no worker runs any more */
 	char base_url[512]; /* "": the host that was asked */
+	struct sd_cidr *trusted; /* proxies whose word about the client counts */
+	size_t ntrusted;
+	bool listening, db_seen, db_said; /* db_seen: it was there; db_said: how it is was told */
+	char db_why[256];		  /* "": it is there */
+	uint64_t created, limited; /* counters of the control loop */
 };
 
 extern const struct sd_option sh_options[];

@@ -33,5 +33,13 @@ const struct sd_option sh_options[] = {
      .meta = "URL", .reload = true},
     {"redirect-status", SD_OPT_ENUM, "301", "how links redirect that do not say it themselves", .choices = "301|302|307|308",
      .reload = true},
+
+    /* who may */
+    {"create-limit", SD_OPT_STRING, "100/min", "links that each API key, or address, may make: COUNT/TIME or none", .reload = true,
+     .meta = "COUNT/TIME"},
+    {"api-key-required", SD_OPT_BOOL, "false", "changes, lists and statistics need an API key, also when there is none yet",
+     .reload = true},
+    {"trusted-proxies", SD_OPT_LIST, NULL, "addresses or networks whose X-Forwarded-For or Forwarded says who the client is",
+     .meta = "NET"},
     {0},
 };

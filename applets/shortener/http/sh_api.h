@@ -4,7 +4,7 @@
 
 #include "sh_http.h"
 
-extern const struct sh_member sh_new_members[], sh_change_members[], sh_list_members[], sh_qr_members[];
+extern const struct sh_member sh_new_members[], sh_change_members[], sh_list_members[], sh_qr_members[], sh_stats_members[];
 
 void sh_run_create(struct sh_call *c);	    /* answers as the seed has it */
 void sh_run_create_link(struct sh_call *c); /* with the whole link */
@@ -14,6 +14,8 @@ void sh_run_change(struct sh_call *c);
 void sh_run_delete(struct sh_call *c);
 void sh_run_tags(struct sh_call *c);
 void sh_run_qr(struct sh_call *c);
+void sh_run_stats(struct sh_call *c);	/* of one link */
+void sh_run_totals(struct sh_call *c);
 void sh_run_index(struct sh_call *c);
 void sh_run_openapi(struct sh_call *c);
 void sh_run_problem(struct sh_call *c);

@@ -7,6 +7,7 @@
  *	sh_openapi.c   the document
  *	sh_links.c     links made, listed, changed
  *	sh_link_json.c a link as JSON, and what of a link may be said in JSON
+ *	sh_stats_json.c statistics as JSON
  *	sh_members.c   bodies and queries against the tables
  *	sh_small.c     what needs no database
  *	sh_json.c      JSON as people read it
@@ -140,7 +141,7 @@ char *sh_query_get(struct sd_slice query, const char *name, char *out, size_t ro
 enum sh_needs { SH_OPEN, SH_STATS, SH_CHANGE }; /* who may: anybody; with keys required one who has one; as soon as there is a key */
 
 /* A parameter of the query, or a member of a body: what is checked and what is documented. */
-enum sh_value { SH_END, SH_TEXT, SH_INT, SH_BOOL, SH_TIME, SH_TEXTS };
+enum sh_value { SH_END, SH_TEXT, SH_INT, SH_BOOL, SH_TIME, SH_DAY, SH_TEXTS };
 struct sh_member {
 	const char *name;
 	enum sh_value type;

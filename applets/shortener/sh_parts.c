@@ -1,0 +1,145 @@
+/* sh_parts.c - store, lookup, clicks and page: opened, started on each worker, and closed in the right order. */
+#include "sh_parts.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "clicks/sh_clicks.h"
+#include "http/sh_http.h"
+#include "lookup/sh_lookup.h"
+#include "store/sh_store.h"
+
+/* ---- the database ---- */
+
+static bool reserved(const char *code)
+{
+	return sh_reserved(sd_slice_of(code));
+}
+
+static void say_listening(struct sh *sh)
+{
+	bool first = !sh->db_said;
+	sh->db_said = true;
+	if (first && sh->listening)
+		sd_run_say_listening(sh->run);
+}
+
+static void on_link_changed(void *arg, const char *code)
+{
+	struct sh *sh = arg;
+	sh_lookup_changed(sh->lookup, code);
+}
+
+static void on_up(void *arg, uint64_t links)
+{
+	struct sh *sh = arg;
+	struct sd_field f[] = {{"links", NULL, (int64_t)links}, {0}};
+	sh->db_seen = true;
+	sh->db_why[0] = '\0';
+	sd_event(sh->log, SD_INFO, "database_up", f, "Database connected, %" PRIu64 " link%s stored", links, links == 1 ? "" : "s");
+	say_listening(sh);
+}
+
+static void on_down(void *arg, const struct sd_error *why, bool fatal)
+{
+	struct sh *sh = arg;
+	struct sd_field f[] = {{"why", why->text, 0}, {0}};
+	snprintf(sh->db_why, sizeof(sh->db_why), "%.255s", why->text);
+	sd_event(sh->log, SD_ERROR, "database_down", f, fatal ? "Database cannot be used: %s" : "Database away: %s", why->text);
+	if (!fatal || !sd_run_ask_stop(sh->run))
+		say_listening(sh);
+}
+
+enum sd_err sh_parts_store_conf(struct sd_world *world, const struct sd_conf *conf, struct sh_store_conf *out, char path[SH_PATH_MAX],
+				struct sd_error *e)
+{
+	const char *url = sd_conf_string(conf, "db"), *dir = sd_conf_string(conf, "data-dir");
+	*out = sh_store_defaults;
+	out->reserved = reserved;
+	if (!url) {
+		enum sd_err err = sd_world_mkdir(world, dir, 0755, e);
+		if (err)
+			return err;
+		snprintf(path, SH_PATH_MAX, "%s/links.db", dir);
+		url = path;
+	}
+	out->sql.url = url;
+	return SD_OK;
+}
+
+static enum sd_err open_store(struct sh *sh, const struct sd_conf *conf, struct sd_error *e)
+{
+	struct sh_store_conf c;
+	char path[SH_PATH_MAX];
+	enum sd_err err = sh_parts_store_conf(sh->run->spec.world, conf, &c, path, e);
+	c.changed = on_link_changed;
+	c.up = on_up;
+	c.down = on_down;
+	c.arg = sh;
+	return err ? err : sh_store_open(sh->control, &c, &sh->store, e);
+}
+
+/* ---- all of them ---- */
+
+enum sd_err sh_parts_open(struct sh *sh, const struct sd_conf *conf, struct sd_error *e)
+{
+	enum sd_err err = open_store(sh, conf, e);
+	if (!err)
+		err = sh_clicks_open(sh, conf, &sh->clicks, e);
+	return err ? err : sh_lookup_open(sh, conf, &sh->lookup, e);
+}
+
+enum sd_err sh_parts_start(struct sh_worker *w, struct sd_error *e)
+{
+	enum sd_err err = sh_clicks_start(w->sh->clicks, w->w->loop, &w->clicks, e);
+	return err ? err : sh_lookup_start(w->sh->lookup, w->w->loop, &w->lookup, e);
+}
+
+void sh_parts_stop(struct sh_worker *w)
+{
+	sh_lookup_stop(w->lookup);
+}
+
+void sh_parts_drain(struct sh_worker *w)
+{
+	(void)w;
+}
+
+void sh_parts_close(struct sh *sh)
+{
+	sh_lookup_close(sh->lookup);
+	sh_clicks_close(sh->clicks);
+	sh_store_close(sh->store);
+	sh->store = NULL;
+}
+
+void sh_parts_metrics(struct sh *sh, struct sd_metrics *m, const char *label)
+{
+	sh_lookup_metrics(sh->lookup, m, label);
+	sh_clicks_metrics(sh->clicks, m, label);
+	sd_metrics_family(m, "sdlab_shortener_database_up", "gauge", "1 while the database answers");
+	sd_metrics_add(m, sh_store_ready(sh->store, NULL) ? 1 : 0, "%s", label);
+}
+
+static void add_need(cJSON *out, const char *name, bool up, const char *why)
+{
+	cJSON *o = cJSON_AddObjectToObject(out, name);
+	cJSON_AddBoolToObject(o, "up", up);
+	if (!up)
+		cJSON_AddStringToObject(o, "why", why && *why ? why : "it was not reached yet");
+}
+
+void sh_parts_needs(void *self, cJSON *out)
+{
+	struct sh *sh = self;
+	char text[256];
+	const char *why = sh->db_why;
+	bool up = sh_store_ready(sh->store, &why);
+	add_need(out, "database", up, why);
+	up = sh_lookup_ready(sh->lookup, text, sizeof(text));
+	if (sd_conf_has(sh->run->conf, "cache"))
+		add_need(out, "cache", up, text);
+	up = sh_clicks_ready(sh->clicks, text, sizeof(text));
+	add_need(out, sd_conf_has(sh->run->conf, "events") ? "queue" : "clicks", up, text);
+}
