@@ -7,6 +7,7 @@
 
 #include "clicks/sh_clicks.h"
 #include "http/sh_http.h"
+#include "http/sh_page.h"
 #include "lookup/sh_lookup.h"
 #include "store/sh_store.h"
 
@@ -87,6 +88,10 @@ enum sd_err sh_parts_open(struct sh *sh, const struct sd_conf *conf, struct sd_e
 	enum sd_err err = open_store(sh, conf, e);
 	if (!err)
 		err = sh_clicks_open(sh, conf, &sh->clicks, e);
+	if (!err)
+		err = sh_page_open(sh, conf, &sh->page, e);
+	if (!err)
+		err = sh_live_open(sh, &sh->live, e);
 	return err ? err : sh_lookup_open(sh, conf, &sh->lookup, e);
 }
 
@@ -103,7 +108,7 @@ void sh_parts_stop(struct sh_worker *w)
 
 void sh_parts_drain(struct sh_worker *w)
 {
-	(void)w;
+	sh_live_drain(w);
 }
 
 void sh_parts_close(struct sh *sh)
@@ -112,6 +117,8 @@ void sh_parts_close(struct sh *sh)
 	sh_clicks_close(sh->clicks);
 	sh_store_close(sh->store);
 	sh->store = NULL;
+	sh_live_close(sh->live);
+	sh_page_close(sh->page);
 }
 
 void sh_parts_metrics(struct sh *sh, struct sd_metrics *m, const char *label)

@@ -41,5 +41,10 @@ const struct sd_option sh_options[] = {
      .reload = true},
     {"trusted-proxies", SD_OPT_LIST, NULL, "addresses or networks whose X-Forwarded-For or Forwarded says who the client is",
      .meta = "NET"},
+
+    /* the dashboard */
+    {"dashboard-password", SD_OPT_STRING, NULL, "password of /dashboard; the API then wants it or an API key. Without one the dashboard opens on this machine only",
+     .secret = true},
+    {"dashboard-password-file", SD_OPT_FILE, NULL, "file that holds it"},
     {0},
 };

@@ -164,7 +164,8 @@ struct sh_route {
 	const char *schema;  /* of the answer, a name in components; NULL: text */
 	uint64_t problems;   /* a bit for each enum sh_problem, besides those that any may have */
 };
-extern const struct sh_route sh_routes[]; /* ended by path NULL */
+extern const struct sh_route sh_routes[];      /* ended by path NULL */
+extern const struct sh_route sh_page_routes[]; /* those of the dashboard, which are in no document */
 
 /* Finds what the method and path ask for; with NULL, *allow says the methods that there are, "" when the path is unknown. */
 const struct sh_route *sh_route_find(enum sd_http_method method, struct sd_slice path, char arg[SH_CODE_MAX + 1], char allow[64]);

@@ -4,6 +4,7 @@
 #include "../store/sh_store.h"
 #include "sh_api.h"
 #include "sh_call.h"
+#include "sh_page.h"
 
 #define BIT(problem) (UINT64_C(1) << (problem))
 #define BODY	     (BIT(SH_NOT_JSON) | BIT(SH_BAD_MEMBER) | BIT(SH_TOO_LARGE))
@@ -107,7 +108,7 @@ static const struct sh_route *find_in(const struct sh_route *r, enum sd_http_met
 
 const struct sh_route *sh_route_find(enum sd_http_method method, struct sd_slice path, char arg[SH_CODE_MAX + 1], char allow[64])
 {
-	static const struct sh_route *const tables[] = {sh_routes};
+	static const struct sh_route *const tables[] = {sh_routes, sh_page_routes};
 	allow[0] = '\0';
 	arg[0] = '\0';
 	if (method == SD_HTTP_HEAD)
@@ -134,7 +135,7 @@ static void on_keys(void *arg, const struct sd_error *e, const struct sh_key *ke
 	(void)keys;
 	if (e->code)
 		sh_answer_failed(c, e->code, e);
-	else if (n || c->sh->key_required)
+	else if (n || c->sh->key_required || sh_page_guards(c->sh->page))
 		refuse_key(c);
 	else
 		c->route->run(c);
@@ -153,15 +154,23 @@ static void on_key_checked(void *arg, const struct sd_error *e)
 	}
 }
 
-static void authorise(struct sh_call *c)
+static void on_session(struct sh_call *c, bool good)
 {
-	enum sh_needs needs = c->route->needs;
-	if (needs == SH_OPEN || (needs == SH_STATS && !c->sh->key_required))
+	if (good)
 		c->route->run(c);
 	else if (c->key.n)
 		sh_store_key_check(c->sh->store, c->key, on_key_checked, c);
 	else
 		sh_store_key_list(c->sh->store, on_keys, c);
+}
+
+static void authorise(struct sh_call *c)
+{
+	enum sh_needs needs = c->route->needs;
+	if (needs == SH_OPEN || (needs == SH_STATS && !c->sh->key_required && !sh_page_guards(c->sh->page)))
+		c->route->run(c);
+	else
+		sh_page_session(c, on_session);
 }
 
 /* ---- one call ---- */

@@ -277,15 +277,15 @@ function name_of({at, hours}) {
   return new Date(at).toLocaleString(undefined, {...o, timeZone: 'UTC'});
 }
 
-/* The next of 1, 2, 5, 10, 20 ... */
+/* The next of 4, 6, 10, 20, 40 ...: half of it is whole as well. */
 function round_up(n) {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, n)));
-  return [1, 2, 5, 10].map(f => f * power).find(v => v >= n) ?? 10 * power;
+  return [2, 4, 6, 10].map(f => f * power).find(v => v >= n) ?? 20 * power;
 }
 
 function chart(list) {
   const W = Math.max(320, $('chart').clientWidth), H = 220, LEFT = 44, BOTTOM = 24, TOP = 14;
-  const most = Math.max(...list.map(s => s.clicks)), top = Math.max(4, round_up(most)), sum = list.reduce((n, s) => n + s.clicks, 0);
+  const most = Math.max(...list.map(s => s.clicks)), top = round_up(Math.max(4, most)), sum = list.reduce((n, s) => n + s.clicks, 0);
   const width = (W - LEFT) / list.length, gap = width > 6 ? 2 : width > 2 ? 1 : 0, y = v => TOP + (H - TOP - BOTTOM) * (1 - v / top);
   const svg = draw('svg', {viewBox: `0 0 ${W} ${H}`, role: 'img', 'aria-label': `${whole(sum)} clicks from ${name_of(list[0])} to ${name_of(list.at(-1))}, at most ${whole(most)}`});
   for (const v of [0, top / 2, top]) {
