@@ -142,7 +142,9 @@ static void lease_end(struct sh_ask *a, const struct sd_sql_job *j)
 {
 	struct lease_ask *l = sd_container(a, struct lease_ask, ask);
 	uint64_t next = j ? (uint64_t)sd_sql_cell_int(j, 0, 0, 0) : 0;
-	l->fn(a->arg, &a->e, j ? next - l->n : 0);
+	if (j && (int64_t)next <= (int64_t)l->n)
+		sd_fail(&a->e, SD_EDAMAGED, "%s: the counter of links is not above 0", sd_sql_shown(a->st->sql));
+	l->fn(a->arg, &a->e, a->e.code ? 0 : next - l->n);
 	free(l);
 }
 
