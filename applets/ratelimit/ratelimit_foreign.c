@@ -249,11 +249,12 @@ void rl_api_envoy(struct rl_api_call *c, const cJSON *body)
 		return;
 	}
 	struct batch *b = new_batch(c, (size_t)cJSON_GetArraySize(list), end_envoy);
-	struct one *o = b ? b->ones : NULL;
-	for (const cJSON *d = list->child; b && d; d = d->next)
-		ask_descriptor(o++, domain, cJSON_GetObjectItemCaseSensitive(d, "entries"), hits ? (uint32_t)hits : 1);
-	if (b)
-		one_less(b);
+	size_t i = 0;
+	if (!b)
+		return;
+	for (const cJSON *d = list->child; d; d = d->next)
+		ask_descriptor(&b->ones[i++], domain, cJSON_GetObjectItemCaseSensitive(d, "entries"), hits ? (uint32_t)hits : 1);
+	one_less(b);
 }
 
 /* ---- gubernator ---- */
@@ -404,9 +405,10 @@ void rl_api_gubernator(struct rl_api_call *c, const cJSON *body)
 		return;
 	}
 	struct batch *b = new_batch(c, (size_t)cJSON_GetArraySize(list), end_gubernator);
-	struct one *o = b ? b->ones : NULL;
-	for (const cJSON *json = list->child; b && json; json = json->next)
-		ask_gubernator(o++, json);
-	if (b)
-		one_less(b);
+	size_t i = 0;
+	if (!b)
+		return;
+	for (const cJSON *json = list->child; json; json = json->next)
+		ask_gubernator(&b->ones[i++], json);
+	one_less(b);
 }
