@@ -21,9 +21,9 @@ void sh_worker_note(struct sh_lookup_worker *w, enum sh_note_kind kind, struct s
 {
 	struct sh_note *n = malloc(sizeof(*n) + code.n);
 	if (n) {
-		*n = (struct sh_note){.kind = kind, .n = code.n};
+		*n = (struct sh_note){.kind = kind, .n = code.n, .code = (char *)(n + 1)};
 		if (code.n)
-			memcpy(n->code, code.p, code.n);
+			memcpy(n + 1, code.p, code.n);
 		sh_worker_post(w, n);
 	} else if (!__atomic_exchange_n(&w->flushing, true, __ATOMIC_SEQ_CST)) {
 		sh_worker_post(w, &w->flush);

@@ -31,7 +31,7 @@ struct sh_note {
 	enum sh_note_kind kind;
 	struct sh_lookup_ask *ask;
 	size_t n;
-	char code[];
+	const char *code; /* behind it */
 };
 
 /* From a worker to the control loop and back, as often as needed: its own, and freed by it; by the control loop once workers have stopped. */
