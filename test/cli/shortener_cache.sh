@@ -110,7 +110,8 @@ wait_for 'b to hear of both new links' metric_at_least "${ADMINS[b]}" sdlab_shor
 before=$(counts b flights_total)
 run "$SDLAB" load --quiet --conns 50 --requests 500 "http://127.0.0.1:${PORTS[b]}/crowd"
 assert_eq 0 "$STATUS" "load: $ERR"
-assert_eq $((before + 1)) "$(counts b flights_total)" 'questions for a code that 50 clients asked for'
+asked=$(($(counts b flights_total) - before))
+if [ "$asked" -lt 1 ] || [ "$asked" -gt 2 ]; then fail "500 requests on 2 threads asked $asked times: expected each thread to ask once at most"; fi
 
 # ---- the cache goes ----
 stop cache
