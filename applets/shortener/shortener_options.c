@@ -43,7 +43,7 @@ const struct sd_option sh_options[] = {
      .meta = "NET"},
 
     /* the dashboard */
-    {"dashboard-password", SD_OPT_STRING, NULL, "password of /dashboard; the API then wants it or an API key. Without one the dashboard opens on this machine only",
+    {"dashboard-password", SD_OPT_STRING, NULL, "password of /dashboard; the API then wants it or an API key; without one the dashboard opens on this machine only",
      .secret = true},
     {"dashboard-password-file", SD_OPT_FILE, NULL, "file that holds it"},
     {0},
