@@ -12,7 +12,7 @@ need curl curl
 need python3 python3
 rounds=${ROUNDS:-3}
 here=$(cd "$(dirname "$0")" && pwd)
-declare -A SENT=() ANSWERED=()
+declare -A SENT=() ANSWERED=() MADE=()
 
 # start_url DIR THREADS OPTION...: PORT and ADMIN are where.
 start_url() {
@@ -27,6 +27,7 @@ create() {
   run curl -sS --max-time 10 -f -H 'Content-Type: application/json' -d "{\"url\":\"https://example.com/$1\",\"alias\":\"$1\"}" \
     "http://127.0.0.1:$PORT/api/shorten"
   assert_eq 0 "$STATUS" "creating $1: $ERR"
+  MADE[$1]=1
 }
 clicks() { curl -sS --max-time 10 "http://127.0.0.1:$PORT/api/stats/$1" | sed -n 's/^ *"clicks": *\([0-9]*\),*$/\1/p' | head -n 1; }
 counted() { [ "$(clicks "$1")" -ge "$2" ]; }
@@ -35,7 +36,7 @@ click() { python3 "$here/shortener_ledger.py" "$PORT" "$1" "$2" 1 >/dev/null || 
 # load CODE WANT [NAME]: redirects; the process NAME is killed in the middle of them.
 load() {
   local numbers
-  create "$1"
+  [ -n "${MADE[$1]:-}" ] || create "$1"
   { # the shell tells of who was killed
     numbers=$(python3 "$here/shortener_ledger.py" "$PORT" "$1" "$2" 6 ${3:+"${PID[$3]}"} 2>"$TMP/load.err")
     [ -z "$numbers" ] || [ -z "${3:-}" ] || wait_exit "$3"
@@ -98,7 +99,8 @@ start_worker() {
   wait_line worker 'Clicks come from the queue'
 }
 start_queue_url() { start_url "$TMP/queue" 2 --events "amqp://127.0.0.1:$port"; }
-published() { metric_at_least "$ADMIN" sdlab_shortener_events_confirmed_total 1; }
+more_than() { [ "$(metric "$ADMIN" "sdlab_shortener_events_$1_total")" -gt "$2" ]; }
+all_taken() { "$SDLAB" mq list sdlab.clicks --server "amqp://127.0.0.1:$port" | awk '$1 == "sdlab.clicks" { n = $2 } END { exit n != "0" }'; }
 
 start_mq
 start_queue_url
@@ -107,12 +109,28 @@ for ((round = 1; round <= rounds; round++)); do
   load "queue$round" $((RANDOM % 3000 + 200)) url
   start_queue_url
 done
-load worker $((RANDOM % 2000 + 200))
-wait_for 'some of them to be in the queue' published
+
+# The worker is killed while it has messages that it cannot add up, since somebody else writes to the database.
+load before 500
+wait_for 'what was before to be counted' counted before 500
+create worker
+start lock python3 -c 'import signal, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=20)
+db.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+signal.pause()' "$db"
+wait_line lock locked
+published=$(metric "$ADMIN" sdlab_shortener_events_published_total)
+load worker 1000
+wait_for 'clicks to be in the queue' more_than confirmed "$published"
+wait_for 'the worker to have taken them' all_taken
 kill_it worker
+kill_it lock
 load between 500
 start_worker
-load broker $((RANDOM % 2000 + 200))
+wait_for 'what came meanwhile to be counted' counted between 500
+
+# The queue is away, and clicks wait in the journal.
 kill_it mq
 wait_line url 'The queue of clicks is away'
 load spool 2000
@@ -120,6 +138,16 @@ load spoolkill 500 url
 start_queue_url
 load away 500
 assert_eq 0 "$(clicks spool)" 'clicks while the queue was away'
+start_mq
+wait_for 'what was kept to be counted' counted away 500
+
+# The queue is killed while it has messages that it did not confirm. Nobody starts the shortener again behind this: it would send all it has.
+create broker
+kill -s STOP "${PID[mq]}"
+published=$(metric "$ADMIN" sdlab_shortener_events_published_total)
+load broker 1000
+wait_for 'clicks to be on their way' more_than published "$published"
+kill_it mq
 start_mq
 all_counted 2
 check_ledger 'with a queue'
