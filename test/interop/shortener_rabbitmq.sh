@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Clicks on Debian's PostgreSQL, added up by the shortener itself and then through Debian's RabbitMQ by two workers, of which one is killed: each
+# click once, and the statistics say what was sent.
+# plain build only: it is about how others take what we send
+
+# shellcheck source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+# shellcheck source=../postgres.sh
+. "$(dirname "$0")/../postgres.sh"
+# shellcheck source=../rabbitmq.sh
+. "$(dirname "$0")/../rabbitmq.sh"
+sdlab_test "$@"
+need curl curl
+need python3 python3
+command -v rabbitmq-server >/dev/null 2>&1 || skip rabbitmq-server
+redirects=$(cd "$(dirname "$0")/../cli" && pwd)/shortener_ledger.py
+
+start_url() {
+  start url "$SDLAB" shortener --port 0 --bind 127.0.0.1 --threads 2 --admin 127.0.0.1:0 --data-dir "$TMP/data" --db "${PG[pg]}" \
+    --create-limit none "$@"
+  wait_line url 'Database connected'
+  PORT=$(port_of url) || exit 1
+}
+create() {
+  run curl -sS --max-time 10 -f -H 'Content-Type: application/json' -d "{\"url\":\"https://example.com/$1\",\"alias\":\"$1\"}" \
+    "http://127.0.0.1:$PORT/api/shorten"
+  assert_eq 0 "$STATUS" "creating $1: $ERR"
+}
+load() { run python3 "$redirects" "$PORT" "$1" "$2" 4; assert_eq "0 $2 $2" "$STATUS $OUT" "redirects of $1: $ERR"; }
+visit() { curl -sS --max-time 10 -o /dev/null -A "$1" "http://127.0.0.1:$PORT/$2"; }
+sql() { psql -At "${PG[pg]}" -c "$1"; }
+gives() { [ "$(sql "$1")" = "$2" ]; }
+clicks="SELECT clicks FROM links WHERE code ="
+
+start_postgres pg fsync=off
+
+# ---- by itself ----
+start_url
+sql 'INSERT INTO click_hours VALUES (0, 1, 1, 0, 0, 0); INSERT INTO click_orphans SELECT $$/old$$ || n, 1, 1 FROM generate_series(1, 10020) n' >/dev/null
+create own
+load own 300
+visit 'Googlebot/2.1 (+http://www.google.com/bot.html)' own
+visit 'curl/8.0' not-there
+visit 'curl/8.0' not-there
+load own 100
+wait_for 'clicks to be counted' gives "$clicks 'own'" 400
+wait_for 'orphans to be counted' gives "SELECT SUM(n) FROM click_orphans WHERE path LIKE '%not-there'" 2
+run curl -sS --max-time 10 "http://127.0.0.1:$PORT/api/stats/own"
+assert_match "$OUT" '^ *"clicks": *400,$' 'statistics'
+assert_contains "$OUT" 'example.com' 'referrers'
+assert_eq "400|1" "$(sql "SELECT SUM(d.clicks), SUM(bots) FROM click_days d JOIN links l ON l.id = d.link WHERE code = 'own'")" 'days'
+assert_eq "400|1" "$(sql "SELECT SUM(h.clicks), SUM(bots) FROM click_hours h JOIN links l ON l.id = h.link WHERE code = 'own'")" 'hours'
+assert_eq 400 "$(sql "SELECT SUM(s.clicks) FROM click_shares s JOIN links l ON l.id = s.link WHERE code = 'own' AND name = 'example.com'")" 'shares'
+
+# ---- through RabbitMQ; meanwhile what is old goes ----
+start_rabbitmq rabbit
+events=amqp://guest:guest@127.0.0.1:${AT[rabbit]}
+wait_for 'old hours to go' gives 'SELECT COUNT(*) FROM click_hours WHERE hour = 1' 0
+assert_eq 0 "$(sql 'SELECT COUNT(*) FROM click_orphans WHERE last_ms = 1')" 'old orphans'
+stop url
+start_url --events "$events"
+wait_line url 'Clicks go to the queue'
+start_worker() {
+  start "$1" "$SDLAB" shortener worker --db "${PG[pg]}" --events "$events"
+  wait_line "$1" 'Clicks come from the queue'
+}
+start_worker one
+start_worker two
+create queue
+load queue 300
+wait_for 'clicks to come through the queue' gives "$clicks 'queue'" 300
+{
+  kill -s KILL "${PID[one]}"
+  load queue 400
+  wait_exit one
+} 2>/dev/null
+wait_for 'the other worker to go on' gives "$clicks 'queue'" 700
+create end
+load end 1
+wait_for 'all to be counted' gives "$clicks 'end'" 1
+assert_eq 700 "$(sql "$clicks 'queue'")" 'clicks in the end'
+assert_eq 400 "$(sql "$clicks 'own'")" 'clicks that came a second time through the queue'
+stop two
+stop url
