@@ -7,6 +7,8 @@
 #include "sh_clicks_int.h"
 #include "world/file.h"
 
+static void on_drop(struct sd_task *t);
+
 /* ---- opening ---- */
 
 /* With `interval` too every turn is handed to the kernel only; the sync is made beside it. */
@@ -38,6 +40,7 @@ static enum sd_err slot_open(struct sh_clicks *c, unsigned index, struct sd_erro
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	w->clicks = c;
 	w->index = index;
+	w->drop_task.fn = on_drop;
 	snprintf(w->dir, sizeof(w->dir), "%s/w%u", c->dir, index);
 	enum sd_err err = open_log(w, &w->wal, &w->why);
 	if (!err)
@@ -233,7 +236,6 @@ void sh_journals_drop(struct sh_clicks *c)
 		if (!w || w->next == w->drop_below)
 			continue;
 		__atomic_store_n(&w->drop_below, w->next, __ATOMIC_RELEASE);
-		w->drop_task.fn = on_drop;
 		if (w->loop)
 			sd_loop_post(w->loop, &w->drop_task);
 		else
