@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Clicks on Debian's PostgreSQL, added up by the shortener itself and then through Debian's RabbitMQ by two workers, of which one is killed: each
-# click once, and the statistics say what was sent.
+# Clicks on Debian's PostgreSQL: added up by the shortener itself, by two servers at once while it breaks off, and then through Debian's RabbitMQ
+# by two workers, of which one is killed. Each click counts once, and the statistics say what was sent.
 # plain build only: it is about how others take what we send
 
 # shellcheck source=../lib.sh
@@ -15,12 +15,16 @@ need python3 python3
 command -v rabbitmq-server >/dev/null 2>&1 || skip rabbitmq-server
 redirects=$(cd "$(dirname "$0")/../cli" && pwd)/shortener_ledger.py
 
-start_url() {
-  start url "$SDLAB" shortener --port 0 --bind 127.0.0.1 --threads 2 --admin 127.0.0.1:0 --data-dir "$TMP/data" --db "${PG[pg]}" \
+# start_server NAME OPTION...: PORT is where.
+start_server() {
+  local name=$1
+  shift
+  start "$name" "$SDLAB" shortener --port 0 --bind 127.0.0.1 --threads 1 --admin 127.0.0.1:0 --data-dir "$TMP/$name" --db "${PG[pg]}" \
     --create-limit none "$@"
-  wait_line url 'Database connected'
-  PORT=$(port_of url) || exit 1
+  wait_line "$name" 'Database connected'
+  PORT=$(port_of "$name") || exit 1
 }
+start_url() { start_server url "$@"; }
 create() {
   run curl -sS --max-time 10 -f -H 'Content-Type: application/json' -d "{\"url\":\"https://example.com/$1\",\"alias\":\"$1\"}" \
     "http://127.0.0.1:$PORT/api/shorten"
@@ -30,6 +34,7 @@ load() { run python3 "$redirects" "$PORT" "$1" "$2" 4; assert_eq "0 $2 $2" "$STA
 visit() { curl -sS --max-time 10 -o /dev/null -A "$1" "http://127.0.0.1:$PORT/$2"; }
 sql() { psql -At "${PG[pg]}" -c "$1"; }
 gives() { [ "$(sql "$1")" = "$2" ]; }
+some_of_both() { [ "$(sql "$clicks 'both'")" -gt 0 ]; }
 clicks="SELECT clicks FROM links WHERE code ="
 
 start_postgres pg fsync=off
@@ -51,6 +56,28 @@ assert_contains "$OUT" 'example.com' 'referrers'
 assert_eq "400|1" "$(sql "SELECT SUM(d.clicks), SUM(bots) FROM click_days d JOIN links l ON l.id = d.link WHERE code = 'own'")" 'days'
 assert_eq "400|1" "$(sql "SELECT SUM(h.clicks), SUM(bots) FROM click_hours h JOIN links l ON l.id = h.link WHERE code = 'own'")" 'hours'
 assert_eq 400 "$(sql "SELECT SUM(s.clicks) FROM click_shares s JOIN links l ON l.id = s.link WHERE code = 'own' AND name = 'example.com'")" 'shares'
+
+# ---- two servers at once, and the database breaks off in the middle ----
+first=$PORT
+start_server other
+create both
+for PORT in "$first" "$PORT"; do
+  load both 1 # so that it is at hand
+  python3 "$redirects" "$PORT" both 5000 4 >"$TMP/both.$PORT" 2>&1 &
+  loads="${loads:-} $!"
+done
+wait_for 'some to be counted' some_of_both
+kill -s QUIT "${PID[pg]}"
+wait_exit pg
+for pid in $loads; do wait "$pid" || fail "redirects of both: $(cat "$TMP"/both.*)"; done
+restart_postgres pg fsync=off
+wait_for 'clicks at two servers to be counted' gives "$clicks 'both'" 10002
+stop other
+PORT=$first
+create after
+load after 1
+wait_for 'clicks behind them to be counted' gives "$clicks 'after'" 1
+assert_eq 10002 "$(sql "$clicks 'both'")" 'clicks at two servers'
 
 # ---- through RabbitMQ; meanwhile what is old goes ----
 start_rabbitmq rabbit
