@@ -48,6 +48,8 @@ static void on_timer(struct sd_timer *t)
 
 static void later(struct sh_apply *a, int64_t ns)
 {
+	if (a->closing)
+		return fail(a, a->why.code ? a->why.code : SD_ECANCELED, a->why.code ? a->why.text : "closed");
 	a->timer.fn = on_timer;
 	sd_loop_timer_set(a->loop, &a->timer, sd_loop_now_ns(a->loop) + ns);
 }
@@ -232,6 +234,7 @@ static bool any_moved(const struct sh_fold *f)
 static void fold_done(struct sd_work *work)
 {
 	struct sh_apply *a = sd_container(work, struct sh_apply, work);
+	a->folding = false;
 	if (a->fold.full)
 		fail(a, SD_ENOMEM, "out of memory");
 	else if (!any_moved(&a->fold))
@@ -245,6 +248,7 @@ static void fold_done(struct sd_work *work)
 static void fold_now(struct sh_apply *a)
 {
 	a->work = (struct sd_work){.run = fold_run, .done = fold_done};
+	a->folding = true;
 	if (a->helpers && sd_helpers_submit(a->helpers, a->loop, &a->work))
 		return;
 	fold_run(&a->work);
@@ -296,4 +300,15 @@ void sh_apply_run(struct sh_apply *a, const struct sh_block *blocks, size_t n, v
 	a->tries = 0;
 	a->why = (struct sd_error){0};
 	later(a, 0);
+}
+
+bool sh_apply_close(struct sh_apply *a)
+{
+	a->closing = true;
+	if (!a->busy || !(a->folding || a->timer.slot))
+		return !a->busy;
+	sd_loop_timer_cancel(a->loop, &a->timer);
+	sh_fold_free(&a->fold);
+	a->busy = false;
+	return true;
 }

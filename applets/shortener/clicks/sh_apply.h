@@ -31,7 +31,7 @@ struct sh_apply {
 	int64_t version;
 	unsigned tries;
 	uint64_t early_now;
-	bool busy, dead;
+	bool busy, folding, closing;
 	struct sd_work work;
 	struct sd_timer timer;
 	struct sd_error why;
@@ -40,5 +40,8 @@ struct sh_apply {
 /* The blocks stay the caller's and valid until done, which comes on a later turn; one batch at a time. e->code SD_OK: all are added, but
  * those that are early (see sh_fold.h). Else nothing is, or it is not known: to be run again. */
 void sh_apply_run(struct sh_apply *a, const struct sh_block *blocks, size_t n, void (*done)(void *arg, const struct sd_error *e), void *arg);
+/* The helpers are gone and the loop will not run again: what waits for one of them ends here, without done. False: the database has been
+ * asked and will answer yet, when it is closed at the latest; then done is called. */
+bool sh_apply_close(struct sh_apply *a);
 
 #endif

@@ -46,8 +46,10 @@ static void really_free(struct sh_clicks *c)
 
 static void on_kept(struct sh_clicks *c, const struct sd_error *e)
 {
-	if (c->closing)
+	if (c->closed)
 		return really_free(c);
+	if (c->closing)
+		return;
 	if (e->code) {
 		say_down(c, e->text);
 		c->retry_ns = sd_loop_now_ns(c->loop) + RETRY_NS;
@@ -277,7 +279,8 @@ void sh_clicks_close(struct sh_clicks *c)
 	sh_journals_close(c);
 	sd_geo_close(c->geo);
 	c->geo = NULL;
-	if (!c->apply.busy)
+	c->closed = true;
+	if (sh_apply_close(&c->apply))
 		really_free(c); /* else when the database has answered */
 }
 

@@ -97,7 +97,7 @@ struct sh_clicks {
 	unsigned nslots, nstarted;
 	struct sd_timer timer, sync_timer, keep_timer;
 	struct sd_work read_work, sync_work;
-	bool reading, syncing, sync_failed, secret_asked, closing;
+	bool reading, syncing, sync_failed, secret_asked, closing, closed;
 	struct sh_batch batch;
 	void (*batch_read)(struct sh_clicks *c);
 	struct sh_apply apply;

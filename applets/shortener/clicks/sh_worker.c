@@ -283,6 +283,7 @@ static void tear_down(struct worker *w)
 	w->apply.helpers = NULL;
 	if (w->loop)
 		sd_loop_flush(w->loop);
+	sh_apply_close(&w->apply);
 	sh_queue_end(&w->queue);
 	sd_loop_free(w->loop);
 	free(w->coming.bytes.p);
