@@ -417,10 +417,17 @@ static void resolve_done(struct sd_work *work)
 	r->done(r);
 }
 
+static void resolve_dropped(struct sd_work *work)
+{
+	struct sd_resolve *r = sd_container(work, struct sd_resolve, work);
+	if (r->dropped)
+		r->dropped(r);
+}
+
 bool sim_resolve(struct sd_loop *l, struct sd_resolve *r)
 {
 	struct sim_node *n = sim_loop(l)->node;
-	r->work = (struct sd_work){.run = resolve_run, .done = resolve_done};
+	r->work = (struct sd_work){.run = resolve_run, .done = resolve_done, .dropped = resolve_dropped};
 	if (n->resolver && sd_container(n->resolver, struct sim_helpers, helpers)->life != n->life) {
 		sd_helpers_free(n->resolver);
 		n->resolver = NULL;
