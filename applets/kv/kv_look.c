@@ -101,34 +101,28 @@ static bool operand(const struct sd_verb_call *call, const char *name, char **p,
 	return true;
 }
 
-static int dump(struct sd_verb_call *call, struct sd_lsm_walk *walk, struct sd_slice prefix)
+static int dump(struct sd_verb_call *call, struct sd_slice from, struct sd_slice prefix)
 {
 	struct sd_error e = {0};
 	struct sd_lsm_dir *dir = NULL;
 	struct dump d = {call, prefix, sd_conf_has(call->conf, "limit") ? sd_conf_int(call->conf, "limit") : -1};
-	walk->all = sd_conf_bool(call->conf, "all");
-	walk->each = dump_write;
-	walk->arg = &d;
+	struct sd_lsm_walk walk = {.from = from, .all = sd_conf_bool(call->conf, "all"), .each = dump_write, .arg = &d};
 	enum sd_err err = kv_open(call, &dir, &e);
 	if (!err)
-		err = sd_lsm_dir_walk(dir, walk, &e);
+		err = sd_lsm_dir_walk(dir, &walk, &e);
 	sd_lsm_dir_close(dir);
 	return err && err != SD_ECANCELED ? kv_fail(call, "dump", &e) : 0;
 }
 
 int kv_dump(struct sd_verb_call *call)
 {
-	char *from = NULL, *begin = NULL;
-	struct sd_slice prefix;
-	struct sd_lsm_walk walk = {0};
+	char *from_text = NULL, *prefix_text = NULL;
+	struct sd_slice from, prefix;
 	int status = 2;
-	if (operand(call, "from", &from, &walk.from) && operand(call, "prefix", &begin, &prefix)) {
-		if (sd_lsm_bytewise(walk.from, prefix) < 0)
-			walk.from = prefix;
-		status = dump(call, &walk, prefix);
-	}
-	free(from);
-	free(begin);
+	if (operand(call, "from", &from_text, &from) && operand(call, "prefix", &prefix_text, &prefix))
+		status = dump(call, sd_lsm_bytewise(from, prefix) < 0 ? prefix : from, prefix);
+	free(from_text);
+	free(prefix_text);
 	return status;
 }
 

@@ -108,7 +108,8 @@ cJSON *lb_backend_json(const struct lb_backend *b)
 	cJSON_AddNumberToObject(o, "retried_elsewhere", (double)t.retried);
 	cJSON_AddNumberToObject(o, "failed_checks_in_a_row", b->health.bad);
 	cJSON_AddNumberToObject(o, "ejections", b->health.ejections);
-	cJSON_AddNumberToObject(o, "ejected_for_ms", (double)((ejected_for(b) + 999999) / 1000000));
+	int64_t ejected_ms = (ejected_for(b) + 999999) / 1000000;
+	cJSON_AddNumberToObject(o, "ejected_for_ms", (double)ejected_ms);
 	cJSON_AddNumberToObject(o, "answers_5xx", (double)t.codes[5]);
 	add_quantile(o, "p50_ms", &t.latency, 0.5);
 	add_quantile(o, "p99_ms", &t.latency, 0.99);

@@ -69,9 +69,8 @@ static struct batch *new_batch(struct rl_api_call *c, size_t n, void (*end)(stru
 
 static void one_less(struct batch *b)
 {
-	if (--b->left)
-		return;
-	b->end(b);
+	if (b && --b->left == 0)
+		b->end(b);
 }
 
 static void answered(struct one *o, cJSON *answer)

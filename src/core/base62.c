@@ -4,7 +4,7 @@ static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 
 size_t sd_base62_put(uint64_t v, unsigned width, char out[SD_BASE62_MAX])
 {
-	char back[SD_BASE62_MAX];
+	char back[SD_BASE62_MAX] = {0};
 	size_t n = 0;
 	while (n < SD_BASE62_MAX && (v || n < width || n == 0)) {
 		back[n++] = digits[v % 62];

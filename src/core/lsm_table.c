@@ -18,7 +18,7 @@ static enum sd_err bad(const struct sd_lsm_source *from, uint64_t at, const char
 /* Takes over *p, which is n bytes. */
 static enum sd_err expand(const struct sd_lsm_source *from, const struct sd_lsm_handle *h, char **p, size_t *n, struct sd_error *e)
 {
-	size_t length;
+	size_t length = 0;
 	if (!sd_snappy_length(*p, *n, &length) || length > SD_LSM_BLOCK_MAX)
 		return bad(from, h->at, "is not what Snappy writes", e);
 	char *whole = malloc(length + 1);
@@ -78,8 +78,8 @@ size_t lsm_get_handle(const void *from, size_t n, struct sd_lsm_handle *h)
 
 static enum sd_err read_filter(struct sd_lsm_table *t, const struct sd_lsm_handle *meta, struct sd_error *e)
 {
-	char *bytes;
-	size_t n;
+	char *bytes = NULL;
+	size_t n = 0;
 	enum sd_err err = read_block(&t->from, meta, &bytes, &n, e);
 	if (err)
 		return err;
@@ -120,7 +120,7 @@ static enum sd_err read_footer(const struct sd_lsm_source *from, struct sd_lsm_h
 
 enum sd_err sd_lsm_table_open(struct sd_lsm_table *t, const struct sd_lsm_source *from, struct sd_error *e)
 {
-	struct sd_lsm_handle meta, index;
+	struct sd_lsm_handle meta = {0}, index = {0};
 	size_t n = 0;
 	*t = (struct sd_lsm_table){.from = *from};
 	enum sd_err err = read_footer(from, &meta, &index, e);
@@ -170,8 +170,8 @@ static struct sd_lsm_at *index_of(struct sd_lsm_scan *s)
 /* The block that the index is at becomes the one in hand. */
 static enum sd_err open_block(struct sd_lsm_scan *s, struct sd_error *e)
 {
-	struct sd_lsm_handle h;
-	size_t n;
+	struct sd_lsm_handle h = {0};
+	size_t n = 0;
 	const struct sd_lsm_source *from = &s->table->from;
 	if (s->index.damaged || (s->index.valid && !lsm_get_handle(s->index.value.p, s->index.value.n, &h))) {
 		let_block_go(s);

@@ -35,9 +35,9 @@ static enum sd_err read_whole(struct sd_lsm_dir *d, const char *name, uint64_t m
 		err = sd_file_read(f, p, (size_t)size, 0, n, e);
 	sd_file_close(f);
 	free(full);
-	if (err) {
+	if (err || !p) {
 		free(p);
-		return err;
+		return err ? err : SD_ENOMEM;
 	}
 	p[*n] = '\0';
 	*out = p;
@@ -74,7 +74,7 @@ static enum sd_err read_edits(struct sd_lsm_dir *d, struct sd_lsm_log_in *in, st
 		return sd_fail(e, SD_EDAMAGED, "%s: record at %zu is damaged, and good ones follow", d->manifest, in->bad);
 	if (step == SD_LSM_LOG_TORN)
 		sd_text_format(&d->notes, "%s: torn tail at %zu\n", d->manifest, in->bad);
-	if (!(err = sd_lsm_version_end(&d->version, e)))
+	if (!sd_lsm_version_end(&d->version, e))
 		return SD_OK;
 	if (step == SD_LSM_LOG_TORN)
 		return sd_fail(e, SD_EDAMAGED, "%s: record at %zu is damaged", d->manifest, in->bad);
@@ -119,6 +119,7 @@ static bool add_write(struct sd_lsm_dir *d, uint64_t log, const struct sd_lsm_ba
 	if (b->value.n > 0)
 		memcpy(p + n, b->value.p, b->value.n);
 	d->writes[d->nwrites++] = (struct sd_lsm_write){{p, n}, {p + n, b->value.n}, log};
+	/* cppcheck-suppress memleak; the slices of the write hold it */
 	return true;
 }
 
@@ -174,8 +175,8 @@ static enum sd_err read_logs(struct sd_lsm_dir *d, struct sd_error *e)
 	enum sd_err err = SD_OK;
 	for (char **p = names; p && *p; p++) {
 		uint64_t number = err ? 0 : log_number(d, *p);
-		char *bytes;
-		size_t n;
+		char *bytes = NULL;
+		size_t n = 0;
 		if (number && !(err = read_whole(d, *p, SIZE_MAX / 2, &bytes, &n, e))) {
 			err = take_log(d, number, *p, bytes, n, e);
 			d->nlogs++;

@@ -129,8 +129,13 @@ enum sd_err sd_lsm_dir_walk(struct sd_lsm_dir *d, struct sd_lsm_walk *walk, stru
 		sd_text_add(&from, walk->from.p, walk->from.n);
 		sd_text_add(&from, tail, sizeof(tail));
 	}
-	enum sd_err err = runs && !from.full ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
-	size_t n = err ? 0 : make_runs(d, runs);
+	if (!runs || from.full) {
+		free(runs);
+		free(from.p);
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	}
+	size_t n = make_runs(d, runs);
+	enum sd_err err = SD_OK;
 	for (size_t i = 0; i < n && !err; i++)
 		err = begin(&runs[i], (struct sd_slice){from.p, from.n}, e);
 	if (!err)

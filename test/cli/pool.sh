@@ -54,7 +54,7 @@ refused 1 "nothing free within .*; the last [0-9]+ opens failed: cannot connect 
 
 # ---- who waits too long is told who has it ----
 refused 1 'nothing free within [0-9.]+ms: 2 of 2 in use.*; held longest: pool_users.c:[0-9]+ \(visit\) "visit" thread [0-9]+ for ' \
-  --timeout 5ms --max-conns 2 --hold 1s
+  --timeout 300ms --max-conns 2 --hold 1s
 refused 2 'inproc' --target inproc:nobody
 refused 2 'max-conns' --max-conns 0
 
@@ -82,5 +82,6 @@ assert_match "$ERR" 'run make first$' 'examples/pool.sh without sdlab'
 run "$ROOT/examples/pool.sh" "$SDLAB"
 assert_eq 0 "$STATUS" "examples/pool.sh ($ERR)"
 assert_contains "$OUT" '[POOL] 40 threads waiting...' 'examples/pool.sh: users that wait'
-assert_match "$OUT" 'nothing free within [0-9.]+ms: 2 of 2 in use' 'examples/pool.sh: users without patience'
+# On a slow machine the patience ends before the connections are there.
+assert_match "$OUT" 'nothing free within [0-9.]+ms: [0-2] of 2 in use' 'examples/pool.sh: users without patience'
 assert_contains "$OUT" 'Connection refused' 'examples/pool.sh: the server gone'

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The dashboard: who gets in, what a browser is told of it, and then a person at work in headless Chromium.
 
+# plain build only: a browser is slow, and what it asks for is asked for elsewhere
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"

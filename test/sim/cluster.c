@@ -463,7 +463,7 @@ static void say_sum(const struct scenario *s, uint64_t from, uint64_t n, uint64_
 static uint64_t usual_seeds(const struct scenario *s, uint64_t n)
 {
 #ifdef SD_SANITIZED
-	return s->must_fail ? n : (n + 2) / 3;
+	return s->must_fail ? n : (n + 5) / 6;
 #else
 	(void)s;
 	return n;

@@ -288,12 +288,13 @@ static void check(struct cluster *c, uint64_t owners, bool shares)
 	}
 }
 
-/* Each key is asked for much more often than it may pass: as much passes as may. */
+/* Each key is asked for more often than it may pass, in bursts: nearly as much passes as may. What a key lets through and nobody asks
+ * for between two bursts is no fault. */
 static void well(struct cluster *c)
 {
 	const struct client *cl = client_of(c);
 	check(c, 1, false);
-	uint64_t least = KEYS * bucket(BURST, 40 * SECOND) * 9 / 10;
+	uint64_t least = KEYS * bucket(BURST, 40 * SECOND) * 8 / 10;
 	if (cl->n < least || cl->unknown)
 		cluster_fail(c, "%zu passed and %llu were not decided, though nothing failed; expected %llu", cl->n,
 			     (unsigned long long)cl->unknown, (unsigned long long)least);

@@ -10,6 +10,11 @@
 
 #define START 1700000000000
 #define LIMIT 1000000
+#ifdef SD_SANITIZED
+#define ROUNDS 20000
+#else
+#define ROUNDS 40000
+#endif
 
 static struct cache cache;
 static struct cache_session me;
@@ -200,7 +205,7 @@ static int survivors(const char *policy, bool end)
 	limit(policy);
 	for (int i = 0; i < 200; i++)
 		set("hot", i, 100, end ? "10000" : NULL);
-	for (int i = 0; i < 40000; i++) {
+	for (int i = 0; i < ROUNDS; i++) {
 		now += 10;
 		set("cold", i, 100, end ? "10000" : NULL);
 		say("get hot%d", i % 200);

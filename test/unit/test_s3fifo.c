@@ -9,6 +9,11 @@
 #include "core/s3fifo.h"
 
 #define KEYS 20000
+#ifdef SD_SANITIZED
+#define STEPS 100000
+#else
+#define STEPS 400000
+#endif
 
 struct item {
 	bool in, main;
@@ -233,7 +238,7 @@ static double both(struct trace t, uint64_t room, double *plain_ratio)
 	struct cache *c = cache_new(room);
 	struct plain *p = plain_new(room);
 	size_t gets = 0;
-	for (int i = 0; i < 400000; i++) {
+	for (int i = 0; i < STEPS; i++) {
 		uint32_t key = next_key(&t), size = 20 + hash_of(key ^ 77) % t.sizes;
 		if (sd_rng_below(&t.rng, 1000) < t.deletes) {
 			del(c, key);

@@ -41,9 +41,10 @@ static void show_list(const struct sd_verb_call *call, const cJSON *page)
 		width = n > width ? n : width;
 	}
 	fprintf(call->out, "%-*s %10s  %s\n", width, "CODE", "CLICKS", "URL");
-	cJSON_ArrayForEach(l, links)
+	cJSON_ArrayForEach(l, links) {
 		fprintf(call->out, "%-*s %10.0f  %s%s\n", width, sh_cli_text(l, "code", ""), sh_cli_number(l, "clicks"),
 			sh_cli_text(l, "original_url", ""), state(l));
+	}
 	if (sh_cli_number(page, "pages") > 1)
 		fprintf(call->out, "page %.0f of %.0f, %.0f links\n", sh_cli_number(page, "page"), sh_cli_number(page, "pages"),
 			sh_cli_number(page, "total"));
@@ -124,8 +125,10 @@ int sh_cli_stats(struct sd_verb_call *call)
 	if (stats && !sh_cli_json(call, stats)) {
 		fprintf(call->out, "%.0f clicks since %s\n", sh_cli_number(stats, "clicks"), sh_cli_text(stats, "created_at", "it was made"));
 		show_days(call->out, cJSON_GetObjectItemCaseSensitive(stats, "clicks_by_day"));
-		cJSON_ArrayForEach(r, cJSON_GetObjectItemCaseSensitive(stats, "top_referrers"))
-			fprintf(call->out, "  from %s\n", cJSON_GetStringValue(r) ? cJSON_GetStringValue(r) : "");
+		cJSON_ArrayForEach(r, cJSON_GetObjectItemCaseSensitive(stats, "top_referrers")) {
+			const char *from = cJSON_GetStringValue(r);
+			fprintf(call->out, "  from %s\n", from ? from : "");
+		}
 	}
 	cJSON_Delete(stats);
 	return status;
