@@ -2,6 +2,7 @@
 # What `sdlab load --json` writes is valid by its schema, as ajv understands it, whatever came of the run: in both loops,
 # with errors, cut short, with a warm-up, with several statuses, from a log, with a tally; and so is what sweep and ramp
 # write. The schemas and the manual page name the same fields.
+# plain build only: what is looked at is JSON
 
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
