@@ -22,8 +22,8 @@ echo '--- fifty users of ten connections'
 "$sdlab" pool test --target "127.0.0.1:$port" --max-conns 10 --concurrent-users 50
 
 echo
-echo '--- who waits 5 ms only is told who has them'
-"$sdlab" pool test --target "127.0.0.1:$port" --max-conns 2 --hold 100ms --timeout 5ms 2>&1 || true
+echo '--- who waits 200 ms only is told who has them'
+"$sdlab" pool test --target "127.0.0.1:$port" --max-conns 2 --hold 100ms --timeout 200ms 2>&1 || true
 
 echo
 echo '--- the server is gone'

@@ -2,7 +2,7 @@
 # What `sdlab load --json` writes is valid by its schema, as ajv understands it, whatever came of the run: in both loops,
 # with errors, cut short, with a warm-up, with several statuses, from a log, with a tally; and so is what sweep and ramp
 # write. The schemas and the manual page name the same fields.
-# plain build only: what is looked at is JSON
+# one thread: what is looked at is JSON, and a run that is cut short did not always hear of it under the thread sanitizer
 
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
