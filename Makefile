@@ -76,7 +76,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 all: $(BIN) compile_commands.json ## build sdlab (quiet; V=1 shows the commands)
 
-demo: deps ## the main job: a load balancer, three backends, a cache, a queue, real traffic, a backend killed
+demo: deps ## the main job: short links behind a load balancer, real traffic, a shortener and the cache killed
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)examples/demo.sh $(BIN)
 
@@ -101,12 +101,14 @@ bench: deps ## cost beside what else is installed (HAProxy, nginx, Redis; wrk, a
 	$(Q)test/bench/breaker.sh
 	$(Q)test/bench/wal.sh $(BIN)
 	$(Q)test/bench/cache.sh $(BIN)
+	$(Q)test/bench/kv_server.sh $(BIN)
 	$(Q)test/bench/cache_threads.sh $(BIN)
 	$(Q)test/bench/cache_hits.sh $(BIN)
 	$(Q)test/bench/ratelimit.sh $(BIN)
 	$(Q)test/bench/limit.sh $(BIN)
 	$(Q)test/bench/mq.sh $(BIN)
 	$(Q)test/bench/shortener.sh $(BIN)
+	$(Q)test/bench/kv.sh $(BIN)
 
 # SEEDS=n for so many of each scenario, from SEED_FROM on; SEED=k for one; ONLY=name for scenarios with this in their name.
 sim: deps ## seeded simulations (SEEDS=200, SEED=k for one, ONLY=name)

@@ -54,6 +54,7 @@ die() {
   exit 1
 }
 
+: >"$tmp/log" # it is read before the broker may have begun
 "$sdlab" mq --port 0 --http off --data-dir "$tmp/data" >"$tmp/log" 2>&1 &
 broker=$!
 tries=0

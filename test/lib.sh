@@ -231,8 +231,8 @@ stop_quietly() {
 # The processes that PID started, and theirs, one a line.
 descendants() {
   local kids kid
-  kids=$(awk -v p="$1" '{ sub(/^.*\) /, ""); split(FILENAME, f, "/"); if ($2 == p) print f[3] }' \
-    /proc/[0-9]*/stat 2>/dev/null)
+  # by way of cat, which goes on when a process ends before it is read
+  kids=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v p="$1" '{ pid = $1; sub(/^.*\) /, ""); if ($2 == p) print pid }')
   for kid in $kids; do
     echo "$kid"
     descendants "$kid"

@@ -1,8 +1,9 @@
-/* kv - looks into the folders of stores in LevelDB's format, and makes them. Its face. */
+/* kv - a key-value store on the disk as a service, and verbs that look into the folders of stores. Its face. */
 #include "kv.h"
 
 #include <stdlib.h>
 
+#include "client/kv_cli.h"
 #include "core/utf8.h"
 
 static const struct sd_option get_options[] = {
@@ -29,6 +30,13 @@ static const struct sd_verb verbs[] = {
     {"stats", "DIR", "print the levels, their tables and what waits in logs", stats_options, 1, 1, kv_stats},
     {"check", "DIR", "read everything and say whether all is well, or what is not", NULL, 1, 1, kv_check},
     {"import", "DIR", "make a store of the lines on standard input: key, tab, value", NULL, 1, 1, kv_import},
+    {"repair", "DIR NEW", "make a new store of what can be read of a damaged one, which stays as it is", NULL, 2, 2, kv_repair},
+    {"compact", "DIR", "merge all tables, and say what was done", NULL, 1, 1, kv_compact},
+    {"checkpoint", "DIR NEW", "make another folder with the same store, which shares its tables", NULL, 2, 2, kv_checkpoint},
+    {"cli", "[COMMAND [ARGUMENT...]]", "send a server a command, and say where its answer came from: GET KEY, SET KEY VALUE, COMPACT, ...",
+     kv_cli_options, 0, -1, kv_cli, .words = true},
+    {"bench", NULL, "measure a server, or with --dir the engine in this process", kv_bench_options, 0, 0, kv_bench},
+    {"top", NULL, "show levels, memory, write amplification, cache hits and stalls of a server, again and again", kv_top_options, 0, 0, kv_top},
     {0},
 };
 
@@ -121,16 +129,27 @@ bool kv_unescape(char *p, size_t *n)
 	return true;
 }
 
+static const struct sd_alias aliases[] = {{"kv-bench", "bench"}, {"kv-cli", "cli"}, {"lsm-kv", NULL}, {0}};
+
 const struct sd_applet sd_applet_kv = {
     .name = "kv",
-    .summary = "look into key-value stores in LevelDB's format; check and make them",
-    .description = "A store of this kind is a folder: logs of what was written last, tables of what was written before, in levels, and a "
-		   "manifest that says which. All verbs but import only read, whoever wrote it: sdlab, LevelDB, or a program that has "
-		   "LevelDB in it.",
-    .examples = "printf 'user:1\\tAlice\\nuser:2\\tBob\\n' | sdlab kv import /tmp/store\n"
+    .tag = "LSM",
+    .summary = "a key-value store on the disk that Redis clients can use",
+    .description = "Keeps strings by key in a folder, in a log-structured merge tree: logs of what was written last, tables of what was "
+		   "written before, in levels, and a manifest that says which. It speaks the protocol of Redis, and what it said OK to "
+		   "is on the disk. Its verbs look into such folders, whoever wrote them: sdlab, LevelDB, or a program that has LevelDB in it.",
+    .examples = "sdlab kv --data-dir ./kv-data\n"
+		"sdlab kv cli SET user:1 Alice\n"
+		"sdlab kv cli GET user:1\n"
+		"printf 'user:1\\tAlice\\nuser:2\\tBob\\n' | sdlab kv import /tmp/store\n"
 		"sdlab kv get /tmp/store user:1\n"
 		"sdlab kv dump /tmp/store --prefix user:\n"
 		"sdlab kv stats /tmp/store\n"
 		"sdlab kv check /tmp/store",
+    .next = "sdlab kv cli SET greeting hello",
     .verbs = verbs,
+    .aliases = aliases,
+    .options = kv_options,
+    .service = &kv_service,
+    .check = kv_conf_check,
 };

@@ -9,7 +9,7 @@
 
 /* ---- get ---- */
 
-static void say_where(FILE *out, const struct sd_lsm_found *f, const char *otherwise)
+static void say_where(FILE *out, const struct sd_lsm_answer *f, const char *otherwise)
 {
 	fprintf(out, "(%s%s", f->where[0] ? (f->there ? "from " : "removed in ") : otherwise, f->where);
 	if (f->spared.n > 0)
@@ -17,7 +17,7 @@ static void say_where(FILE *out, const struct sd_lsm_found *f, const char *other
 	fputs(")\n", out);
 }
 
-static int say_found(const struct sd_verb_call *call, const struct sd_lsm_found *f)
+static int say_found(const struct sd_verb_call *call, const struct sd_lsm_answer *f)
 {
 	bool raw = sd_conf_bool(call->conf, "raw");
 	if (!f->there) {
@@ -35,12 +35,22 @@ static int say_found(const struct sd_verb_call *call, const struct sd_lsm_found 
 	return 0;
 }
 
+static enum sd_err find(struct sd_verb_call *call, struct sd_slice key, struct sd_lsm_answer *found, struct sd_error *e)
+{
+	struct sd_lsm_dir *d = NULL;
+	if (kv_is_own(call))
+		return kv_own_find(call, key, found, e);
+	enum sd_err err = kv_open(call, &d, e);
+	if (!err)
+		err = sd_lsm_dir_get(d, key, found, e);
+	sd_lsm_dir_close(d);
+	return err;
+}
+
 int kv_get(struct sd_verb_call *call)
 {
 	struct sd_error e = {0};
-	struct sd_lsm_dir *d = NULL;
-	struct sd_lsm_found found = {0};
-	int status = 1;
+	struct sd_lsm_answer found = {0};
 	char *key = strdup(call->args[1]);
 	size_t n = key ? strlen(key) : 0;
 	if (key && !kv_unescape(key, &n)) {
@@ -48,12 +58,9 @@ int kv_get(struct sd_verb_call *call)
 		fprintf(call->err, "sdlab kv get: KEY: expected \\t, \\n, \\r, \\\\ or \\xHH behind a backslash\n");
 		return 2;
 	}
-	enum sd_err err = key ? kv_open(call, &d, &e) : sd_fail(&e, SD_ENOMEM, "out of memory");
-	if (!err)
-		err = sd_lsm_dir_get(d, (struct sd_slice){key, n}, &found, &e);
-	status = err ? kv_fail(call, "get", &e) : say_found(call, &found);
-	sd_lsm_found_free(&found);
-	sd_lsm_dir_close(d);
+	enum sd_err err = key ? find(call, (struct sd_slice){key, n}, &found, &e) : sd_fail(&e, SD_ENOMEM, "out of memory");
+	int status = err ? kv_fail(call, "get", &e) : say_found(call, &found);
+	sd_lsm_answer_free(&found);
 	free(key);
 	return status;
 }
@@ -66,23 +73,59 @@ struct dump {
 	int64_t left; /* lines; < 0: any number */
 };
 
-static enum sd_err dump_write(struct sd_lsm_walk *w, struct sd_slice internal, struct sd_slice value, struct sd_error *e)
+static const char *kind_text(enum sd_lsm_kind kind)
 {
-	struct dump *d = w->arg;
-	struct sd_slice user = sd_lsm_user(internal);
+	static const char *const texts[] = {"removed", "set", "set, ends", "set apart", "set apart, ends"};
+	return kind < sizeof(texts) / sizeof(texts[0]) ? texts[kind] : "removed up to";
+}
+
+/* What is behind when a value ends is the value; where one lies that is kept apart is no text. */
+static struct sd_slice value_of(enum sd_lsm_kind kind, struct sd_slice value)
+{
+	size_t head = sd_lsm_ends(kind) && value.n >= SD_LSM_ENDS ? SD_LSM_ENDS : 0;
+	bool apart = kind == SD_LSM_BLOB || kind == SD_LSM_ENDING_BLOB;
+	return apart ? (struct sd_slice){NULL, 0} : (struct sd_slice){value.p + head, value.n - head};
+}
+
+/* A line; SD_ECANCELED: that was the last one. */
+static enum sd_err dump_line(struct dump *d, struct sd_slice user, const char *before, struct sd_slice value, struct sd_error *e)
+{
 	FILE *out = d->call->out;
 	bool inside = user.n >= d->prefix.n && (d->prefix.n == 0 || memcmp(user.p, d->prefix.p, d->prefix.n) == 0);
 	if (d->left == 0 || !inside)
 		return SD_ECANCELED; /* keys come in order: nothing more can begin so */
 	d->left--;
 	errno = 0;
-	if (w->all)
-		fprintf(out, "%" PRIu64 "\t%s\t", sd_lsm_seq(internal), sd_lsm_kind(internal) == SD_LSM_VALUE ? "set" : "removed");
+	fputs(before, out);
 	kv_print(out, user);
 	fputc('\t', out);
 	kv_print(out, value);
 	fputc('\n', out);
 	return !ferror(out) ? SD_OK : errno == EPIPE ? SD_ECANCELED : sd_fail(e, SD_EIO, "cannot write to standard output");
+}
+
+static enum sd_err dump_write(struct sd_lsm_walk *w, struct sd_slice internal, struct sd_slice value, struct sd_error *e)
+{
+	enum sd_lsm_kind kind = sd_lsm_kind(internal);
+	char before[64] = "";
+	if (w->all)
+		snprintf(before, sizeof(before), "%" PRIu64 "\t%s\t", sd_lsm_seq(internal), kind_text(kind));
+	return dump_line(w->arg, sd_lsm_user(internal), before, value_of(kind, value), e);
+}
+
+static enum sd_err dump_own(void *arg, struct sd_slice key, struct sd_slice value, struct sd_error *e)
+{
+	return dump_line(arg, key, "", value, e);
+}
+
+static enum sd_err walk_dir(struct sd_verb_call *call, struct sd_lsm_walk *walk, struct sd_error *e)
+{
+	struct sd_lsm_dir *dir = NULL;
+	enum sd_err err = kv_open(call, &dir, e);
+	if (!err)
+		err = sd_lsm_dir_walk(dir, walk, e);
+	sd_lsm_dir_close(dir);
+	return err;
 }
 
 static bool operand(const struct sd_verb_call *call, const char *name, char **p, struct sd_slice *s)
@@ -104,13 +147,9 @@ static bool operand(const struct sd_verb_call *call, const char *name, char **p,
 static int dump(struct sd_verb_call *call, struct sd_slice from, struct sd_slice prefix)
 {
 	struct sd_error e = {0};
-	struct sd_lsm_dir *dir = NULL;
 	struct dump d = {call, prefix, sd_conf_has(call->conf, "limit") ? sd_conf_int(call->conf, "limit") : -1};
 	struct sd_lsm_walk walk = {.from = from, .all = sd_conf_bool(call->conf, "all"), .each = dump_write, .arg = &d};
-	enum sd_err err = kv_open(call, &dir, &e);
-	if (!err)
-		err = sd_lsm_dir_walk(dir, &walk, &e);
-	sd_lsm_dir_close(dir);
+	enum sd_err err = kv_is_own(call) && !walk.all ? kv_own_walk(call, from, dump_own, &d, &e) : walk_dir(call, &walk, &e);
 	return err && err != SD_ECANCELED ? kv_fail(call, "dump", &e) : 0;
 }
 

@@ -122,7 +122,6 @@ static enum sd_err start(void *self, struct sd_worker *sw, struct sd_error *e)
 	w->rl = rl;
 	w->w = sw;
 	w->policy = sd_limits_hold(rl->policy);
-	sd_list_init(&w->conns);
 	sd_list_init(&w->requests);
 	make_pool(w, rl->run->conf);
 	sd_run_http_conf(rl->run, &conf);

@@ -8,7 +8,7 @@
  *	ratelimit_api.c       decisions for others, over HTTP (ratelimit_foreign.c: as envoy's and gubernator's clients ask)
  *	ratelimit_resp.c      decisions for others, over RESP: CL.THROTTLE
  *	ratelimit_ask.c       who decides: the table here, a store, or the servers that own the keys (ratelimit_ask.h)
- *	ratelimit_store*.c    limits that several servers share in a store (ratelimit_store.h)
+ *	ratelimit_store.c     limits that several servers share in a store (ratelimit_store.h)
  *	ratelimit_ring*.c     and among themselves (ratelimit_ring.h)
  *	ratelimit_rules.c     the rules of a request, asked there
  *	ratelimit_metrics.c   counters
@@ -19,6 +19,7 @@
 #define RATELIMIT_H
 
 #include "app/limits.h"
+#include "app/resp_front.h"
 #include "app/run.h"
 #include "core/head_edit.h"
 #include "core/text.h"
@@ -54,7 +55,7 @@ struct rl_worker {
 	struct sd_http_pool pool; /* of the upstream */
 	struct sd_http_head head; /* of its answers */
 	struct sd_listener *resp;
-	struct sd_link conns;    /* struct rl_conn.link */
+	struct sd_resp_front front; /* of resp */
 	struct sd_link requests; /* struct rl_request.link */
 	struct sd_limits_counts counts;
 	uint64_t asked;          /* by others */

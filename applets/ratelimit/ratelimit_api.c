@@ -116,7 +116,7 @@ static const char *read_limit(const cJSON *o, struct sd_ratelimit_limit *l)
 }
 
 /* What was taken, and when, of a question about that. */
-static bool read_taken(const cJSON *o, int64_t now_ns, struct rl_item *item)
+static bool read_taken(const cJSON *o, int64_t now_ns, struct sd_limit_item *item)
 {
 	int64_t taken, used;
 	if (!rl_json_int(o, "taken", 0, &taken) || !rl_json_int(o, "used", 0, &used) || used < 0 || used > UINT32_MAX || taken < 0)
@@ -126,12 +126,12 @@ static bool read_taken(const cJSON *o, int64_t now_ns, struct rl_item *item)
 	return true;
 }
 
-static const char *read_item(const struct sd_limits *policy, int64_t now_ns, const cJSON *o, struct rl_item *item)
+static const char *read_item(const struct sd_limits *policy, int64_t now_ns, const cJSON *o, struct sd_limit_item *item)
 {
 	const char *name = rl_json_text(o, "rule"), *key = rl_json_text(o, "key"), *fault = NULL;
 	const struct sd_limit *rule = NULL;
 	int64_t cost;
-	*item = (struct rl_item){0};
+	*item = (struct sd_limit_item){0};
 	if (!cJSON_IsObject(o) || !key)
 		return "expected an object with \"key\" and \"rule\" or \"rate\"";
 	if (name && !rl_json_text(o, "rate")) {
@@ -208,7 +208,7 @@ static void on_answered(void *arg, const struct rl_outcome *o)
 	rl_api_answer(c, o->allowed ? 200 : 429, tree);
 }
 
-static void ask(struct rl_api_call *c, const cJSON *body, enum rl_op op, bool all)
+static void ask(struct rl_api_call *c, const cJSON *body, enum sd_limit_op op, bool all)
 {
 	struct rl_question q = {.op = op};
 	const char *fault = rl_api_read(c->w->policy, rl_now(c->w), body, &q);
@@ -223,27 +223,27 @@ static void ask(struct rl_api_call *c, const cJSON *body, enum rl_op op, bool al
 
 static void api_take(struct rl_api_call *c, const cJSON *body)
 {
-	ask(c, body, RL_TAKE, false);
+	ask(c, body, SD_LIMIT_TAKE, false);
 }
 
 static void api_peek(struct rl_api_call *c, const cJSON *body)
 {
-	ask(c, body, RL_PEEK, false);
+	ask(c, body, SD_LIMIT_PEEK, false);
 }
 
 static void api_refund(struct rl_api_call *c, const cJSON *body)
 {
-	ask(c, body, RL_SETTLE, true);
+	ask(c, body, SD_LIMIT_SETTLE, true);
 }
 
 static void api_settle(struct rl_api_call *c, const cJSON *body)
 {
-	ask(c, body, RL_SETTLE, false);
+	ask(c, body, SD_LIMIT_SETTLE, false);
 }
 
 static void api_forget(struct rl_api_call *c, const cJSON *body)
 {
-	ask(c, body, RL_FORGET, false);
+	ask(c, body, SD_LIMIT_FORGET, false);
 }
 
 static void health(struct rl_worker *w, struct sd_http_exchange *x)

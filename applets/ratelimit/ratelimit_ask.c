@@ -12,7 +12,7 @@
 #define HASH 33 /* as hexadecimal digits */
 #define ALL(n) ((uint32_t)((1u << (n)) - 1))
 
-void rl_item_name(struct rl_item *item, const char *name, uint64_t scope, const char *tail)
+void rl_item_name(struct sd_limit_item *item, const char *name, uint64_t scope, const char *tail)
 {
 	int n = snprintf(item->name, sizeof(item->name), "%s%s", name, tail);
 	item->scope = scope;
@@ -39,32 +39,32 @@ struct sd_ratelimit_limit rl_ask_share(const struct sd_ratelimit_limit *limit, u
 
 /* ---- the table here ---- */
 
-static void change_here(struct rl_worker *w, enum rl_op op, const struct rl_item *item, const struct sd_ratelimit_ask *ask)
+static void change_here(struct rl_worker *w, enum sd_limit_op op, const struct sd_limit_item *item, const struct sd_ratelimit_ask *ask)
 {
 	int64_t now = rl_now(w);
-	if (op == RL_FORGET)
+	if (op == SD_LIMIT_FORGET)
 		sd_ratelimit_forget(w->rl->table, ask);
 	else
 		sd_ratelimit_settle(w->rl->table, ask, item->used, now > item->age_ns ? now - item->age_ns : 0, now);
 }
 
-bool rl_ask_here(struct rl_worker *w, enum rl_op op, const struct rl_item *items, size_t n, struct sd_ratelimit_answer *answers)
+bool rl_ask_here(struct rl_worker *w, enum sd_limit_op op, const struct sd_limit_item *items, size_t n, struct sd_ratelimit_answer *answers)
 {
 	struct sd_ratelimit_ask asks[RL_RULES];
 	for (size_t i = 0; i < n; i++) {
 		asks[i] = (struct sd_ratelimit_ask){&items[i].limit, items[i].scope, items[i].key, items[i].cost};
-		if (op == RL_SETTLE || op == RL_FORGET) {
+		if (op == SD_LIMIT_SETTLE || op == SD_LIMIT_FORGET) {
 			change_here(w, op, &items[i], &asks[i]);
 			asks[i].cost = 0;
 		}
 	}
-	return (op == RL_TAKE ? sd_ratelimit_take : sd_ratelimit_peek)(w->rl->table, asks, n, rl_now(w), answers) == SD_OK;
+	return (op == SD_LIMIT_TAKE ? sd_ratelimit_take : sd_ratelimit_peek)(w->rl->table, asks, n, rl_now(w), answers) == SD_OK;
 }
 
 /* Of all items those of a mask; of `shares` only this server's part is here. */
-static bool some_here(struct rl_asked *a, enum rl_op op, uint32_t which, uint32_t shares)
+static bool some_here(struct rl_asked *a, enum sd_limit_op op, uint32_t which, uint32_t shares)
 {
-	struct rl_item items[RL_RULES];
+	struct sd_limit_item items[RL_RULES];
 	struct sd_ratelimit_answer answers[RL_RULES];
 	size_t n = 0, k = 0;
 	for (size_t i = 0; i < a->n; i++) {
@@ -113,8 +113,8 @@ static struct rl_outcome decide(struct rl_asked *a)
 		o.open = a->lost;
 	let_pass(a, o.open);
 	bool others = o.how == RL_DECIDED && all_allow(a, there);
-	o.allowed = some_here(a, a->op == RL_TAKE && !others ? RL_PEEK : a->op, a->own | shares, shares) && others;
-	if (a->op == RL_TAKE && !o.allowed && a->w->ring)
+	o.allowed = some_here(a, a->op == SD_LIMIT_TAKE && !others ? SD_LIMIT_PEEK : a->op, a->own | shares, shares) && others;
+	if (a->op == SD_LIMIT_TAKE && !o.allowed && a->w->ring)
 		rl_ring_give_back(a);
 	return o;
 }
@@ -125,7 +125,6 @@ void rl_asked_end(struct rl_asked *a)
 	sd_count(&a->w->stored[a->lost != 0], 1);
 	if (a->fn)
 		a->fn(a->arg, &o);
-	sd_list_del(&a->link);
 	free(a);
 }
 
@@ -146,9 +145,9 @@ static void copy_items(struct rl_asked *a, const struct rl_question *q, char *at
 {
 	char hash[HASH];
 	memcpy(a->items, q->items, q->n * sizeof(*a->items));
-	for (size_t i = 0; i < q->n; i++, at += RL_STORE_KEY) {
+	for (size_t i = 0; i < q->n; i++, at += SD_LIMIT_STORE_KEY) {
 		struct sd_slice key = short_key(q->items[i].key, hash);
-		size_t n = rl_store_key(&a->items[i], key, at);
+		size_t n = sd_limit_store_key(&a->items[i], key, at);
 		a->keys[i] = (struct sd_slice){at, n};
 		a->items[i].key = (struct sd_slice){at + n - key.n, key.n};
 	}
@@ -156,13 +155,12 @@ static void copy_items(struct rl_asked *a, const struct rl_question *q, char *at
 
 static struct rl_asked *new_asked(struct rl_worker *w, const struct rl_question *q, rl_answered *fn, void *arg)
 {
-	size_t each = sizeof(struct rl_item) + sizeof(struct rl_group) + sizeof(struct sd_ratelimit_answer) + sizeof(struct sd_slice);
-	struct rl_asked *a = malloc(sizeof(*a) + q->n * (each + RL_STORE_KEY));
+	size_t each = sizeof(struct sd_limit_item) + sizeof(struct rl_group) + sizeof(struct sd_ratelimit_answer) + sizeof(struct sd_slice);
+	struct rl_asked *a = malloc(sizeof(*a) + q->n * (each + SD_LIMIT_STORE_KEY));
 	if (!a)
 		return NULL;
 	*a = (struct rl_asked){.w = w, .fn = fn, .arg = arg, .op = q->op, .strict = q->strict, .n = q->n};
-	sd_list_init(&a->link);
-	a->items = (struct rl_item *)(a + 1);
+	a->items = (struct sd_limit_item *)(a + 1);
 	a->answers = (struct sd_ratelimit_answer *)(a->items + q->n);
 	a->groups = (struct rl_group *)(a->answers + q->n);
 	a->keys = (struct sd_slice *)(a->groups + q->n);

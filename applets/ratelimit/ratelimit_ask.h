@@ -1,7 +1,7 @@
 /* ratelimit_ask.h - one question about limits, wherever they are kept.
  *
  *	ratelimit_ask.c      who is asked, what happens when nobody answers, and the end of every question
- *	ratelimit_store*.c   a server of RESP that keeps them (ratelimit_store.h)
+ *	ratelimit_store.c    a server of RESP that keeps them (ratelimit_store.h)
  *	ratelimit_ring*.c    servers like this one, each of which owns a part of the keys (ratelimit_ring.h)
  *
  *	question --> kept here? -----------------------------------------> the table --> answer
@@ -12,33 +12,17 @@
 #ifndef RATELIMIT_ASK_H
 #define RATELIMIT_ASK_H
 
+#include "app/limit_store.h"
 #include "ratelimit.h"
 
-enum rl_op {
-	RL_TAKE,   /* all or none */
-	RL_PEEK,   /* what take would say */
-	RL_SETTLE, /* cost was taken and used was used: the difference is given back or charged */
-	RL_FORGET, /* the key is as new */
-};
-
-/* One limit of a key. */
-struct rl_item {
-	char name[SD_LIMIT_NAME]; /* of its rule, or "" */
-	struct sd_ratelimit_limit limit;
-	uint64_t scope;
-	struct sd_slice key;
-	uint32_t cost, used;
-	int64_t age_ns; /* SETTLE: how long ago it was taken */
-};
-
 /* Its scope, and what it is called: a name that is too long by its scope alone. */
-void rl_item_name(struct rl_item *item, const char *name, uint64_t scope, const char *tail);
+void rl_item_name(struct sd_limit_item *item, const char *name, uint64_t scope, const char *tail);
 
 struct rl_question {
-	enum rl_op op;
+	enum sd_limit_op op;
 	bool strict; /* what the store cannot do is told; else it counts as if the store were down */
 	size_t n;
-	struct rl_item items[RL_RULES];
+	struct sd_limit_item items[RL_RULES];
 };
 
 enum rl_how {
@@ -52,7 +36,7 @@ struct rl_outcome {
 	enum rl_how how;
 	bool allowed; /* all of them */
 	size_t n;
-	const struct rl_item *items;
+	const struct sd_limit_item *items;
 	const struct sd_ratelimit_answer *answers; /* after SETTLE and FORGET, how they are then */
 	uint32_t open; /* those that passed because nobody was there to ask */
 	const char *why;
@@ -67,7 +51,7 @@ void rl_ask(struct rl_worker *w, const struct rl_question *q, rl_answered *fn, v
 /* Nobody waits for it any more; what was asked happens all the same. NULL is fine. */
 void rl_ask_forget(struct rl_asked *a);
 /* By the table of this server, at once; all of `items`. */
-bool rl_ask_here(struct rl_worker *w, enum rl_op op, const struct rl_item *items, size_t n, struct sd_ratelimit_answer *answers);
+bool rl_ask_here(struct rl_worker *w, enum sd_limit_op op, const struct sd_limit_item *items, size_t n, struct sd_ratelimit_answer *answers);
 /* The part of a limit that one of so many servers lets pass by itself: buckets filled so much slower, windows with so much less,
  * or, where that is less than a request costs, of one request in so much longer. Together they let pass, in any period: of a bucket
  * at most count + the larger of burst and servers * cost, of windows what one has that has the larger of count and servers * cost. */
@@ -77,17 +61,16 @@ struct sd_ratelimit_limit rl_ask_share(const struct sd_ratelimit_limit *limit, u
 
 struct rl_asked {
 	struct rl_worker *w;
-	struct sd_link link;     /* the store's, while it waits for its first connection */
+	struct sd_limit_call call; /* the store's */
 	rl_answered *fn;         /* NULL: nobody waits for it any more */
 	void *arg;
-	enum rl_op op;
+	enum sd_limit_op op;
 	enum rl_how how;
-	size_t n, left, got;     /* items; answers that did not come, and that did */
+	size_t n, left;          /* items; the ring's answers that did not come */
 	uint32_t own, lost;      /* items that this server owns; that nobody answered for */
 	bool strict;
-	bool again;              /* the store was asked with the whole script */
 	struct sd_error why;     /* RL_UNABLE */
-	struct rl_item *items;
+	struct sd_limit_item *items;
 	struct sd_ratelimit_answer *answers;
 	size_t ngroups;          /* the ring's, at most as many as items */
 	struct rl_group *groups;

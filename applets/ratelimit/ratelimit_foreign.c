@@ -26,7 +26,7 @@ struct one {
 	/* envoy's */
 	const struct sd_limit *rule;
 	/* gubernator's */
-	struct rl_item item;
+	struct sd_limit_item item;
 	int64_t hits, behaviour;
 	enum { RESET, BACK, TAKE, DRAIN } step;
 };
@@ -196,7 +196,7 @@ static void on_descriptor(void *arg, const struct rl_outcome *out)
 
 static void ask_descriptor(struct one *o, const char *domain, const cJSON *entries, uint32_t hits)
 {
-	struct rl_question q = {.op = RL_TAKE, .n = 1};
+	struct rl_question q = {.op = SD_LIMIT_TAKE, .n = 1};
 	size_t n = 0;
 	o->rule = rule_for(o->batch->policy, domain, entries);
 	if (!o->rule) {
@@ -205,7 +205,7 @@ static void ask_descriptor(struct one *o, const char *domain, const cJSON *entri
 	}
 	struct sd_text t = key_of(domain, entries);
 	char *key = sd_text_take(&t, &n);
-	q.items[0] = (struct rl_item){.limit = o->rule->limit, .scope = o->rule->scope, .key = {key, key ? n : 0}, .cost = hits};
+	q.items[0] = (struct sd_limit_item){.limit = o->rule->limit, .scope = o->rule->scope, .key = {key, key ? n : 0}, .cost = hits};
 	snprintf(q.items[0].name, sizeof(q.items[0].name), "%s", o->rule->name);
 	rl_ask(o->batch->call->w, &q, on_descriptor, o, &o->asked);
 	free(key);
@@ -347,7 +347,7 @@ static void on_step(void *arg, const struct rl_outcome *out)
 	}
 }
 
-static void ask_step(struct one *o, enum rl_op op, int64_t cost, int64_t used)
+static void ask_step(struct one *o, enum sd_limit_op op, int64_t cost, int64_t used)
 {
 	struct rl_question q = {.op = op, .strict = true, .n = 1, .items = {o->item}};
 	q.items[0].cost = (uint32_t)cost;
@@ -363,10 +363,10 @@ static void next_step(struct one *o)
 	if (o->step == BACK && o->hits >= 0)
 		o->step = TAKE;
 	switch (o->step) {
-	case RESET: ask_step(o, RL_FORGET, 0, 0); break;
-	case BACK: ask_step(o, RL_SETTLE, -o->hits, 0); break;
-	case TAKE: ask_step(o, RL_TAKE, o->hits < 0 ? 0 : o->hits, 0); break;
-	case DRAIN: ask_step(o, RL_SETTLE, 0, o->hits); break;
+	case RESET: ask_step(o, SD_LIMIT_FORGET, 0, 0); break;
+	case BACK: ask_step(o, SD_LIMIT_SETTLE, -o->hits, 0); break;
+	case TAKE: ask_step(o, SD_LIMIT_TAKE, o->hits < 0 ? 0 : o->hits, 0); break;
+	case DRAIN: ask_step(o, SD_LIMIT_SETTLE, 0, o->hits); break;
 	}
 }
 

@@ -33,7 +33,7 @@ static enum sd_err check_shared(const struct sd_conf *conf, const struct sd_limi
 	for (size_t i = 0; !err && i < p->n && (store || peers); i++) {
 		const struct sd_limit *rule = &p->rules[i];
 		struct sd_ratelimit_limit share = rl_ask_share(&rule->limit, rule->cost, servers);
-		err = store ? rl_store_fits(rule->name, &rule->limit, RL_LUA, e) : SD_OK;
+		err = store ? sd_limit_fits(rule->name, &rule->limit, SD_LIMIT_LUA, e) : SD_OK;
 		if (!err && sd_ratelimit_check(&share, e))
 			err = sd_wrap(e, "rule %s: its share of %u servers", rule->name, servers);
 	}

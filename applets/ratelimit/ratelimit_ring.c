@@ -121,7 +121,7 @@ void rl_ring_free(struct rl *rl)
 	rl->members = NULL;
 }
 
-static unsigned owner_of(const struct rl_members *m, const struct rl_item *item)
+static unsigned owner_of(const struct rl_members *m, const struct sd_limit_item *item)
 {
 	char bytes[sizeof(item->scope) + SD_LIMIT_KEY];
 	size_t n = item->key.n < SD_LIMIT_KEY ? item->key.n : SD_LIMIT_KEY;
@@ -181,7 +181,7 @@ static void split(struct rl_asked *a)
 	a->ngroups = n;
 }
 
-static enum sd_err ask(struct rl_asked *a, const struct rl_group *g, enum rl_op op, sd_resp_answered *fn, void *arg)
+static enum sd_err ask(struct rl_asked *a, const struct rl_group *g, enum sd_limit_op op, sd_resp_answered *fn, void *arg)
 {
 	struct rl_ring_words words;
 	const struct peer *p = &a->w->ring->peers[g->member];
@@ -233,7 +233,7 @@ void rl_ring_give_back(struct rl_asked *a)
 			if (g->which >> i & 1)
 				one->remaining = cost < one->most - one->remaining ? one->remaining + cost : one->most;
 		}
-		ask(a, g, RL_SETTLE, nobody, NULL);
+		ask(a, g, SD_LIMIT_SETTLE, nobody, NULL);
 	}
 }
 

@@ -40,12 +40,12 @@ struct rl_ring_words {
 };
 
 /* Of `items` those of a mask; the slices point into w and at keys. */
-void rl_ring_write(struct rl_ring_words *w, const char *member, enum rl_op op, const struct rl_item *items, size_t n, uint32_t which);
+void rl_ring_write(struct rl_ring_words *w, const char *member, enum sd_limit_op op, const struct sd_limit_item *items, size_t n, uint32_t which);
 /* NULL, or what was expected; keys point into argv. */
 const char *rl_ring_read(size_t argc, const struct sd_slice *argv, struct rl_question *q);
 void rl_ring_reply(struct sd_resp_out *out, const struct sd_ratelimit_answer *answers, size_t n);
 /* False: this is no answer to that. */
-bool rl_ring_answers(const struct sd_resp_value *reply, const struct rl_item *items, size_t n, uint32_t which,
+bool rl_ring_answers(const struct sd_resp_value *reply, const struct sd_limit_item *items, size_t n, uint32_t which,
 		     struct sd_ratelimit_answer *answers);
 
 /* ---- links ---- */

@@ -19,7 +19,7 @@ static int64_t extra_of(const struct sd_ratelimit_limit *l)
 	return l->kind == SD_RATELIMIT_FIXED_WINDOW ? l->aligned : l->kind == SD_RATELIMIT_SLIDING_LOG ? l->buckets : 0;
 }
 
-static void write_item(struct rl_ring_words *w, const struct rl_item *item, char numbers[RL_RING_WORDS][24])
+static void write_item(struct rl_ring_words *w, const struct sd_limit_item *item, char numbers[RL_RING_WORDS][24])
 {
 	static const char *const kinds[] = {"b", "b", "b", "q", "f", "s", "l"};
 	const struct sd_ratelimit_limit *l = &item->limit;
@@ -33,7 +33,7 @@ static void write_item(struct rl_ring_words *w, const struct rl_item *item, char
 		w->argv[w->n++] = number(numbers[5 + k], behind[k]);
 }
 
-void rl_ring_write(struct rl_ring_words *w, const char *member, enum rl_op op, const struct rl_item *items, size_t n, uint32_t which)
+void rl_ring_write(struct rl_ring_words *w, const char *member, enum sd_limit_op op, const struct sd_limit_item *items, size_t n, uint32_t which)
 {
 	w->argv[0] = sd_slice_of(RL_RING_NAME);
 	w->argv[1] = sd_slice_of(member);
@@ -65,11 +65,11 @@ static bool read_number(struct sd_slice word, int64_t most, int64_t *out)
 }
 
 /* NULL, or what was expected. */
-static const char *read_item(const struct sd_slice *argv, struct rl_item *item)
+static const char *read_item(const struct sd_slice *argv, struct sd_limit_item *item)
 {
 	int64_t v[RL_RING_WORDS] = {0};
 	static const int64_t most[RL_RING_WORDS] = {0, UINT32_MAX, INT64_MAX, UINT32_MAX, UINT32_MAX, 0, 0, UINT32_MAX, UINT32_MAX, INT64_MAX};
-	*item = (struct rl_item){.key = argv[6]};
+	*item = (struct sd_limit_item){.key = argv[6]};
 	if (!read_kind(argv[0], &item->limit.kind))
 		return "a kind of b, q, f, s or l";
 	for (size_t k = 1; k < RL_RING_WORDS; k++)
@@ -97,7 +97,7 @@ const char *rl_ring_read(size_t argc, const struct sd_slice *argv, struct rl_que
 		op++;
 	if (op == sizeof(ops) / sizeof(ops[0]))
 		return "take, peek, settle or forget";
-	q->op = (enum rl_op)op;
+	q->op = (enum sd_limit_op)op;
 	q->n = (argc - 3) / RL_RING_WORDS;
 	for (size_t i = 0; i < q->n && !fault; i++)
 		fault = read_item(argv + 3 + i * RL_RING_WORDS, &q->items[i]);
@@ -127,7 +127,7 @@ static bool read_answer(const struct sd_resp_value *v, uint32_t most, struct sd_
 	return v[0].n <= 1 && v[1].n <= most;
 }
 
-bool rl_ring_answers(const struct sd_resp_value *reply, const struct rl_item *items, size_t n, uint32_t which,
+bool rl_ring_answers(const struct sd_resp_value *reply, const struct sd_limit_item *items, size_t n, uint32_t which,
 		     struct sd_ratelimit_answer *answers)
 {
 	const struct sd_resp_value *v = reply + 1;

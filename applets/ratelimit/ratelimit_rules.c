@@ -36,7 +36,7 @@ void rl_rules_ask(struct rl_worker *w, const struct sd_limit *const *rules, cons
 {
 	struct rl_rules_asked *a = malloc(sizeof(*a));
 	struct sd_limits_verdict unknown = {.unknown = true};
-	struct rl_question q = {.op = RL_TAKE, .n = n};
+	struct rl_question q = {.op = SD_LIMIT_TAKE, .n = n};
 	if (handle)
 		*handle = a;
 	if (!a) {
@@ -47,7 +47,7 @@ void rl_rules_ask(struct rl_worker *w, const struct sd_limit *const *rules, cons
 	*a = (struct rl_rules_asked){w, sd_limits_hold(w->policy), fn, arg, n, {0}};
 	for (size_t i = 0; i < n; i++) {
 		a->rules[i] = rules[i];
-		q.items[i] = (struct rl_item){.limit = *asks[i].limit, .scope = asks[i].scope, .key = asks[i].key, .cost = asks[i].cost};
+		q.items[i] = (struct sd_limit_item){.limit = *asks[i].limit, .scope = asks[i].scope, .key = asks[i].key, .cost = asks[i].cost};
 		snprintf(q.items[i].name, sizeof(q.items[i].name), "%s", rules[i]->name);
 	}
 	rl_ask(w, &q, on_answered, a, NULL);

@@ -9,7 +9,10 @@
 #include "http/sh_http.h"
 #include "http/sh_page.h"
 #include "lookup/sh_lookup.h"
+#include "sh_limit.h"
 #include "store/sh_store.h"
+
+#define BUSY_MS 2000 /* how long a request waits while somebody else has locked the file */
 
 /* ---- the database ---- */
 
@@ -39,6 +42,8 @@ static void on_up(void *arg, uint64_t links)
 	sh->db_seen = true;
 	sh->db_why[0] = '\0';
 	sd_event(sh->log, SD_INFO, "database_up", f, "Database connected, %" PRIu64 " link%s stored", links, links == 1 ? "" : "s");
+	if (sd_sql_is_read_only(sh_store_sql(sh->store)))
+		sd_event(sh->log, SD_WARN, "database_read_only", NULL, "Database is read-only: links redirect, none can be made or changed");
 	say_listening(sh);
 }
 
@@ -48,7 +53,7 @@ static void on_down(void *arg, const struct sd_error *why, bool fatal)
 	struct sd_field f[] = {{"why", why->text, 0}, {0}};
 	snprintf(sh->db_why, sizeof(sh->db_why), "%.255s", why->text);
 	sd_event(sh->log, SD_ERROR, "database_down", f, fatal ? "Database cannot be used: %s" : "Database away: %s", why->text);
-	if (!fatal || !sd_run_ask_stop(sh->run))
+	if (!fatal || !sd_run_fail(sh->run))
 		say_listening(sh);
 }
 
@@ -66,6 +71,7 @@ enum sd_err sh_parts_store_conf(struct sd_world *world, const struct sd_conf *co
 		url = path;
 	}
 	out->sql.url = url;
+	out->sql.busy_ms = BUSY_MS;
 	return SD_OK;
 }
 
@@ -127,9 +133,11 @@ void sh_parts_metrics(struct sh *sh, struct sd_metrics *m, const char *label)
 	sh_clicks_metrics(sh->clicks, m, label);
 	sd_metrics_family(m, "sdlab_shortener_database_up", "gauge", "1 while the database answers");
 	sd_metrics_add(m, sh_store_ready(sh->store, NULL) ? 1 : 0, "%s", label);
+	sd_metrics_family(m, "sdlab_shortener_database_read_only", "gauge", "1 while the database can be read and not written");
+	sd_metrics_add(m, sd_sql_is_read_only(sh_store_sql(sh->store)) ? 1 : 0, "%s", label);
 }
 
-static void add_need(cJSON *out, const char *name, bool up, const char *why)
+void sh_parts_add_need(cJSON *out, const char *name, bool up, const char *why)
 {
 	cJSON *o = cJSON_AddObjectToObject(out, name);
 	cJSON_AddBoolToObject(o, "up", up);
@@ -143,10 +151,18 @@ void sh_parts_needs(void *self, cJSON *out)
 	char text[256];
 	const char *why = sh->db_why;
 	bool up = sh_store_ready(sh->store, &why);
-	add_need(out, "database", up, why);
+	sh_parts_add_need(out, "database", up, why);
+	if (up && sd_sql_is_read_only(sh_store_sql(sh->store)))
+		cJSON_AddTrueToObject(cJSON_GetObjectItem(out, "database"), "read_only");
 	up = sh_lookup_ready(sh->lookup, text, sizeof(text));
 	if (sd_conf_has(sh->run->conf, "cache"))
-		add_need(out, "cache", up, text);
+		sh_parts_add_need(out, "cache", up, text);
+	up = sh_limit_ready(sh->limit, &why);
+	if (sd_conf_has(sh->run->conf, "create-limit-store"))
+		sh_parts_add_need(out, "create_limit", up, why);
 	up = sh_clicks_ready(sh->clicks, text, sizeof(text));
-	add_need(out, sd_conf_has(sh->run->conf, "events") ? "queue" : "clicks", up, text);
+	sh_parts_add_need(out, "clicks", up, text);
+	up = sh_clicks_queue_ready(sh->clicks, text, sizeof(text));
+	if (sd_conf_has(sh->run->conf, "events"))
+		sh_parts_add_need(out, "queue", up, text);
 }

@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "clicks/sh_worker.h"
 #include "client/sh_cli.h"
 #include "core/http_url.h"
 #include "http/sh_http.h"
+#include "http/sh_page.h"
 #include "lookup/sh_lookup.h"
 #include "sh_limit.h"
 #include "sh_parts.h"
+#include "sh_role.h"
 
 /* ---- settings ---- */
 
@@ -33,7 +36,13 @@ static enum sd_err check_base_url(const struct sd_conf *conf, struct sd_error *e
 
 static enum sd_err check(const struct sd_conf *conf, struct sd_error *e)
 {
+	if (sd_conf_int(conf, "role") == SH_ROLE_WORKER)
+		return sh_worker_check(conf, e);
 	enum sd_err err = check_base_url(conf, e);
+	if (!err)
+		err = sh_page_check(conf, e);
+	if (!err)
+		err = sh_limit_check(conf, e);
 	return err ? err : sh_lookup_check(conf, e);
 }
 
@@ -166,6 +175,7 @@ static void destroy(void *self)
 {
 	struct sh *sh = self;
 	sh->closing = true;
+	sh_limit_stop(sh->limit); /* who waits goes on to the database */
 	sh_parts_close(sh);
 	sh_limit_close(sh->limit);
 	for (unsigned i = 0; i < sh->nworkers && sh->workers; i++)
@@ -199,6 +209,7 @@ static void metrics(void *self, struct sd_metrics *m)
 	sd_metrics_add(m, (double)sh->created, "%s", label);
 	sd_metrics_family(m, "sdlab_shortener_limited_total", "counter", "Links not made because of --create-limit");
 	sd_metrics_add(m, (double)sh->limited, "%s", label);
+	sh_limit_metrics(sh->limit, m, label);
 	sh_parts_metrics(sh, m, label);
 }
 
@@ -209,7 +220,7 @@ static bool ready(void *self)
 	return sh->listening && sh->db_seen;
 }
 
-static const struct sd_service service = {
+const struct sd_service sh_server_service = {
     .create = create,
     .start = start,
     .started = started,
@@ -237,7 +248,7 @@ const struct sd_applet sd_applet_shortener = {
     .next = "curl -X POST http://127.0.0.1:8080/api/shorten -d '{\"url\": \"https://example.com/\"}'",
     .aliases = aliases,
     .options = sh_options,
-    .service = &service,
+    .service = &sh_service,
     .verbs = sh_verbs,
     .check = check,
 };

@@ -2,6 +2,7 @@
  *
  *	shortener.c          its face and its life as a service
  *	shortener_options.c  everything that can be set; each part has its rows there
+ *	sh_role.c            a server, or a worker that counts clicks only
  *	sh_limit.c           how many links somebody may make
  *	sh_parts.c           store, lookup, clicks and page: opened and closed
  *	store/               links, tags, keys and counters in a database

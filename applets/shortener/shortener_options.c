@@ -4,14 +4,17 @@
 const struct sd_option sh_options[] = {
     {"port", SD_OPT_PORT, "8080", "where to listen", .letter = 'p'},
 
+    {"role", SD_OPT_ENUM, "server", "a server, or a worker, which serves nobody and counts the clicks that servers put into the queue of --events",
+     .choices = "server|worker"},
+
     /* where things are kept */
     {"data-dir", SD_OPT_FILE, "shortener-data", "folder of the database, when --db names no other, and of clicks"},
     {"db", SD_OPT_STRING, NULL, "database of the links: a file of SQLite or postgres://[USER:PASSWORD@]HOST[:PORT]/NAME; else links.db in "
-     "the data folder", .meta = "URL", .secret = true},
+     "the data folder", .meta = "URL", .secret = true, .pattern = "file"},
     {"cache", SD_OPT_STRING, NULL, "cache that servers share: redis://[[USER:]PASSWORD@]HOST[:PORT][/DB]; else each has its own only",
      .meta = "URL", .secret = true},
     {"cache-prefix", SD_OPT_STRING, "short:", "what its keys there begin with: the same for all servers on one database", .meta = "TEXT"},
-    {"cache-timeout", SD_OPT_DURATION, "500ms", "how long to wait for it"},
+    {"cache-timeout", SD_OPT_DURATION, "500ms", "how long to wait for it, and for the store of --create-limit"},
     {"cache-size", SD_OPT_SIZE, "64MiB", "memory for links that are at hand, of all threads together", .min = 65536, .max = 1ll << 40},
     {"cache-life", SD_OPT_DURATION, "10m", "how long a link is kept at hand and in the cache without asking the database again"},
     {"unknown-life", SD_OPT_DURATION, "10s", "the same of codes that are none"},
@@ -37,6 +40,8 @@ const struct sd_option sh_options[] = {
     /* who may */
     {"create-limit", SD_OPT_STRING, "100/min", "links that each API key, or address, may make: COUNT/TIME or none", .reload = true,
      .meta = "COUNT/TIME"},
+    {"create-limit-store", SD_OPT_STRING, NULL, "where servers that share --create-limit keep it: redis://[[USER:]PASSWORD@]HOST[:PORT][/DB], rediss:// over "
+     "TLS, or cache for the one of --cache; else each server for itself", .meta = "URL", .secret = true},
     {"api-key-required", SD_OPT_BOOL, "false", "changes, lists and statistics need an API key, also when there is none yet",
      .reload = true},
     {"trusted-proxies", SD_OPT_LIST, NULL, "addresses or networks whose X-Forwarded-For or Forwarded says who the client is",

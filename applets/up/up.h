@@ -33,6 +33,7 @@ struct up_member {
 	int64_t since_ns;
 	uint32_t deaths; /* one soon after the other */
 	struct sd_timer timer; /* restart */
+	struct sd_task came_up;
 	struct sd_task drained; /* free it outside of its own callbacks */
 	/* in one process */
 	struct sd_conf_loader loader;

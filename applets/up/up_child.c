@@ -47,7 +47,7 @@ static void on_event_line(struct up_member *m, const char *line)
 	fields_of(o, f, 12);
 	sd_event(m->log, level[0] == 'w' ? SD_WARN : level[0] == 'e' ? SD_ERROR : SD_INFO, name, f, "%s",
 		 text_of(o, "message"));
-	if (strcmp(name, "listening") == 0)
+	if (strcmp(name, "listening") == 0 || strcmp(name, "ready") == 0)
 		up_member_ready(m);
 	cJSON_Delete(o);
 }

@@ -37,6 +37,11 @@ static enum sd_err load(struct sd_conf_loader *self, struct sd_conf **out, struc
 	return err;
 }
 
+static void on_came_up(struct sd_task *t)
+{
+	up_member_ready(sd_container(t, struct up_member, came_up));
+}
+
 static enum sd_err run_start(struct up_member *m, struct sd_error *e)
 {
 	struct up *up = m->up;
@@ -44,6 +49,7 @@ static enum sd_err run_start(struct up_member *m, struct sd_error *e)
 	enum sd_err err = sd_stack_conf(up->stack, m->inst, &m->conf, e);
 	if (err)
 		return err;
+	m->came_up.fn = on_came_up;
 	m->loader.load = load;
 	m->loader.file = up->stack->file;
 	struct sd_run_spec spec = {
@@ -57,6 +63,7 @@ static enum sd_err run_start(struct up_member *m, struct sd_error *e)
 	    .log = m->log,
 	    .extra_addr = sd_stack_address(up->stack, m->inst->name, addr, sizeof(addr)),
 	    .no_port = true,
+	    .up = &m->came_up,
 	};
 	return sd_run_start(&spec, &m->run, e);
 }
@@ -99,8 +106,6 @@ void up_member_start(struct up_member *m)
 	if (err) {
 		m->state = UP_STOPPED;
 		up_fail(up, m->inst->name, e.text);
-	} else if (!up->stack->isolate) {
-		up_member_ready(m);
 	}
 }
 

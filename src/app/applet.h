@@ -37,6 +37,7 @@ struct sd_verb {
 				   table for an operand, they are not looked at */
 	int (*run)(struct sd_verb_call *call); /* the exit status */
 	bool hidden;
+	bool words; /* what is no option of its table is an operand, as of "*": -5 and --limit of a command that others made */
 };
 
 /* Another name of the applet as argv[0] or subcommand. */

@@ -158,6 +158,11 @@ static const char *beside(struct sd_conf_maker *m, const struct sd_conf_place *a
 	return sd_conf_textf(m->mem, "%.*s/%s", (int)(slash - at->doc->name), at->doc->name, text);
 }
 
+static bool is_file(const struct sd_option *opt, const char *text)
+{
+	return opt->type == SD_OPT_FILE || (opt->pattern && !strchr(text, ':')); /* else a URL */
+}
+
 static enum sd_err set_scalar(struct sd_conf_maker *m, struct sd_conf_value *v,
 			      const struct sd_conf_place *at, const char *text)
 {
@@ -173,8 +178,7 @@ static enum sd_err set_scalar(struct sd_conf_maker *m, struct sd_conf_value *v,
 	if (sd_conf_type_parse(&new, text) != SD_OK)
 		return unexpected_text(m, at, v->opt, text);
 	if (new.text) {
-		new.text = v->opt->type == SD_OPT_FILE ? beside(m, at, text)
-						       : sd_conf_text(m->mem, text, strlen(text));
+		new.text = is_file(v->opt, text) ? beside(m, at, text) : sd_conf_text(m->mem, text, strlen(text));
 		if (!new.text)
 			return sd_conf_no_memory(m);
 	}

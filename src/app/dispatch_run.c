@@ -386,7 +386,7 @@ int sd_dispatch_verb(struct sd_dispatch *d, const struct sd_applet *applet, cons
 
 	bool rest = strcmp(verb->name, "*") == 0;
 	snprintf(who, sizeof who, "sdlab %s%s%s", applet->name, *verb->name && !rest ? " " : "", rest ? "" : verb->name);
-	if ((rest ? split_words(&line, verb->options, argc, argv, &e)
+	if ((rest || verb->words ? split_words(&line, verb->options, argc, argv, &e)
 		  : read_line(&line, verb->options, NULL, sd_dispatch_verb_options, false, argc, argv, &e)) != SD_OK)
 		status = sd_dispatch_report(d, who, &e);
 	else if (line.help)

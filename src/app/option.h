@@ -52,7 +52,8 @@ struct sd_option {
 	const char *choices; /* SD_OPT_ENUM */
 	const char *meta;    /* what the value is called in help; NULL: from the type */
 	const char *cli;     /* name on the command line; NULL: name (tables want the singular) */
-	const char *pattern; /* SD_OPT_LIST only: NULL, or each item is taken as SD_OPT_ADDRESS ("address") or SD_OPT_FILE ("file") */
+	const char *pattern; /* SD_OPT_LIST: NULL, or each item is taken as SD_OPT_ADDRESS ("address") or SD_OPT_FILE ("file");
+				SD_OPT_STRING: NULL, or without a colon it is taken as SD_OPT_FILE ("file"), else as a URL */
 	bool whole;          /* SD_OPT_LIST only: a text is one item, commas and all (a header line) */
 	const struct sd_option *sub;
 };

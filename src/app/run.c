@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,6 +143,12 @@ enum sd_err sd_run_listen_http(struct sd_run *run, struct sd_worker *w, struct s
 	return SD_OK;
 }
 
+static void tell_up(struct sd_run *run)
+{
+	if (run->spec.up)
+		sd_loop_post(run->spec.control, run->spec.up);
+}
+
 void sd_run_say_listening(struct sd_run *run)
 {
 	for (int i = 0; i < run->naddrs; i++) {
@@ -156,6 +163,18 @@ void sd_run_say_listening(struct sd_run *run)
 		bool secure = run->workers[0].tls && a->kind != SD_ADDR_INPROC && !(run->plain_doors >> run->doors[i] & 1);
 		sd_event(run->log, SD_INFO, "listening", f, "Listening on %s%s", shown, secure ? " (TLS)" : "");
 	}
+	tell_up(run);
+}
+
+void sd_run_say_ready(struct sd_run *run, const char *format, ...)
+{
+	char text[300];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	sd_event(run->log, SD_INFO, "ready", NULL, "%s", text);
+	tell_up(run);
 }
 
 /* ---- PROXY headers ---- */
@@ -475,6 +494,12 @@ bool sd_run_ask_stop(struct sd_run *run)
 	if (run->spec.stop)
 		sd_loop_post(run->spec.control, run->spec.stop);
 	return run->spec.stop != NULL;
+}
+
+bool sd_run_fail(struct sd_run *run)
+{
+	run->failed = true;
+	return sd_run_ask_stop(run);
 }
 
 void sd_run_drain(struct sd_run *run, void (*fn)(struct sd_run *run, void *arg), void *arg)

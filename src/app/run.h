@@ -93,6 +93,7 @@ struct sd_run_spec {
 	struct sd_log *log;            /* where it speaks; NULL: one of its own */
 	const char *extra_addr;        /* also listens here ("inproc:web-1"), NULL: no */
 	bool no_port;                  /* its own port and admin address only when somebody set them */
+	struct sd_task *up;            /* posted to the control loop when it says that it is up; NULL: nobody asks */
 	struct sd_task *stop;          /* posted to the control loop when the service asks to end; NULL: it may not */
 };
 
@@ -112,6 +113,7 @@ struct sd_run {
 	struct sd_run_tls *tls;
 	struct sd_admin *admin;
 	bool listening, draining, stopped;
+	bool failed; /* sd_run_fail */
 	int64_t started_ns;
 	uint64_t reloads, failed_reloads;
 	void (*on_drained)(struct sd_run *run, void *arg);
@@ -147,8 +149,12 @@ enum sd_err sd_run_listen_http(struct sd_run *run, struct sd_worker *w, struct s
 			       struct sd_error *e);
 /* From any thread: the whole ends, as after SIGTERM. False: this one may not ask that (it is one of a stack). */
 bool sd_run_ask_stop(struct sd_run *run);
-/* Says "Listening on :8080". */
+/* The same on the control loop, since it cannot do what it is for: the exit status is 1. */
+bool sd_run_fail(struct sd_run *run);
+/* Says "Listening on :8080": it is up, and those who need it may start. On the control loop, once. */
 void sd_run_say_listening(struct sd_run *run);
+/* The same of a service that listens nowhere, in a sentence of its own. */
+void sd_run_say_ready(struct sd_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sd_worker_drained(struct sd_worker *w);
 /* "service=\"front\"", for labels of metrics. */
 const char *sd_run_label(const struct sd_run *run, char *out, size_t n);

@@ -100,6 +100,7 @@ int sd_serve(struct sd_dispatch *d, const struct sd_applet *applet, const struct
 	     struct sd_conf_loader *load)
 {
 	struct process p = {0};
+	bool failed = false;
 	struct sd_error e = {0};
 	sd_world_raise_files(d->world);
 	if (applet->service->process)
@@ -111,6 +112,7 @@ int sd_serve(struct sd_dispatch *d, const struct sd_applet *applet, const struct
 		sd_loop_run(p.control);
 	if (p.run) {
 		struct sd_log *log = p.run->log;
+		failed = p.run->failed;
 		sd_run_free(p.run);
 		sd_event(log, SD_INFO, "stopped", NULL, "Stopped");
 	}
@@ -119,5 +121,5 @@ int sd_serve(struct sd_dispatch *d, const struct sd_applet *applet, const struct
 		sd_loop_flush(p.control);
 	sd_events_free(p.events);
 	sd_loop_free(p.control);
-	return err ? 1 : 0;
+	return err || failed ? 1 : 0;
 }

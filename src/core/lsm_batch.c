@@ -26,7 +26,7 @@ static bool take_text(struct sd_slice *left, struct sd_slice *out)
 
 static bool take(struct sd_lsm_batch_at *b)
 {
-	if (b->left.n == 0 || (uint8_t)*b->left.p > SD_LSM_VALUE || b->count == 0)
+	if (b->left.n == 0 || !sd_lsm_kind_ok((uint8_t)*b->left.p) || b->count == 0)
 		return false;
 	b->kind = (enum sd_lsm_kind) * b->left.p;
 	b->left = (struct sd_slice){b->left.p + 1, b->left.n - 1};
@@ -69,6 +69,6 @@ void sd_lsm_batch_put(struct sd_text *t, enum sd_lsm_kind kind, struct sd_slice 
 	sd_put_le(t->p + 8, sd_get_le(t->p + 8, 4) + 1, 4);
 	sd_text_add(t, &k, 1);
 	put_text(t, key);
-	if (kind == SD_LSM_VALUE)
+	if (kind != SD_LSM_GONE)
 		put_text(t, value);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define HEAD 7
+#define MARK 12
 
 enum piece_kind { ZERO, WHOLE, FIRST, MIDDLE, LAST };
 
@@ -43,28 +44,61 @@ static bool zeros(const uint8_t *p, size_t n)
 	return true;
 }
 
-/* Is there a good piece anywhere behind one that is not? Its length may be right, and every block begins anew. */
+/* A batch that was written later than the one that is not whole: its number says so. What is in a value, or was there before, is none. */
+static bool comes_later(const struct sd_lsm_log_in *in, struct sd_slice batch)
+{
+	uint64_t seq = batch.n < MARK ? 0 : sd_get_le(batch.p, 8);
+	return seq > in->next_seq && (in->next_seq == 0 || seq - in->next_seq <= in->n);
+}
+
+/* Does a good record begin anywhere behind? All of it is searched, since the length of what is not whole may be what is wrong. Further
+ * pieces of a record say nothing: of one that was being written, any may be on the disk. */
 static bool good_behind(const struct sd_lsm_log_in *in, size_t at)
 {
 	struct piece p;
-	size_t block = at - at % SD_LSM_LOG_BLOCK + SD_LSM_LOG_BLOCK;
-	if (in->n - at >= HEAD) {
-		size_t next = begin_at(at + HEAD + (size_t)sd_get_le(in->p + at + 4, 2));
-		if (next < block && piece_at(in, next, &p))
+	for (size_t i = at + 1; i + HEAD <= in->n; i++) {
+		size_t rest = in->n - i - HEAD, block_left = SD_LSM_LOG_BLOCK - i % SD_LSM_LOG_BLOCK;
+		bool is_short = in->p[i + 6] == FIRST && block_left < HEAD + 8; /* the number is not all in it */
+		if (in->p[i + 6] != WHOLE && in->p[i + 6] != FIRST)
+			continue;
+		if (!in->edits && !is_short && !comes_later(in, (struct sd_slice){(const char *)in->p + i + HEAD, rest}))
+			continue;
+		if (piece_at(in, i, &p) && (in->edits || is_short || p.data.n >= 8))
 			return true;
 	}
-	for (; block < in->n; block += SD_LSM_LOG_BLOCK)
-		if (piece_at(in, block, &p))
+	return false;
+}
+
+static bool is_mark(struct sd_slice record)
+{
+	return record.n == MARK && sd_get_le(record.p, 8) > 0 && sd_get_le(record.p + 8, 4) == 0;
+}
+
+/* Anywhere: the beginning of the piece it is behind may be what is damaged. */
+static bool mark_behind(const struct sd_lsm_log_in *in, size_t at)
+{
+	struct piece p;
+	for (size_t i = at + 1; i + HEAD + MARK <= in->n; i++)
+		if (in->p[i + 4] == MARK && in->p[i + 5] == 0 && in->p[i + 6] == WHOLE && piece_at(in, i, &p) && is_mark(p.data))
 			return true;
 	return false;
 }
 
 static enum sd_lsm_log_step stop(struct sd_lsm_log_in *in, size_t at)
 {
-	enum sd_lsm_log_step step = good_behind(in, at) ? SD_LSM_LOG_DAMAGED : SD_LSM_LOG_TORN;
+	bool damaged = in->marked ? mark_behind(in, at) : good_behind(in, at);
+	enum sd_lsm_log_step step = damaged ? SD_LSM_LOG_DAMAGED : SD_LSM_LOG_TORN;
 	in->bad = at;
 	in->at = in->n;
 	return step;
+}
+
+/* A record is handed out. */
+static enum sd_lsm_log_step give(struct sd_lsm_log_in *in, struct sd_slice record)
+{
+	if (record.n >= MARK)
+		in->next_seq = sd_get_le(record.p, 8) + sd_get_le(record.p + 8, 4);
+	return SD_LSM_LOG_RECORD;
 }
 
 enum sd_lsm_log_step sd_lsm_log_next(struct sd_lsm_log_in *in, struct sd_slice *record)
@@ -84,14 +118,15 @@ enum sd_lsm_log_step sd_lsm_log_next(struct sd_lsm_log_in *in, struct sd_slice *
 			return stop(in, begun ? in->record_at : at);
 		in->at = p.next;
 		if (p.kind == WHOLE) {
+			in->marked |= is_mark(p.data);
 			*record = p.data;
-			return SD_LSM_LOG_RECORD;
+			return give(in, *record);
 		}
 		begun = true;
 		sd_text_add(&in->parts, p.data.p, p.data.n);
 		if (p.kind == LAST) {
 			*record = (struct sd_slice){in->parts.p, in->parts.n};
-			return in->parts.full ? stop(in, in->record_at) : SD_LSM_LOG_RECORD;
+			return in->parts.full ? stop(in, in->record_at) : give(in, *record);
 		}
 	}
 }
@@ -130,4 +165,17 @@ void sd_lsm_log_put(struct sd_text *out, uint64_t at, struct sd_slice record)
 		if (last)
 			return;
 	} while (!out->full);
+}
+
+void sd_lsm_log_put_mark(struct sd_text *out, uint64_t at, uint64_t seq)
+{
+	char mark[MARK] = {0};
+	size_t left = SD_LSM_LOG_BLOCK - (size_t)(at % SD_LSM_LOG_BLOCK);
+	sd_put_le(mark, seq, 8);
+	if (left >= HEAD && left < HEAD + MARK) { /* in two pieces it is none; the one in the next block is */
+		size_t before = out->n;
+		sd_lsm_log_put(out, at, (struct sd_slice){mark, MARK});
+		at += out->n - before;
+	}
+	sd_lsm_log_put(out, at, (struct sd_slice){mark, MARK});
 }

@@ -3,15 +3,31 @@
 #define SD_CORE_LSM_TABLE_INT_H
 
 #include "lsm_table.h"
+#include "varint.h"
 
 #define LSM_AFTER      5 /* bytes behind a block: its compression, its checksum */
-#define LSM_FOOTER     48
 #define LSM_MAGIC      0xdb4775248b80fb57u
 #define LSM_FILTER_KEY "filter." SD_LSM_FILTER_NAME
 
-enum lsm_compression { LSM_PLAIN, LSM_SNAPPY };
+/* Names in the metaindex of our own format. */
+#define LSM_OWN_FILTER "filter"
+#define LSM_OWN_PROPS  "properties"
+#define LSM_OWN_RANGES "ranges"
 
-/* The bytes it takes; 0: it makes no sense. */
-size_t lsm_get_handle(const void *from, size_t n, struct sd_lsm_handle *h);
+enum lsm_compression { LSM_PLAIN = 0, LSM_SNAPPY = 1, LSM_ZSTD = 7 };
+
+/* What stands behind a block at this offset; the byte that says how it is compressed follows the block at once. */
+static inline uint32_t lsm_sum(bool own, const char *p, size_t n_with_kind, uint64_t at)
+{
+	uint8_t where[8];
+	uint32_t crc = sd_crc32c(0, p, n_with_kind);
+	if (own) {
+		sd_put_le(where, at, sizeof(where));
+		crc = sd_crc32c(crc, where, sizeof(where));
+	}
+	return sd_lsm_mask(crc);
+}
+
+enum sd_err lsm_bad(const struct sd_lsm_source *from, uint64_t at, const char *what, struct sd_error *e);
 
 #endif

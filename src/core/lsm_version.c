@@ -2,48 +2,160 @@
 #include "lsm_version.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "varint.h"
 
-enum edit_tag { COMPARATOR = 1, LOG = 2, NEXT_FILE = 3, LAST_SEQ = 4, POINTER = 5, GONE_FILE = 6, NEW_FILE = 7, PREVIOUS_LOG = 9 };
+enum edit_tag {
+	COMPARATOR = 1,
+	LOG = 2,
+	NEXT_FILE = 3,
+	LAST_SEQ = 4,
+	POINTER = 5,
+	GONE_FILE = 6,
+	NEW_FILE = 7,
+	PREVIOUS_LOG = 9,
+	/* our own */
+	OWN_FILE = 64, /* as NEW_FILE, then how many numbers follow, and they */
+	NOW = 65,
+	NEW_BLOB = 66,
+	GONE_BLOB = 67,
+	DEAD_BLOB = 68,
+};
+enum own_number { ENTRIES, GONE, OLDEST, NEWEST, ENDS, HAS_RANGES, OWN_NUMBERS };
 
-static void free_file(struct sd_lsm_file *f)
+/* What all versions that have a file share: they come and go in any thread. */
+struct sd_lsm_shared {
+	_Atomic uint32_t refs;
+	char keys[];
+};
+
+static struct sd_lsm_shared *share(size_t n)
 {
-	free((void *)(uintptr_t)f->smallest.p); /* both keys are in one piece */
+	struct sd_lsm_shared *s = malloc(sizeof(*s) + n);
+	if (s)
+		atomic_init(&s->refs, 1);
+	return s;
+}
+
+/* True: that was the last one. */
+static bool unshare(struct sd_lsm_shared *s)
+{
+	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+		return false;
+	free(s);
+	return true;
+}
+
+static void nobody_asks(void *arg, uint64_t number, bool blob)
+{
+	(void)arg, (void)number, (void)blob;
 }
 
 void sd_lsm_version_free(struct sd_lsm_version *v)
 {
+	sd_lsm_version_let_go(v, nobody_asks, NULL);
+}
+
+void sd_lsm_version_let_go(struct sd_lsm_version *v, void (*gone)(void *arg, uint64_t number, bool blob), void *arg)
+{
 	for (unsigned i = 0; i < SD_LSM_LEVELS; i++) {
 		struct sd_lsm_level *l = &v->levels[i];
 		for (size_t k = 0; k < l->n; k++)
-			free_file(&l->files[k]);
+			if (unshare(l->files[k].shared))
+				gone(arg, l->files[k].number, false);
 		free(l->files);
 		free((void *)(uintptr_t)l->pointer.p);
 	}
+	for (size_t i = 0; i < v->nblobs; i++)
+		if (unshare(v->blobs[i].shared))
+			gone(arg, v->blobs[i].number, true);
+	free(v->blobs);
 	*v = (struct sd_lsm_version){0};
+}
+
+/* Room for one more of `size` bytes in an array. */
+static bool room_for(void **array, size_t n, size_t *room, size_t size)
+{
+	if (n < *room)
+		return true;
+	size_t wanted = *room ? 2 * *room : 16;
+	void *more = realloc(*array, wanted * size);
+	if (!more)
+		return false;
+	*array = more;
+	*room = wanted;
+	return true;
 }
 
 bool sd_lsm_version_add(struct sd_lsm_version *v, unsigned level, const struct sd_lsm_file *f)
 {
 	struct sd_lsm_level *l = &v->levels[level];
-	if (l->n == l->room) {
-		size_t room = l->room ? 2 * l->room : 16;
-		struct sd_lsm_file *more = realloc(l->files, room * sizeof(*more));
-		if (!more)
-			return false;
-		l->files = more;
-		l->room = room;
-	}
-	char *keys = malloc(f->smallest.n + f->largest.n);
-	if (!keys)
+	if (!room_for((void **)&l->files, l->n, &l->room, sizeof(l->files[0])))
 		return false;
-	memcpy(keys, f->smallest.p, f->smallest.n);
-	memcpy(keys + f->smallest.n, f->largest.p, f->largest.n);
-	l->files[l->n++] = (struct sd_lsm_file){f->number, f->size, {keys, f->smallest.n}, {keys + f->smallest.n, f->largest.n}};
-	/* cppcheck-suppress memleak; the slices of the table hold it */
+	struct sd_lsm_shared *s = share(f->smallest.n + f->largest.n);
+	if (!s)
+		return false;
+	memcpy(s->keys, f->smallest.p, f->smallest.n);
+	memcpy(s->keys + f->smallest.n, f->largest.p, f->largest.n);
+	struct sd_lsm_file *at = &l->files[l->n++];
+	*at = *f;
+	at->smallest.p = s->keys;
+	at->largest.p = s->keys + f->smallest.n;
+	at->shared = s;
 	return true;
+}
+
+static bool copy_key(struct sd_slice *to, struct sd_slice from)
+{
+	char *p = from.n > 0 ? malloc(from.n) : NULL;
+	if (!p)
+		return from.n == 0;
+	memcpy(p, from.p, from.n);
+	free((void *)(uintptr_t)to->p);
+	*to = (struct sd_slice){p, from.n};
+	return true;
+}
+
+static bool copy_level(struct sd_lsm_level *to, const struct sd_lsm_level *from)
+{
+	if (!copy_key(&to->pointer, from->pointer))
+		return false;
+	if (from->n == 0)
+		return true;
+	if (!(to->files = malloc(from->n * sizeof(to->files[0]))))
+		return false;
+	memcpy(to->files, from->files, from->n * sizeof(to->files[0]));
+	to->n = to->room = from->n;
+	for (size_t i = 0; i < to->n; i++)
+		atomic_fetch_add_explicit(&to->files[i].shared->refs, 1, memory_order_relaxed);
+	return true;
+}
+
+static bool copy_blobs(struct sd_lsm_version *to, const struct sd_lsm_version *from)
+{
+	if (from->nblobs == 0)
+		return true;
+	if (!(to->blobs = malloc(from->nblobs * sizeof(to->blobs[0]))))
+		return false;
+	memcpy(to->blobs, from->blobs, from->nblobs * sizeof(to->blobs[0]));
+	to->nblobs = to->blob_room = from->nblobs;
+	for (size_t i = 0; i < to->nblobs; i++)
+		atomic_fetch_add_explicit(&to->blobs[i].shared->refs, 1, memory_order_relaxed);
+	return true;
+}
+
+bool sd_lsm_version_copy(struct sd_lsm_version *to, const struct sd_lsm_version *from)
+{
+	*to = *from;
+	memset(to->levels, 0, sizeof(to->levels));
+	to->blobs = NULL;
+	to->nblobs = to->blob_room = 0;
+	bool ok = copy_blobs(to, from);
+	for (unsigned i = 0; i < SD_LSM_LEVELS && ok; i++)
+		ok = copy_level(&to->levels[i], &from->levels[i]);
+	return ok;
 }
 
 /* ---- reading an edit ---- */
@@ -52,7 +164,32 @@ struct edit {
 	struct sd_lsm_version *v;
 	struct sd_slice left;
 	struct sd_error *e;
+	/* Tables that it removed, with a reference each: one that is added again only moves, and older versions must not take it for gone. */
+	struct sd_lsm_file *removed;
+	size_t nremoved, room;
+	bool added; /* a table: it may be one that is removed after that */
 };
+
+static void let_go_of_removed(struct edit *d)
+{
+	for (size_t i = 0; i < d->nremoved; i++)
+		unshare(d->removed[i].shared);
+	free(d->removed);
+}
+
+static bool is_same(const struct sd_lsm_file *a, const struct sd_lsm_file *b)
+{
+	return a->number == b->number && sd_lsm_internal(a->smallest, b->smallest) == 0 && sd_lsm_internal(a->largest, b->largest) == 0;
+}
+
+/* `at` is another place of the table `of`, whose reference it takes. */
+static void share_with(struct sd_lsm_file *at, const struct sd_lsm_file *of)
+{
+	unshare(at->shared);
+	at->shared = of->shared;
+	at->smallest.p = of->smallest.p;
+	at->largest.p = of->largest.p;
+}
 
 static enum sd_err senseless(struct edit *d, const char *what)
 {
@@ -127,14 +264,30 @@ static enum sd_err pointer(struct edit *d)
 	struct sd_slice key;
 	if (!take_level(d, &level) || !take_key(d, &key))
 		return senseless(d, "compaction pointer");
-	char *copy = malloc(key.n);
-	if (!copy)
+	return copy_key(&d->v->levels[level].pointer, key) ? SD_OK : sd_fail(d->e, SD_ENOMEM, "out of memory");
+}
+
+static struct sd_lsm_file *find_same(struct sd_lsm_version *v, const struct sd_lsm_file *f)
+{
+	for (unsigned level = 0; level < SD_LSM_LEVELS; level++)
+		for (size_t i = v->levels[level].n; i-- > 0;)
+			if (is_same(&v->levels[level].files[i], f))
+				return &v->levels[level].files[i];
+	return NULL;
+}
+
+static enum sd_err keep_removed(struct edit *d, const struct sd_lsm_file *f)
+{
+	struct sd_lsm_file *now = d->added ? find_same(d->v, f) : NULL;
+	if (now) {
+		share_with(now, f);
+		return SD_OK;
+	}
+	if (!room_for((void **)&d->removed, d->nremoved, &d->room, sizeof(*f))) {
+		unshare(f->shared);
 		return sd_fail(d->e, SD_ENOMEM, "out of memory");
-	memcpy(copy, key.p, key.n);
-	struct sd_lsm_level *l = &d->v->levels[level];
-	free((void *)(uintptr_t)l->pointer.p);
-	l->pointer = (struct sd_slice){copy, key.n};
-	/* cppcheck-suppress memleak; the slice holds it */
+	}
+	d->removed[d->nremoved++] = *f;
 	return SD_OK;
 }
 
@@ -147,38 +300,141 @@ static enum sd_err gone_file(struct edit *d)
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->files[i].number != number)
 			continue;
-		free_file(&l->files[i]);
+		struct sd_lsm_file f = l->files[i];
 		memmove(&l->files[i], &l->files[i + 1], (l->n - i - 1) * sizeof(l->files[0]));
 		l->n--;
-		return SD_OK;
+		return keep_removed(d, &f);
 	}
 	return sd_fail(d->e, SD_EDAMAGED, "an edit removes table %" PRIu64 " of level %" PRIu64 ", which is not there", number, level);
+}
+
+static bool take_file(struct edit *d, uint64_t *level, struct sd_lsm_file *f)
+{
+	return take_level(d, level) && take_number(d, UINT64_MAX, &f->number) && take_number(d, UINT64_MAX, &f->size) &&
+	       take_key(d, &f->smallest) && take_key(d, &f->largest);
+}
+
+static enum sd_err add_file(struct edit *d, uint64_t level, const struct sd_lsm_file *f)
+{
+	struct sd_lsm_level *l = &d->v->levels[level];
+	if (!sd_lsm_version_add(d->v, (unsigned)level, f))
+		return sd_fail(d->e, SD_ENOMEM, "out of memory");
+	d->added = true;
+	for (size_t i = 0; i < d->nremoved; i++)
+		if (is_same(&d->removed[i], f)) {
+			share_with(&l->files[l->n - 1], &d->removed[i]);
+			d->removed[i] = d->removed[--d->nremoved];
+			break;
+		}
+	return SD_OK;
 }
 
 static enum sd_err new_file(struct edit *d)
 {
 	uint64_t level;
-	struct sd_lsm_file f;
-	if (!take_level(d, &level) || !take_number(d, UINT64_MAX, &f.number) || !take_number(d, UINT64_MAX, &f.size) ||
-	    !take_key(d, &f.smallest) || !take_key(d, &f.largest))
+	struct sd_lsm_file f = {0};
+	return take_file(d, &level, &f) ? add_file(d, level, &f) : senseless(d, "new table");
+}
+
+/* A later program may know more numbers than we do; they are passed over. */
+static enum sd_err own_file(struct edit *d)
+{
+	uint64_t level, n, v[OWN_NUMBERS] = {0};
+	struct sd_lsm_file f = {0};
+	if (!take_file(d, &level, &f) || !take_number(d, 64, &n))
 		return senseless(d, "new table");
-	return sd_lsm_version_add(d->v, (unsigned)level, &f) ? SD_OK : sd_fail(d->e, SD_ENOMEM, "out of memory");
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t number;
+		if (!take_number(d, UINT64_MAX, &number))
+			return senseless(d, "new table");
+		if (i < OWN_NUMBERS)
+			v[i] = number;
+	}
+	f.entries = v[ENTRIES];
+	f.gone = v[GONE];
+	f.oldest_seq = v[OLDEST];
+	f.newest_seq = v[NEWEST];
+	f.ends_ms = v[ENDS];
+	f.has_ranges = v[HAS_RANGES] != 0;
+	return add_file(d, level, &f);
+}
+
+static enum sd_err now(struct edit *d)
+{
+	uint64_t ms;
+	if (!take_number(d, INT64_MAX, &ms))
+		return senseless(d, "time");
+	if (ms > d->v->now_ms)
+		d->v->now_ms = ms;
+	return SD_OK;
+}
+
+static struct sd_lsm_blob_file *find_blob(struct sd_lsm_version *v, uint64_t number)
+{
+	for (size_t i = 0; i < v->nblobs; i++)
+		if (v->blobs[i].number == number)
+			return &v->blobs[i];
+	return NULL;
+}
+
+static enum sd_err no_blob(struct edit *d, uint64_t number)
+{
+	return sd_fail(d->e, SD_EDAMAGED, "an edit speaks of blob file %" PRIu64 ", which is not there", number);
+}
+
+static enum sd_err new_blob(struct edit *d)
+{
+	struct sd_lsm_blob_file b = {0};
+	if (!take_number(d, UINT64_MAX, &b.number) || !take_number(d, UINT64_MAX, &b.size))
+		return senseless(d, "new blob file");
+	if (!room_for((void **)&d->v->blobs, d->v->nblobs, &d->v->blob_room, sizeof(b)) || !(b.shared = share(0)))
+		return sd_fail(d->e, SD_ENOMEM, "out of memory");
+	d->v->blobs[d->v->nblobs++] = b;
+	return SD_OK;
+}
+
+static enum sd_err gone_blob(struct edit *d)
+{
+	uint64_t number;
+	if (!take_number(d, UINT64_MAX, &number))
+		return senseless(d, "removed blob file");
+	struct sd_lsm_blob_file *b = find_blob(d->v, number);
+	if (!b)
+		return no_blob(d, number);
+	unshare(b->shared);
+	d->v->nblobs--;
+	memmove(b, b + 1, (size_t)(d->v->blobs + d->v->nblobs - b) * sizeof(*b));
+	return SD_OK;
+}
+
+static enum sd_err dead_blob(struct edit *d)
+{
+	uint64_t number, bytes;
+	if (!take_number(d, UINT64_MAX, &number) || !take_number(d, UINT64_MAX, &bytes))
+		return senseless(d, "count of dead bytes");
+	struct sd_lsm_blob_file *b = find_blob(d->v, number);
+	if (!b)
+		return no_blob(d, number);
+	b->dead = bytes > b->size - b->dead ? b->size : b->dead + bytes;
+	return SD_OK;
 }
 
 enum sd_err sd_lsm_version_apply(struct sd_lsm_version *v, struct sd_slice edit, struct sd_error *e)
 {
 	static enum sd_err (*const takers[])(struct edit *d) = {
-	    [COMPARATOR] = comparator, [LOG] = log_number,	 [NEXT_FILE] = next_file, [LAST_SEQ] = last_seq,
-	    [POINTER] = pointer,       [GONE_FILE] = gone_file, [NEW_FILE] = new_file,	  [PREVIOUS_LOG] = previous_log,
+	    [COMPARATOR] = comparator, [LOG] = log_number,	[NEXT_FILE] = next_file, [LAST_SEQ] = last_seq,
+	    [POINTER] = pointer,       [GONE_FILE] = gone_file, [NEW_FILE] = new_file,	 [PREVIOUS_LOG] = previous_log,
+	    [OWN_FILE] = own_file,     [NOW] = now,		[NEW_BLOB] = new_blob,	 [GONE_BLOB] = gone_blob,
+	    [DEAD_BLOB] = dead_blob,
 	};
-	struct edit d = {v, edit, e};
+	struct edit d = {.v = v, .left = edit, .e = e};
 	enum sd_err err = SD_OK;
 	while (!err && d.left.n > 0) {
 		uint64_t tag;
-		if (!take_number(&d, PREVIOUS_LOG, &tag) || !takers[tag])
-			return senseless(&d, "tag");
-		err = takers[tag](&d);
+		bool known = take_number(&d, DEAD_BLOB, &tag) && takers[tag];
+		err = known ? takers[tag](&d) : senseless(&d, "tag");
 	}
+	let_go_of_removed(&d);
 	return err;
 }
 
@@ -229,7 +485,7 @@ const struct sd_lsm_file *sd_lsm_version_find(const struct sd_lsm_version *v, un
 	size_t low = 0, high = l->n; /* the first table that does not end before the key */
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (sd_lsm_bytewise(sd_lsm_user(l->files[middle].largest), user) < 0)
+		if (sd_lsm_file_is_before(&l->files[middle], user))
 			low = middle + 1;
 		else
 			high = middle;
@@ -265,20 +521,83 @@ static void put_text(struct sd_text *t, struct sd_slice s)
 	sd_text_add(t, s.p, s.n);
 }
 
+void sd_lsm_edit_add(struct sd_text *edit, unsigned level, const struct sd_lsm_file *f, bool own)
+{
+	put_tagged(edit, own ? OWN_FILE : NEW_FILE, level);
+	put_number(edit, f->number);
+	put_number(edit, f->size);
+	put_text(edit, f->smallest);
+	put_text(edit, f->largest);
+	if (!own)
+		return;
+	const uint64_t v[OWN_NUMBERS] = {f->entries, f->gone, f->oldest_seq, f->newest_seq, f->ends_ms, f->has_ranges};
+	put_number(edit, OWN_NUMBERS);
+	for (size_t i = 0; i < OWN_NUMBERS; i++)
+		put_number(edit, v[i]);
+}
+
+void sd_lsm_edit_remove(struct sd_text *edit, unsigned level, uint64_t number)
+{
+	put_tagged(edit, GONE_FILE, level);
+	put_number(edit, number);
+}
+
+void sd_lsm_edit_pointer(struct sd_text *edit, unsigned level, struct sd_slice internal)
+{
+	put_tagged(edit, POINTER, level);
+	put_text(edit, internal);
+}
+
+void sd_lsm_edit_log(struct sd_text *edit, uint64_t log)
+{
+	put_tagged(edit, LOG, log);
+	put_tagged(edit, PREVIOUS_LOG, 0);
+}
+
+void sd_lsm_edit_next_file(struct sd_text *edit, uint64_t number)
+{
+	put_tagged(edit, NEXT_FILE, number);
+}
+
+void sd_lsm_edit_last_seq(struct sd_text *edit, uint64_t seq)
+{
+	put_tagged(edit, LAST_SEQ, seq);
+}
+
+void sd_lsm_edit_now(struct sd_text *edit, uint64_t now_ms)
+{
+	put_tagged(edit, NOW, now_ms);
+}
+
+void sd_lsm_edit_add_blob(struct sd_text *edit, uint64_t number, uint64_t size)
+{
+	put_tagged(edit, NEW_BLOB, number);
+	put_number(edit, size);
+}
+
+void sd_lsm_edit_remove_blob(struct sd_text *edit, uint64_t number)
+{
+	put_tagged(edit, GONE_BLOB, number);
+}
+
+void sd_lsm_edit_dead_blob(struct sd_text *edit, uint64_t number, uint64_t bytes)
+{
+	put_tagged(edit, DEAD_BLOB, number);
+	put_number(edit, bytes);
+}
+
+/* What LevelDB does not know is told only of tables that have it. */
+static bool is_own(const struct sd_lsm_file *f)
+{
+	return f->entries || f->newest_seq;
+}
+
 static void put_level(struct sd_text *t, const struct sd_lsm_level *l, unsigned level)
 {
-	if (l->pointer.n > 0) {
-		put_tagged(t, POINTER, level);
-		put_text(t, l->pointer);
-	}
-	for (size_t i = 0; i < l->n; i++) {
-		const struct sd_lsm_file *f = &l->files[i];
-		put_tagged(t, NEW_FILE, level);
-		put_number(t, f->number);
-		put_number(t, f->size);
-		put_text(t, f->smallest);
-		put_text(t, f->largest);
-	}
+	if (l->pointer.n > 0)
+		sd_lsm_edit_pointer(t, level, l->pointer);
+	for (size_t i = 0; i < l->n; i++)
+		sd_lsm_edit_add(t, level, &l->files[i], is_own(&l->files[i]));
 }
 
 void sd_lsm_version_put(const struct sd_lsm_version *v, struct sd_text *edit)
@@ -289,6 +608,13 @@ void sd_lsm_version_put(const struct sd_lsm_version *v, struct sd_text *edit)
 	put_tagged(edit, PREVIOUS_LOG, v->previous_log);
 	put_tagged(edit, NEXT_FILE, v->next_file);
 	put_tagged(edit, LAST_SEQ, v->last_seq);
+	if (v->now_ms)
+		sd_lsm_edit_now(edit, v->now_ms);
+	for (size_t i = 0; i < v->nblobs; i++) {
+		sd_lsm_edit_add_blob(edit, v->blobs[i].number, v->blobs[i].size);
+		if (v->blobs[i].dead)
+			sd_lsm_edit_dead_blob(edit, v->blobs[i].number, v->blobs[i].dead);
+	}
 	for (unsigned i = 0; i < SD_LSM_LEVELS; i++)
 		put_level(edit, &v->levels[i], i);
 }

@@ -7,94 +7,18 @@
 
 #include "core/lsm_batch.h"
 #include "core/lsm_log.h"
-
-#define MANIFEST_MAX (UINT64_C(1) << 30)
-#define CURRENT_MAX  64
-
-static char *name_in(const char *dir, const char *name)
-{
-	struct sd_text t = {0};
-	sd_text_format(&t, "%s/%s", dir, name);
-	return sd_text_take(&t, NULL);
-}
-
-/* A whole file, for free; at most `most` bytes. */
-static enum sd_err read_whole(struct sd_lsm_dir *d, const char *name, uint64_t most, char **out, size_t *n, struct sd_error *e)
-{
-	struct sd_file *f = NULL;
-	uint64_t size = 0;
-	char *full = name_in(d->path, name), *p = NULL;
-	enum sd_err err = full ? sd_file_open(d->world, full, 0, &f, e) : sd_fail(e, SD_ENOMEM, "out of memory");
-	if (!err)
-		err = sd_file_size(f, &size, e);
-	if (!err && size > most)
-		err = sd_fail(e, SD_ETOOBIG, "%s is too large (%" PRIu64 " bytes)", name, size);
-	if (!err && !(p = malloc((size_t)size + 1)))
-		err = sd_fail(e, SD_ENOMEM, "out of memory");
-	if (!err)
-		err = sd_file_read(f, p, (size_t)size, 0, n, e);
-	sd_file_close(f);
-	free(full);
-	if (err || !p) {
-		free(p);
-		return err ? err : SD_ENOMEM;
-	}
-	p[*n] = '\0';
-	*out = p;
-	return SD_OK;
-}
-
-/* ---- the manifest ---- */
-
-static enum sd_err read_current(struct sd_lsm_dir *d, struct sd_error *e)
-{
-	size_t n;
-	enum sd_err err = read_whole(d, "CURRENT", CURRENT_MAX, &d->manifest, &n, e);
-	if (err == SD_ENOTFOUND)
-		return sd_fail(e, SD_ENOTFOUND, "%s is no folder of a store: it has no file CURRENT", d->path);
-	if (err)
-		return err;
-	if (n < 2 || d->manifest[n - 1] != '\n' || strncmp(d->manifest, "MANIFEST-", 9) != 0 || strchr(d->manifest, '/'))
-		return sd_fail(e, SD_EDAMAGED, "CURRENT does not name a manifest");
-	d->manifest[n - 1] = '\0';
-	return SD_OK;
-}
-
-static enum sd_err read_edits(struct sd_lsm_dir *d, struct sd_lsm_log_in *in, struct sd_error *e)
-{
-	struct sd_slice record;
-	enum sd_lsm_log_step step;
-	enum sd_err err = SD_OK;
-	while (!err && (step = sd_lsm_log_next(in, &record)) == SD_LSM_LOG_RECORD)
-		if ((err = sd_lsm_version_apply(&d->version, record, e)))
-			sd_wrap(e, "%s: record at %zu", d->manifest, in->record_at);
-	if (err)
-		return err;
-	if (step == SD_LSM_LOG_DAMAGED)
-		return sd_fail(e, SD_EDAMAGED, "%s: record at %zu is damaged, and good ones follow", d->manifest, in->bad);
-	if (step == SD_LSM_LOG_TORN)
-		sd_text_format(&d->notes, "%s: torn tail at %zu\n", d->manifest, in->bad);
-	if (!sd_lsm_version_end(&d->version, e))
-		return SD_OK;
-	if (step == SD_LSM_LOG_TORN)
-		return sd_fail(e, SD_EDAMAGED, "%s: record at %zu is damaged", d->manifest, in->bad);
-	return sd_wrap(e, "%s", d->manifest);
-}
+#include "lsm_manifest.h"
 
 static enum sd_err read_manifest(struct sd_lsm_dir *d, struct sd_error *e)
 {
-	char *bytes = NULL;
-	size_t n = 0;
-	enum sd_err err = read_current(d, e);
-	if (!err)
-		err = read_whole(d, d->manifest, MANIFEST_MAX, &bytes, &n, e);
+	struct sd_lsm_manifest_found found = {0};
+	enum sd_err err = sd_lsm_manifest_read(d->world, d->path, &d->version, &found, e);
 	if (err)
 		return err;
-	struct sd_lsm_log_in in = {.p = (const uint8_t *)bytes, .n = n};
-	err = read_edits(d, &in, e);
-	sd_lsm_log_in_free(&in);
-	free(bytes);
-	return err;
+	if (found.torn)
+		sd_text_format(&d->notes, "%s: torn tail at %" PRIu64 "\n", found.name, found.torn_at);
+	d->manifest = strdup(found.name);
+	return d->manifest ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
 }
 
 /* ---- logs ---- */
@@ -177,7 +101,7 @@ static enum sd_err read_logs(struct sd_lsm_dir *d, struct sd_error *e)
 		uint64_t number = err ? 0 : log_number(d, *p);
 		char *bytes = NULL;
 		size_t n = 0;
-		if (number && !(err = read_whole(d, *p, SIZE_MAX / 2, &bytes, &n, e))) {
+		if (number && !(err = sd_lsm_read_whole(d->world, d->path, *p, SIZE_MAX / 2, &bytes, &n, e))) {
 			err = take_log(d, number, *p, bytes, n, e);
 			d->nlogs++;
 			d->log_bytes += n;
@@ -243,7 +167,7 @@ static enum sd_err open_file(struct sd_lsm_dir *d, uint64_t number, struct sd_ls
 	enum sd_err err = SD_ENOTFOUND;
 	for (size_t i = 0; i < 2 && err == SD_ENOTFOUND; i++) {
 		snprintf(t->name, sizeof(t->name), "%06" PRIu64 ".%s", number, ends[i]);
-		char *full = name_in(d->path, t->name);
+		char *full = sd_lsm_path(d->path, t->name);
 		err = full ? sd_file_open(d->world, full, 0, &t->file, e) : sd_fail(e, SD_ENOMEM, "out of memory");
 		free(full);
 	}

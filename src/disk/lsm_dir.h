@@ -41,8 +41,8 @@ struct sd_lsm_open_table {
 enum sd_err sd_lsm_table_find(struct sd_lsm_dir *d, const struct sd_lsm_file *f, struct sd_lsm_open_table *t, struct sd_error *e);
 void sd_lsm_table_let_go(struct sd_lsm_open_table *t); /* fine on zeros */
 
-/* What looking a key up found, and what it took. Zero it; free it with sd_lsm_found_free. */
-struct sd_lsm_found {
+/* What looking a key up found, and what it took. Zero it; free it with sd_lsm_answer_free. */
+struct sd_lsm_answer {
 	bool there;
 	uint64_t seq;
 	struct sd_text value;
@@ -50,8 +50,8 @@ struct sd_lsm_found {
 	struct sd_text spared; /* tables that a filter said it is not in: " 000007.ldb" each */
 	unsigned looked;       /* tables that were read */
 };
-enum sd_err sd_lsm_dir_get(struct sd_lsm_dir *d, struct sd_slice user, struct sd_lsm_found *found, struct sd_error *e);
-void sd_lsm_found_free(struct sd_lsm_found *found);
+enum sd_err sd_lsm_dir_get(struct sd_lsm_dir *d, struct sd_slice user, struct sd_lsm_answer *found, struct sd_error *e);
+void sd_lsm_answer_free(struct sd_lsm_answer *found);
 
 /* Every write that is there, the newest of a key first, from a user key on. `each` is told the newest of each key only, unless `all`;
  * what it returns other than SD_OK ends the walk. */

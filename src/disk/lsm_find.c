@@ -5,17 +5,17 @@
 
 #include "lsm_dir.h"
 
-void sd_lsm_found_free(struct sd_lsm_found *found)
+void sd_lsm_answer_free(struct sd_lsm_answer *found)
 {
 	free(found->value.p);
 	free(found->spared.p);
-	*found = (struct sd_lsm_found){0};
+	*found = (struct sd_lsm_answer){0};
 }
 
 struct quest {
 	struct sd_lsm_dir *d;
 	struct sd_slice internal; /* the key as it would be with the highest sequence number */
-	struct sd_lsm_found *found;
+	struct sd_lsm_answer *found;
 	bool done;
 };
 
@@ -51,7 +51,7 @@ static void in_logs(struct quest *q)
 
 static enum sd_err in_table(struct quest *q, unsigned level, const struct sd_lsm_file *f, struct sd_error *e)
 {
-	struct sd_lsm_open_table t;
+	struct sd_lsm_open_table t = {0};
 	struct sd_lsm_scan scan = {.table = &t.table};
 	bool filtered = false;
 	enum sd_err err = sd_lsm_table_find(q->d, f, &t, e);
@@ -92,7 +92,7 @@ static enum sd_err in_tables(struct quest *q, struct sd_error *e)
 	return err;
 }
 
-enum sd_err sd_lsm_dir_get(struct sd_lsm_dir *d, struct sd_slice user, struct sd_lsm_found *found, struct sd_error *e)
+enum sd_err sd_lsm_dir_get(struct sd_lsm_dir *d, struct sd_slice user, struct sd_lsm_answer *found, struct sd_error *e)
 {
 	struct sd_text key = {0};
 	char tail[SD_LSM_TAIL];

@@ -75,12 +75,13 @@ static enum sd_err end_table(struct sd_lsm_make *m, struct sd_error *e)
 	struct sd_lsm_file f = {.number = m->version.next_file, .smallest = {m->smallest.p, m->smallest.n}};
 	if (t->entries == 0)
 		return SD_OK;
-	if (!sd_lsm_table_end(t))
-		return sd_fail(e, SD_ENOMEM, "out of memory");
+	enum sd_err err = sd_lsm_table_end(t, e);
+	if (err)
+		return err;
 	f.size = t->file.n;
 	f.largest = (struct sd_slice){t->last.p, t->last.n};
 	snprintf(name, sizeof(name), "%06" PRIu64 ".ldb", f.number);
-	enum sd_err err = write_file(m, name, (struct sd_slice){t->file.p, t->file.n}, e);
+	err = write_file(m, name, (struct sd_slice){t->file.p, t->file.n}, e);
 	if (!err && !sd_lsm_version_add(&m->version, LEVEL, &f))
 		err = sd_fail(e, SD_ENOMEM, "out of memory");
 	if (err)

@@ -240,6 +240,11 @@ bool sd_sql_stands(const struct sd_sql *s)
 	return s->lanes[0].state == SQL_STANDS;
 }
 
+bool sd_sql_is_read_only(const struct sd_sql *s)
+{
+	return s->read_only;
+}
+
 const char *sd_sql_why(const struct sd_sql *s)
 {
 	return s->why;

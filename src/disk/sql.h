@@ -74,6 +74,9 @@ const char *sd_sql_shown(const struct sd_sql *s);
 bool sd_sql_stands(const struct sd_sql *s);
 /* Why it does not; "" when nothing failed yet. */
 const char *sd_sql_why(const struct sd_sql *s);
+/* SQLite: the file was found not to be writable, and since then nothing was written; what writes fails with SD_EPERM. It is looked at anew with
+ * each job that writes, and `up` is said again when it can be. */
+bool sd_sql_is_read_only(const struct sd_sql *s);
 struct sd_loop *sd_sql_loop(const struct sd_sql *s);
 
 struct sd_sql_counts {

@@ -80,7 +80,7 @@ struct sd_sql {
 	const struct sql_ops *ops;
 	char *url;
 	char shown[256], why[512];
-	bool postgres, closing, said_down, said_up;
+	bool postgres, closing, said_down, said_up, read_only;
 	unsigned nlanes;
 	struct sql_lane *lanes;
 	size_t jobs;

@@ -2,6 +2,10 @@
  *
  * The writer's batch is one transaction in which each job has a savepoint. When something takes the whole transaction back (the
  * disk is full, the commit fails), each job of it runs again in a transaction of its own, so that each has a result of its own.
+ *
+ * A file, folder or disk that cannot be written is read all the same. A connection that found it so looks before each job that writes
+ * whether it is over; then the writer opens the file anew, and readers do after it. In a folder that cannot be written, SQLite reads a WAL
+ * database only as one that nobody changes (immutable), which is right when it has no log beside it; else it is refused.
  */
 #include <errno.h>
 #include <sqlite3.h>
@@ -26,6 +30,8 @@ struct prepared {
 struct lite {
 	struct sql_lane *lane;
 	sqlite3 *db;
+	bool read_only, immutable;
+	unsigned opened; /* lite_all.opened when it was */
 	struct sd_work work;
 	struct prepared *table; /* open addressing */
 	size_t n, room;
@@ -34,6 +40,7 @@ struct lite {
 struct lite_all {
 	struct sd_helpers *helpers;
 	struct lite *lanes;
+	unsigned opened; /* atomic: how often the writer opened the file anew, since it can be written again */
 };
 
 /* ---- errors ---- */
@@ -81,8 +88,11 @@ static enum sd_err fail(struct lite *c, int code, struct sd_error *e)
 		return sd_fail(e, SD_EEXISTS, "%s: already there", shown);
 	if (first == SQLITE_CANTOPEN)
 		return cannot_open(c->db, shown, e);
-	if (first == SQLITE_IOERR && sqlite3_system_errno(c->db) == ENOSPC)
+	int cause = first == SQLITE_IOERR ? sqlite3_system_errno(c->db) : 0;
+	if (cause == ENOSPC || cause == EDQUOT)
 		first = SQLITE_FULL;
+	if (cause == EROFS)
+		first = SQLITE_READONLY;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (kinds[i].code == first)
 			return sd_fail(e, kinds[i].err, "%s: %s", shown, kinds[i].says ? kinds[i].says : sqlite3_errmsg(c->db));
@@ -298,10 +308,22 @@ static bool run_in_savepoint(struct lite *c, struct sd_sql_job *j)
 	return code == SQLITE_OK && exec(c, "RELEASE job") == SQLITE_OK;
 }
 
+/* Somebody else has locked it for all of them: one wait is enough. */
+static void all_locked(struct lite *c, struct sd_sql_job *j, int code)
+{
+	for (; j; j = j->next) {
+		sql_job_reset(j);
+		fail(c, code, &j->error);
+	}
+}
+
 static bool run_together(struct lite *c, struct sd_sql_job *j)
 {
-	if (exec(c, "BEGIN IMMEDIATE") != SQLITE_OK)
-		return false;
+	int code = exec(c, "BEGIN IMMEDIATE");
+	if ((code & 0xff) == SQLITE_BUSY)
+		all_locked(c, j, code);
+	if (code != SQLITE_OK)
+		return (code & 0xff) == SQLITE_BUSY;
 	for (; j; j = j->next) {
 		sql_job_reset(j);
 		if (!run_in_savepoint(c, j)) {
@@ -322,20 +344,20 @@ static void run_writes(struct lite *c)
 		return;
 	for (struct sd_sql_job *j = first; j; j = j->next) {
 		run_alone(c, j);
-		if (j->error.code != SD_EAGAIN)
-			continue;
-		/* locked for all of them: one wait is enough */
-		for (struct sd_sql_job *k = j->next; k; k = k->next) {
-			sql_job_reset(k);
-			k->error = j->error;
+		if (j->error.code == SD_EAGAIN) {
+			all_locked(c, j->next, SQLITE_BUSY);
+			return;
 		}
-		return;
 	}
 }
+
+static void open_anew(struct lite *c);
 
 static void run_batch(struct sd_work *w)
 {
 	struct lite *c = sd_container(w, struct lite, work);
+	if (c->read_only)
+		open_anew(c);
 	if (c->lane->write && c->lane->batch->write) {
 		run_writes(c);
 		return;
@@ -349,6 +371,10 @@ static void batch_done(struct sd_work *w)
 	struct lite *c = sd_container(w, struct lite, work);
 	struct sd_sql *s = c->lane->sql;
 	s->counts.commits += c->lane->batch->write;
+	if (c->lane->write && s->read_only && !c->read_only) { /* said again */
+		s->read_only = s->said_up = false;
+		sd_loop_post(s->loop, &s->tell);
+	}
 	sql_lane_done(c->lane);
 }
 
@@ -408,15 +434,94 @@ static const char *path_of(const char *url)
 	return strncmp(url, "sqlite://", 9) == 0 ? url + 9 : strncmp(url, "sqlite:", 7) == 0 ? url + 7 : url;
 }
 
-static enum sd_err open_one(struct lite *c, struct sd_error *e)
+/* The same file as one that nobody changes; false: not to be, or too long. */
+static bool as_immutable(const char *path, char *out, size_t room)
+{
+	static const char end[] = "?immutable=1";
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	char wal[4096 + 8];
+	int there = 0, log = 0;
+	size_t n = 5;
+	if (strncmp(path, "file:", 5) == 0 || strlen(path) >= sizeof(wal) - 8)
+		return false;
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	if (vfs->xAccess(vfs, path, SQLITE_ACCESS_EXISTS, &there) || !there || vfs->xAccess(vfs, wal, SQLITE_ACCESS_EXISTS, &log) || log)
+		return false;
+	snprintf(out, room, "file:");
+	for (; *path && n + 3 + sizeof(end) < room; path++)
+		n += (size_t)snprintf(out + n, room - n, strchr("%?#", *path) ? "%%%02X" : "%c", (unsigned char)*path);
+	snprintf(out + n, room - n, "%s", end);
+	return !*path;
+}
+
+static int open_file(struct lite *c, const char *name)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE;
-	int code = sqlite3_open_v2(path_of(c->lane->sql->url), &c->db, flags, NULL);
-	if (code == SQLITE_OK)
-		code = set_up(c);
+	int code = sqlite3_open_v2(name, &c->db, flags, NULL);
+	c->read_only = code == SQLITE_OK && sqlite3_db_readonly(c->db, "main") == 1;
+	return code;
+}
+
+/* Reads from it too, so that what is wrong shows now. */
+static int begin_use(struct lite *c)
+{
+	int code = set_up(c);
+	return code != SQLITE_OK ? code : sqlite3_exec(c->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+}
+
+static bool is_closed_to_us(const struct lite *c, int code)
+{
+	int first = code & 0xff;
+	return first == SQLITE_CANTOPEN || first == SQLITE_READONLY || first == SQLITE_PERM ||
+	       (first == SQLITE_IOERR && sqlite3_system_errno(c->db) == EROFS);
+}
+
+/* Where it cannot be written, files beside it would be made as read-only as it is, and stay in the way afterwards. */
+static enum sd_err open_one(struct lite *c, struct sd_error *e)
+{
+	const char *path = path_of(c->lane->sql->url);
+	char name[3 * 4096 + 32];
+	int code = open_file(c, path);
+	bool quiet = code == SQLITE_OK && c->read_only && as_immutable(path, name, sizeof(name));
+	if (code == SQLITE_OK && !quiet)
+		code = begin_use(c);
+	if (quiet || (code != SQLITE_OK && c->db && is_closed_to_us(c, code) && as_immutable(path, name, sizeof(name)))) {
+		sqlite3_close(c->db);
+		code = open_file(c, name);
+		c->read_only = c->immutable = true;
+		code = code == SQLITE_OK ? begin_use(c) : code;
+	}
 	if (code != SQLITE_OK)
 		return c->db ? fail(c, code, e) : sd_fail(e, SD_ENOMEM, "out of memory");
 	return SD_OK;
+}
+
+static void close_one(struct lite *c);
+
+/* On a helper thread: can it be written meanwhile? Readers ask whether the writer found that; one that believes that nobody changes the
+ * file believes it no longer than for one batch. */
+static void open_anew(struct lite *c)
+{
+	struct lite_all *all = c->lane->sql->own;
+	unsigned opened = __atomic_load_n(&all->opened, __ATOMIC_ACQUIRE);
+	bool writes = c->lane->write && c->lane->batch->write;
+	struct lite fresh = {.lane = c->lane};
+	struct sd_error e = {0};
+	if (!writes && !c->immutable && opened == c->opened)
+		return;
+	if (open_one(&fresh, &e) != SD_OK) {
+		sqlite3_close(fresh.db);
+		return;
+	}
+	close_one(c);
+	c->db = fresh.db;
+	c->table = NULL;
+	c->n = c->room = 0;
+	c->read_only = fresh.read_only;
+	c->immutable = fresh.immutable;
+	c->opened = opened;
+	if (c->lane->write && !c->read_only)
+		__atomic_store_n(&all->opened, opened + 1, __ATOMIC_RELEASE);
 }
 
 static enum sd_err open_all(struct sd_sql *s, struct sd_error *e)
@@ -436,6 +541,7 @@ static enum sd_err open_all(struct sd_sql *s, struct sd_error *e)
 		if (err)
 			return err;
 	}
+	s->read_only = all->lanes[0].read_only;
 	for (unsigned i = 0; i < s->nlanes; i++)
 		sql_lane_state(&s->lanes[i], SQL_STANDS, "");
 	return SD_OK;

@@ -457,8 +457,20 @@ void sd_http_refuse(struct sd_http_exchange *x, int status, const char *why)
 
 /* ---- reading requests ---- */
 
+static void turn_away(struct sd_http_exchange *x, const struct sd_http_head *head, struct sd_slice raw, int status, const char *why)
+{
+	struct sd_http_server *srv = x->server;
+	x->keep_alive = false;
+	if (srv->handler->turn_away)
+		srv->handler->turn_away(x, head, raw, status, why);
+	else if (status == 429)
+		sd_http_refuse_as(x, status, srv->proxy ? SD_PROXY_HTTP_REQUEST_DENIED : SD_PROXY_OK, "Retry-After: 1\r\n", why);
+	else
+		sd_http_refuse(x, status, why);
+}
+
 /* Refuses what never became a request. */
-static void refuse_early(struct sd_http_exchange *x, int status, const char *why)
+static void refuse_early(struct sd_http_exchange *x, struct sd_slice raw, int status, const char *why)
 {
 	sd_count(&x->server->stats.refused, 1);
 	x->state = WAIT;
@@ -469,7 +481,7 @@ static void refuse_early(struct sd_http_exchange *x, int status, const char *why
 	x->out_begun = x->out_done = false;
 	if (x->server->handler->refused)
 		x->server->handler->refused(x, NULL, status, why);
-	sd_http_refuse(x, status, why);
+	turn_away(x, NULL, raw, status, why);
 }
 
 static void begin_request(struct sd_http_exchange *x, const struct sd_http_head *head)
@@ -514,7 +526,7 @@ static void refuse_over(struct sd_http_exchange *x, const struct sd_http_head *h
 	sd_count(&srv->stats.refused, 1);
 	if (srv->handler->refused)
 		srv->handler->refused(x, head, 429, why);
-	sd_http_refuse_as(x, 429, srv->proxy ? SD_PROXY_HTTP_REQUEST_DENIED : SD_PROXY_OK, "Retry-After: 1\r\n", why);
+	turn_away(x, head, (struct sd_slice){0}, 429, why);
 }
 
 /* Returns false when the connection is gone. */
@@ -533,7 +545,7 @@ static bool hand_request(struct sd_http_exchange *x, struct sd_http_head *head)
 		sd_count(&srv->stats.refused, 1);
 		if (srv->handler->refused)
 			srv->handler->refused(x, head, 413, "the body is larger than this server takes (max-body)");
-		sd_http_refuse(x, 413, "the body is larger than this server takes (max-body)");
+		turn_away(x, head, (struct sd_slice){0}, 413, "the body is larger than this server takes (max-body)");
 		return false;
 	}
 	pace(x);
@@ -567,7 +579,7 @@ static size_t take_head(struct sd_http_exchange *x, const char *p, size_t n, boo
 	}
 	x->seen = 0;
 	if (took == SD_HTTP_BAD) {
-		refuse_early(x, head->error_status, head->error_reason);
+		refuse_early(x, (struct sd_slice){p, n}, head->error_status, head->error_reason);
 		*more = false;
 		return n;
 	}
@@ -588,7 +600,7 @@ static void refuse_body(struct sd_http_exchange *x, int status, const char *why)
 	if (begun)
 		drop(x, true);
 	else
-		sd_http_refuse(x, status, why);
+		turn_away(x, NULL, (struct sd_slice){0}, status, why);
 }
 
 /* Decodes one run of chunked body; -1 after a refusal. */
@@ -718,7 +730,7 @@ static void on_timeout(struct sd_stream *s)
 	}
 	sd_count(&srv->stats.timeouts, 1);
 	if (x->state == HEAD) {
-		refuse_early(x, 408, "the request head took too long (head-timeout)");
+		refuse_early(x, (struct sd_slice){0}, 408, "the request head took too long (head-timeout)");
 	} else if (x->state == BODY && !x->out_begun && !x->paused) {
 		refuse_body(x, 408, "the request body took too long (body-timeout)");
 	} else {

@@ -39,6 +39,9 @@ struct sd_http_handler {
 	 * What breaks one later is told by gone(), with x->refused_status and x->refused_why set. head: NULL when that is what
 	 * was broken. */
 	void (*refused)(struct sd_http_exchange *x, const struct sd_http_head *head, int status, const char *why);
+	/* Answers what the server refuses by itself, now, with sd_http_respond, and in its own form; NULL: a line of text. head: NULL when
+	 * that is what was broken; raw: then its bytes as far as they came, whatever they are. */
+	void (*turn_away)(struct sd_http_exchange *x, const struct sd_http_head *head, struct sd_slice raw, int status, const char *why);
 };
 
 struct sd_http_server_conf {

@@ -44,7 +44,7 @@ static ssize_t file_read_now(struct sd_file *f, void *buf, size_t n, uint64_t of
 
 static ssize_t file_write(struct sd_file *f, const struct iovec *iov, int niov, uint64_t off)
 {
-	ssize_t put = pwritev(fd_of(f), iov, niov, (off_t)off);
+	ssize_t put = niov == 1 ? pwrite(fd_of(f), iov->iov_base, iov->iov_len, (off_t)off) : pwritev(fd_of(f), iov, niov, (off_t)off);
 	return put < 0 ? -errno : put;
 }
 

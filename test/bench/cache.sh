@@ -17,31 +17,9 @@ usage() {
   sed -n 's/^# \{0,1\}//; 4,5p' "$0" >&2
   exit 2
 }
-[ $# -gt 0 ] || usage
-bin=$1
-shift
 rounds=${BENCH_ROUNDS:-5} ops=200000 sizes=64,1024 pipelines=1,16 keys=100000 fill=1000000 out=bench-results
 commands=GET,SET,INCR,LPUSH,LPOP,HSET,ZADD
-while [ $# -gt 0 ]; do
-  if [ "$1" = --quick ]; then
-    rounds=1 ops=20000 keys=10000 fill=100000
-    shift
-    continue
-  fi
-  [ $# -ge 2 ] || usage
-  case $1 in
-  --rounds) rounds=$2 ;;
-  --ops) ops=$2 ;;
-  --sizes) sizes=$2 ;;
-  --pipelines) pipelines=$2 ;;
-  --commands) commands=$2 ;;
-  --keys) keys=$2 ;;
-  --fill) fill=$2 ;;
-  --out) out=$2 ;;
-  *) usage ;;
-  esac
-  shift 2
-done
+take_options 'rounds ops sizes pipelines commands keys fill out' 'rounds=1 ops=20000 keys=10000 fill=100000' "$@"
 sdlab_test "$bin"
 command -v redis-server >/dev/null 2>&1 || {
   echo 'bench: needs package redis-server (make deps-all installs it)'

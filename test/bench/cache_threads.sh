@@ -18,30 +18,8 @@ usage() {
   sed -n 's/^# \{0,1\}//; 4,5p' "$0" >&2
   exit 2
 }
-[ $# -gt 0 ] || usage
-bin=$1
-shift
 rounds=${BENCH_ROUNDS:-5} ops=200000 size=64 pipelines=1,16 commands=GET,SET clients=50 keys=100000 out=bench-results
-while [ $# -gt 0 ]; do
-  if [ "$1" = --quick ]; then
-    rounds=1 ops=20000 keys=10000
-    shift
-    continue
-  fi
-  [ $# -ge 2 ] || usage
-  case $1 in
-  --rounds) rounds=$2 ;;
-  --ops) ops=$2 ;;
-  --size) size=$2 ;;
-  --pipelines) pipelines=$2 ;;
-  --commands) commands=$2 ;;
-  --clients) clients=$2 ;;
-  --keys) keys=$2 ;;
-  --out) out=$2 ;;
-  *) usage ;;
-  esac
-  shift 2
-done
+take_options 'rounds ops size pipelines commands clients keys out' 'rounds=1 ops=20000 keys=10000' "$@"
 sdlab_test "$bin"
 mkdir -p "$out" || exit 1
 

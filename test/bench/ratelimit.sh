@@ -16,27 +16,8 @@ usage() {
   sed -n 's/^# \{0,1\}//; 5p' "$0" >&2
   exit 2
 }
-[ $# -gt 0 ] || usage
-bin=$1
-shift
 rounds=${BENCH_ROUNDS:-5} ops=500000 keys=1000000 pipelines=1,16 out=bench-results
-while [ $# -gt 0 ]; do
-  if [ "$1" = --quick ]; then
-    rounds=1 ops=10000 keys=20000
-    shift
-    continue
-  fi
-  [ $# -ge 2 ] || usage
-  case $1 in
-  --rounds) rounds=$2 ;;
-  --ops) ops=$2 ;;
-  --keys) keys=$2 ;;
-  --pipelines) pipelines=$2 ;;
-  --out) out=$2 ;;
-  *) usage ;;
-  esac
-  shift 2
-done
+take_options 'rounds ops keys pipelines out' 'rounds=1 ops=10000 keys=20000' "$@"
 sdlab_test "$bin"
 for tool in redis-server redis-benchmark redis-cli; do
   command -v "$tool" >/dev/null 2>&1 || {

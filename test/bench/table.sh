@@ -5,6 +5,28 @@
 #
 #   what,connections,round,program,requests,seconds,requests_per_s,cpu_us,cpu_us_per_request,errors[,more]
 
+# take_options NAMES QUICK "$@": the program into bin, and each --NAME VALUE into the variable of that name; --quick sets those of QUICK,
+# NAME=VALUE each.
+take_options() {
+  local names=" $1 " quick=$2 name
+  shift 2
+  [ $# -gt 0 ] || usage
+  # shellcheck disable=SC2034 # for the scripts
+  bin=$1
+  shift
+  while [ $# -gt 0 ]; do
+    if [ "$1" = --quick ]; then
+      for name in $quick; do printf -v "${name%%=*}" %s "${name#*=}"; done
+      shift
+      continue
+    fi
+    name=${1#--}
+    [[ $# -ge 2 && $1 = --* && $names = *" $name "* ]] || usage
+    printf -v "$name" %s "$2"
+    shift 2
+  done
+}
+
 version_of() {
   case $1 in
   sdlab) "$SDLAB" version --short ;;

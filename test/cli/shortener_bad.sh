@@ -3,6 +3,7 @@
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 sdlab_test "$@"
+need sqlite3 sqlite3
 cd "$TMP" || exit 1
 
 start short "$SDLAB" shortener --port 0 --threads 1 --bind 127.0.0.1 --data-dir data --create-limit none
@@ -63,8 +64,21 @@ awk 'BEGIN { printf "{\"url\": \"https://a.example/"; for (i = 0; i < 8192; i++)
 body 400 bad-member url @longer
 awk 'BEGIN { printf "{\"url\": \"https://a.example/\", \"tags\": ["; for (i = 0; i < 33; i++) printf "\"%d\",", i; printf "\"x\"]}" }' >tags
 body 400 bad-member tags @tags
-run curl -sS -o /dev/null -w '%{http_code}' "$url/$(printf '%09000d' 0)"
-assert_eq 414 "$OUT" 'a path that is too long'
+# what breaks a rule of HTTP is told as all else is
+broken() { # STATUS TYPE PART CURL-OPTION...
+  local want="$1 $2" part=$3
+  shift 3
+  run curl -sS -g -o "$TMP/body" -w '%{http_code} %{content_type}' "$@"
+  assert_eq "$want" "$OUT" "status and type of $want"
+  OUT=$(cat "$TMP/body")
+  assert_contains "$OUT" "$part" "$want"
+}
+long=$url/$(printf '%09000d' 0)
+broken 414 application/problem+json '"title": "URI Too Long"' "$long"
+broken 414 'text/html; charset=utf-8' '<h1>URI Too Long</h1>' -H 'aCCept: text/html, */*;q=0.1' "$long"
+broken 414 application/problem+json '"status": 414' -H 'X-Accept: text/html' "$long"
+broken 431 application/problem+json '"title": "Request Header Fields Too Large"' -H "X-Long: $(printf '%020000d' 0)" "$url/x"
+broken 400 application/problem+json '"type": "about:blank"' -H 'Host: a b' "$url/x"
 
 # ---- aliases ----
 run curl -sS -o /dev/null -w '%{http_code}' -X POST "$url/api/shorten" -d '{"url": "https://a.example/", "alias": "taken"}'
@@ -151,6 +165,17 @@ run "$SDLAB" shortener --port 0 --data-dir none
 assert_eq 1 "$STATUS" 'a file that is no database'
 assert_contains "$ERR" 'links.db' 'a file that is no database'
 
+# One of a newer program: both roles end, and their status says that they failed.
+cp -r data newer
+sqlite3 newer/links.db 'UPDATE sdlab_schema SET version = 99' || fail 'sqlite3'
+for role in server worker; do
+  options=(--port 0)
+  [ "$role" = server ] || options=(--role worker --events "amqp://127.0.0.1:$(free_port)")
+  run "$SDLAB" shortener --data-dir newer "${options[@]}"
+  assert_eq 1 "$STATUS" "a $role on the database of a newer program"
+  assert_contains "$ERR$OUT" 'Database cannot be used: newer/links.db has version 99' "a $role on the database of a newer program"
+done
+
 # ---- options ----
 bad_option() { # MESSAGE OPTION...
   local message=$1
@@ -163,3 +188,8 @@ bad_option 'create-limit: expected COUNT/TIME' --create-limit often
 bad_option 'base-url: expected a URL' --base-url s.example.com
 bad_option 'trusted-proxies' --trusted-proxies somewhere
 bad_option 'redirect-status' --redirect-status 303
+echo 'open sesame' >password
+for check in '' --check-config; do
+  bad_option 'dashboard-password: expected it or dashboard-password-file, found both' --dashboard-password x --dashboard-password-file password $check
+  bad_option 'dashboard-password: expected a password, found an empty one' --dashboard-password '' $check
+done

@@ -48,7 +48,7 @@ static void same(const struct rl_question *q)
 	rl_ring_write(&words, "a:1", q->op, q->items, q->n, (1u << q->n) - 1);
 	HOLDS(!rl_ring_read(words.n, words.argv, &again) && again.n == q->n && again.op == q->op);
 	for (size_t i = 0; i < q->n; i++) {
-		const struct rl_item *a = &q->items[i], *b = &again.items[i];
+		const struct sd_limit_item *a = &q->items[i], *b = &again.items[i];
 		HOLDS(a->scope == b->scope && a->cost == b->cost && a->used == b->used && a->age_ns == b->age_ns);
 		HOLDS(a->key.n == b->key.n && (a->key.n == 0 || memcmp(a->key.p, b->key.p, a->key.n) == 0));
 		HOLDS(a->limit.count == b->limit.count && a->limit.period_ns == b->limit.period_ns);
@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct rl_question q = {.op = RL_TAKE};
+	struct rl_question q = {.op = SD_LIMIT_TAKE};
 	const char *fault;
 	cJSON *tree = NULL;
 	if (!table)

@@ -26,7 +26,7 @@ static void block(const unsigned char *p, size_t n)
 	struct sd_lsm_block b;
 	if (!sd_lsm_block_open(&b, p, n))
 		return;
-	struct sd_lsm_at at = {.block = &b, .order = sd_lsm_bytewise};
+	struct sd_lsm_at at = {.block = &b};
 	for (sd_lsm_at_first(&at); at.valid; sd_lsm_at_next(&at))
 		require(at.next > at.at && at.next <= b.n, "no progress");
 	/* a restart point may be in the middle of an entry: then other entries come, but they come to an end */

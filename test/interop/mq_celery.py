@@ -5,6 +5,7 @@ the same on RabbitMQ and on ours.
     mq_celery.py PORT
 """
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -50,7 +51,8 @@ def hold(self, name):
     path = os.path.join(PLACE, name)
     if self.request.delivery_info['redelivered']:
         return 'redelivered'
-    open(path, 'w').close()
+    with open(path, 'w') as f: # a pipe: whoever waits for this is woken
+        f.write('held')
     signal.pause()
     return 'not killed'
 
@@ -75,10 +77,11 @@ def main():
         later, now = when.apply_async(countdown=1.5), when.delay()
         print('countdown', now.get(timeout=WAIT) < later.get(timeout=WAIT), later.get(timeout=WAIT) >= began + 1.5)
         print('large', len(add.delay('x' * 300000, 'y').get(timeout=WAIT)))
+        os.mkfifo(os.path.join(PLACE, 'held'))
+        begun = os.open(os.path.join(PLACE, 'held'), os.O_RDONLY | os.O_NONBLOCK)
         r = hold.delay('held')
-        end = time.time() + WAIT
-        while not os.path.exists(os.path.join(PLACE, 'held')) and time.time() < end:
-            time.sleep(0.01)
+        if not select.select([begun], [], [], WAIT)[0]:
+            sys.exit('no worker began with the task that is held')
         running[0].kill()
         running[0].wait()
         running.append(worker('second'))

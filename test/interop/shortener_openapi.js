@@ -1,13 +1,15 @@
 // Reads /openapi.json and holds the service to it: for each operation valid and invalid requests are made out of what the document
 // says of its parameters and body, and each answer must be one that the document has: status, type, and schema.
 //
-//   node shortener_openapi.js URL CODE     CODE is a link that is there; modules are looked for in $NPM_MODULES
+//   node shortener_openapi.js URL CODE [PASSWORD]     CODE is a link that is there; modules are looked for in $NPM_MODULES
+//
+// With PASSWORD, that of the dashboard, only the operations of the dashboard are tried: with it, without it, and with a wrong one.
 'use strict'
 const path = require('path')
 const http = require('http')
 const Ajv = require(path.resolve(process.env.NPM_MODULES || 'build/npm/node_modules', 'ajv/dist/2020'))
 
-const [base, code] = process.argv.slice(2)
+const [base, code, password] = process.argv.slice(2)
 const agent = new http.Agent({ keepAlive: true })
 
 function ask (method, target, body, headers = {}) {
@@ -89,7 +91,7 @@ function bad (schema, text) {
 
 // ---- requests out of an operation ----
 
-const fill = target => target.replace('{code}', code).replace('{name}', 'expired')
+const fill = target => target.replace('{code}', code).replace('{name}', target.startsWith('/dashboard') ? 'page.css' : 'expired')
 let requests = 0
 
 // want: 'good' for 2xx, 'bad' for 400 or 422.
@@ -123,9 +125,60 @@ async function bodies (where, method, target, operation) {
   for (const text of ['', 'x', '[]', '"x"', 'null', '{', '{"url":', '{"url":"https://a.example/"} x', '\u0000', '{"nonsense":1}', '[['.repeat(900)]) await send(JSON.stringify(text), 'bad', text)
 }
 
+// A form as a page sends it.
+async function form (where, want, target, fields, operation, headers = {}) {
+  const answer = await ask('POST', target, new URLSearchParams(fields).toString(), { 'content-type': 'application/x-www-form-urlencoded', ...headers })
+  requests++
+  check(where, answer, operation)
+  if (answer.status !== want) complain(`${where}: ${answer.status} instead of ${want}: ${answer.text.slice(0, 200)}`)
+  return answer
+}
+
+// The first event of a stream, which is left then.
+function firstEvent (target, headers) {
+  return new Promise((resolve, reject) => {
+    const request = http.get(base + target, { headers }, answer => {
+      let text = ''
+      answer.on('data', part => {
+        text += part
+        const event = /^data: (.*)\n\n/m.exec(text)
+        if (!event) return
+        resolve({ status: answer.statusCode, type: answer.headers['content-type'].split(';')[0], data: event[1] })
+        request.destroy()
+      })
+      answer.on('end', () => reject(new Error(`${target} ended: ${answer.statusCode} ${text}`)))
+    })
+    request.on('error', reject)
+  })
+}
+
+async function stream (where, target, operation, headers = {}) {
+  const event = await firstEvent(target, headers)
+  const content = operation.responses[event.status].content[event.type]
+  requests++
+  if (!content) return complain(`${where}: ${event.type} is not in the document`)
+  const validate = ajv.getSchema('doc' + content.schema.$ref)
+  if (!validate(JSON.parse(event.data))) complain(`${where}: ${validate.errors.map(e => `${e.instancePath} ${e.message}`).join('; ')} in ${event.data}`)
+}
+
+// What breaks a rule of HTTP is told in the same form as all else, as a page to who wants one.
+async function rules (where, method, target, operation) {
+  const long = target + (target.includes('?') ? '&' : '?') + 'x'.repeat(12000)
+  for (const [accept, type] of [['*/*', 'application/problem+json'], ['text/html,*/*;q=0.8', 'text/html']]) {
+    const answer = await ask(method, long, undefined, { accept, connection: 'close' })
+    requests++
+    if (answer.status !== 414 || answer.type !== type || !operation.responses.default.content[type]) complain(`${where}, too long, ${accept}: ${answer.status} ${answer.type}`)
+    check(where + ', too long', answer, { responses: { 414: operation.responses.default } })
+  }
+}
+
 async function operationOf (target, method, operation) {
   const where = `${method.toUpperCase()} ${target}`
   const at = fill(target)
+  const answers = Object.values(operation.responses).flatMap(r => Object.keys(r.content || {}))
+  await rules(where, method.toUpperCase(), at, operation)
+  if (answers.includes('text/event-stream')) return stream(where, at, operation)
+  if (operation.requestBody && operation.requestBody.content['application/x-www-form-urlencoded']) return form(where, 303, at, { password: 'x', token: 'x' }, operation)
   if (method === 'delete') {
     const link = JSON.parse((await ask('POST', '/api/links', '{"url":"https://gone.example/"}')).text)
     await hold(where, 'good', 'DELETE', target.replace('{code}', link.code), undefined, operation)
@@ -140,11 +193,41 @@ async function operationOf (target, method, operation) {
   if (target.includes('{code}')) await hold(`${where} of no link`, 'any', method.toUpperCase(), target.replace('{code}', 'no-such-link'), operation.requestBody && '{}', operation)
 }
 
+// The dashboard behind its password.
+async function dashboard (document) {
+  const of = (target, method) => document.paths[target][method]
+  const page = async (where, cookie, marks) => {
+    const answer = await ask('GET', '/dashboard', undefined, cookie ? { cookie } : {})
+    requests++
+    check(where, answer, of('/dashboard', 'get'))
+    if (answer.status !== 200 || !answer.text.includes(marks)) complain(`${where}: ${answer.status}, without ${marks}`)
+    return answer.text
+  }
+  await page('the form', '', 'name="password"')
+  await hold('GET /api/live without a session', 'any', 'GET', '/api/live', undefined, of('/api/live', 'get'))
+  await form('no password', 403, '/dashboard/login', {}, of('/dashboard/login', 'post'))
+  const cookie = (await form('the password', 303, '/dashboard/login', { password }, of('/dashboard/login', 'post'))).headers['set-cookie'][0].split(';')[0]
+  const token = /name="token" value="([0-9a-f]+)"/.exec(await page('the page', cookie, 'name="token"'))[1]
+  await stream('GET /api/live with a session', '/api/live', of('/api/live', 'get'), { cookie })
+  for (let i = 0; i < 9; i++) await form('a wrong password', 403, '/dashboard/login', { password: 'wrong' }, of('/dashboard/login', 'post'))
+  await form('too many tries', 429, '/dashboard/login', { password }, of('/dashboard/login', 'post'))
+  await form('out everywhere, with another token', 303, '/dashboard/logout-everywhere', { token: '0' }, of('/dashboard/logout-everywhere', 'post'), { cookie })
+  await form('out everywhere', 303, '/dashboard/logout-everywhere', { token }, of('/dashboard/logout-everywhere', 'post'), { cookie })
+  await page('the form again', cookie, 'name="password"')
+  await form('out', 303, '/dashboard/logout', { token }, of('/dashboard/logout', 'post'), { cookie })
+}
+
 async function main () {
   const document = JSON.parse((await ask('GET', '/openapi.json')).text)
   if (!/^3\.1\./.test(document.openapi)) complain(`OpenAPI ${document.openapi}`)
   ajv.addVocabulary(['openapi', 'info', 'paths', 'components'])
   ajv.addSchema({ $id: 'doc', components: document.components })
+  if (password) {
+    await dashboard(document)
+    console.log(`${requests} requests, ${complaints} complaints`)
+    agent.destroy()
+    return
+  }
   const ids = new Set()
   let operations = 0
   for (const [target, methods] of Object.entries(document.paths)) {
@@ -152,8 +235,6 @@ async function main () {
       if (ids.has(operation.operationId)) complain(`two operations are called ${operation.operationId}`)
       ids.add(operation.operationId)
       operations++
-      // what needs a browser's session, or never ends, is tried elsewhere
-      if (operation['x-session']) continue
       await operationOf(target, method, operation)
     }
     // what the document has no row for is not there

@@ -198,6 +198,9 @@ async function pictures(browser, state) {
     await page.locator('#chart svg').waitFor();
     await page.screenshot({ path: `${folder}/link-${name}.png`, fullPage: true });
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), name + ': wider than the window');
+    await page.getByRole('button', { name: 'QR code' }).click();
+    await page.waitForFunction(() => { const i = document.getElementById('qr-image'); return i.complete && i.naturalWidth > 0; });
+    await page.screenshot({ path: `${folder}/qr-${name}.png` });
     await context.close();
   }
 }
@@ -211,6 +214,28 @@ async function theme(page) {
   await page.reload();
   assert.notEqual(await colour(), light, 'the theme after a reload');
   await page.locator('#theme').selectOption('');
+}
+
+// With keys alone, in one of two browsers: both see the form.
+async function log_out_everywhere(browser, page) {
+  const context = await browser.newContext();
+  const other = watch(await context.newPage());
+  await other.goto(url + '/dashboard');
+  await other.getByLabel('Password').fill(password);
+  await other.keyboard.press('Enter');
+  await other.locator('#live.on').waitFor();
+  await page.goto(url + '/dashboard');
+  await page.locator('#live.on').waitFor();
+  for (let i = 0; i < 10 && await page.evaluate(() => document.activeElement.textContent) !== 'Sign out everywhere'; i++) await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await page.getByLabel('Password').waitFor();
+  await other.getByLabel('Password').waitFor();
+  assert.equal(await other.evaluate(async () => (await fetch('/api/links')).status), 401);
+  await context.close();
+  complaints.length = 0; // browsers tell of the 401
+  await page.getByLabel('Password').fill(password);
+  await page.keyboard.press('Enter');
+  await page.locator('#live.on').waitFor();
 }
 
 async function log_out(page) {
@@ -238,6 +263,7 @@ async function log_out(page) {
     await theme(page);
     await pictures(browser, await context.storageState());
     assert.deepEqual(complaints, [], 'what the browser complained of');
+    await log_out_everywhere(browser, page);
     await log_out(page);
     assert.deepEqual(complaints, [], 'what the browser complained of');
   } finally {

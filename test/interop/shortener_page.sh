@@ -106,14 +106,52 @@ done
 ask -d 'password=battery+staple' /dashboard/login
 assert_eq 429 "$STATUS" 'one try too many'
 assert_match "$(field Retry-After)" '^[1-6]$' 'Retry-After'
+ask -H 'X-Forwarded-For: 192.0.2.9' -d 'password=battery+staple' /dashboard/login
+assert_eq 429 "$STATUS" 'who says of himself to be another'
 stop page
+
+# Behind a trusted proxy each client has tries of its own.
+start_shortener page --bind 127.0.0.1 --threads 2 --dashboard-password-file "$TMP/password" --trusted-proxies 127.0.0.1
+for ((i = 0; i < 10; i++)); do ask -H 'X-Forwarded-For: 192.0.2.1' -d 'password=wrong' /dashboard/login; done
+ask -H 'X-Forwarded-For: 192.0.2.1' -d 'password=battery+staple' /dashboard/login
+assert_eq 429 "$STATUS" 'the client that the proxy told of'
+ask -H "X-Forwarded-For: 192.0.2.2, 192.0.2.1" -d 'password=battery+staple' /dashboard/login
+assert_eq 429 "$STATUS" 'the same client, which wrote another address in front'
+ask -H 'X-Forwarded-For: 192.0.2.2' -d 'password=battery+staple' /dashboard/login
+assert_eq 303 "$STATUS" 'another client of the proxy'
+stop page
+
+# Out everywhere: of two sessions both end, with what listens to them; a new login is good at once.
 start_shortener page --bind 127.0.0.1 --threads 2 --dashboard-password-file "$TMP/password"
+ask -c "$TMP/jar2" -d 'password=battery+staple' /dashboard/login
+ask -c "$jar" -d 'password=battery+staple' /dashboard/login
+ask -b "$jar" /dashboard
+token=$(sed -n 's/.*name="token" content="\([0-9a-f]*\)".*/\1/p' "$TMP/body")
+start early curl -sSN --max-time 30 -b "$TMP/jar2" "$url/api/live"
+wait_for 'the totals' log_has early '"links":'
+ask -b "$jar" -d 'token=0' /dashboard/logout-everywhere
+ask -b "$TMP/jar2" -d "token=$token" /dashboard/logout-everywhere
+for j in "$jar" "$TMP/jar2"; do
+  ask -b "$j" /api/links
+  assert_eq 200 "$STATUS" 'after a logout everywhere without the token of that session'
+done
+ask -b "$jar" -d "token=$token" /dashboard/logout-everywhere
+assert_eq '303 /dashboard' "$STATUS $(field Location)" 'out everywhere'
+assert_contains "$(field Set-Cookie)" 'Max-Age=0' 'the cookie'
+for j in "$jar" "$TMP/jar2"; do
+  ask -b "$j" /api/links
+  assert_eq 401 "$STATUS" 'a session that was ended everywhere'
+done
+wait_exit early
+ask -c "$jar" -d 'password=battery+staple' /dashboard/login
+ask -b "$jar" /api/links
+assert_eq 200 "$STATUS" 'a login afterwards'
 
 # ---- a person at work ----
 shots=${SHOTS:-$TMP/shots}
 mkdir -p "$shots"
 NODE_PATH=$NPM_MODULES HOME=$TMP timeout 100 node "$here/shortener_page.js" "$url" 'battery staple' "$shots" || fail 'the page'
-for f in list form link; do
+for f in list form link qr; do
   for t in light dark narrow; do [ -s "$shots/$f-$t.png" ] || fail "no picture $f-$t.png"; done
 done
 # Who listens does not hold the service back.

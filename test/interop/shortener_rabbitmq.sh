@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Clicks on Debian's PostgreSQL: added up by the shortener itself, by two servers at once while it breaks off, and then through Debian's RabbitMQ
-# by two workers, of which one is killed. Each click counts once, and the statistics say what was sent.
+# by two workers, of which one is killed. Each click counts once, and the statistics say what was sent. Then examples/shortlinks-engines.yaml on these
+# two and Debian's Redis, killed under load.
 # plain build only: it is about how others take what we send
 
 # shellcheck source=../lib.sh
@@ -9,9 +10,12 @@
 . "$(dirname "$0")/../postgres.sh"
 # shellcheck source=../rabbitmq.sh
 . "$(dirname "$0")/../rabbitmq.sh"
+# shellcheck source=../shortlinks.sh
+. "$(dirname "$0")/../shortlinks.sh"
 sdlab_test "$@"
 need curl curl
 need python3 python3
+need redis-server redis-server
 command -v rabbitmq-server >/dev/null 2>&1 || skip rabbitmq-server
 redirects=$(cd "$(dirname "$0")/../cli" && pwd)/shortener_ledger.py
 
@@ -34,6 +38,7 @@ load() { run python3 "$redirects" "$PORT" "$1" "$2" 4; assert_eq "0 $2 $2" "$STA
 visit() { curl -sS --max-time 10 -o /dev/null -A "$1" "http://127.0.0.1:$PORT/$2"; }
 sql() { psql -At "${PG[pg]}" -c "$1"; }
 gives() { [ "$(sql "$1")" = "$2" ]; }
+fetched() { curl -fsS -o /dev/null --max-time 5 "$1" 2>/dev/null; }
 some_of_both() { [ "$(sql "$clicks 'both'")" -gt 0 ]; }
 clicks="SELECT clicks FROM links WHERE code ="
 
@@ -74,6 +79,7 @@ restart_postgres pg fsync=off
 wait_for 'clicks at two servers to be counted' gives "$clicks 'both'" 10002
 stop other
 PORT=$first
+wait_for 'the first to have the database again' fetched "http://127.0.0.1:$PORT/api/stats/own"
 create after
 load after 1
 wait_for 'clicks behind them to be counted' gives "$clicks 'after'" 1
@@ -109,3 +115,30 @@ assert_eq 700 "$(sql "$clicks 'queue'")" 'clicks in the end'
 assert_eq 400 "$(sql "$clicks 'own'")" 'clicks that came a second time through the queue'
 stop two
 stop url
+
+# ---- the stack of the example ----
+shortlinks_file shortlinks-engines.yaml "$TMP/stack.yaml" 8091 8092 8087 8088 8089 8080 8079
+redis=$(free_port)
+start redis redis-server --port "$redis" --bind 127.0.0.1 --save '' --dir "$TMP"
+wait_port redis "$redis"
+sed "s|postgres://shortlinks:secret@127.0.0.1:5432/shortlinks|${PG[pg]}|; s|127.0.0.1:6379|127.0.0.1:$redis|; s|guest@127.0.0.1:5672|guest@127.0.0.1:${AT[rabbit]}|" \
+  "$TMP/stack.yaml" >"$TMP/shortlinks.yaml"
+start up "$SDLAB" up "$TMP/shortlinks.yaml" --isolate
+wait_line up 'shortlinks is ready: 4 services'
+before=$(clicks)
+start_redirects
+wait_for 'all to be connected' counts
+for name in links-1 links-2 clicks; do kill_under_load strict $name; done
+# Redis goes and comes back.
+kill -s KILL "${PID[redis]}"
+{ wait_exit redis; } 2>/dev/null
+go strict 100
+start redis redis-server --port "$redis" --bind 127.0.0.1 --save '' --dir "$TMP"
+wait_port redis "$redis"
+wait_for 'the cache to be back' counts
+go strict 100
+kill_under_load any front links-1 links-2 clicks
+end_redirects
+check_clicks "$before"
+[ "$(redis-cli -p "$redis" DBSIZE)" -gt 0 ] || fail 'Redis has no link'
+stop up INT

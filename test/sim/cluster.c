@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "core/rng.h"
+#include "seeds.h"
 
 /* ---- members ---- */
 
@@ -423,12 +424,6 @@ size_t scenario_shrink(const struct scenario *s, uint64_t seed, struct fault out
 
 /* ---- many runs ---- */
 
-static uint64_t number_of(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-	return text && *text ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void report(const struct scenario *s, uint64_t seed, const char *failed)
 {
 	struct fault plan[MAX_FAULTS];
@@ -472,22 +467,25 @@ static uint64_t usual_seeds(const struct scenario *s, uint64_t n)
 
 void scenario_check(const struct scenario *s, uint64_t default_seeds)
 {
-	const char *only = getenv("ONLY");
-	uint64_t from = number_of("SEED", 0), n = number_of("SEEDS", usual_seeds(s, default_seeds)), failures = 0, steps, all_steps = 0;
+	uint64_t from = sim_number("SEED", 0), n = sim_number("SEEDS", usual_seeds(s, default_seeds)), failures = 0, steps, all_steps = 0;
 	double begun = cpu_seconds();
 	char failed[512];
-	if (only && *only && !strstr(s->name, only))
+	if (!sim_is_wanted(s->name))
 		return;
 	if (from)
 		n = 1;
 	else
-		from = 1 + number_of("SEED_FROM", 0);
+		from = 1 + sim_number("SEED_FROM", 0);
 	for (uint64_t seed = from; seed < from + n; seed++) {
 		bool ok = scenario_run(s, seed, failed, NULL, &steps);
 		all_steps += steps;
 		if (ok)
 			continue;
 		failures++;
+#ifdef SD_SANITIZED
+		if (s->must_fail) /* one is enough */
+			break;
+#endif
 		if (!s->must_fail) {
 			report(s, seed, failed);
 			ck_abort_msg("%s, seed %llu: %s", s->name, (unsigned long long)seed, failed);

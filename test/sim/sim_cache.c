@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "../../applets/cache/cluster/cache_copies_int.h"
+#include "seeds.h"
 
 #define MS	 1000000ll
 #define SECOND	 (1000 * MS)
@@ -963,19 +964,13 @@ static void play(struct world *w, uint64_t seed, const struct rules *rules)
 	end(w);
 }
 
-static uint64_t number_of(const char *name)
-{
-	const char *text = getenv(name);
-	return text ? strtoull(text, NULL, 10) : 0;
-}
-
 /* A seed takes a second here, and a hundred times less in the simulations that SEEDS is meant for. */
 static unsigned seeds(unsigned fallback)
 {
-	if (number_of("SEED"))
+	if (sim_number("SEED", 0))
 		return 1;
-	if (number_of("SEEDS"))
-		return (unsigned)number_of("SEEDS") / 8 + 1;
+	if (sim_number("SEEDS", 0))
+		return (unsigned)sim_number("SEEDS", 0) / 8 + 1;
 #ifdef SD_SANITIZED
 	return fallback / 4 + 1;
 #else
@@ -985,7 +980,7 @@ static unsigned seeds(unsigned fallback)
 
 static uint64_t first_seed(void)
 {
-	uint64_t seed = number_of("SEED"), from = number_of("SEED_FROM");
+	uint64_t seed = sim_number("SEED", 0), from = sim_number("SEED_FROM", 0);
 	return seed ? seed : from ? from : 1;
 }
 
@@ -995,7 +990,7 @@ static bool chosen(void)
 #ifdef SD_SANITIZED
 	return true;
 #else
-	return number_of("SEED") || number_of("SEEDS");
+	return sim_number("SEED", 0) || sim_number("SEEDS", 0);
 #endif
 }
 
@@ -1049,7 +1044,13 @@ static void check_ops(enum op last)
 static void must_fail(const struct rules *r, unsigned within)
 {
 	char first[200] = "";
+#ifdef SD_SANITIZED /* the same seeds go wrong there in the same way: what is broken on purpose is not looked at again */
+	(void)first;
+	(void)r;
+	(void)within;
+#else
 	ck_assert_msg(count_wrong(r, 1, within, 1, &sum, first) > 0, "the control was fine");
+#endif
 }
 
 START_TEST(coming_and_leaving_loses_nothing)
@@ -1094,7 +1095,8 @@ START_TEST(deleted_keys_stay_deleted)
 	ck_assert_msg(wrong_of(&r, seeds(3), &sum, first) == 0, "%s", first);
 	r.conf.no_tombstones = true;
 	must_fail(&r, 8);
-	ck_assert_int_gt(sum.lost, 0);
+	if (!chosen())
+		ck_assert_int_gt(sum.lost, 0);
 }
 END_TEST
 

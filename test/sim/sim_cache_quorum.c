@@ -18,6 +18,7 @@
 #include "../../applets/cache/cluster/cache_copies_int.h"
 #include "../../applets/cache/cluster/cache_view_make.h"
 #include "sdlab/history.h"
+#include "seeds.h"
 
 #define MS	 1000000ll
 #define SECOND	 (1000 * MS)
@@ -797,18 +798,12 @@ static void play(struct world *w, uint64_t seed, const struct rules *rules)
 	end(w);
 }
 
-static uint64_t number_of(const char *name)
-{
-	const char *text = getenv(name);
-	return text ? strtoull(text, NULL, 10) : 0;
-}
-
 static unsigned seeds(unsigned fallback)
 {
-	if (number_of("SEED"))
+	if (sim_number("SEED", 0))
 		return 1;
-	if (number_of("SEEDS"))
-		return (unsigned)number_of("SEEDS") / 8 + 1;
+	if (sim_number("SEEDS", 0))
+		return (unsigned)sim_number("SEEDS", 0) / 8 + 1;
 #ifdef SD_SANITIZED
 	return fallback / 4 + 1;
 #else
@@ -818,7 +813,7 @@ static unsigned seeds(unsigned fallback)
 
 static uint64_t first_seed(void)
 {
-	uint64_t seed = number_of("SEED"), from = number_of("SEED_FROM");
+	uint64_t seed = sim_number("SEED", 0), from = sim_number("SEED_FROM", 0);
 	return seed ? seed : from ? from : 1;
 }
 
@@ -866,7 +861,7 @@ START_TEST(every_history_has_an_order)
 		unsigned quorum, replicas, seeds;
 	} kinds[] = {{2, 1, 3}, {2, 2, 3}, {3, 2, 2}};
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (number_of("KIND") && number_of("KIND") != i + 1)
+		if (sim_number("KIND", 0) && sim_number("KIND", 0) != i + 1)
 			continue;
 		struct rules r = rules_of(kinds[i].quorum, kinds[i].replicas);
 		unsigned wrong = count_wrong(&r, first_seed(), seeds(kinds[i].seeds), false, &sum, first);
@@ -890,6 +885,7 @@ START_TEST(reads_that_are_not_held_are_seen)
 }
 END_TEST
 
+#ifndef SD_SANITIZED
 START_TEST(terms_that_do_not_count_are_seen)
 {
 	struct rules r = rules_of(2, 1);
@@ -921,6 +917,7 @@ START_TEST(views_that_nobody_agreed_on_are_seen)
 	must_fail(&r, 1, 20, "views from gossip");
 }
 END_TEST
+#endif
 
 int main(void)
 {
@@ -932,10 +929,12 @@ int main(void)
 	t = tcase_create("controls");
 	tcase_set_timeout(t, 3600);
 	tcase_add_test(t, reads_that_are_not_held_are_seen);
+#ifndef SD_SANITIZED /* the same seeds go wrong there in the same way */
 	tcase_add_test(t, terms_that_do_not_count_are_seen);
 	tcase_add_test(t, a_holder_that_asks_nobody_is_seen);
 	tcase_add_test(t, copies_that_acknowledge_too_early_are_seen);
 	tcase_add_test(t, views_that_nobody_agreed_on_are_seen);
+#endif
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -28,6 +28,7 @@
 #include "sdlab/queue_check.h"
 #include "world/file.h"
 #include "world/sim.h"
+#include "seeds.h"
 
 #ifdef SD_SANITIZED
 #define LIFE_SEEDS 20
@@ -955,24 +956,11 @@ static bool lives(uint64_t seed, enum control control, struct sum *sum)
 	return good;
 }
 
-static uint64_t number_of(const char *name, uint64_t def)
-{
-	const char *value = getenv(name);
-	return value && *value ? strtoull(value, NULL, 10) : def;
-}
-
-static void seeds(uint64_t def, uint64_t *from, uint64_t *to)
-{
-	uint64_t one = number_of("SEED", 0);
-	*from = one ? one : 1 + number_of("SEED_FROM", 0);
-	*to = one ? one : *from + number_of("SEEDS", def) - 1;
-}
-
 START_TEST(many_lives)
 {
 	uint64_t from, to;
 	struct sum s = {0};
-	seeds(LIFE_SEEDS, &from, &to);
+	sim_seeds(LIFE_SEEDS, &from, &to);
 	for (uint64_t seed = from; seed <= to; seed++)
 		ck_assert_msg(lives(seed, NONE, &s), "seed %" PRIu64, seed);
 	printf("mq: %" PRIu64 " seeds, %" PRIu64 " starts, %" PRIu64 " published, %" PRIu64 " confirmed, %" PRIu64 " delivered, %" PRIu64
@@ -1020,7 +1008,7 @@ START_TEST(power_cut_everywhere)
 {
 	uint64_t from, to, runs = 0;
 	struct sum s = {0};
-	seeds(CUT_SEEDS, &from, &to);
+	sim_seeds(CUT_SEEDS, &from, &to);
 	to = to - from >= CUT_SEEDS ? from + CUT_SEEDS - 1 : to;
 	for (uint64_t seed = from; seed <= to; seed++)
 		for (uint64_t n = 1; runs++, cut_at(seed, n, &s); n++)
@@ -1065,8 +1053,7 @@ int main(void)
 {
 	Suite *s = suite_create("sim mq");
 	TCase *t = tcase_create("mq");
-	const char *only = getenv("ONLY");
-	if (only && *only && !strstr("mq", only))
+	if (!sim_is_wanted("mq"))
 		return EXIT_SUCCESS;
 	tcase_set_timeout(t, 36000);
 	tcase_add_test(t, many_lives);
@@ -1074,9 +1061,5 @@ int main(void)
 	tcase_add_loop_test(t, controls, SYNC_NEVER, TWO_RECORDS + 1);
 	tcase_add_test(t, same_again);
 	suite_add_tcase(s, t);
-	SRunner *runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return sim_run(s);
 }

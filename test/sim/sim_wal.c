@@ -22,6 +22,7 @@
 #include "core/rng.h"
 #include "disk/wal_int.h"
 #include "world/sim.h"
+#include "seeds.h"
 
 #ifdef SD_SANITIZED
 #define CUT_SEEDS   100
@@ -386,19 +387,6 @@ static void good(struct run *r, uint64_t seed, uint64_t n)
 	ck_abort_msg("seed %" PRIu64 ", place %" PRIu64 ": %s", seed, n, r->what);
 }
 
-static uint64_t number_of(const char *name, uint64_t def)
-{
-	const char *text = getenv(name);
-	return text && *text ? strtoull(text, NULL, 10) : def;
-}
-
-static void seeds(uint64_t def, uint64_t *from, uint64_t *to)
-{
-	uint64_t one = number_of("SEED", 0);
-	*from = one ? one : 1 + number_of("SEED_FROM", 0);
-	*to = one ? one : *from + number_of("SEEDS", def) - 1;
-}
-
 /* ---- 1: the power goes at every place of a short life ---- */
 
 static bool cut_at(uint64_t seed, uint64_t n, enum sd_wal_sync sync, uint64_t *lost, uint64_t *torn)
@@ -427,7 +415,7 @@ static bool cut_at(uint64_t seed, uint64_t n, enum sd_wal_sync sync, uint64_t *l
 START_TEST(power_cut_everywhere)
 {
 	uint64_t from, to, runs = 0, torn = 0;
-	seeds(CUT_SEEDS, &from, &to);
+	sim_seeds(CUT_SEEDS, &from, &to);
 	for (uint64_t seed = from; seed <= to; seed++)
 		for (uint64_t n = 1; runs++, cut_at(seed, n, SD_WAL_ALWAYS, NULL, &torn); n++)
 			;
@@ -469,7 +457,7 @@ START_TEST(many_lives)
 {
 	static struct run r;
 	uint64_t from, to, opens = 0, torn = 0, unmade = 0, records = 0;
-	seeds(LIFE_SEEDS, &from, &to);
+	sim_seeds(LIFE_SEEDS, &from, &to);
 	for (uint64_t seed = from; seed <= to; seed++) {
 		begin(&r, seed, SD_WAL_ALWAYS);
 		for (unsigned life = 0; life < 8; life++)
@@ -497,7 +485,7 @@ START_TEST(cut_while_mending)
 {
 	static struct run r;
 	uint64_t from, to, runs = 0, torn = 0;
-	seeds(MEND_SEEDS, &from, &to);
+	sim_seeds(MEND_SEEDS, &from, &to);
 	for (uint64_t seed = from; seed <= to; seed++)
 		for (uint64_t n = 1; n <= MEND_PLACES; n++, runs++) {
 			begin(&r, seed * 16 + 5, SD_WAL_ALWAYS);
@@ -527,7 +515,7 @@ START_TEST(durable_with_any_policy)
 {
 	static struct run r;
 	uint64_t from, to, durable = 0;
-	seeds(DURABLE_SEEDS, &from, &to);
+	sim_seeds(DURABLE_SEEDS, &from, &to);
 	for (uint64_t seed = from; seed <= to; seed++) {
 		begin(&r, seed, seed % 3 ? SD_WAL_INTERVAL : SD_WAL_NEVER);
 		for (unsigned life = 0; life < 6; life++) {
@@ -622,7 +610,7 @@ START_TEST(fail_everything)
 {
 	static const enum sd_sim_op ops[] = {SD_SIM_OPEN, SD_SIM_READ, SD_SIM_WRITE, SD_SIM_SYNC, SD_SIM_ALLOCATE, SD_SIM_NAME};
 	uint64_t from, to, runs = 0;
-	seeds(FAULT_SEEDS, &from, &to);
+	sim_seeds(FAULT_SEEDS, &from, &to);
 	for (uint64_t seed = from; seed <= to; seed++)
 		for (unsigned i = 0; i < sizeof(ops) / sizeof(*ops); i++)
 			for (uint64_t n = 1; runs++, fail_at(seed, ops[i], n, n % 2 ? 5 : 28, (n + seed) % 2); n++)
@@ -772,35 +760,23 @@ START_TEST(same_again)
 }
 END_TEST
 
-/* A case each, for CK_RUN_CASE. */
-static void add(Suite *s, const char *name, const TTest *test)
-{
-	TCase *t = tcase_create(name);
-	tcase_set_timeout(t, number_of("SEEDS", 0) || number_of("SEED_FROM", 0) ? 3600 : 120);
-	tcase_add_test(t, test);
-	suite_add_tcase(s, t);
-}
+#define MOST_S 3600 /* of a case, with many seeds */
 
 int main(void)
 {
-	const char *only = getenv("ONLY");
-	if (only && *only && !strstr("wal", only))
+	if (!sim_is_wanted("wal"))
 		return EXIT_SUCCESS;
 	Suite *s = suite_create("sim_wal");
-	add(s, "cut", power_cut_everywhere);
-	add(s, "never", never_loses);
-	add(s, "lives", many_lives);
-	add(s, "mend", cut_while_mending);
-	add(s, "durable", durable_with_any_policy);
-	add(s, "kill", kill_with_any_policy);
-	add(s, "interval", interval_passes);
-	add(s, "fail", fail_everything);
-	add(s, "full", full_disk);
-	add(s, "flip", bits_flip);
-	add(s, "again", same_again);
-	SRunner *runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	sim_add(s, "cut", power_cut_everywhere, MOST_S);
+	sim_add(s, "never", never_loses, MOST_S);
+	sim_add(s, "lives", many_lives, MOST_S);
+	sim_add(s, "mend", cut_while_mending, MOST_S);
+	sim_add(s, "durable", durable_with_any_policy, MOST_S);
+	sim_add(s, "kill", kill_with_any_policy, MOST_S);
+	sim_add(s, "interval", interval_passes, MOST_S);
+	sim_add(s, "fail", fail_everything, MOST_S);
+	sim_add(s, "full", full_disk, MOST_S);
+	sim_add(s, "flip", bits_flip, MOST_S);
+	sim_add(s, "again", same_again, MOST_S);
+	return sim_run(s);
 }

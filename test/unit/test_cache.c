@@ -229,7 +229,7 @@ START_TEST(patterns)
 	    {"[", "[", false}, {"a[", "a", false}, {"*llo", "hello hello", true},
 	};
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
-		ck_assert_msg(cache_matches(sd_slice_of(t[i].pattern), sd_slice_of(t[i].text)) == t[i].fits, "%s %s", t[i].pattern, t[i].text);
+		ck_assert_msg(sd_redis_matches(sd_slice_of(t[i].pattern), sd_slice_of(t[i].text)) == t[i].fits, "%s %s", t[i].pattern, t[i].text);
 }
 END_TEST
 

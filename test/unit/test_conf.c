@@ -43,6 +43,7 @@ static const struct sd_option table[] = {
     {"algorithm", SD_OPT_ENUM, "round-robin", "how to choose", .choices = "round-robin|least|random",
      .reload = true},
     {"log", SD_OPT_FILE, NULL, "where to write"},
+    {"db", SD_OPT_STRING, NULL, "a file or a URL", .pattern = "file", .hidden = true},
     {"tags", SD_OPT_LIST, "a,b", "labels"},
     {"peers", SD_OPT_LIST, NULL, "others", .cli = "peer", .pattern = "address"},
     {"health", SD_OPT_GROUP, .sub = health},
@@ -380,6 +381,15 @@ START_TEST(files)
 	m = make_full("/lb.yaml", text, none, ARGS("--log", "here"), false);
 	ck_assert_str_eq(sd_conf_string(m.conf, "log"), "here");
 	ck_assert_str_eq(sd_conf_string(sd_conf_row(m.conf, "backends", 0), "tls.cert"), "/../k");
+	done(&m);
+	m = make_full("etc/lb.yaml", "db: data/links.db\n", none, NULL, false);
+	ck_assert_str_eq(sd_conf_string(m.conf, "db"), "etc/data/links.db");
+	done(&m);
+	m = make_full("etc/lb.yaml", "db: 'x://y/z'\n", none, NULL, false);
+	ck_assert_str_eq(sd_conf_string(m.conf, "db"), "x://y/z");
+	done(&m);
+	m = make_full("etc/lb.yaml", "db: data/links.db\n", none, ARGS("--db", "here"), false);
+	ck_assert_str_eq(sd_conf_string(m.conf, "db"), "here");
 	done(&m);
 	m = make_full("etc/lb.yaml", "log: '-'\n", none, NULL, false);
 	ck_assert_str_eq(sd_conf_string(m.conf, "log"), "-");

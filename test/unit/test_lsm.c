@@ -1,5 +1,6 @@
 /* Tables, logs, batches and manifests in LevelDB's format: what was written comes back, a place moves as in an array, and damage is told. */
 #include <check.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -132,7 +133,7 @@ static enum sd_err from_memory(void *arg, void *buf, size_t n, uint64_t off, str
 
 static struct sd_lsm_source source(void)
 {
-	return (struct sd_lsm_source){from_memory, &out.file, out.file.n, "t"};
+	return (struct sd_lsm_source){from_memory, &out.file, out.file.n, "t", NULL};
 }
 
 static void make_table(size_t block_bytes)
@@ -140,7 +141,7 @@ static void make_table(size_t block_bytes)
 	sd_lsm_table_begin(&out, &(struct sd_lsm_table_conf){.block_bytes = block_bytes});
 	for (size_t i = 0; i < count; i++)
 		sd_lsm_table_add(&out, key_of(&entries[i]), (struct sd_slice){entries[i].value, entries[i].value_n});
-	ck_assert(sd_lsm_table_end(&out));
+	ck_assert_int_eq(sd_lsm_table_end(&out, NULL), SD_OK);
 }
 
 static bool same(const struct sd_lsm_scan *s, size_t i)
@@ -356,7 +357,7 @@ static bool is_record(struct sd_slice r, size_t k)
 /* Records that come back before the end; *step says what the end is. */
 static size_t read_log(size_t n, enum sd_lsm_log_step *step)
 {
-	struct sd_lsm_log_in in = {.p = (const uint8_t *)log_bytes.p, .n = n};
+	struct sd_lsm_log_in in = {.p = (const uint8_t *)log_bytes.p, .n = n, .edits = true}; /* no batches */
 	struct sd_slice r;
 	size_t k = 0;
 	while ((*step = sd_lsm_log_next(&in, &r)) == SD_LSM_LOG_RECORD) {
@@ -403,7 +404,7 @@ START_TEST(damage_in_the_middle_is_none)
 	sd_rng_seed(&rng, 6);
 	make_log(60);
 	for (int i = 0; i < 400; i++) {
-		size_t at = sd_rng_below(&rng, (uint32_t)begins[58] - 2 * SD_LSM_LOG_BLOCK), of = 0;
+		size_t at = sd_rng_below(&rng, (uint32_t)begins[59]), of = 0; /* the length of a piece, too */
 		log_bytes.p[at] ^= 0x10;
 		while (begins[of + 1] <= at)
 			of++;
@@ -497,6 +498,48 @@ START_TEST(edits_come_back)
 }
 END_TEST
 
+static void count_gone(void *arg, uint64_t number, bool blob)
+{
+	ck_assert(!blob);
+	*(uint64_t *)arg = *(uint64_t *)arg * 10 + number;
+}
+
+/* 1 and 2 move down, 3 goes, in any order within the edit: with the version before only 3 is gone. */
+START_TEST(what_moves_is_not_gone)
+{
+	static const char *const orders[] = {"-1-2-3+1+2", "-1+1-2+2-3", "+1+2-1-2-3", "-3+2-1-2+1", "+1-1-3+2-2", "-2-1-3+1+2"};
+	static const char *const from[] = {"", "a", "d", "g"}, *const to[] = {"", "c", "f", "i"};
+	struct sd_error e;
+	for (size_t k = 0; k < sizeof(orders) / sizeof(*orders); k++) {
+		struct sd_lsm_version before = {.has_log = true, .has_next_file = true, .has_last_seq = true}, after = {0};
+		struct sd_text edit = {0};
+		uint64_t gone = 0;
+		for (unsigned n = 1; n <= 3; n++)
+			add_file(&before, 1, n, from[n], to[n]);
+		ck_assert(sd_lsm_version_copy(&after, &before));
+		for (const char *p = orders[k]; *p; p += 2) {
+			unsigned n = (unsigned)(p[1] - '0');
+			struct entry a, b;
+			struct sd_lsm_file f = file_of(n, &a, from[n], &b, to[n]);
+			if (*p == '+')
+				sd_lsm_edit_add(&edit, 2, &f, false);
+			else
+				sd_lsm_edit_remove(&edit, 1, n);
+		}
+		ck_assert_int_eq(sd_lsm_version_apply(&after, (struct sd_slice){edit.p, edit.n}, &e), SD_OK);
+		ck_assert_int_eq(sd_lsm_version_end(&after, &e), SD_OK);
+		ck_assert(after.levels[1].n == 0 && after.levels[2].n == 2);
+		sd_lsm_version_let_go(&before, count_gone, &gone);
+		ck_assert_msg(gone == 3, "%s: gone %" PRIu64, orders[k], gone);
+		ck_assert(sd_slice_eq(sd_lsm_user(after.levels[2].files[1].smallest), "d"));
+		gone = 0;
+		sd_lsm_version_let_go(&after, count_gone, &gone);
+		ck_assert_msg(gone == 12 || gone == 21, "%s: gone %" PRIu64, orders[k], gone);
+		free(edit.p);
+	}
+}
+END_TEST
+
 START_TEST(bad_manifests)
 {
 	struct sd_error e;
@@ -540,6 +583,7 @@ int main(void)
 	tcase_add_test(t, damage_in_the_middle_is_none);
 	tcase_add_test(t, batches);
 	tcase_add_test(t, edits_come_back);
+	tcase_add_test(t, what_moves_is_not_gone);
 	tcase_add_test(t, bad_manifests);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

@@ -328,8 +328,8 @@ START_TEST(every_truncation)
 	static const char *const lines[] = {"PROXY UNKNOWN\r\n", "PROXY UNKNOWN a b c d\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n",
 					    "PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n",
 					    "PROXY TCP6 ::1 :: 1 2\r\n",
-					    "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
-					    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n"};
+					    ("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+					     "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n")};
 	struct v2 v;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		never_from_a_part(lines[i], strlen(lines[i]));

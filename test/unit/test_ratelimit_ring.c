@@ -18,9 +18,9 @@ static const struct sd_ratelimit_limit limits[] = {
 };
 #define KINDS (sizeof(limits) / sizeof(limits[0]))
 
-static struct rl_item item_of(size_t i)
+static struct sd_limit_item item_of(size_t i)
 {
-	return (struct rl_item){.name = "n",
+	return (struct sd_limit_item){.name = "n",
 				.limit = limits[i % KINDS],
 				.scope = UINT64_MAX - i,
 				.key = {"a\0key", 5},
@@ -39,7 +39,7 @@ static bool same_limit(const struct sd_ratelimit_limit *a, const struct sd_ratel
 
 START_TEST(what_is_asked_is_heard)
 {
-	struct rl_item items[RL_RULES];
+	struct sd_limit_item items[RL_RULES];
 	struct rl_ring_words w;
 	struct rl_question q;
 	uint32_t which = 0;
@@ -48,14 +48,14 @@ START_TEST(what_is_asked_is_heard)
 		items[i] = item_of(i);
 		which |= (_i == 0 || i % 3 == (size_t)_i % 3) ? 1u << i : 0;
 	}
-	rl_ring_write(&w, "b:1", (enum rl_op)_i, items, RL_RULES, which);
+	rl_ring_write(&w, "b:1", (enum sd_limit_op)_i, items, RL_RULES, which);
 	ck_assert_ptr_null(rl_ring_read(w.n, w.argv, &q));
 	ck_assert(sd_slice_eq(w.argv[1], "b:1"));
 	ck_assert_int_eq(q.op, _i);
 	for (size_t i = 0; i < RL_RULES; i++) {
 		if (!(which >> i & 1))
 			continue;
-		const struct rl_item *is = &q.items[heard++];
+		const struct sd_limit_item *is = &q.items[heard++];
 		ck_assert(same_limit(&is->limit, &items[i].limit));
 		ck_assert_uint_eq(is->scope, items[i].scope);
 		ck_assert_uint_eq(is->key.n, 5);
@@ -79,10 +79,10 @@ static const struct {
 
 START_TEST(what_makes_no_sense_is_refused)
 {
-	struct rl_item item = item_of(0);
+	struct sd_limit_item item = item_of(0);
 	struct rl_ring_words w;
 	struct rl_question q;
-	rl_ring_write(&w, "b:1", RL_TAKE, &item, 1, 1);
+	rl_ring_write(&w, "b:1", SD_LIMIT_TAKE, &item, 1, 1);
 	ck_assert_ptr_null(rl_ring_read(w.n, w.argv, &q));
 	w.argv[wrong[_i].at] = sd_slice_of(wrong[_i].word);
 	ck_assert_ptr_nonnull(rl_ring_read(w.n, w.argv, &q));
@@ -91,12 +91,12 @@ END_TEST
 
 START_TEST(words_are_counted)
 {
-	struct rl_item items[RL_RULES];
+	struct sd_limit_item items[RL_RULES];
 	struct rl_ring_words w;
 	struct rl_question q;
 	for (size_t i = 0; i < RL_RULES; i++)
 		items[i] = item_of(i);
-	rl_ring_write(&w, "b:1", RL_TAKE, items, RL_RULES, 0xffff);
+	rl_ring_write(&w, "b:1", SD_LIMIT_TAKE, items, RL_RULES, 0xffff);
 	ck_assert_uint_eq(w.n, RL_RING_ARGS);
 	for (size_t n = 0; n <= w.n + 1; n++)
 		ck_assert_int_eq(!rl_ring_read(n, w.argv, &q), n > 3 && n <= w.n && (n - 3) % RL_RING_WORDS == 0);
@@ -119,7 +119,7 @@ static const struct sd_resp_value *reply(const char *wire, size_t n)
 
 START_TEST(what_is_answered_is_heard)
 {
-	struct rl_item items[3] = {item_of(0), item_of(1), item_of(2)};
+	struct sd_limit_item items[3] = {item_of(0), item_of(1), item_of(2)};
 	struct sd_ratelimit_answer a[2] = {{.allowed = true, .most = 16, .remaining = 7, .next_ns = 1, .reset_ns = INT64_MAX, .delay_ns = 3},
 					   {.most = UINT32_MAX, .remaining = UINT32_MAX, .retry_ns = -1}},
 				   b[3];
@@ -154,7 +154,7 @@ static const char *const no_answers[] = {
 START_TEST(what_is_no_answer)
 {
 	struct sd_ratelimit_answer a;
-	struct rl_item item = item_of(0);
+	struct sd_limit_item item = item_of(0);
 	ck_assert(rl_ring_answers(reply("*6\r\n:1\r\n:7\r\n:0\r\n:5\r\n:9\r\n:0\r\n", 28), &item, 1, 1, &a));
 	ck_assert(!rl_ring_answers(reply(no_answers[_i], strlen(no_answers[_i])), &item, 1, 1, &a));
 	sd_resp_tree_free(&tree);

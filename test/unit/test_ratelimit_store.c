@@ -5,20 +5,20 @@
 #include <string.h>
 
 #include "../../applets/ratelimit/ratelimit_ring.h"
-#include "../../applets/ratelimit/ratelimit_store.h"
+#include "app/limit_words.h"
 #include "core/rng.h"
 
 #define SECOND 1000000000ll
 #define HOUR   (3600 * SECOND)
 
-static struct rl_item rule;
+static struct sd_limit_item rule;
 static struct sd_slice key;
-static struct rl_words words;
+static struct sd_limit_words words;
 static struct sd_ratelimit_limit share; /* of the rule */
 
 static void setup(void)
 {
-	rule = (struct rl_item){
+	rule = (struct sd_limit_item){
 	    .name = "login", .cost = 1, .limit = {.kind = SD_RATELIMIT_GCRA, .count = 30, .burst = 16, .period_ns = 60 * SECOND}};
 	key = (struct sd_slice){"key", 3};
 }
@@ -30,7 +30,7 @@ static const char *said(void)
 	size_t n = 0;
 	for (size_t i = 0; i < words.n; i++) {
 		struct sd_slice word = words.argv[i];
-		bool script = word.n == strlen(rl_store_script);
+		bool script = word.n == strlen(sd_limit_script);
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%.*s", i ? " " : "", script ? 6 : (int)word.n, script ? "SCRIPT" : word.p);
 	}
 	return text;
@@ -57,7 +57,7 @@ START_TEST(limits_in_lua)
 	char want[128];
 	rule.limit = cases[_i].limit;
 	rule.cost = cases[_i].cost;
-	rl_store_evaluate(&words, "0123", RL_TAKE, &rule, &key, 1);
+	sd_limit_evaluate(&words, "0123", SD_LIMIT_TAKE, &rule, &key, 1);
 	snprintf(want, sizeof(want), "EVALSHA 0123 1 key %s t", cases[_i].said);
 	ck_assert_str_eq(said(), want);
 }
@@ -65,29 +65,29 @@ END_TEST
 
 START_TEST(several_in_lua)
 {
-	struct rl_item items[2] = {
+	struct sd_limit_item items[2] = {
 	    rule, {.name = "all", .cost = 2, .limit = {.kind = SD_RATELIMIT_SLIDING_LOG, .count = 5, .period_ns = SECOND}}};
 	struct sd_slice keys[2] = {key, {"k2", 2}};
-	rl_store_evaluate(&words, NULL, RL_PEEK, items, keys, 2);
+	sd_limit_evaluate(&words, NULL, SD_LIMIT_PEEK, items, keys, 2);
 	ck_assert_str_eq(said(), "EVAL SCRIPT 2 key k2 b 1 2000000 16 1 l 5 1000000 0 2 p");
 	items[0].cost = 4;
 	items[1].used = 5;
-	rl_store_evaluate(&words, NULL, RL_SETTLE, items, keys, 2);
+	sd_limit_evaluate(&words, NULL, SD_LIMIT_SETTLE, items, keys, 2);
 	ck_assert_str_eq(said(), "EVAL SCRIPT 2 key k2 b 1 2000000 16 -4 l 5 1000000 0 3 s");
-	rl_store_evaluate(&words, NULL, RL_FORGET, items, keys, 1);
+	sd_limit_evaluate(&words, NULL, SD_LIMIT_FORGET, items, keys, 1);
 	ck_assert_str_eq(said(), "EVAL SCRIPT 1 key b 1 2000000 16 0 d");
 }
 END_TEST
 
 START_TEST(most_in_lua)
 {
-	struct rl_item items[SD_RATELIMIT_TOGETHER];
+	struct sd_limit_item items[SD_RATELIMIT_TOGETHER];
 	struct sd_slice keys[SD_RATELIMIT_TOGETHER];
 	for (size_t i = 0; i < SD_RATELIMIT_TOGETHER; i++) {
 		items[i] = rule;
 		keys[i] = key;
 	}
-	rl_store_evaluate(&words, "s", RL_TAKE, items, keys, SD_RATELIMIT_TOGETHER);
+	sd_limit_evaluate(&words, "s", SD_LIMIT_TAKE, items, keys, SD_RATELIMIT_TOGETHER);
 	ck_assert_uint_eq(words.n, 4 + SD_RATELIMIT_TOGETHER * 6);
 	ck_assert_uint_le(words.n, sizeof(words.argv) / sizeof(words.argv[0]));
 }
@@ -95,39 +95,39 @@ END_TEST
 
 START_TEST(throttle_words)
 {
-	ck_assert(rl_store_throttle(&words, RL_TAKE, &rule, key));
+	ck_assert(sd_limit_throttle(&words, SD_LIMIT_TAKE, &rule, key));
 	ck_assert_str_eq(said(), "CL.THROTTLE key 15 30 60 1");
 	rule.cost = 5;
-	ck_assert(rl_store_throttle(&words, RL_SETTLE, &rule, key));
+	ck_assert(sd_limit_throttle(&words, SD_LIMIT_SETTLE, &rule, key));
 	ck_assert_str_eq(said(), "CL.THROTTLE key 15 30 60 -5");
-	ck_assert(rl_store_throttle(&words, RL_PEEK, &rule, key));
+	ck_assert(sd_limit_throttle(&words, SD_LIMIT_PEEK, &rule, key));
 	ck_assert_str_eq(said(), "CL.THROTTLE key 15 30 60 0");
 	rule.used = 6; /* to charge one more is not to take it */
-	ck_assert(!rl_store_throttle(&words, RL_SETTLE, &rule, key));
-	ck_assert(!rl_store_throttle(&words, RL_FORGET, &rule, key));
+	ck_assert(!sd_limit_throttle(&words, SD_LIMIT_SETTLE, &rule, key));
+	ck_assert(!sd_limit_throttle(&words, SD_LIMIT_FORGET, &rule, key));
 	/* a tenth of a second is told as a whole one: the rate is the same */
 	rule.limit.period_ns = SECOND / 10;
-	rl_store_throttle(&words, RL_TAKE, &rule, key);
+	sd_limit_throttle(&words, SD_LIMIT_TAKE, &rule, key);
 	ck_assert_str_eq(said(), "CL.THROTTLE key 15 300 1 5");
 	rule.limit.period_ns = 3 * SECOND / 2;
-	rl_store_throttle(&words, RL_TAKE, &rule, key);
+	sd_limit_throttle(&words, SD_LIMIT_TAKE, &rule, key);
 	ck_assert_str_eq(said(), "CL.THROTTLE key 15 60 3 5");
 }
 END_TEST
 
 START_TEST(keys)
 {
-	char out[RL_STORE_KEY], big[2000];
+	char out[SD_LIMIT_STORE_KEY], big[2000];
 	memset(big, 'x', sizeof(big));
-	size_t n = rl_store_key(&rule, (struct sd_slice){"a\0b", 3}, out);
+	size_t n = sd_limit_store_key(&rule, (struct sd_slice){"a\0b", 3}, out);
 	ck_assert_mem_eq(out, "ratelimit:b:login:a\0b", n);
 	ck_assert_uint_eq(n, 21);
 	rule.limit.kind = SD_RATELIMIT_SLIDING_LOG; /* whose value is of another form */
-	ck_assert_uint_eq(rl_store_key(&rule, (struct sd_slice){"", 0}, out), 18);
+	ck_assert_uint_eq(sd_limit_store_key(&rule, (struct sd_slice){"", 0}, out), 18);
 	ck_assert_mem_eq(out, "ratelimit:l:login:", 18);
 	memset(rule.name, 'n', SD_LIMIT_NAME - 1);
-	ck_assert_uint_eq(rl_store_key(&rule, (struct sd_slice){big, 1024}, out), 12 + SD_LIMIT_NAME - 1 + 1 + 1024);
-	ck_assert_uint_le(rl_store_key(&rule, (struct sd_slice){big, sizeof(big)}, out), RL_STORE_KEY);
+	ck_assert_uint_eq(sd_limit_store_key(&rule, (struct sd_slice){big, 1024}, out), 12 + SD_LIMIT_NAME - 1 + 1 + 1024);
+	ck_assert_uint_le(sd_limit_store_key(&rule, (struct sd_slice){big, sizeof(big)}, out), SD_LIMIT_STORE_KEY);
 }
 END_TEST
 
@@ -143,8 +143,8 @@ static const struct {
     {{SD_RATELIMIT_LEAKY_QUEUE, .count = 1, .burst = 1, .period_ns = SECOND}, true, false},
     {{SD_RATELIMIT_FIXED_WINDOW, .count = UINT32_MAX, .period_ns = 24 * HOUR}, true, false},
     {{SD_RATELIMIT_SLIDING_COUNTER, .count = 1000, .period_ns = HOUR}, true, false},
-    {{SD_RATELIMIT_SLIDING_LOG, .count = RL_STORE_LOG, .period_ns = HOUR}, true, false},
-    {{SD_RATELIMIT_SLIDING_LOG, .count = RL_STORE_LOG + 1, .period_ns = HOUR}, false, false},
+    {{SD_RATELIMIT_SLIDING_LOG, .count = SD_LIMIT_STORE_LOG, .period_ns = HOUR}, true, false},
+    {{SD_RATELIMIT_SLIDING_LOG, .count = SD_LIMIT_STORE_LOG + 1, .period_ns = HOUR}, false, false},
     {{SD_RATELIMIT_SLIDING_LOG, .count = 5, .buckets = 5, .period_ns = HOUR}, false, false},
     {{SD_RATELIMIT_GCRA, .count = 1, .burst = 1, .period_ns = 1500}, false, false},
     {{SD_RATELIMIT_GCRA, .count = UINT32_MAX, .burst = 1, .period_ns = SECOND / 2}, true, false},
@@ -156,10 +156,10 @@ START_TEST(what_fits)
 {
 	struct sd_error e = {0};
 	rule.limit = fits[_i].limit;
-	ck_assert_int_eq(rl_store_fits(rule.name, &rule.limit, RL_LUA, &e), fits[_i].lua ? SD_OK : SD_EUSAGE);
+	ck_assert_int_eq(sd_limit_fits(rule.name, &rule.limit, SD_LIMIT_LUA, &e), fits[_i].lua ? SD_OK : SD_EUSAGE);
 	ck_assert(fits[_i].lua == !strstr(e.text, "rule login: "));
 	if (fits[_i].lua)
-		ck_assert_int_eq(rl_store_fits(rule.name, &rule.limit, RL_THROTTLE, &e), fits[_i].throttle ? SD_OK : SD_EUSAGE);
+		ck_assert_int_eq(sd_limit_fits(rule.name, &rule.limit, SD_LIMIT_THROTTLE, &e), fits[_i].throttle ? SD_OK : SD_EUSAGE);
 }
 END_TEST
 
@@ -180,8 +180,8 @@ static const struct sd_resp_value *reply(const char *wire)
 START_TEST(answers_of_lua)
 {
 	struct sd_ratelimit_answer a[2];
-	struct rl_item asks[2] = {rule, rule};
-	ck_assert(rl_store_evaluated(reply("*12\r\n:1\r\n:7\r\n:0\r\n:5\r\n:9\r\n:3\r\n:0\r\n:0\r\n:-1\r\n:2\r\n:4\r\n:0\r\n"), asks, 2, a));
+	struct sd_limit_item asks[2] = {rule, rule};
+	ck_assert(sd_limit_evaluated(reply("*12\r\n:1\r\n:7\r\n:0\r\n:5\r\n:9\r\n:3\r\n:0\r\n:0\r\n:-1\r\n:2\r\n:4\r\n:0\r\n"), asks, 2, a));
 	ck_assert(a[0].allowed && !a[1].allowed);
 	ck_assert_uint_eq(a[0].most, 16);
 	ck_assert_uint_eq(a[0].remaining, 7);
@@ -210,7 +210,7 @@ START_TEST(no_answers_of_lua)
 	    "*6\r\n*1\r\n:1\r\n:7\r\n:0\r\n:5\r\n:9\r\n:0\r\n",
 	};
 	struct sd_ratelimit_answer a;
-	ck_assert(!rl_store_evaluated(reply(wires[_i]), &rule, 1, &a));
+	ck_assert(!sd_limit_evaluated(reply(wires[_i]), &rule, 1, &a));
 	sd_resp_tree_free(&tree);
 }
 END_TEST
@@ -218,41 +218,41 @@ END_TEST
 START_TEST(answers_of_throttle)
 {
 	struct sd_ratelimit_answer a;
-	ck_assert(rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:15\r\n:-1\r\n:2\r\n"), RL_TAKE, &rule, &a));
+	ck_assert(sd_limit_throttled(reply("*5\r\n:0\r\n:16\r\n:15\r\n:-1\r\n:2\r\n"), SD_LIMIT_TAKE, &rule, &a));
 	ck_assert(a.allowed && a.remaining == 15 && a.most == 16);
 	ck_assert_int_eq(a.retry_ns, 0);
 	ck_assert_int_eq(a.next_ns, 2 * SECOND);
 	ck_assert_int_eq(a.reset_ns, 3 * SECOND); /* two and something: never too early */
-	ck_assert(rl_store_throttled(reply("*5\r\n:1\r\n:16\r\n:0\r\n:0\r\n:31\r\n"), RL_TAKE, &rule, &a));
+	ck_assert(sd_limit_throttled(reply("*5\r\n:1\r\n:16\r\n:0\r\n:0\r\n:31\r\n"), SD_LIMIT_TAKE, &rule, &a));
 	ck_assert(!a.allowed);
 	ck_assert_int_eq(a.retry_ns, SECOND);
-	ck_assert(rl_store_throttled(reply("*5\r\n:1\r\n:16\r\n:3\r\n:-1\r\n:31\r\n"), RL_TAKE, &rule, &a));
+	ck_assert(sd_limit_throttled(reply("*5\r\n:1\r\n:16\r\n:3\r\n:-1\r\n:31\r\n"), SD_LIMIT_TAKE, &rule, &a));
 	ck_assert_int_eq(a.retry_ns, -1);
-	ck_assert(!rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:17\r\n:-1\r\n:2\r\n"), RL_TAKE, &rule, &a));
-	ck_assert(!rl_store_throttled(reply("*4\r\n:0\r\n:16\r\n:15\r\n:-1\r\n"), RL_TAKE, &rule, &a));
+	ck_assert(!sd_limit_throttled(reply("*5\r\n:0\r\n:16\r\n:17\r\n:-1\r\n:2\r\n"), SD_LIMIT_TAKE, &rule, &a));
+	ck_assert(!sd_limit_throttled(reply("*4\r\n:0\r\n:16\r\n:15\r\n:-1\r\n"), SD_LIMIT_TAKE, &rule, &a));
 	/* what would be, of what is left */
 	rule.cost = 4;
-	ck_assert(rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:3\r\n:-1\r\n:2\r\n"), RL_PEEK, &rule, &a));
+	ck_assert(sd_limit_throttled(reply("*5\r\n:0\r\n:16\r\n:3\r\n:-1\r\n:2\r\n"), SD_LIMIT_PEEK, &rule, &a));
 	ck_assert(!a.allowed);
 	ck_assert_int_eq(a.retry_ns, 2 * SECOND);
 	rule.cost = 3;
-	ck_assert(rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:3\r\n:-1\r\n:2\r\n"), RL_PEEK, &rule, &a));
+	ck_assert(sd_limit_throttled(reply("*5\r\n:0\r\n:16\r\n:3\r\n:-1\r\n:2\r\n"), SD_LIMIT_PEEK, &rule, &a));
 	ck_assert(a.allowed && a.retry_ns == 0);
 	rule.cost = 17;
-	ck_assert(rl_store_throttled(reply("*5\r\n:0\r\n:16\r\n:3\r\n:-1\r\n:2\r\n"), RL_PEEK, &rule, &a));
+	ck_assert(sd_limit_throttled(reply("*5\r\n:0\r\n:16\r\n:3\r\n:-1\r\n:2\r\n"), SD_LIMIT_PEEK, &rule, &a));
 	ck_assert_int_eq(a.retry_ns, -1);
-	ck_assert(!rl_store_throttled(reply("-ERR no\r\n"), RL_TAKE, &rule, &a));
+	ck_assert(!sd_limit_throttled(reply("-ERR no\r\n"), SD_LIMIT_TAKE, &rule, &a));
 	sd_resp_tree_free(&tree);
 }
 END_TEST
 
 START_TEST(who_has_throttle)
 {
-	ck_assert(rl_store_has_throttle(reply("*1\r\n*2\r\n$11\r\ncl.throttle\r\n:-5\r\n")));
-	ck_assert(!rl_store_has_throttle(reply("*1\r\n*-1\r\n")));
-	ck_assert(!rl_store_has_throttle(reply("*1\r\n$-1\r\n")));
-	ck_assert(!rl_store_has_throttle(reply("*0\r\n")));
-	ck_assert(!rl_store_has_throttle(reply("-ERR unknown command\r\n")));
+	ck_assert(sd_limit_has_throttle(reply("*1\r\n*2\r\n$11\r\ncl.throttle\r\n:-5\r\n")));
+	ck_assert(!sd_limit_has_throttle(reply("*1\r\n*-1\r\n")));
+	ck_assert(!sd_limit_has_throttle(reply("*1\r\n$-1\r\n")));
+	ck_assert(!sd_limit_has_throttle(reply("*0\r\n")));
+	ck_assert(!sd_limit_has_throttle(reply("-ERR unknown command\r\n")));
 	sd_resp_tree_free(&tree);
 }
 END_TEST

@@ -335,7 +335,7 @@ START_TEST(a_code_that_is_taken_costs_a_number)
 	uint64_t id = got.link.id;
 	struct sd_sql_job *j = sd_sql_write(sh_store_sql(st));
 	/* an alias that is what the next number will be, and a first link that gives its number back */
-	sd_sql_add(j, "UPDATE links SET id = 1000000, alias = 1", 0, NULL);
+	sd_sql_add(j, "UPDATE links SET id = 0, alias = 1", 0, NULL);
 	sd_sql_add(j, "UPDATE counters SET next = $1", 1, SD_SQL_ARGS(sd_sql_int((int64_t)id)));
 	write_now(j);
 	reopen(&conf);
@@ -344,6 +344,71 @@ START_TEST(a_code_that_is_taken_costs_a_number)
 	ck_assert_uint_eq(got.link.id, id + 1);
 	ck_assert_int_eq(get(before), SD_OK);
 	ck_assert_str_eq(got.url, "https://one.example/");
+}
+END_TEST
+
+/* A counter that was set back while a server had its block: numbers that another link has are passed over, and that link keeps what it has. */
+START_TEST(a_number_that_is_taken_costs_a_number)
+{
+	struct sh_store_conf conf = conf_of();
+	char *tags[] = {(char *)"mine"}, *others[] = {(char *)"others"};
+	struct sh_link l = {.url = (char *)"https://one.example/", .tags = tags, .ntags = 1};
+	conf.method = (enum sh_code_method)_i;
+	reopen(&conf);
+	ck_assert_int_eq(create(&l, false), SD_OK);
+	uint64_t id = got.link.id;
+	struct sd_sql_job *j = sd_sql_write(sh_store_sql(st));
+	sd_sql_add(j, "UPDATE links SET id = id + 1, code = 'one'", 0, NULL); /* as another server made it of our next number */
+	sd_sql_add(j, "UPDATE link_tags SET link = link + 1", 0, NULL);
+	write_now(j);
+	l = (struct sh_link){.url = (char *)"https://two.example/", .tags = others, .ntags = 1};
+	ck_assert_msg(create(&l, false) == SD_OK, "%s", got.e.text);
+	ck_assert(got.created);
+	ck_assert_uint_eq(got.link.id, id + 2);
+	if (conf.method == SH_CODE_MD5_HEX)
+		ck_assert_str_eq(got.code, "e1c401a");
+	ck_assert_str_eq(list(&(struct sh_filter){.per_page = 9, .tag = "mine"}), "one ");
+	char two[100];
+	snprintf(two, sizeof(two), "%.19s ", got.code);
+	ck_assert_str_eq(list(&(struct sh_filter){.per_page = 9, .tag = "others"}), two);
+	ck_assert_uint_eq(got.total, 1);
+	/* an alias too, which is no fault of the alias */
+	j = sd_sql_write(sh_store_sql(st));
+	sd_sql_add(j, "UPDATE links SET id = id + 2 WHERE code = 'one'", 0, NULL);
+	write_now(j);
+	ck_assert_msg(create_url("https://three.example/", "three") == SD_OK, "%s", got.e.text);
+	ck_assert_uint_eq(got.link.id, id + 4);
+	ck_assert_int_eq(create_url("https://four.example/", "three"), SD_EEXISTS);
+}
+END_TEST
+
+START_TEST(a_counter_that_was_set_back_goes_on_behind_the_links)
+{
+	struct sh_store_conf conf = conf_of();
+	for (int i = 0; i < 150; i++)
+		ck_assert_int_eq(create_url("https://one.example/", NULL), SD_OK);
+	uint64_t id = got.link.id;
+	struct sd_sql_job *j = sd_sql_write(sh_store_sql(st));
+	sd_sql_add(j, "UPDATE counters SET next = 1", 0, NULL);
+	write_now(j);
+	reopen(&conf);
+	ck_assert_msg(create_url("https://two.example/", NULL) == SD_OK, "%s", got.e.text);
+	ck_assert_uint_eq(got.link.id, id + 1);
+}
+END_TEST
+
+START_TEST(when_no_number_is_free_it_says_so)
+{
+	ck_assert_int_eq(create_url("https://one.example/", NULL), SD_OK);
+	struct sd_sql_job *j = sd_sql_write(sh_store_sql(st));
+	for (int i = 1; i <= 100; i++)
+		sd_sql_add(j, "INSERT INTO links SELECT id + $1, 'x' || (id + $1), url, url_hash, title, tags, status, disabled, forward_query, alias,"
+			      " created_ms, changed_ms, valid_from_ms, valid_until_ms, max_visits, clicks, uses FROM links WHERE code NOT LIKE 'x%'", 1,
+			   SD_SQL_ARGS(sd_sql_int(i)));
+	write_now(j);
+	ck_assert_int_eq(create_url("https://two.example/", NULL), SD_EEXHAUSTED);
+	ck_assert_str_eq(got.e.text, "no free number or code in 100 tries");
+	ck_assert_msg(create_url("https://two.example/", NULL) == SD_OK, "%s", got.e.text);
 }
 END_TEST
 
@@ -752,9 +817,17 @@ START_TEST(a_file_that_cannot_be_written)
 	sh_store_close(st);
 	snprintf(url, sizeof(url), "file:%s?mode=ro", r->url);
 	conf.sql.url = url;
-	/* secrets are looked for by a job that writes: it says what is wrong */
-	ck_assert_int_eq(open_store(&conf, &st), SD_EPERM);
-	ck_assert(got.fatal);
+	/* what is there is read, and nothing else made */
+	ck_assert_msg(open_store(&conf, &st) == SD_OK, "%s", got.e.text);
+	ck_assert_uint_eq(got.links, 1);
+	ck_assert(sd_sql_is_read_only(sh_store_sql(st)));
+	ck_assert_int_eq(get("there"), SD_OK);
+	ck_assert_int_eq(create_url("https://e.com/", "more"), SD_EPERM);
+	sh_store_delete(st, "there", on_link, NULL);
+	ck_assert_int_eq(wait_for(1), SD_EPERM);
+	sh_store_secret(st, "never-asked-for", on_secret, NULL);
+	ck_assert_int_eq(wait_for(1), SD_EPERM);
+	ck_assert_int_eq(get("there"), SD_OK);
 }
 END_TEST
 
@@ -782,6 +855,9 @@ int main(void)
 	tcase_add_test(c, the_same_link_is_found_again);
 	tcase_add_test(c, codes_of_generated_links_are_free);
 	tcase_add_test(c, a_code_that_is_taken_costs_a_number);
+	tcase_add_loop_test(c, a_number_that_is_taken_costs_a_number, SH_CODE_COUNTER, SH_CODE_MD5_HEX + 1);
+	tcase_add_test(c, a_counter_that_was_set_back_goes_on_behind_the_links);
+	tcase_add_test(c, when_no_number_is_free_it_says_so);
 	tcase_add_test(c, two_servers_never_meet);
 	tcase_add_test(c, two_servers_make_links_at_once);
 	tcase_add_test(c, visits_are_counted_exactly);

@@ -29,7 +29,7 @@ static struct {
 	bool late; /* the secret comes when told */
 	struct sd_siphash_key secret;
 	struct sd_error error;
-	unsigned asked;
+	unsigned asked, renewed, ended; /* ended: all streams */
 } fake;
 
 static void tell_secret(void)
@@ -49,6 +49,28 @@ void sh_store_secret(struct sh_store *st, const char *name, sh_store_secret_fn *
 	fake.asked++;
 	if (!fake.late)
 		tell_secret();
+}
+
+void sh_store_secret_renew(struct sh_store *st, const char *name, sh_store_secret_fn *fn, void *arg)
+{
+	if (!fake.error.code)
+		fake.secret.k0 += 77;
+	fake.renewed++;
+	sh_store_secret(st, name, fn, arg);
+}
+
+void sh_live_end_all(struct sh *s)
+{
+	(void)s;
+	fake.ended++;
+}
+
+void sh_answer_failed(struct sh_call *c, enum sd_err err, const struct sd_error *e)
+{
+	(void)c;
+	(void)err;
+	(void)e;
+	fake.status = 503;
 }
 
 void sh_answer_field(struct sh_call *c, const char *name, const char *format, ...)
@@ -333,6 +355,81 @@ START_TEST(logging_out_takes_the_cookie_away)
 }
 END_TEST
 
+static void log_out_everywhere(const struct sh_session *s, const char *token)
+{
+	char text[100];
+	session(s, SD_HTTP_POST, "");
+	struct sh_call c = call;
+	snprintf(text, sizeof(text), "token=%s", token);
+	c.body = (struct sd_text){.p = text, .n = strlen(text)};
+	fake.n = 0;
+	fake.fields[0] = '\0';
+	sh_run_logout_all(&c);
+}
+
+START_TEST(signing_out_everywhere_ends_all_sessions)
+{
+	struct sh_session s = log_in(), other = log_in();
+	log_out_everywhere(&s, "0");
+	log_out_everywhere(&s, other.token);
+	ck_assert_uint_eq(fake.renewed, 0);
+	ck_assert(accepts(s.text) && accepts(other.text));
+	fake.error.code = SD_EPERM; /* a database that is read-only says so, and nobody believes that it was done */
+	log_out_everywhere(&s, s.token);
+	ck_assert_int_eq(fake.status, 503);
+	ck_assert_ptr_null(strstr(fake.fields, "Set-Cookie"));
+	fake.error.code = SD_OK;
+	ck_assert(accepts(s.text) && accepts(other.text));
+	ck_assert_uint_eq(fake.ended, 0);
+	log_out_everywhere(&s, s.token);
+	ck_assert_int_eq(fake.status, 303);
+	ck_assert_ptr_nonnull(strstr(fake.fields, "Max-Age=0"));
+	ck_assert(!accepts(s.text) && !accepts(other.text));
+	ck_assert_uint_eq(fake.ended, 1);
+	struct sh_session new = log_in();
+	ck_assert(accepts(new.text));
+}
+END_TEST
+
+/* Another server on the same database made a new secret: here it is looked for after five seconds, and streams end then. */
+START_TEST(signing_out_at_another_server)
+{
+	struct sh_session s = log_in();
+	fake.secret.k0++;
+	ck_assert_int_eq(session(&s, SD_HTTP_GET, ""), 1);
+	sd_sim_run_to(sim, sd_sim_now_ns(sim) + INT64_C(5100000000));
+	ck_assert_int_eq(session(&s, SD_HTTP_GET, ""), 0);
+	ck_assert_uint_eq(fake.ended, 1);
+	s = log_in();
+	sd_sim_run_to(sim, sd_sim_now_ns(sim) + INT64_C(5100000000));
+	fake.error.code = SD_EUNREACHABLE; /* its key is the last that was heard of */
+	ck_assert_int_eq(session(&s, SD_HTTP_GET, ""), 1);
+}
+END_TEST
+
+/* ---- a clock that is wrong ---- */
+
+START_TEST(no_session_is_longer_because_the_clock_was_set_back)
+{
+	struct sh_session s = log_in();
+	sd_sim_set_wall(run.spec.world, -DAY_NS / 48); /* half an hour: set right by hand */
+	ck_assert(accepts(s.text));
+	sd_sim_set_wall(run.spec.world, -365 * DAY_NS);
+	ck_assert(!accepts(s.text));
+	s = log_in();
+	ck_assert(accepts(s.text));
+	sd_sim_set_wall(run.spec.world, 10 * 365 * DAY_NS);
+	ck_assert(!accepts(s.text));
+	for (int i = 0; i < 10; i++)
+		ck_assert_int_eq(try("wrong"), 403);
+	sd_sim_set_wall(run.spec.world, -10 * 365 * DAY_NS); /* neither does it free who tried too often, nor lock anybody out */
+	ck_assert_int_eq(try("wrong"), 429);
+	ck_assert_ptr_nonnull(strstr(fake.fields, "Retry-After: 6\n"));
+	sd_sim_run_to(sim, sd_sim_now_ns(sim) + INT64_C(6100000000));
+	ck_assert_int_eq(try("correct horse"), 303);
+}
+END_TEST
+
 /* ---- the key of a database that is slow, or away ---- */
 
 START_TEST(calls_wait_for_the_key)
@@ -439,6 +536,9 @@ int main(void)
 	tcase_add_test(t, the_password_and_no_other);
 	tcase_add_test(t, ten_tries_a_minute);
 	tcase_add_test(t, logging_out_takes_the_cookie_away);
+	tcase_add_test(t, signing_out_everywhere_ends_all_sessions);
+	tcase_add_test(t, signing_out_at_another_server);
+	tcase_add_test(t, no_session_is_longer_because_the_clock_was_set_back);
 	tcase_add_test(t, calls_wait_for_the_key);
 	tcase_add_test(t, without_a_key_nobody_is_let_in_and_it_is_asked_for_again);
 	tcase_add_loop_test(t, who_is_near, 0, 20);

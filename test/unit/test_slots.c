@@ -28,8 +28,10 @@ END_TEST
 #define MOST 40
 #ifdef SD_SANITIZED
 #define STEP 15
+#define RUNS 2
 #else
 #define STEP 5
+#define RUNS 4
 #endif
 static char names[MOST][41];
 static struct sd_slots_node nodes[MOST];
@@ -166,9 +168,9 @@ int main(void)
 	TCase *t = tcase_create("slots");
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, slots_of_keys);
-	tcase_add_loop_test(t, who_comes_takes_only_its_share, 0, 4);
-	tcase_add_loop_test(t, a_bound_holds_and_moves_little_more, 0, 4);
-	tcase_add_loop_test(t, the_order_of_nodes_does_not_matter, 0, 4);
+	tcase_add_loop_test(t, who_comes_takes_only_its_share, 0, RUNS);
+	tcase_add_loop_test(t, a_bound_holds_and_moves_little_more, 0, RUNS);
+	tcase_add_loop_test(t, the_order_of_nodes_does_not_matter, 0, RUNS);
 	tcase_add_test(t, weights);
 	tcase_add_test(t, few_nodes_and_ranges);
 	suite_add_tcase(s, t);

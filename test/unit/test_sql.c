@@ -530,6 +530,7 @@ START_TEST(deadlocks_are_tried_again)
 }
 END_TEST
 
+/* The server does not answer within the time set, since it is busy far longer; nothing here waits that long. */
 START_TEST(silent_servers_are_given_up)
 {
 	struct sd_sql_conf conf = rig_conf(r);

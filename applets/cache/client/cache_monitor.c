@@ -31,33 +31,33 @@ static void show(FILE *out, struct sd_slice line, bool screen)
 	int db;
 	struct sd_slice client, command;
 	if (!take_head(line, &wall_ns, &db, &client, &command)) {
-		cache_show_text(out, line, screen);
+		sd_resp_show_text(out, line, screen);
 		fputc('\n', out);
 		return;
 	}
 	sd_time_text(time, wall_ns);
 	/* the time of the day is enough */
 	fprintf(out, "%.12s  %-21.*s  %d ", time + 11, (int)client.n, client.p, db);
-	cache_show_text(out, command, screen);
+	sd_resp_show_text(out, command, screen);
 	fputc('\n', out);
 }
 
 int cache_run_monitor(struct sd_verb_call *call)
 {
-	struct cache_cli cli;
+	struct sd_resp_cli cli;
 	struct sd_error e = {0};
 	const struct sd_resp_value *v = NULL;
 	bool screen = sd_world_is_terminal(call->world, 1);
-	int status = cache_cli_begin(&cli, call);
+	int status = sd_resp_cli_begin(&cli, &cache_cli_kind, call);
 	if (!status)
-		v = cache_cli_ask(&cli, (const char *const[]){"MONITOR"}, 1);
+		v = sd_resp_cli_ask(&cli, (const char *const[]){"MONITOR"}, 1);
 	while (v && sd_resp_client_next(cli.conn, SD_NEVER, &v, &e) == SD_OK) {
 		show(call->out, v->text, screen);
 		if (fflush(call->out))
 			break;
 	}
 	if (e.code)
-		cache_cli_fail(&cli, e.text);
-	cache_cli_end(&cli);
+		sd_resp_cli_fail(&cli, e.text);
+	sd_resp_cli_end(&cli);
 	return status ? status : 1; /* it goes on until somebody ends it */
 }

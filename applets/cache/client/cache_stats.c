@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cache_cli.h"
+#include "core/resp_info.h"
 #include "core/units.h"
 
 #define PINGS    50
@@ -18,43 +19,18 @@ struct sample {
 
 /* ---- reading ---- */
 
-/* The value of a line "key:value"; empty: there is none. */
-static struct sd_slice field(struct sd_slice info, const char *key)
-{
-	size_t n = strlen(key);
-	for (const char *p = info.p, *end = info.p + info.n; p && p < end;) {
-		const char *lf = memchr(p, '\n', (size_t)(end - p)), *next = lf ? lf + 1 : end;
-		const char *stop = lf ? lf : end;
-		stop -= stop > p && stop[-1] == '\r';
-		if ((size_t)(stop - p) > n && memcmp(p, key, n) == 0 && p[n] == ':')
-			return (struct sd_slice){p + n + 1, (size_t)(stop - p) - n - 1};
-		p = next;
-	}
-	return (struct sd_slice){"", 0};
-}
-
-/* Digits at the start; -1 without any. */
-static int64_t number(struct sd_slice s)
-{
-	int64_t v = 0;
-	size_t i = 0;
-	for (; i < s.n && s.p[i] >= '0' && s.p[i] <= '9' && v < INT64_MAX / 10 - 9; i++)
-		v = v * 10 + s.p[i] - '0';
-	return i ? v : -1;
-}
-
 /* "keys=12,expires=3,avg_ttl=0" of each database. */
 static void count_keys(struct sd_slice info, struct sample *s)
 {
 	for (int db = 0; db < 1024; db++) {
 		char name[16];
 		snprintf(name, sizeof(name), "db%d", db);
-		struct sd_slice v = field(info, name);
+		struct sd_slice v = sd_resp_info(info, name);
 		const char *ends = v.n ? memmem(v.p, v.n, "expires=", 8) : NULL;
 		if (v.n > 5 && memcmp(v.p, "keys=", 5) == 0)
-			s->keys += number((struct sd_slice){v.p + 5, v.n - 5});
+			s->keys += sd_resp_info_int((struct sd_slice){v.p + 5, v.n - 5});
 		if (ends)
-			s->ends += number((struct sd_slice){ends + 8, (size_t)(v.p + v.n - ends) - 8});
+			s->ends += sd_resp_info_int((struct sd_slice){ends + 8, (size_t)(v.p + v.n - ends) - 8});
 	}
 }
 
@@ -70,18 +46,18 @@ static void read_info(struct sd_slice info, struct sample *s)
 	    {"maxmemory", &s->max_memory},              {"connected_clients", &s->clients},
 	    {"total_connections_received", &s->connections}, {"uptime_in_seconds", &s->uptime_s},
 	};
-	struct sd_slice own = field(info, "sdlab_version"), redis = field(info, "redis_version");
+	struct sd_slice own = sd_resp_info(info, "sdlab_version"), redis = sd_resp_info(info, "redis_version");
 	*s = (struct sample){.at_ns = s->at_ns};
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		*fields[i].to = number(field(info, fields[i].key));
+		*fields[i].to = sd_resp_info_int(sd_resp_info(info, fields[i].key));
 	count_keys(info, s);
 	snprintf(s->version, sizeof(s->version), "%s %.*s", own.n ? "sdlab" : "redis", (int)(own.n ? own.n : redis.n),
 		 own.n ? own.p : redis.p);
 }
 
-static bool look(struct cache_cli *cli, struct sample *s)
+static bool look(struct sd_resp_cli *cli, struct sample *s)
 {
-	const struct sd_resp_value *v = cache_cli_ask(cli, (const char *const[]){"INFO"}, 1);
+	const struct sd_resp_value *v = sd_resp_cli_ask(cli, (const char *const[]){"INFO"}, 1);
 	if (!v)
 		return false;
 	s->at_ns = sd_world_mono_ns(cli->call->world);
@@ -97,11 +73,11 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static bool ping(struct cache_cli *cli, int64_t ns[PINGS])
+static bool ping(struct sd_resp_cli *cli, int64_t ns[PINGS])
 {
 	for (int i = 0; i < PINGS; i++) {
 		int64_t from = sd_world_mono_ns(cli->call->world);
-		if (!cache_cli_ask(cli, (const char *const[]){"PING"}, 1))
+		if (!sd_resp_cli_ask(cli, (const char *const[]){"PING"}, 1))
 			return false;
 		ns[i] = sd_world_mono_ns(cli->call->world) - from;
 	}
@@ -137,7 +113,7 @@ static void put_memory(FILE *out, const struct sample *s)
 	fputc('\n', out);
 }
 
-static void print_stats(FILE *out, const struct cache_cli *cli, const struct sample *s, const int64_t ns[PINGS])
+static void print_stats(FILE *out, const struct sd_resp_cli *cli, const struct sample *s, const int64_t ns[PINGS])
 {
 	char few[SD_UNIT_TEXT], half[SD_UNIT_TEXT], most[SD_UNIT_TEXT];
 	fprintf(out, "Server: %s at %s\n", s->version, cli->shown);
@@ -174,10 +150,10 @@ static void print_json(FILE *out, const struct sample *s, const int64_t ns[PINGS
 
 int cache_run_stats(struct sd_verb_call *call)
 {
-	struct cache_cli cli;
+	struct sd_resp_cli cli;
 	struct sample s = {0};
 	int64_t ns[PINGS];
-	int status = cache_cli_begin(&cli, call);
+	int status = sd_resp_cli_begin(&cli, &cache_cli_kind, call);
 	if (!status && look(&cli, &s) && ping(&cli, ns)) {
 		if (sd_conf_bool(call->conf, "json"))
 			print_json(call->out, &s, ns);
@@ -186,7 +162,7 @@ int cache_run_stats(struct sd_verb_call *call)
 	} else if (!status) {
 		status = 1;
 	}
-	cache_cli_end(&cli);
+	sd_resp_cli_end(&cli);
 	return status;
 }
 
@@ -201,21 +177,21 @@ static void put_hot(FILE *out, const struct sd_resp_value *v, bool screen)
 		if (row->items < 4 || row->span != 5) /* of another server */
 			continue;
 		fprintf(out, "%10" PRId64 " %10" PRId64 " %3" PRId64 "  ", row[2].n, row[2].n - row[3].n, row[4].n);
-		cache_show_text(out, row[1].text, screen);
+		sd_resp_show_text(out, row[1].text, screen);
 		fputc('\n', out);
 	}
 }
 
 int cache_run_hotkeys(struct sd_verb_call *call)
 {
-	struct cache_cli cli;
+	struct sd_resp_cli cli;
 	const struct sd_resp_value *v = NULL;
-	int status = cache_cli_begin(&cli, call);
+	int status = sd_resp_cli_begin(&cli, &cache_cli_kind, call);
 	if (!status)
-		v = cache_cli_ask(&cli, (const char *const[]){"HOTKEYS"}, 1);
+		v = sd_resp_cli_ask(&cli, (const char *const[]){"HOTKEYS"}, 1);
 	if (v)
 		put_hot(call->out, v, sd_world_is_terminal(call->world, 1));
-	cache_cli_end(&cli);
+	sd_resp_cli_end(&cli);
 	return status ? status : !v;
 }
 
@@ -227,7 +203,7 @@ static double a_second(int64_t now, int64_t before, const struct sample *s, cons
 	return seconds > 0 && now >= before ? (double)(now - before) / seconds : 0;
 }
 
-static void put_top(FILE *out, const struct cache_cli *cli, const struct sample *s, const struct sample *old)
+static void put_top(FILE *out, const struct sd_resp_cli *cli, const struct sample *s, const struct sample *old)
 {
 	char up[SD_UNIT_TEXT];
 	fprintf(out, "%s at %s, up %s\n\n", s->version, cli->shown, sd_format_duration(s->uptime_s * 1000000000, up));
@@ -242,12 +218,12 @@ static void put_top(FILE *out, const struct cache_cli *cli, const struct sample 
 }
 
 /* What the server does not know is left out. */
-static bool put_hottest(struct cache_cli *cli, bool screen)
+static bool put_hottest(struct sd_resp_cli *cli, bool screen)
 {
 	struct sd_error e = {0};
 	const struct sd_resp_value *v;
 	if (sd_resp_client_say(cli->conn, (const char *const[]){"HOTKEYS"}, 1, &v, &e)) {
-		cache_cli_fail(cli, e.text);
+		sd_resp_cli_fail(cli, e.text);
 		return false;
 	}
 	if (v->kind == SD_RESP_ARRAY && v->items) {
@@ -259,11 +235,11 @@ static bool put_hottest(struct cache_cli *cli, bool screen)
 
 int cache_run_top(struct sd_verb_call *call)
 {
-	struct cache_cli cli;
+	struct sd_resp_cli cli;
 	struct sample old = {0}, s = {0};
 	bool screen = sd_world_is_terminal(call->world, 1);
 	int64_t count = sd_conf_int(call->conf, "count");
-	int status = cache_cli_begin(&cli, call);
+	int status = sd_resp_cli_begin(&cli, &cache_cli_kind, call);
 	if (!status && !look(&cli, &old))
 		status = 1;
 	for (int64_t i = 0; !status && (!count || i < count); i++) {
@@ -279,6 +255,6 @@ int cache_run_top(struct sd_verb_call *call)
 			status = 1;
 		old = s;
 	}
-	cache_cli_end(&cli);
+	sd_resp_cli_end(&cli);
 	return status;
 }

@@ -454,7 +454,7 @@ static void cmd_not_by_hand(struct cache_call *c)
 {
 	if (cluster_of(c))
 		sd_resp_errorf(c->out, "ERR %s is not possible here: which node has a slot follows from which nodes there are",
-			       c->command->name);
+			       c->command->is->name);
 }
 
 static void cmd_reset(struct cache_call *c)
@@ -501,41 +501,39 @@ static void cmd_readwrite(struct cache_call *c)
 	sd_resp_simple(c->out, "OK");
 }
 
-#define STALE CACHE_STALE
-#define HAND(name, arity) {"cluster|" name, arity, CACHE_ADMIN | CACHE_STALE | CACHE_NO_ASYNC, 0, 0, 0, cmd_not_by_hand, "cluster", "3.0.0", "Not possible here"}
 const struct cache_command cache_cluster_commands[] = {
-    {"asking", 1, CACHE_FAST, 0, 0, 0, cmd_asking, "cluster", "3.0.0", "Says that it was sent here by ASK"},
-    {"cluster", -2, 0, 0, 0, 0, NULL, "cluster", "3.0.0", "Asks about the cluster"},
-    HAND("addslots", -3),
-    HAND("addslotsrange", -4),
-    HAND("bumpepoch", 2),
-    {"cluster|count-failure-reports", 3, CACHE_ADMIN | STALE, 0, 0, 0, cmd_failure_reports, "cluster", "3.0.0", "Says how many suspect a node"},
-    {"cluster|countkeysinslot", 3, STALE, 0, 0, 0, cmd_count_keys, "cluster", "3.0.0", "Counts the keys of a slot on this node"},
-    HAND("delslots", -3),
-    HAND("delslotsrange", -4),
-    HAND("failover", -2),
-    HAND("flushslots", 2),
-    {"cluster|forget", 3, CACHE_ADMIN | STALE | CACHE_NO_ASYNC, 0, 0, 0, cmd_forget, "cluster", "3.0.0", "Drops a node that is gone"},
-    {"cluster|getkeysinslot", 4, STALE, 0, 0, 0, cmd_get_keys, "cluster", "3.0.0", "Lists keys of a slot on this node"},
-    {"cluster|help", 2, CACHE_LOADING | STALE, 0, 0, 0, cmd_help, "cluster", "5.0.0", "Lists the subcommands"},
-    {"cluster|info", 2, STALE, 0, 0, 0, cmd_info, "cluster", "3.0.0", "Tells how the cluster is"},
-    {"cluster|keyslot", 3, STALE, 0, 0, 0, cmd_keyslot, "cluster", "3.0.0", "Tells the slot of a key"},
-    {"cluster|links", 2, STALE, 0, 0, 0, cmd_links, "cluster", "7.0.0", "Lists links of Redis's bus, of which there are none"},
-    {"cluster|origin", 3, CACHE_READONLY, 2, 2, 1, cmd_origin, "cluster", "7.0.0", "Tells which node answers for a key, and which wrote its value"},
-    {"cluster|locate", 3, STALE, 0, 0, 0, cmd_locate, "cluster", "7.0.0", "Tells which nodes have a key: the slot, then address, port and id of each"},
-    {"cluster|meet", -4, CACHE_ADMIN | STALE | CACHE_NO_ASYNC, 0, 0, 0, cmd_meet, "cluster", "3.0.0", "Joins the cluster of a node"},
-    {"cluster|myid", 2, STALE, 0, 0, 0, cmd_myid, "cluster", "3.0.0", "Tells the id of this node"},
-    {"cluster|nodes", 2, STALE, 0, 0, 0, cmd_nodes, "cluster", "3.0.0", "Lists nodes and their slots, a line each"},
-    {"cluster|replicas", 3, CACHE_ADMIN | STALE, 0, 0, 0, cmd_replicas, "cluster", "5.0.0", "Lists replicas of a node, of which there are none"},
-    HAND("replicate", 3),
-    {"cluster|reset", -2, CACHE_ADMIN | CACHE_NOSCRIPT | STALE, 0, 0, 0, cmd_reset, "cluster", "3.0.0", "Not possible here"},
-    {"cluster|saveconfig", 2, CACHE_ADMIN | STALE | CACHE_NO_ASYNC, 0, 0, 0, cmd_ok, "cluster", "3.0.0", "Does nothing"},
-    HAND("set-config-epoch", 3),
-    HAND("setslot", -4),
-    {"cluster|shards", 2, STALE, 0, 0, 0, cmd_shards, "cluster", "7.0.0", "Lists nodes and their slots"},
-    {"cluster|slaves", 3, CACHE_ADMIN | STALE, 0, 0, 0, cmd_replicas, "cluster", "3.0.0", "Lists replicas of a node, of which there are none"},
-    {"cluster|slots", 2, STALE, 0, 0, 0, cmd_slots, "cluster", "3.0.0", "Lists ranges of slots and the nodes that have them"},
-    {"readonly", 1, CACHE_LOADING | STALE | CACHE_FAST, 0, 0, 0, cmd_readonly, "cluster", "3.0.0", "Reads from copies too"},
-    {"readwrite", 1, CACHE_LOADING | STALE | CACHE_FAST, 0, 0, 0, cmd_readwrite, "cluster", "3.0.0", "Reads from owners only"},
+    {SD_REDIS(ASKING), cmd_asking},
+    {SD_REDIS(CLUSTER), NULL},
+    {SD_REDIS(CLUSTER_ADDSLOTS), cmd_not_by_hand},
+    {SD_REDIS(CLUSTER_ADDSLOTSRANGE), cmd_not_by_hand},
+    {SD_REDIS(CLUSTER_BUMPEPOCH), cmd_not_by_hand},
+    {SD_REDIS(CLUSTER_COUNT_FAILURE_REPORTS), cmd_failure_reports},
+    {SD_REDIS(CLUSTER_COUNTKEYSINSLOT), cmd_count_keys},
+    {SD_REDIS(CLUSTER_DELSLOTS), cmd_not_by_hand},
+    {SD_REDIS(CLUSTER_DELSLOTSRANGE), cmd_not_by_hand},
+    {SD_REDIS(CLUSTER_FAILOVER), cmd_not_by_hand},
+    {SD_REDIS(CLUSTER_FLUSHSLOTS), cmd_not_by_hand},
+    {SD_REDIS(CLUSTER_FORGET), cmd_forget},
+    {SD_REDIS(CLUSTER_GETKEYSINSLOT), cmd_get_keys},
+    {SD_REDIS(CLUSTER_HELP), cmd_help},
+    {SD_REDIS(CLUSTER_INFO), cmd_info},
+    {SD_REDIS(CLUSTER_KEYSLOT), cmd_keyslot},
+    {SD_REDIS(CLUSTER_LINKS), cmd_links},
+    {SD_REDIS(CLUSTER_ORIGIN), cmd_origin},
+    {SD_REDIS(CLUSTER_LOCATE), cmd_locate},
+    {SD_REDIS(CLUSTER_MEET), cmd_meet},
+    {SD_REDIS(CLUSTER_MYID), cmd_myid},
+    {SD_REDIS(CLUSTER_NODES), cmd_nodes},
+    {SD_REDIS(CLUSTER_REPLICAS), cmd_replicas},
+    {SD_REDIS(CLUSTER_REPLICATE), cmd_not_by_hand},
+    {SD_REDIS(CLUSTER_RESET), cmd_reset},
+    {SD_REDIS(CLUSTER_SAVECONFIG), cmd_ok},
+    {SD_REDIS(CLUSTER_SET_CONFIG_EPOCH), cmd_not_by_hand},
+    {SD_REDIS(CLUSTER_SETSLOT), cmd_not_by_hand},
+    {SD_REDIS(CLUSTER_SHARDS), cmd_shards},
+    {SD_REDIS(CLUSTER_SLAVES), cmd_replicas},
+    {SD_REDIS(CLUSTER_SLOTS), cmd_slots},
+    {SD_REDIS(READONLY), cmd_readonly},
+    {SD_REDIS(READWRITE), cmd_readwrite},
     {0},
 };

@@ -78,9 +78,9 @@ void copies_wrote(struct cache_copies *cc, unsigned slot)
 void copies_ran(void *arg, struct cache_call *c)
 {
 	struct cache_copies *cc = arg;
-	struct cache_keys keys;
+	struct sd_redis_keys keys;
 	struct cache_await *a;
-	if (cc->conf.reads_at_once || !cache_keys(c->command, c->argc, c->argv, &keys) || !(a = await_of(c->session)))
+	if (cc->conf.reads_at_once || !sd_redis_keys(c->command->is, c->argc, c->argv, &keys) || !(a = await_of(c->session)))
 		return;
 	for (size_t i = keys.also ? 0 : 1; i <= keys.n; i++) {
 		struct sd_slice key = i ? c->argv[keys.first + (i - 1) * keys.step] : c->argv[keys.also];

@@ -97,12 +97,12 @@ static bool serves(struct cache_cluster *cl, struct sd_slice key, struct cache_a
 static bool serves_all(struct cache_cluster *cl, size_t argc, const struct sd_slice *argv, bool any_copy, struct sd_resp_out *out)
 {
 	const struct cache_command *k = cache_find_command(cl->cache, argv[0]);
-	struct cache_keys keys;
+	struct sd_redis_keys keys;
 	if (k && !k->fn && argc > 1)
 		k = cache_find_subcommand(cl->cache, k, argv[1]);
-	if (!k || !cache_has_arity(k, argc) || !cache_keys(k, argc, argv, &keys))
+	if (!k || !sd_redis_has_arity(k->is, argc) || !sd_redis_keys(k->is, argc, argv, &keys))
 		return true; /* an error of its own */
-	struct cache_asked asked = {.write = k->flags & CACHE_WRITE, .sent_on = true, .any_copy = any_copy && k->flags & CACHE_READONLY};
+	struct cache_asked asked = {.write = k->is->flags & SD_REDIS_WRITE, .sent_on = true, .any_copy = any_copy && k->is->flags & SD_REDIS_READONLY};
 	if (keys.also && !serves(cl, argv[keys.also], &asked, out))
 		return false;
 	for (size_t i = 0; i < keys.n; i++)

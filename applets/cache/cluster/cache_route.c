@@ -19,9 +19,9 @@
 /* The slot of all keys; -1: there are no keys; -2: they are of several. */
 static int slot_of_keys(const struct cache_command *k, size_t argc, const struct sd_slice *argv)
 {
-	struct cache_keys keys;
+	struct sd_redis_keys keys;
 	int slot = -1;
-	if (!cache_has_arity(k, argc) || !cache_keys(k, argc, argv, &keys))
+	if (!sd_redis_has_arity(k->is, argc) || !sd_redis_keys(k->is, argc, argv, &keys))
 		return -1;
 	if (keys.also)
 		slot = (int)sd_slot_of(argv[keys.also]);
@@ -40,13 +40,13 @@ static bool run_here(struct cache_route *r, const struct cache_command *k, int s
 {
 	struct cache_session *s = r->session;
 	const struct cache_follower *f = s->cache->follower;
-	if (k->flags & CACHE_WRITE)
+	if (k->is->flags & SD_REDIS_WRITE)
 		r->wrote_there = false;
 	if (sd_list_empty(&r->replies)) {
 		cache_call(s, argc, argv, now_ms);
 		return true;
 	}
-	if (slot < 0 || k->flags & CACHE_BLOCKING || (f && f->holds))
+	if (slot < 0 || k->is->flags & SD_REDIS_BLOCKING || (f && f->holds))
 		return false;
 	struct route_reply *y = route_reply_new(r, ROUTE_ONE);
 	if (!y)
@@ -68,13 +68,13 @@ static uint64_t own_session(const struct cache_route *r)
 static void send_on(struct cache_route *r, const struct cache_command *k, unsigned slot, size_t argc, const struct sd_slice *argv)
 {
 	struct route_reply *y = route_reply_new(r, ROUTE_ONE);
-	struct route_part *p = y ? route_part_new(y, k->flags & CACHE_WRITE) : NULL;
+	struct route_part *p = y ? route_part_new(y, k->is->flags & SD_REDIS_WRITE) : NULL;
 	if (!p)
 		return;
 	p->by_slot = true;
 	p->slot = slot;
-	p->read_copy = (r->session->flags & CACHE_ANY_COPY) && k->flags & CACHE_READONLY;
-	if (k->flags & CACHE_BLOCKING) {
+	p->read_copy = (r->session->flags & CACHE_ANY_COPY) && k->is->flags & SD_REDIS_READONLY;
+	if (k->is->flags & SD_REDIS_BLOCKING) {
 		p->session = own_session(r);
 		p->blocks = true;
 		r->barrier = true;
@@ -115,8 +115,8 @@ static bool gets_moved(const struct cache_route *r)
 static bool is_relieved(struct cache_route *r, const struct cache_command *k, size_t argc, const struct sd_slice *argv, int64_t now_ms)
 {
 	struct cache *c = r->session->cache;
-	struct cache_keys keys;
-	if (!r->cl->conf.hot_reads || !(k->flags & CACHE_READONLY) || !cache_keys(k, argc, argv, &keys) || keys.n != 1)
+	struct sd_redis_keys keys;
+	if (!r->cl->conf.hot_reads || !(k->is->flags & SD_REDIS_READONLY) || !sd_redis_keys(k->is, argc, argv, &keys) || keys.n != 1)
 		return false;
 	c->now_ms = now_ms;
 	if (cache_is_hot(c, argv[keys.first], r->cl->conf.hot_reads, now_ms) && cache_find(&c->dbs[0], argv[keys.first]))
@@ -130,8 +130,8 @@ static bool call_slot(struct cache_route *r, const struct cache_command *k, int 
 		      int64_t now_ms)
 {
 	struct sd_swim_id to;
-	struct cache_asked asked = {.slot = (unsigned)slot, .write = k->flags & CACHE_WRITE,
-				    .any_copy = (r->session->flags & CACHE_ANY_COPY) && k->flags & CACHE_READONLY};
+	struct cache_asked asked = {.slot = (unsigned)slot, .write = k->is->flags & SD_REDIS_WRITE,
+				    .any_copy = (r->session->flags & CACHE_ANY_COPY) && k->is->flags & SD_REDIS_READONLY};
 	enum cache_serving how = cache_cluster_serving(r->cl, &asked, &to);
 	if (how != CACHE_SERVE && !gets_moved(r) && !asked.any_copy && is_relieved(r, k, argc, argv, now_ms)) {
 		asked.any_copy = true;
@@ -289,7 +289,7 @@ static const struct cache_command *look_up(const struct cache *c, size_t argc, c
 
 static bool is(const struct cache_command *k, const char *name)
 {
-	return strcmp(k->name, name) == 0;
+	return strcmp(k->is->name, name) == 0;
 }
 
 /* The node that has what was written last knows who has copies. */
@@ -333,7 +333,7 @@ bool cache_route_call(struct cache_route *r, size_t argc, const struct sd_slice 
 		return false;
 	r->barrier = false;
 	r->cl->cache->now_ms = now_ms;
-	if (!k || !k->fn || !cache_has_arity(k, argc) || !(s->flags & CACHE_AUTHENTICATED) ||
+	if (!k || !k->fn || !sd_redis_has_arity(k->is, argc) || !(s->flags & CACHE_AUTHENTICATED) ||
 	    (cache_subscriptions(s) && !s->out.resp3)) {
 		if (!sd_list_empty(&r->replies))
 			return false;
@@ -346,7 +346,7 @@ bool cache_route_call(struct cache_route *r, size_t argc, const struct sd_slice 
 		route_refuse(r, "CLUSTERDOWN the node has not found the cluster yet");
 		return true;
 	}
-	if (s->flags & CACHE_MULTI && !(k->flags & CACHE_UNQUEUED))
+	if (s->flags & CACHE_MULTI && !(k->is->flags & SD_REDIS_UNQUEUED))
 		return call_queued(r, k, slot, argc, argv, now_ms);
 	if (keyed && !gets_moved(r) && !is(k, "watch") && route_spread_out(r, k, slot == -2, argc, argv))
 		return true;

@@ -27,7 +27,7 @@ static void by_slots(struct cache_route *r, enum route_gather gather, const stru
 	for (size_t i = 0; i < n; i++)
 		slots[i] = sd_slot_of(argv[1 + i * step]);
 	for (size_t i = 0; i < n; i++) {
-		struct route_part *p = slots[i] < SD_SLOTS ? route_part_new(y, k->flags & CACHE_WRITE) : NULL;
+		struct route_part *p = slots[i] < SD_SLOTS ? route_part_new(y, k->is->flags & SD_REDIS_WRITE) : NULL;
 		unsigned slot = slots[i];
 		size_t nargs = 1;
 		if (!p)
@@ -63,7 +63,7 @@ static void by_nodes(struct cache_route *r, enum route_gather gather, const stru
 		return;
 	y->waiting = 1;
 	for (size_t i = 0; i < cl->view->n; i++) {
-		struct route_part *p = route_part_new(y, k->flags & CACHE_WRITE);
+		struct route_part *p = route_part_new(y, k->is->flags & SD_REDIS_WRITE);
 		if (!p)
 			continue;
 		p->to = cl->view->members[i].id;
@@ -115,7 +115,7 @@ static const struct spread {
 static const struct spread *find_spread(const struct cache_command *k)
 {
 	for (size_t i = 0; i < sizeof(spreads) / sizeof(spreads[0]); i++)
-		if (strcmp(spreads[i].name, k->name) == 0)
+		if (strcmp(spreads[i].name, k->is->name) == 0)
 			return &spreads[i];
 	return NULL;
 }

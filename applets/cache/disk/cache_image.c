@@ -174,7 +174,7 @@ static bool restore_options(struct cache_call *c, struct restore *r)
 				return false;
 			i++;
 		} else {
-			sd_resp_error(c->out, cache_syntax);
+			sd_resp_error(c->out, sd_redis_syntax);
 			return false;
 		}
 	}
@@ -247,7 +247,7 @@ static void cmd_restore(struct cache_call *c)
 }
 
 const struct cache_command cache_image_commands[] = {
-    {"dump", 2, CACHE_READONLY, 1, 1, 1, cmd_dump, "generic", "2.6.0", "Gives a value as bytes for RESTORE"},
-    {"restore", -4, CACHE_WRITE | CACHE_DENYOOM, 1, 1, 1, cmd_restore, "generic", "2.6.0", "Makes a key of what DUMP gave"},
+    {SD_REDIS(DUMP), cmd_dump},
+    {SD_REDIS(RESTORE), cmd_restore},
     {0},
 };

@@ -78,7 +78,7 @@ void cache_keep_saved(struct cache *c, bool ok, uint64_t dirty, int64_t now_ms)
 
 bool cache_keep_refuses(const struct cache *c, const struct cache_command *k)
 {
-	return c->keep.failed && c->keep.npoints && c->keep.ops && (k->flags & CACHE_WRITE || strcmp(k->name, "ping") == 0) &&
+	return c->keep.failed && c->keep.npoints && c->keep.ops && (k->is->flags & SD_REDIS_WRITE || strcmp(k->is->name, "ping") == 0) &&
 	       strcmp(cache_config_text(c, "stop-writes-on-bgsave-error"), "yes") == 0;
 }
 
@@ -108,7 +108,7 @@ static void cmd_bgsave(struct cache_call *c)
 {
 	struct cache_keep *k = &c->cache->keep;
 	if (c->argc > 2 || (c->argc == 2 && !cache_is(c->argv[1], "schedule"))) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	if (!can_save(c))
@@ -146,7 +146,7 @@ static bool shutdown_words(struct cache_call *c, unsigned *flags)
 	}
 	if (!(*flags & NOSAVE && *flags & SAVE) && !(*flags & ABORT && *flags != ABORT))
 		return true;
-	sd_resp_error(c->out, cache_syntax);
+	sd_resp_error(c->out, sd_redis_syntax);
 	return false;
 }
 
@@ -189,11 +189,10 @@ void cache_keep_info(const struct cache *c, struct sd_text *t)
 		       (unsigned long long)k->load_expired, (unsigned long long)k->loaded);
 }
 
-#define SERVER (CACHE_ADMIN | CACHE_NOSCRIPT)
 const struct cache_command cache_keep_commands[] = {
-    {"bgsave", -1, SERVER | CACHE_NO_ASYNC, 0, 0, 0, cmd_bgsave, "server", "1.0.0", "Saves all keys while commands go on"},
-    {"lastsave", 1, CACHE_LOADING | CACHE_STALE | CACHE_FAST, 0, 0, 0, cmd_lastsave, "server", "1.0.0", "Tells when all keys were saved last"},
-    {"save", 1, SERVER | CACHE_NO_ASYNC | CACHE_NO_MULTI, 0, 0, 0, cmd_save, "server", "1.0.0", "Saves all keys, and answers when they are on the disk"},
-    {"shutdown", -1, SERVER | CACHE_NO_MULTI | CACHE_ALLOW_BUSY | CACHE_LOADING | CACHE_STALE, 0, 0, 0, cmd_shutdown, "server", "1.0.0", "Saves all keys and ends the server"},
+    {SD_REDIS(BGSAVE), cmd_bgsave},
+    {SD_REDIS(LASTSAVE), cmd_lastsave},
+    {SD_REDIS(SAVE), cmd_save},
+    {SD_REDIS(SHUTDOWN), cmd_shutdown},
     {0},
 };

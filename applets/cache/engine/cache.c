@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char cache_syntax[] = "ERR syntax error";
-const char cache_no_key[] = "ERR no such key";
-const char cache_not_int[] = "ERR value is not an integer or out of range";
 const char cache_wrong_type[] = "WRONGTYPE Operation against a key holding the wrong kind of value";
 const char cache_no_memory[] = "OOM command not allowed when used memory > 'maxmemory'.";
 
@@ -38,48 +35,30 @@ const struct cache_type_ops *const cache_types[CACHE_TYPES] = {
 const struct cache_command *cache_command_at(size_t i)
 {
 	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
-		for (const struct cache_command *k = tables[t]; k->name; k++)
+		for (const struct cache_command *k = tables[t]; k->is; k++)
 			if (i-- == 0)
 				return k;
 	return NULL;
 }
 
-static unsigned name_hash(struct sd_slice name)
-{
-	unsigned h = (unsigned)name.n;
-	for (size_t i = 0; i < name.n; i++)
-		h = h * 31 + (unsigned)(name.p[i] | 0x20);
-	return h % CACHE_NAMES;
-}
-
-/* Every name at the place of its hash, or the next free one. */
 static void index_commands(struct cache *c)
 {
 	const struct cache_command *k;
-	for (size_t i = 0; (k = cache_command_at(i)); i++) {
-		unsigned at = name_hash(sd_slice_of(k->name));
-		while (c->names[at])
-			at = (at + 1) % CACHE_NAMES;
-		c->names[at] = k;
-	}
+	for (size_t i = 0; (k = cache_command_at(i)); i++)
+		sd_redis_add(&c->names, k->is, k);
 }
 
 const struct cache_command *cache_find_command(const struct cache *c, struct sd_slice name)
 {
-	if (name.n > 64)
-		return NULL;
-	for (unsigned at = name_hash(name); c->names[at]; at = (at + 1) % CACHE_NAMES)
-		if (sd_slice_ieq(name, c->names[at]->name))
-			return c->names[at];
-	return NULL;
+	const struct sd_redis_row *row = sd_redis_find(&c->names, name);
+	return row ? row->own : NULL;
 }
 
 const struct cache_command *cache_find_subcommand(const struct cache *c, const struct cache_command *container,
 						  struct sd_slice name)
 {
-	char full[80];
-	int n = snprintf(full, sizeof(full), "%s|%.*s", container->name, (int)(name.n < 40 ? name.n : 40), name.p);
-	return name.n < 40 ? cache_find_command(c, (struct sd_slice){full, (size_t)n}) : NULL;
+	const struct sd_redis_row *row = sd_redis_find_sub(&c->names, container->is, name);
+	return row ? row->own : NULL;
 }
 
 /* ---- arguments ---- */
@@ -87,36 +66,6 @@ const struct cache_command *cache_find_subcommand(const struct cache *c, const s
 bool cache_is(struct sd_slice arg, const char *word)
 {
 	return sd_slice_ieq(arg, word);
-}
-
-bool cache_parse_double(struct sd_slice s, long double *out)
-{
-	char text[5120], *end;
-	if (s.n == 0 || s.n >= sizeof(text) || isspace((unsigned char)s.p[0]))
-		return false;
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	errno = 0;
-	*out = strtold(text, &end);
-	return end == text + s.n && !isnan(*out) && !(errno == ERANGE && (isinf(*out) || *out == 0));
-}
-
-bool cache_arg_int(struct cache_call *c, size_t i, int64_t *out)
-{
-	if (sd_resp_parse_int(c->argv[i], out))
-		return true;
-	sd_resp_error(c->out, cache_not_int);
-	return false;
-}
-
-bool cache_arg_int32(struct cache_call *c, size_t i, int64_t *out)
-{
-	if (!cache_arg_int(c, i, out))
-		return false;
-	if (*out >= INT32_MIN && *out <= INT32_MAX)
-		return true;
-	sd_resp_error(c->out, "ERR value is out of range, value must between -2147483648 and 2147483647");
-	return false;
 }
 
 bool cache_arg_db(struct cache_call *c, size_t i, struct cache_db **out)
@@ -130,95 +79,6 @@ bool cache_arg_db(struct cache_call *c, size_t i, struct cache_db **out)
 	}
 	*out = &c->cache->dbs[n];
 	return true;
-}
-
-bool cache_arg_expiry(struct cache_call *c, size_t i, int64_t unit_ms, bool relative, int64_t *at_ms)
-{
-	int64_t v, ms;
-	if (!cache_arg_int(c, i, &v))
-		return false;
-	bool bad = v <= 0 || __builtin_mul_overflow(v, unit_ms, &ms) ||
-		   (relative && __builtin_add_overflow(ms, c->cache->now_ms, &ms));
-	if (bad) {
-		sd_resp_errorf(c->out, "ERR invalid expire time in '%s' command", c->command->name);
-		return false;
-	}
-	*at_ms = ms;
-	return true;
-}
-
-/* One class "[a-c]" of a pattern against a byte; *p is behind it afterwards. */
-static bool in_class(const char **p, const char *end, char c)
-{
-	const char *s = *p;
-	bool other = s < end && *s == '^', found = false;
-	s += other;
-	for (; s < end && *s != ']'; s++) {
-		if (*s == '\\' && s + 1 < end) {
-			found |= *++s == c;
-		} else if (s + 2 < end && s[1] == '-') {
-			unsigned char a = (unsigned char)s[0], b = (unsigned char)s[2], v = (unsigned char)c;
-			found |= (a <= b ? a : b) <= v && v <= (a <= b ? b : a);
-			s += 2;
-		} else {
-			found |= *s == c;
-		}
-	}
-	*p = s < end ? s + 1 : s;
-	return found != other;
-}
-
-/* Goes back only to the last star: any pattern costs at most their product, and no recursion. */
-static bool matches(struct sd_slice pattern, struct sd_slice text)
-{
-	const char *p = pattern.p, *end = p + pattern.n, *t = text.p, *tend = t + text.n;
-	const char *star = NULL, *from = NULL;
-	if (tend == t) /* as Redis has it: a star is not for what is empty, but where it stands for all keys */
-		return p == end;
-	for (;;) {
-		if (p < end && *p == '*') {
-			star = ++p;
-			from = t;
-			continue;
-		}
-		if (t == tend)
-			break;
-		const char *next = p;
-		bool fits = p < end;
-		if (fits && *p == '[') {
-			next = p + 1;
-			fits = in_class(&next, end, *t);
-		} else if (fits) {
-			next = *p == '\\' && p + 1 < end ? p + 1 : p;
-			fits = (*p == '?') || *next == *t;
-			next++;
-		}
-		if (fits) {
-			p = next;
-			t++;
-		} else if (star) {
-			p = star;
-			t = ++from;
-		} else {
-			return false;
-		}
-	}
-	return p == end;
-}
-
-bool cache_matches(struct sd_slice pattern, struct sd_slice text)
-{
-	return matches(pattern, text);
-}
-
-bool cache_matches_any_case(struct sd_slice pattern, struct sd_slice text)
-{
-	char p[256];
-	if (pattern.n > sizeof(p))
-		return false;
-	for (size_t i = 0; i < pattern.n; i++)
-		p[i] = (char)tolower((unsigned char)pattern.p[i]);
-	return matches((struct sd_slice){p, pattern.n}, text);
 }
 
 /* ---- sessions ---- */
@@ -275,36 +135,11 @@ static bool is_http(const struct cache_call *c)
 	return cache_is(c->argv[0], "post") || cache_is(c->argv[0], "host:");
 }
 
-/* As Redis says it, with the first arguments, each cut at 128 bytes. */
-static void unknown(struct cache_call *c)
-{
-	char args[320];
-	size_t n = 0;
-	args[0] = '\0';
-	for (size_t i = 1; i < c->argc && n < 128; i++) {
-		size_t room = 128 - n, len = c->argv[i].n < room ? c->argv[i].n : room;
-		n += (size_t)snprintf(args + n, sizeof(args) - n, "'%.*s' ", (int)len, c->argv[i].p);
-	}
-	sd_resp_errorf(c->out, "ERR unknown command '%.*s', with args beginning with: %s",
-		       (int)(c->argv[0].n < 128 ? c->argv[0].n : 128), c->argv[0].p, args);
-}
-
-bool cache_has_arity(const struct cache_command *k, size_t argc)
-{
-	return k->arity < 0 ? argc >= (size_t)-k->arity : argc == (size_t)k->arity;
-}
-
-/* COMMAND is one by itself too. */
-static bool has_subcommands(const struct cache_command *k)
-{
-	return !k->fn || strcmp(k->name, "command") == 0;
-}
-
 /* A command that is not even tried; EXEC, which takes its transaction along, says it in its own words. */
 static bool refuse(struct cache_call *c, const char *why)
 {
 	bool plain = strncmp(why, "ERR ", 4) == 0;
-	if (c->command && strcmp(c->command->name, "exec") == 0) {
+	if (c->command && strcmp(c->command->is->name, "exec") == 0) {
 		cache_multi_end(c->session);
 		sd_resp_errorf(c->out, "EXECABORT Transaction discarded because of: %s", why + (plain ? 4 : 0));
 	} else {
@@ -316,64 +151,47 @@ static bool refuse(struct cache_call *c, const char *why)
 /* Sets c->command, where it is known. False: it may not be run, and the reply says why. */
 static bool look_up(struct cache_call *c)
 {
-	const struct cache_command *k = cache_find_command(c->cache, c->argv[0]), *sub = NULL;
-	if (!k) {
-		unknown(c);
-		return false;
+	char why[SD_REDIS_WHY];
+	const struct sd_redis_row *row;
+	if (!sd_redis_look_up(&c->cache->names, c->argc, c->argv, &row, why)) {
+		c->command = row ? row->own : NULL;
+		return refuse(c, why);
 	}
-	if (c->argc > 1 && has_subcommands(k)) {
-		sub = cache_find_subcommand(c->cache, k, c->argv[1]);
-		if (!sub) {
-			char upper[40];
-			size_t n = 0;
-			for (; n < sizeof(upper) - 1 && k->name[n]; n++)
-				upper[n] = (char)toupper((unsigned char)k->name[n]);
-			upper[n] = '\0';
-			sd_resp_errorf(c->out, "ERR unknown subcommand '%.*s'. Try %s HELP.",
-				       (int)(c->argv[1].n < 128 ? c->argv[1].n : 128), c->argv[1].p, upper);
-			return false;
-		}
-		k = sub;
-	}
-	c->command = k;
-	if (k->fn && cache_has_arity(k, c->argc))
-		return true;
-	char why[100];
-	snprintf(why, sizeof(why), "ERR wrong number of arguments for '%s' command", k->name);
-	return refuse(c, why);
+	c->command = row->own;
+	return true;
 }
 
 /* In RESP2 a reply and a message look the same, so a connection that gets messages may ask nothing else. */
 static bool is_listening(const struct cache_call *c)
 {
-	return cache_subscriptions(c->session) && !c->out->resp3 && !(c->command->flags & CACHE_LISTENS);
+	return cache_subscriptions(c->session) && !c->out->resp3 && !(c->command->is->flags & SD_REDIS_LISTENS);
 }
 
 static const char *follower_refuses(const struct cache_call *c)
 {
 	const struct cache_follower *f = c->cache->follower;
-	return f->refuses(f->arg, c->command->flags & CACHE_WRITE);
+	return f->refuses(f->arg, c->command->is->flags & SD_REDIS_WRITE);
 }
 
 static bool may_run(struct cache_call *c)
 {
 	struct cache *cache = c->cache;
 	char why[200];
-	if (!(c->session->flags & CACHE_AUTHENTICATED) && !(c->command->flags & CACHE_NOAUTH))
+	if (!(c->session->flags & CACHE_AUTHENTICATED) && !(c->command->is->flags & SD_REDIS_NOAUTH))
 		return refuse(c, "NOAUTH Authentication required.");
-	if (c->session->flags & CACHE_MULTI && c->command->flags & CACHE_NO_MULTI)
+	if (c->session->flags & CACHE_MULTI && c->command->is->flags & SD_REDIS_NO_MULTI)
 		return refuse(c, "ERR Command not allowed inside a transaction");
-	const char *refused = cache->follower && c->command->first ? follower_refuses(c) : NULL;
+	const char *refused = cache->follower && c->command->is->first ? follower_refuses(c) : NULL;
 	if (refused)
 		return refuse(c, refused);
-	if (cache->max_memory && !cache_make_space(cache, EVICT_MOST) && c->command->flags & CACHE_DENYOOM)
+	if (cache->max_memory && !cache_make_space(cache, EVICT_MOST) && c->command->is->flags & SD_REDIS_DENYOOM)
 		return refuse(c, cache_no_memory);
 	if (cache->keep.failed && cache_keep_refuses(cache, c->command))
 		return refuse(c, cache_misconf);
 	if (!is_listening(c))
 		return true;
 	snprintf(why, sizeof(why), "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
-				   "allowed in this context", c->command->name);
+				   "allowed in this context", c->command->is->name);
 	return refuse(c, why);
 }
 
@@ -388,7 +206,7 @@ void cache_run(struct cache_call *c)
 		cache_feed_monitors(c);
 	if (--cache->hot.skip == 0)
 		cache_hot_sample(c);
-	cache->save_first = cache->save && c->command->flags & CACHE_WRITE;
+	cache->save_first = cache->save && c->command->is->flags & SD_REDIS_WRITE;
 	c->command->fn(c);
 	if (cache->follower && cache->follower->ran)
 		cache->follower->ran(cache->follower->arg, c);

@@ -20,16 +20,15 @@
 #include "../disk/cache_keep.h"
 #include "core/dict.h"
 #include "core/list.h"
+#include "core/redis_args.h"
+#include "core/redis_text.h"
 #include "core/resp.h"
 #include "core/s3fifo.h"
 #include "core/space_saving.h"
 #include "core/wheel.h"
 
-/* What clients ask for to know which commands they may use: the Redis whose behaviour this follows. */
-#define CACHE_LIKE_REDIS "7.0.15"
 #define CACHE_DBS   16
 #define CACHE_SETTINGS 256 /* at least as many as CONFIG knows */
-#define CACHE_NAMES 1024 /* places for the names of commands, a few times as many as there are */
 
 enum cache_type { CACHE_STRING, CACHE_LIST, CACHE_SET, CACHE_ZSET, CACHE_HASH, CACHE_TYPES };
 
@@ -248,7 +247,7 @@ struct cache {
 	struct sd_link sessions;
 	size_t nsessions;
 	uint64_t next_id;
-	const struct cache_command *names[CACHE_NAMES]; /* by hash */
+	struct sd_redis_index names;
 	struct sd_resp_limits limits;
 	struct cache_tuning tuning;
 	uint64_t max_memory; /* set by cache_set_max_memory */
@@ -355,33 +354,10 @@ struct cache_call {
 	bool in_exec; /* of a transaction: it never waits */
 };
 
-enum cache_flag {
-	CACHE_WRITE = 1, /* may change a value */
-	CACHE_READONLY = 2,
-	CACHE_DENYOOM = 4, /* refused when memory is full */
-	CACHE_FAST = 8,
-	CACHE_NOAUTH = 16, /* also before AUTH */
-	CACHE_ADMIN = 32,
-	CACHE_BLOCKING = 64,
-	CACHE_PUBSUB = 128, /* told by COMMAND only */
-	CACHE_NOSCRIPT = 256, CACHE_LOADING = 512, CACHE_STALE = 1024, /* told by COMMAND only */
-	CACHE_MOVABLE = 2048, /* where its keys are depends on an argument */
-	CACHE_QUIET = 4096,   /* not shown by MONITOR */
-	CACHE_UNQUEUED = 8192, /* runs at once also after MULTI */
-	CACHE_NO_MULTI = 1 << 14, /* refused after MULTI */
-	CACHE_LISTENS = 1 << 15,  /* also on a connection of RESP2 that gets messages */
-	CACHE_ALLOW_BUSY = 1 << 16, CACHE_NO_ASYNC = 1 << 17, /* told by COMMAND only */
-	CACHE_SPREADS = 1 << 18, /* changes no value, and waits for the end of CLIENT PAUSE WRITE all the same */
-};
-
-/* One row says everything about a command: who answers COMMAND, COMMAND DOCS and the arity check reads the same one. */
+/* A command, and what runs it. */
 struct cache_command {
-	const char *name; /* lower case; "config|get" for a subcommand */
-	int arity;	  /* with the name; negative: at least so many */
-	uint32_t flags;
-	int first, last, step; /* keys; 0: none */
-	void (*fn)(struct cache_call *c);
-	const char *group, *since, *summary;
+	const struct sd_redis_command *is;
+	void (*fn)(struct cache_call *c); /* NULL: it is nothing without a subcommand */
 };
 
 /* ---- cache.c ---- */
@@ -395,7 +371,6 @@ void cache_session_clear(struct cache_session *s);
 void cache_call(struct cache_session *s, size_t argc, const struct sd_slice *argv, int64_t now_ms);
 /* Runs a command that was looked up and may be run: what cache_call, EXEC and served waits have in common. */
 void cache_run(struct cache_call *c);
-bool cache_has_arity(const struct cache_command *k, size_t argc);
 /* Ends what has expired, so many at most, and frees some of what waits for it. When to call again; INT64_MAX: not before something
  * changes. */
 int64_t cache_tick(struct cache *c, int64_t now_ms, unsigned most);
@@ -410,16 +385,8 @@ const struct cache_command *cache_command_at(size_t i);
 /* Values, their items and the tables. */
 size_t cache_used_memory(const struct cache *c);
 
-/* ---- cache_keys.c ---- */
-/* Which arguments are keys: also (0: none), and n from first on, step apart. */
-struct cache_keys {
-	size_t also, first, n, step;
-};
-/* argc fits the command. False: the arguments do not say it. */
-bool cache_keys(const struct cache_command *k, size_t argc, const struct sd_slice *argv, struct cache_keys *keys);
-
 /* ---- errors everybody says ---- */
-extern const char cache_syntax[], cache_no_key[], cache_not_int[], cache_no_memory[], cache_wrong_type[];
+extern const char cache_no_memory[], cache_wrong_type[];
 
 /* ---- cache_db.c ---- */
 /* The item of a key, NULL when there is none or its time is over. A read counts as one: hit or miss, and for eviction. */
@@ -670,10 +637,6 @@ void cache_watch_end(struct cache *c);
 /* Something was written to a session that did not ask now: the shell finds it in cache->woken. */
 void cache_wake(struct cache_session *s);
 
-/* A number as INCRBYFLOAT writes it; returns its length. */
-#define CACHE_FLOAT_TEXT 5120
-size_t cache_float_text(long double v, char out[CACHE_FLOAT_TEXT]);
-
 /* ---- other tables of commands ---- */
 extern const struct cache_command cache_set_commands[], cache_set_algebra_commands[], cache_zset_commands[],
     cache_zset_algebra_commands[], cache_zset_pop_commands[], cache_zset_range_commands[], cache_sort_commands[];
@@ -701,17 +664,27 @@ void cache_help(struct cache_call *c);
 
 /* ---- arguments ---- */
 bool cache_is(struct sd_slice arg, const char *word); /* without regard to case */
-bool cache_parse_double(struct sd_slice arg, long double *out);
-/* A number; -ERR is the reply when it is none. */
-bool cache_arg_int(struct cache_call *c, size_t i, int64_t *out);
-/* A time to live in an argument, in units of so many milliseconds, as a moment since the epoch. relative: it counts from now.
- * False: it is none, and the reply says so. */
-bool cache_arg_expiry(struct cache_call *c, size_t i, int64_t unit_ms, bool relative, int64_t *at_ms);
-/* glob-style, as KEYS and PSUBSCRIBE have it. */
-bool cache_matches(struct sd_slice pattern, struct sd_slice text);
-bool cache_matches_any_case(struct sd_slice pattern, struct sd_slice text);
-/* An int, or the error as the reply. */
-bool cache_arg_int32(struct cache_call *c, size_t i, int64_t *out);
+static inline struct sd_redis_args cache_args(const struct cache_call *c)
+{
+	return (struct sd_redis_args){c->out, c->command->is, c->argc, c->argv};
+}
+/* As those of core/redis_args.h. */
+static inline bool cache_arg_int(const struct cache_call *c, size_t i, int64_t *out)
+{
+	struct sd_redis_args a = cache_args(c);
+	return sd_redis_arg_int(&a, i, out);
+}
+static inline bool cache_arg_int32(const struct cache_call *c, size_t i, int64_t *out)
+{
+	struct sd_redis_args a = cache_args(c);
+	return sd_redis_arg_int32(&a, i, out);
+}
+/* A time to live, from now on, as a moment. */
+static inline bool cache_arg_expiry(const struct cache_call *c, size_t i, int64_t unit_ms, int64_t *at_ms)
+{
+	struct sd_redis_args a = cache_args(c);
+	return sd_redis_arg_time(&a, i, &(struct sd_redis_time){.unit_ms = unit_ms, .base_ms = c->cache->now_ms}, at_ms);
+}
 bool cache_arg_db(struct cache_call *c, size_t i, struct cache_db **out);
 
 #endif

@@ -72,7 +72,7 @@ static void put_client(struct sd_text *t, const struct cache_session *s)
 			  "cmd=%s user=default resp=%d\n",
 		       (unsigned long long)s->id, s->address, s->name, (long long)((c->now_ms - s->since_ms) / 1000),
 		       (long long)((c->now_ms - s->last_ms) / 1000), flags, s->db->number, s->nsubscriptions[0],
-		       s->nsubscriptions[1], s->flags & CACHE_MULTI ? (long long)s->nqueue : -1, s->last ? s->last->name : "NULL",
+		       s->nsubscriptions[1], s->flags & CACHE_MULTI ? (long long)s->nqueue : -1, s->last ? s->last->is->name : "NULL",
 		       s->out.resp3 ? 3 : 2);
 }
 
@@ -88,7 +88,7 @@ static void cmd_client_no_evict(struct cache_call *c)
 	if (cache_is(c->argv[2], "on") || cache_is(c->argv[2], "off"))
 		sd_resp_simple(c->out, "OK");
 	else
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 }
 
 static void cmd_client_reply(struct cache_call *c)
@@ -103,7 +103,7 @@ static void cmd_client_reply(struct cache_call *c)
 		if (!(*flags & CACHE_MUTE))
 			*flags |= CACHE_SKIP_NEXT;
 	} else {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 	}
 }
 
@@ -178,7 +178,7 @@ static bool kill_option(struct cache_call *c, size_t i, struct filter *f)
 	if (address)
 		*address = v;
 	else
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 	return address;
 }
 
@@ -210,7 +210,7 @@ static void cmd_client_kill(struct cache_call *c)
 	}
 	for (size_t i = 2; i < c->argc; i += 2) {
 		if (i + 1 == c->argc) {
-			sd_resp_error(c->out, cache_syntax);
+			sd_resp_error(c->out, sd_redis_syntax);
 			return;
 		}
 		if (!kill_option(c, i, &f))
@@ -256,7 +256,7 @@ static void cmd_client_list(struct cache_call *c)
 		return;
 	}
 	if (c->argc > 2 && !by_type) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	if (by_type && !check_type(c, c->argv[3]))
@@ -319,21 +319,19 @@ static void cmd_client_unpause(struct cache_call *c)
 	sd_resp_simple(c->out, "OK");
 }
 
-#define SEEN (CACHE_LOADING | CACHE_STALE)
-#define ANY  (SEEN | CACHE_NOSCRIPT)
 const struct cache_command cache_client_commands[] = {
-    {"client", -2, 0, 0, 0, 0, NULL, "connection", "2.4.0", "Asks and tells about connections"},
-    {"client|getname", 2, ANY, 0, 0, 0, cmd_client_getname, "connection", "2.6.9", "Gives the name of this connection"},
-    {"client|help", 2, SEEN, 0, 0, 0, cache_help, "connection", "5.0.0", "Lists the subcommands"},
-    {"client|id", 2, ANY, 0, 0, 0, cmd_client_id, "connection", "5.0.0", "Gives the number of this connection"},
-    {"client|info", 2, ANY, 0, 0, 0, cmd_client_info, "connection", "6.2.0", "Describes this connection"},
-    {"client|kill", -3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_kill, "connection", "2.4.0", "Ends connections"},
-    {"client|list", -2, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_list, "connection", "2.4.0", "Describes all connections"},
-    {"client|no-evict", 3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_no_evict, "connection", "7.0.0", "Is taken, since no connection is evicted"},
-    {"client|pause", -3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_pause, "connection", "3.0.0", "Lets commands, or those that change something, wait"},
-    {"client|reply", 3, ANY, 0, 0, 0, cmd_client_reply, "connection", "3.2.0", "Chooses whether replies are sent"},
-    {"client|setname", 3, ANY, 0, 0, 0, cmd_client_setname, "connection", "2.6.9", "Names this connection"},
-    {"client|unblock", -3, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_unblock, "connection", "5.0.0", "Ends the wait of a connection"},
-    {"client|unpause", 2, ANY | CACHE_ADMIN, 0, 0, 0, cmd_client_unpause, "connection", "6.2.0", "Ends CLIENT PAUSE"},
+    {SD_REDIS(CLIENT), NULL},
+    {SD_REDIS(CLIENT_GETNAME), cmd_client_getname},
+    {SD_REDIS(CLIENT_HELP), cache_help},
+    {SD_REDIS(CLIENT_ID), cmd_client_id},
+    {SD_REDIS(CLIENT_INFO), cmd_client_info},
+    {SD_REDIS(CLIENT_KILL), cmd_client_kill},
+    {SD_REDIS(CLIENT_LIST), cmd_client_list},
+    {SD_REDIS(CLIENT_NO_EVICT), cmd_client_no_evict},
+    {SD_REDIS(CLIENT_PAUSE), cmd_client_pause},
+    {SD_REDIS(CLIENT_REPLY), cmd_client_reply},
+    {SD_REDIS(CLIENT_SETNAME), cmd_client_setname},
+    {SD_REDIS(CLIENT_UNBLOCK), cmd_client_unblock},
+    {SD_REDIS(CLIENT_UNPAUSE), cmd_client_unpause},
     {0},
 };

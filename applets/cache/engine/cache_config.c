@@ -321,7 +321,7 @@ static bool is_wanted(const struct cache_call *c, const char *name, struct sd_sl
 	for (size_t i = 2; i < c->argc; i++) {
 		bool pattern = is_pattern(c->argv[i]);
 		*as = pattern ? sd_slice_of(name) : c->argv[i];
-		if (pattern ? cache_matches_any_case(c->argv[i], *as) : sd_slice_ieq(c->argv[i], name))
+		if (pattern ? sd_redis_matches_any_case(c->argv[i], *as) : sd_slice_ieq(c->argv[i], name))
 			return true;
 	}
 	return false;
@@ -508,7 +508,7 @@ static bool set_one(struct cache_call *c, size_t i, bool apply)
 static void cmd_config_set(struct cache_call *c)
 {
 	if (c->argc % 2) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	if (!check_names(c))
@@ -553,13 +553,12 @@ void cache_config_end(struct cache *c)
 		free(c->settings[i]);
 }
 
-#define ADMIN (CACHE_ADMIN | CACHE_NOSCRIPT | CACHE_LOADING | CACHE_STALE)
 const struct cache_command cache_config_commands[] = {
-    {"config", -2, 0, 0, 0, 0, NULL, "server", "2.0.0", "Reads and changes settings"},
-    {"config|get", -3, ADMIN, 0, 0, 0, cmd_config_get, "server", "2.0.0", "Gives settings by their names"},
-    {"config|help", 2, CACHE_LOADING | CACHE_STALE, 0, 0, 0, cache_help, "server", "5.0.0", "Lists the subcommands"},
-    {"config|resetstat", 2, ADMIN, 0, 0, 0, cmd_config_resetstat, "server", "2.0.0", "Sets the counters of INFO to zero"},
-    {"config|rewrite", 2, ADMIN, 0, 0, 0, cmd_config_rewrite, "server", "2.8.0", "Writes settings to a file, where there is one"},
-    {"config|set", -4, ADMIN, 0, 0, 0, cmd_config_set, "server", "2.0.0", "Changes settings"},
+    {SD_REDIS(CONFIG), NULL},
+    {SD_REDIS(CONFIG_GET), cmd_config_get},
+    {SD_REDIS(CONFIG_HELP), cache_help},
+    {SD_REDIS(CONFIG_RESETSTAT), cmd_config_resetstat},
+    {SD_REDIS(CONFIG_REWRITE), cmd_config_rewrite},
+    {SD_REDIS(CONFIG_SET), cmd_config_set},
     {0},
 };

@@ -41,9 +41,9 @@ static void halve(struct cache *c)
 void cache_hot_sample(const struct cache_call *c)
 {
 	struct cache_hot *h = &c->cache->hot;
-	struct cache_keys keys;
+	struct sd_redis_keys keys;
 	h->skip = 1 + sd_rng_below(&c->cache->rng, 2 * EVERY - 1);
-	if (!h->seen || !cache_keys(c->command, c->argc, c->argv, &keys))
+	if (!h->seen || !sd_redis_keys(c->command->is, c->argc, c->argv, &keys))
 		return;
 	halve(c->cache);
 	for (size_t i = 0; i < keys.n; i++) {
@@ -121,7 +121,7 @@ static void cmd_hotkeys(struct cache_call *c)
 {
 	int64_t count = 10;
 	if (c->argc != 1 && !(c->argc == 3 && cache_is(c->argv[1], "count"))) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	if (c->argc == 3 && !cache_arg_int(c, 2, &count))
@@ -139,6 +139,6 @@ static void cmd_hotkeys(struct cache_call *c)
 }
 
 const struct cache_command cache_hot_commands[] = {
-    {"hotkeys", -1, CACHE_READONLY, 0, 0, 0, cmd_hotkeys, "server", "7.0.0", "Lists the keys asked for most"},
+    {SD_REDIS(HOTKEYS), cmd_hotkeys},
     {0},
 };

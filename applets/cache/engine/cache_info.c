@@ -46,7 +46,7 @@ static void put_seconds(struct sd_text *t, const char *name, int64_t us)
 static void info_server(const struct cache *c, struct sd_text *t)
 {
 	int64_t up_s = (c->now_ms - c->started_ms) / 1000;
-	sd_text_format(t, "redis_version:%s\r\nsdlab_version:%s\r\nredis_mode:%s\r\n", CACHE_LIKE_REDIS, SDLAB_VERSION,
+	sd_text_format(t, "redis_version:%s\r\nsdlab_version:%s\r\nredis_mode:%s\r\n", SD_REDIS_LIKE, SDLAB_VERSION,
 		       c->cluster ? "cluster" : "standalone");
 	if (c->process.os[0])
 		sd_text_format(t, "os:%s\r\n", c->process.os);
@@ -128,7 +128,7 @@ static void put_usage(struct sd_text *t, const struct cache_command *k, const st
 	if (!u->calls && !u->rejected && !u->failed)
 		return;
 	sd_text_format(t, "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
-		       k->name, (ull)u->calls, (ull)u->usec, u->calls ? (double)u->usec / (double)u->calls : 0,
+		       k->is->name, (ull)u->calls, (ull)u->usec, u->calls ? (double)u->usec / (double)u->calls : 0,
 		       (ull)u->rejected, (ull)u->failed);
 }
 
@@ -211,6 +211,6 @@ static void cmd_info(struct cache_call *c)
 }
 
 const struct cache_command cache_info_commands[] = {
-    {"info", -1, CACHE_LOADING | CACHE_STALE, 0, 0, 0, cmd_info, "server", "1.0.0", "Tells how the server is"},
+    {SD_REDIS(INFO), cmd_info},
     {0},
 };

@@ -46,61 +46,16 @@ static void cmd_type(struct cache_call *c)
 
 /* ---- expiry ---- */
 
-enum { NX = 1, XX = 2, GT = 4, LT = 8 };
-
-static bool expire_options(struct cache_call *c, unsigned *flags)
-{
-	static const struct {
-		const char *word;
-		unsigned flag;
-	} words[] = {{"nx", NX}, {"xx", XX}, {"gt", GT}, {"lt", LT}};
-	*flags = 0;
-	for (size_t i = 3; i < c->argc; i++) {
-		size_t k = 0;
-		while (k < 4 && !cache_is(c->argv[i], words[k].word))
-			k++;
-		if (k == 4) {
-			sd_resp_errorf(c->out, "ERR Unsupported option %.*s", (int)c->argv[i].n, c->argv[i].p);
-			return false;
-		}
-		*flags |= words[k].flag;
-	}
-	if (*flags & NX && *flags & (XX | GT | LT)) {
-		sd_resp_error(c->out, "ERR NX and XX, GT or LT options at the same time are not compatible");
-		return false;
-	}
-	if (*flags & GT && *flags & LT) {
-		sd_resp_error(c->out, "ERR GT and LT options at the same time are not compatible");
-		return false;
-	}
-	return true;
-}
-
-/* A key that never expires counts as one that does after every other. */
-static bool expire_fits(unsigned flags, int64_t has, int64_t wants)
-{
-	if (flags & NX && has >= 0)
-		return false;
-	if (flags & XX && has < 0)
-		return false;
-	if (flags & GT && (has < 0 || wants <= has))
-		return false;
-	return !(flags & LT && has >= 0 && wants >= has);
-}
-
 static void expire(struct cache_call *c, int64_t unit_ms, bool relative)
 {
+	struct sd_redis_args a = cache_args(c);
+	struct sd_redis_time how = {.unit_ms = unit_ms, .base_ms = relative ? c->cache->now_ms : 0, .past = true};
 	unsigned flags;
-	int64_t v, at_ms;
-	if (!expire_options(c, &flags) || !cache_arg_int(c, 2, &v))
+	int64_t at_ms;
+	if (!sd_redis_expire_options(&a, 3, &flags) || !sd_redis_arg_time(&a, 2, &how, &at_ms))
 		return;
-	if (__builtin_mul_overflow(v, unit_ms, &at_ms) ||
-	    (relative && __builtin_add_overflow(at_ms, c->cache->now_ms, &at_ms))) {
-		sd_resp_errorf(c->out, "ERR invalid expire time in '%s' command", c->command->name);
-		return;
-	}
 	struct cache_item *it = cache_find(c->db, c->argv[1]);
-	if (!it || !expire_fits(flags, cache_expires_at(it), at_ms)) {
+	if (!it || !sd_redis_expire_fits(flags, cache_expires_at(it) >= 0, cache_expires_at(it), at_ms)) {
 		sd_resp_int(c->out, 0);
 		return;
 	}
@@ -185,7 +140,7 @@ static void rename_key(struct cache_call *c, bool nx)
 {
 	struct cache_item *it = cache_find(c->db, c->argv[1]);
 	if (!it) {
-		sd_resp_error(c->out, cache_no_key);
+		sd_resp_error(c->out, sd_redis_no_key);
 		return;
 	}
 	bool same = c->argv[1].n == c->argv[2].n && memcmp(c->argv[1].p, c->argv[2].p, c->argv[1].n) == 0;
@@ -224,7 +179,7 @@ static void cmd_copy(struct cache_call *c)
 			if (!cache_arg_db(c, ++i, &to))
 				return;
 		} else {
-			sd_resp_error(c->out, cache_syntax);
+			sd_resp_error(c->out, sd_redis_syntax);
 			return;
 		}
 	}
@@ -317,7 +272,7 @@ static void flush_some(struct cache_call *c, struct cache_db *first, unsigned n)
 {
 	bool sync = c->argc == 2 && cache_is(c->argv[1], "sync");
 	if (c->argc > 2 || (c->argc == 2 && !sync && !cache_is(c->argv[1], "async"))) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	for (unsigned i = 0; i < n; i++)
@@ -387,39 +342,36 @@ static void cmd_object_freq(struct cache_call *c)
 		sd_resp_int(c->out, cache_use_count(c->cache, it));
 }
 
-#define WR CACHE_WRITE
-#define RD CACHE_READONLY
-#define FAST CACHE_FAST
 const struct cache_command cache_key_commands[] = {
-    {"copy", -3, WR | CACHE_DENYOOM, 1, 2, 1, cmd_copy, "generic", "6.2.0", "Copies a key"},
-    {"dbsize", 1, RD | FAST, 0, 0, 0, cmd_dbsize, "server", "1.0.0", "Gives the number of keys"},
-    {"del", -2, WR, 1, -1, 1, cmd_del, "generic", "1.0.0", "Deletes keys"},
-    {"exists", -2, RD | FAST, 1, -1, 1, cmd_exists, "generic", "1.0.0", "Counts which of the keys are there"},
-    {"expire", -3, WR | FAST, 1, 1, 1, cmd_expire, "generic", "1.0.0", "Ends a key in so many seconds"},
-    {"expireat", -3, WR | FAST, 1, 1, 1, cmd_expireat, "generic", "1.2.0", "Ends a key at a time in seconds"},
-    {"expiretime", 2, RD | FAST, 1, 1, 1, cmd_expiretime, "generic", "7.0.0", "Tells in seconds when a key ends"},
-    {"flushall", -1, WR, 0, 0, 0, cmd_flushall, "server", "1.0.0", "Deletes all keys"},
-    {"flushdb", -1, WR, 0, 0, 0, cmd_flushdb, "server", "1.0.0", "Deletes the keys of this database"},
-    {"keys", 2, RD, 0, 0, 0, cmd_keys, "generic", "1.0.0", "Lists keys by a pattern"},
-    {"move", 3, WR | FAST, 1, 1, 1, cmd_move, "generic", "1.0.0", "Moves a key to another database"},
-    {"object", -2, 0, 0, 0, 0, NULL, "generic", "2.2.3", "Looks into a value"},
-    {"object|encoding", 3, RD, 2, 2, 1, cmd_object_encoding, "generic", "2.2.3", "Tells how a value is kept"},
-    {"object|freq", 3, RD, 2, 2, 1, cmd_object_freq, "generic", "4.0.0", "Tells how often a value is used, where that is counted"},
-    {"object|help", 2, CACHE_LOADING | CACHE_STALE, 0, 0, 0, cache_help, "generic", "6.2.0", "Lists the subcommands"},
-    {"object|idletime", 3, RD, 2, 2, 1, cmd_object_idletime, "generic", "2.2.3", "Tells how long ago a value was used"},
-    {"object|refcount", 3, RD, 2, 2, 1, cmd_object_refcount, "generic", "2.2.3", "Tells how many share a value"},
-    {"persist", 2, WR | FAST, 1, 1, 1, cmd_persist, "generic", "2.2.0", "Lets a key stay"},
-    {"pexpire", -3, WR | FAST, 1, 1, 1, cmd_pexpire, "generic", "2.6.0", "Ends a key in so many milliseconds"},
-    {"pexpireat", -3, WR | FAST, 1, 1, 1, cmd_pexpireat, "generic", "2.6.0", "Ends a key at a time in milliseconds"},
-    {"pexpiretime", 2, RD | FAST, 1, 1, 1, cmd_pexpiretime, "generic", "7.0.0", "Tells in milliseconds when a key ends"},
-    {"pttl", 2, RD | FAST, 1, 1, 1, cmd_pttl, "generic", "2.6.0", "Tells in how many milliseconds a key ends"},
-    {"randomkey", 1, RD, 0, 0, 0, cmd_randomkey, "generic", "1.0.0", "Gives a random key"},
-    {"rename", 3, WR, 1, 2, 1, cmd_rename, "generic", "1.0.0", "Renames a key"},
-    {"renamenx", 3, WR | FAST, 1, 2, 1, cmd_renamenx, "generic", "1.0.0", "Renames a key when the new name is free"},
-    {"scan", -2, RD, 0, 0, 0, cmd_scan, "generic", "2.8.0", "Lists keys a part at a time"},
-    {"touch", -2, RD | FAST, 1, -1, 1, cmd_touch, "generic", "3.2.1", "Counts which keys are there, and as used now"},
-    {"ttl", 2, RD | FAST, 1, 1, 1, cmd_ttl, "generic", "1.0.0", "Tells in how many seconds a key ends"},
-    {"type", 2, RD | FAST, 1, 1, 1, cmd_type, "generic", "1.0.0", "Tells what kind of value a key has"},
-    {"unlink", -2, WR | FAST, 1, -1, 1, cmd_del, "generic", "4.0.0", "Deletes keys"},
+    {SD_REDIS(COPY), cmd_copy},
+    {SD_REDIS(DBSIZE), cmd_dbsize},
+    {SD_REDIS(DEL), cmd_del},
+    {SD_REDIS(EXISTS), cmd_exists},
+    {SD_REDIS(EXPIRE), cmd_expire},
+    {SD_REDIS(EXPIREAT), cmd_expireat},
+    {SD_REDIS(EXPIRETIME), cmd_expiretime},
+    {SD_REDIS(FLUSHALL), cmd_flushall},
+    {SD_REDIS(FLUSHDB), cmd_flushdb},
+    {SD_REDIS(KEYS), cmd_keys},
+    {SD_REDIS(MOVE), cmd_move},
+    {SD_REDIS(OBJECT), NULL},
+    {SD_REDIS(OBJECT_ENCODING), cmd_object_encoding},
+    {SD_REDIS(OBJECT_FREQ), cmd_object_freq},
+    {SD_REDIS(OBJECT_HELP), cache_help},
+    {SD_REDIS(OBJECT_IDLETIME), cmd_object_idletime},
+    {SD_REDIS(OBJECT_REFCOUNT), cmd_object_refcount},
+    {SD_REDIS(PERSIST), cmd_persist},
+    {SD_REDIS(PEXPIRE), cmd_pexpire},
+    {SD_REDIS(PEXPIREAT), cmd_pexpireat},
+    {SD_REDIS(PEXPIRETIME), cmd_pexpiretime},
+    {SD_REDIS(PTTL), cmd_pttl},
+    {SD_REDIS(RANDOMKEY), cmd_randomkey},
+    {SD_REDIS(RENAME), cmd_rename},
+    {SD_REDIS(RENAMENX), cmd_renamenx},
+    {SD_REDIS(SCAN), cmd_scan},
+    {SD_REDIS(TOUCH), cmd_touch},
+    {SD_REDIS(TTL), cmd_ttl},
+    {SD_REDIS(TYPE), cmd_type},
+    {SD_REDIS(UNLINK), cmd_del},
     {0},
 };

@@ -189,7 +189,7 @@ static bool arg_ms(struct cache_call *c, size_t i, int64_t most, int64_t *out)
 		return false;
 	if (*out >= 1 && *out <= most)
 		return true;
-	sd_resp_errorf(c->out, "ERR invalid time in '%s' command, must be from 1 to %lld milliseconds", c->command->name,
+	sd_resp_errorf(c->out, "ERR invalid time in '%s' command, must be from 1 to %lld milliseconds", c->command->is->name,
 		       (long long)most);
 	return false;
 }
@@ -261,14 +261,14 @@ static bool parse_set(struct cache_call *c, struct set_lease *o)
 		bool ex = cache_is(c->argv[i], "ex"), px = cache_is(c->argv[i], "px"), stale = cache_is(c->argv[i], "stale");
 		if (i + 1 == c->argc || !(ex || px || stale) || ((ex || px) && o->at_ms) || (stale && o->stale_ms))
 			break;
-		if (stale ? !arg_ms(c, i + 1, STALE_MAX_MS, &o->stale_ms) : !cache_arg_expiry(c, i + 1, ex ? 1000 : 1, true, &o->at_ms))
+		if (stale ? !arg_ms(c, i + 1, STALE_MAX_MS, &o->stale_ms) : !cache_arg_expiry(c, i + 1, ex ? 1000 : 1, &o->at_ms))
 			return false;
 		if (i + 2 == c->argc && (o->at_ms || !o->stale_ms))
 			return true;
 	}
 	if (c->argc == 4)
 		return true;
-	sd_resp_error(c->out, cache_syntax);
+	sd_resp_error(c->out, sd_redis_syntax);
 	return false;
 }
 
@@ -305,9 +305,7 @@ static void cmd_setlease(struct cache_call *c)
 }
 
 const struct cache_command cache_lease_commands[] = {
-    {"getlease", 3, CACHE_WRITE | CACHE_FAST, 1, 1, 1, cmd_getlease, "string", "7.0.0",
-     "Gets a value, or the task to compute it"},
-    {"setlease", -4, CACHE_WRITE | CACHE_DENYOOM, 1, 1, 1, cmd_setlease, "string", "7.0.0",
-     "Sets a value that one had the task to compute"},
+    {SD_REDIS(GETLEASE), cmd_getlease},
+    {SD_REDIS(SETLEASE), cmd_setlease},
     {0},
 };

@@ -96,7 +96,7 @@ static void look_for_ends(struct cache_session *s)
 bool cache_queue_has(const struct cache_session *s, uint32_t flags)
 {
 	for (size_t i = 0; i < s->nqueue; i++)
-		if (s->queue[i].command->flags & flags)
+		if (s->queue[i].command->is->flags & flags)
 			return true;
 	return false;
 }
@@ -125,26 +125,14 @@ static bool grow(struct cache_session *s)
 
 struct sd_slice *cache_copy_args(struct cache *c, size_t argc, const struct sd_slice *argv)
 {
-	size_t n = 0;
-	for (size_t i = 0; i < argc; i++)
-		n += argv[i].n;
-	struct sd_slice *copy = cache_alloc(&c->memory, argc * sizeof(*copy) + n);
-	if (!copy)
-		return NULL;
-	char *p = (char *)(copy + argc);
-	for (size_t i = 0; i < argc; i++) {
-		if (argv[i].n)
-			memcpy(p, argv[i].p, argv[i].n);
-		copy[i] = (struct sd_slice){p, argv[i].n};
-		p += argv[i].n;
-	}
-	return copy;
+	void *room = cache_alloc(&c->memory, sd_redis_args_bytes(argc, argv));
+	return room ? sd_redis_args_copy(room, argc, argv) : NULL;
 }
 
 bool cache_queued(struct cache_call *c)
 {
 	struct cache_session *s = c->session;
-	if (c->command->flags & CACHE_UNQUEUED)
+	if (c->command->is->flags & SD_REDIS_UNQUEUED)
 		return false;
 	struct sd_slice *argv = grow(s) ? cache_copy_args(c->cache, c->argc, c->argv) : NULL;
 	if (!argv) {
@@ -222,12 +210,11 @@ static void cmd_exec(struct cache_call *c)
 	cache_multi_end(s);
 }
 
-#define ANY (CACHE_UNQUEUED | CACHE_FAST | CACHE_LOADING | CACHE_STALE | CACHE_NOSCRIPT | CACHE_ALLOW_BUSY)
 const struct cache_command cache_multi_commands[] = {
-    {"discard", 1, ANY, 0, 0, 0, cmd_discard, "transactions", "2.0.0", "Drops the transaction"},
-    {"exec", 1, (ANY & ~(unsigned)(CACHE_FAST | CACHE_ALLOW_BUSY)) | CACHE_QUIET, 0, 0, 0, cmd_exec, "transactions", "1.2.0", "Runs the transaction"},
-    {"multi", 1, ANY, 0, 0, 0, cmd_multi, "transactions", "1.2.0", "Begins a transaction"},
-    {"unwatch", 1, ANY & ~(unsigned)CACHE_UNQUEUED, 0, 0, 0, cmd_unwatch, "transactions", "2.2.0", "Watches no key any more"},
-    {"watch", -2, ANY, 1, -1, 1, cmd_watch, "transactions", "2.2.0", "Calls the transaction off when a key changes before it"},
+    {SD_REDIS(DISCARD), cmd_discard},
+    {SD_REDIS(EXEC), cmd_exec},
+    {SD_REDIS(MULTI), cmd_multi},
+    {SD_REDIS(UNWATCH), cmd_unwatch},
+    {SD_REDIS(WATCH), cmd_watch},
     {0},
 };

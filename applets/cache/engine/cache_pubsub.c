@@ -139,7 +139,7 @@ static void deliver_if_fits(void *arg, struct sd_dict_entry *e)
 {
 	struct message *m = arg;
 	const struct cache_name *pattern = (struct cache_name *)e;
-	if (cache_matches(cache_name_text(pattern), m->channel))
+	if (sd_redis_matches(cache_name_text(pattern), m->channel))
 		deliver(m, pattern, true);
 }
 
@@ -170,7 +170,7 @@ static void list_name(void *arg, struct sd_dict_entry *e)
 {
 	struct listing *l = arg;
 	struct sd_slice name = cache_name_text((struct cache_name *)e);
-	if (l->c->argc == 3 && !cache_matches(l->c->argv[2], name))
+	if (l->c->argc == 3 && !sd_redis_matches(l->c->argv[2], name))
 		return;
 	sd_resp_bulk(l->c->out, name.p, name.n);
 	l->n++;
@@ -204,18 +204,16 @@ static void cmd_pubsub_numpat(struct cache_call *c)
 	sd_resp_int(c->out, (int64_t)sd_dict_count(&c->cache->patterns));
 }
 
-#define SUB (CACHE_LISTENS | CACHE_PUBSUB | CACHE_NOSCRIPT | CACHE_LOADING | CACHE_STALE)
-#define SEE (CACHE_PUBSUB | CACHE_LOADING | CACHE_STALE)
 const struct cache_command cache_pubsub_commands[] = {
-    {"psubscribe", -2, SUB, 0, 0, 0, cmd_psubscribe, "pubsub", "2.0.0", "Listens to the channels that fit patterns"},
-    {"publish", 3, SEE | CACHE_FAST | CACHE_SPREADS, 0, 0, 0, cmd_publish, "pubsub", "2.0.0", "Sends a message to a channel"},
-    {"pubsub", -2, 0, 0, 0, 0, NULL, "pubsub", "2.8.0", "Asks who listens"},
-    {"pubsub|channels", -2, SEE, 0, 0, 0, cmd_pubsub_channels, "pubsub", "2.8.0", "Lists channels somebody listens to"},
-    {"pubsub|help", 2, SEE & ~(unsigned)CACHE_PUBSUB, 0, 0, 0, cache_help, "pubsub", "6.2.0", "Lists the subcommands"},
-    {"pubsub|numpat", 2, SEE, 0, 0, 0, cmd_pubsub_numpat, "pubsub", "2.8.0", "Counts patterns"},
-    {"pubsub|numsub", -2, SEE, 0, 0, 0, cmd_pubsub_numsub, "pubsub", "2.8.0", "Counts those who listen to channels"},
-    {"punsubscribe", -1, SUB, 0, 0, 0, cmd_punsubscribe, "pubsub", "2.0.0", "Does not listen to patterns any more"},
-    {"subscribe", -2, SUB, 0, 0, 0, cmd_subscribe, "pubsub", "2.0.0", "Listens to channels"},
-    {"unsubscribe", -1, SUB, 0, 0, 0, cmd_unsubscribe, "pubsub", "2.0.0", "Does not listen to channels any more"},
+    {SD_REDIS(PSUBSCRIBE), cmd_psubscribe},
+    {SD_REDIS(PUBLISH), cmd_publish},
+    {SD_REDIS(PUBSUB), NULL},
+    {SD_REDIS(PUBSUB_CHANNELS), cmd_pubsub_channels},
+    {SD_REDIS(PUBSUB_HELP), cache_help},
+    {SD_REDIS(PUBSUB_NUMPAT), cmd_pubsub_numpat},
+    {SD_REDIS(PUBSUB_NUMSUB), cmd_pubsub_numsub},
+    {SD_REDIS(PUNSUBSCRIBE), cmd_punsubscribe},
+    {SD_REDIS(SUBSCRIBE), cmd_subscribe},
+    {SD_REDIS(UNSUBSCRIBE), cmd_unsubscribe},
     {0},
 };

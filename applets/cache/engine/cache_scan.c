@@ -7,23 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What strtoul takes, since Redis asks that one; so an empty cursor is 0. */
-static bool read_cursor(struct sd_slice s, uint64_t *out)
-{
-	char text[128], *end;
-	if (s.n >= sizeof(text) || (s.n && isspace((unsigned char)s.p[0])))
-		return false;
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	return !*end && errno != ERANGE;
-}
-
 bool cache_scan_begin(struct cache_call *c, size_t cursor_at, struct cache_scan *s)
 {
 	*s = (struct cache_scan){.c = c, .count = 10, .place = sd_resp_later(c->out)};
-	if (read_cursor(c->argv[cursor_at], &s->cursor))
+	if (sd_redis_parse_cursor(c->argv[cursor_at], &s->cursor))
 		return true;
 	sd_resp_error(c->out, "ERR invalid cursor");
 	return false;
@@ -52,7 +39,7 @@ bool cache_scan_options(struct cache_scan *s, size_t from)
 		if (is_count && !cache_arg_int(c, i + 1, &s->count))
 			return false;
 		if (is_count ? s->count < 1 : !option(s, i)) {
-			sd_resp_error(c->out, cache_syntax);
+			sd_resp_error(c->out, sd_redis_syntax);
 			return false;
 		}
 	}
@@ -67,7 +54,7 @@ static bool is_star(struct sd_slice pattern)
 
 void cache_scan_give(struct cache_scan *s, struct sd_slice name, const struct sd_slice *value)
 {
-	if (s->pattern.p && !is_star(s->pattern) && !cache_matches(s->pattern, name))
+	if (s->pattern.p && !is_star(s->pattern) && !sd_redis_matches(s->pattern, name))
 		return;
 	sd_resp_bulk(s->c->out, name.p, name.n);
 	if (value)

@@ -195,8 +195,8 @@ int64_t cache_tick_waits(struct cache *c, int64_t now_ms)
 bool cache_postponed(struct cache_call *c)
 {
 	struct cache_session *s = c->session;
-	const uint32_t changes = CACHE_WRITE | CACHE_SPREADS;
-	bool writes = c->command->flags & changes || (strcmp(c->command->name, "exec") == 0 && cache_queue_has(s, changes));
+	const uint32_t changes = SD_REDIS_WRITE | SD_REDIS_SPREADS;
+	bool writes = c->command->is->flags & changes || (strcmp(c->command->is->name, "exec") == 0 && cache_queue_has(s, changes));
 	if (c->cache->pause == CACHE_PAUSE_WRITES && !writes)
 		return false;
 	if (!(s->wait = new_wait(c))) {
@@ -270,14 +270,14 @@ static void cmd_wait(struct cache_call *c)
 }
 
 const struct cache_command cache_wait_commands[] = {
-    {"wait", 3, CACHE_NOSCRIPT, 0, 0, 0, cmd_wait, "generic", "3.0.0", "Waits until copies have what this connection wrote"},
+    {SD_REDIS(WAIT), cmd_wait},
     {0},
 };
 
 bool cache_arg_timeout(struct cache_call *c, size_t i, int64_t *deadline_ms)
 {
 	long double s;
-	if (!cache_parse_double(c->argv[i], &s)) {
+	if (!sd_redis_parse_double(c->argv[i], &s)) {
 		sd_resp_error(c->out, "ERR timeout is not a float or out of range");
 		return false;
 	}

@@ -29,7 +29,7 @@ static void put_quoted(struct sd_text *t, struct sd_slice s)
 void cache_feed_monitors(const struct cache_call *c)
 {
 	struct sd_text t = {0};
-	if (c->command->flags & (CACHE_ADMIN | CACHE_QUIET))
+	if (c->command->is->flags & (SD_REDIS_ADMIN | SD_REDIS_QUIET))
 		return;
 	sd_text_format(&t, "%lld.%06lld [%u %s]", (long long)(c->cache->now_ms / 1000), (long long)(c->cache->now_ms % 1000 * 1000),
 		       c->db->number, c->session->address);
@@ -97,7 +97,7 @@ void cache_note_slow(const struct cache_call *c, int64_t took_us)
 	struct cache *cache = c->cache;
 	size_t argc = c->argc > SLOW_ARGS ? SLOW_ARGS : c->argc;
 	char one[SLOW_BYTES + 40], *p;
-	if (c->command->flags & CACHE_QUIET)
+	if (c->command->is->flags & SD_REDIS_QUIET)
 		return;
 	struct cache_slow *w = cache_alloc(&cache->memory, sizeof(*w) + argc * (sizeof(w->argv[0]) + sizeof(one)));
 	if (!w)
@@ -121,7 +121,7 @@ static void cmd_slowlog_get(struct cache_call *c)
 {
 	int64_t most = 10, n = 0;
 	if (c->argc > 3) {
-		sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->name);
+		sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->is->name);
 		return;
 	}
 	if (c->argc == 3) {
@@ -158,13 +158,12 @@ static void cmd_slowlog_reset(struct cache_call *c)
 	sd_resp_simple(c->out, "OK");
 }
 
-#define SEEN (CACHE_ADMIN | CACHE_LOADING | CACHE_STALE)
 const struct cache_command cache_watch_commands[] = {
-    {"monitor", 1, SEEN | CACHE_NOSCRIPT, 0, 0, 0, cmd_monitor, "server", "1.0.0", "Shows every command as it is run"},
-    {"slowlog", -2, 0, 0, 0, 0, NULL, "server", "2.2.12", "Keeps the commands that took long"},
-    {"slowlog|get", -2, SEEN, 0, 0, 0, cmd_slowlog_get, "server", "2.2.12", "Gives the latest ones"},
-    {"slowlog|help", 2, CACHE_LOADING | CACHE_STALE, 0, 0, 0, cache_help, "server", "6.2.0", "Lists the subcommands"},
-    {"slowlog|len", 2, SEEN, 0, 0, 0, cmd_slowlog_len, "server", "2.2.12", "Gives how many are kept"},
-    {"slowlog|reset", 2, SEEN, 0, 0, 0, cmd_slowlog_reset, "server", "2.2.12", "Forgets them"},
+    {SD_REDIS(MONITOR), cmd_monitor},
+    {SD_REDIS(SLOWLOG), NULL},
+    {SD_REDIS(SLOWLOG_GET), cmd_slowlog_get},
+    {SD_REDIS(SLOWLOG_HELP), cache_help},
+    {SD_REDIS(SLOWLOG_LEN), cmd_slowlog_len},
+    {SD_REDIS(SLOWLOG_RESET), cmd_slowlog_reset},
     {0},
 };

@@ -25,7 +25,7 @@ static void cmd_auth(struct cache_call *c)
 {
 	static const struct sd_slice user = {"default", 7};
 	if (c->argc > 3) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	if (c->argc == 2 && !c->cache->password) {
@@ -82,7 +82,7 @@ static void cmd_hello(struct cache_call *c)
 	sd_resp_text(c->out, "server");
 	sd_resp_text(c->out, "redis");
 	sd_resp_text(c->out, "version");
-	sd_resp_text(c->out, CACHE_LIKE_REDIS);
+	sd_resp_text(c->out, SD_REDIS_LIKE);
 	sd_resp_text(c->out, "proto");
 	sd_resp_int(c->out, version);
 	sd_resp_text(c->out, "id");
@@ -166,32 +166,20 @@ void cache_reply_text(struct cache_call *c, struct sd_text *t)
 
 void cache_help(struct cache_call *c)
 {
-	const struct cache_command *k;
-	size_t stem = strcspn(c->command->name, "|") + 1, n = 0, place = sd_resp_later(c->out);
-	for (size_t i = 0; (k = cache_command_at(i)); i++) {
-		char line[160];
-		if (strncmp(k->name, c->command->name, stem) != 0)
-			continue;
-		snprintf(line, sizeof(line), "%s: %s", k->name + stem, k->summary);
-		sd_resp_simple(c->out, line);
-		n++;
-	}
-	sd_resp_now(c->out, place, '*', n);
+	sd_redis_tell_help(&c->cache->names, c->command->is, c->out);
 }
 
-#define SEEN (CACHE_LOADING | CACHE_STALE)
-#define ANY  (CACHE_NOAUTH | SEEN | CACHE_NOSCRIPT | CACHE_ALLOW_BUSY | CACHE_FAST)
 const struct cache_command cache_connection_commands[] = {
-    {"auth", -2, ANY | CACHE_QUIET, 0, 0, 0, cmd_auth, "connection", "1.0.0", "Logs in"},
-    {"echo", 2, CACHE_FAST | SEEN, 0, 0, 0, cmd_echo, "connection", "1.0.0", "Gives back what it gets"},
-    {"hello", -1, ANY | CACHE_QUIET, 0, 0, 0, cmd_hello, "connection", "6.0.0", "Chooses the version of the protocol"},
-    {"ping", -1, CACHE_FAST | CACHE_LISTENS, 0, 0, 0, cmd_ping, "connection", "1.0.0", "Asks for a sign of life"},
-    {"quit", -1, ANY | CACHE_LISTENS | CACHE_UNQUEUED, 0, 0, 0, cmd_quit, "connection", "1.0.0", "Ends the connection"},
-    {"reset", 1, ANY | CACHE_LISTENS | CACHE_UNQUEUED, 0, 0, 0, cmd_reset, "connection", "6.2.0", "Makes the connection as new"},
-    {"select", 2, CACHE_FAST | SEEN, 0, 0, 0, cmd_select, "connection", "1.0.0", "Chooses a database"},
+    {SD_REDIS(AUTH), cmd_auth},
+    {SD_REDIS(ECHO), cmd_echo},
+    {SD_REDIS(HELLO), cmd_hello},
+    {SD_REDIS(PING), cmd_ping},
+    {SD_REDIS(QUIT), cmd_quit},
+    {SD_REDIS(RESET), cmd_reset},
+    {SD_REDIS(SELECT), cmd_select},
     {0},
 };
 const struct cache_command cache_server_commands[] = {
-    {"time", 1, CACHE_FAST | SEEN, 0, 0, 0, cmd_time, "server", "2.6.0", "Gives the server's time"},
+    {SD_REDIS(TIME), cmd_time},
     {0},
 };

@@ -68,7 +68,7 @@ static int64_t set_pairs(struct cache_call *c)
 	struct change w;
 	int64_t added = 0;
 	if (c->argc % 2) {
-		sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->name);
+		sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->is->name);
 		return -1;
 	}
 	if (!begin(c, &w))
@@ -146,11 +146,11 @@ static void cmd_hincrby(struct cache_call *c)
 
 static void cmd_hincrbyfloat(struct cache_call *c)
 {
-	char digits[SD_LISTPACK_TEXT], text[CACHE_FLOAT_TEXT];
+	char digits[SD_LISTPACK_TEXT], text[SD_REDIS_FLOAT_TEXT];
 	struct sd_slice has;
 	struct change w;
 	long double v = 0, by;
-	if (!cache_parse_double(c->argv[3], &by)) {
+	if (!sd_redis_parse_double(c->argv[3], &by)) {
 		sd_resp_error(c->out, "ERR value is not a valid float");
 		return;
 	}
@@ -160,7 +160,7 @@ static void cmd_hincrbyfloat(struct cache_call *c)
 	}
 	if (!begin(c, &w))
 		return;
-	if (cache_hash_get(&w.h, c->argv[2], digits, &has) && !cache_parse_double(has, &v)) {
+	if (cache_hash_get(&w.h, c->argv[2], digits, &has) && !sd_redis_parse_double(has, &v)) {
 		give_up(c, &w, "ERR hash value is not a float");
 		return;
 	}
@@ -169,7 +169,7 @@ static void cmd_hincrbyfloat(struct cache_call *c)
 		give_up(c, &w, "ERR increment would produce NaN or Infinity");
 		return;
 	}
-	size_t n = cache_float_text(v, text);
+	size_t n = sd_redis_float_text(v, text);
 	if (set_one(c, &w, (struct sd_slice){text, n}))
 		sd_resp_bulk(c->out, text, n);
 }
@@ -421,7 +421,7 @@ static bool random_options(struct cache_call *c, int64_t *count, bool *values)
 	if (*count == INT64_MIN)
 		sd_resp_error(c->out, "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
 	else if (c->argc > 4 || (c->argc == 4 && !*values))
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 	else if (*values && (*count < -INT64_MAX / 2 || *count > INT64_MAX / 2))
 		sd_resp_error(c->out, "ERR value is out of range");
 	else
@@ -451,25 +451,22 @@ static void cmd_hrandfield(struct cache_call *c)
 	}
 }
 
-#define WR   (CACHE_WRITE | CACHE_DENYOOM | CACHE_FAST)
-#define RD   CACHE_READONLY
-#define FAST CACHE_FAST
 const struct cache_command cache_hash_commands[] = {
-    {"hdel", -3, CACHE_WRITE | FAST, 1, 1, 1, cmd_hdel, "hash", "2.0.0", "Deletes fields"},
-    {"hexists", 3, RD | FAST, 1, 1, 1, cmd_hexists, "hash", "2.0.0", "Tells whether there is a field"},
-    {"hget", 3, RD | FAST, 1, 1, 1, cmd_hget, "hash", "2.0.0", "Gives the value of a field"},
-    {"hgetall", 2, RD, 1, 1, 1, cmd_hgetall, "hash", "2.0.0", "Gives all fields with their values"},
-    {"hincrby", 4, WR, 1, 1, 1, cmd_hincrby, "hash", "2.0.0", "Adds a whole number to a field"},
-    {"hincrbyfloat", 4, WR, 1, 1, 1, cmd_hincrbyfloat, "hash", "2.6.0", "Adds a number with decimals to a field"},
-    {"hkeys", 2, RD, 1, 1, 1, cmd_hkeys, "hash", "2.0.0", "Gives all fields"},
-    {"hlen", 2, RD | FAST, 1, 1, 1, cmd_hlen, "hash", "2.0.0", "Gives the number of fields"},
-    {"hmget", -3, RD | FAST, 1, 1, 1, cmd_hmget, "hash", "2.0.0", "Gives the values of several fields"},
-    {"hmset", -4, WR, 1, 1, 1, cmd_hmset, "hash", "2.0.0", "Sets several fields (the old name of HSET)"},
-    {"hrandfield", -2, RD, 1, 1, 1, cmd_hrandfield, "hash", "6.2.0", "Gives random fields"},
-    {"hscan", -3, RD, 1, 1, 1, cmd_hscan, "hash", "2.8.0", "Lists fields a part at a time"},
-    {"hset", -4, WR, 1, 1, 1, cmd_hset, "hash", "2.0.0", "Sets fields"},
-    {"hsetnx", 4, WR, 1, 1, 1, cmd_hsetnx, "hash", "2.0.0", "Sets a field when it is not there"},
-    {"hstrlen", 3, RD | FAST, 1, 1, 1, cmd_hstrlen, "hash", "3.2.0", "Gives the length of a field's value"},
-    {"hvals", 2, RD, 1, 1, 1, cmd_hvals, "hash", "2.0.0", "Gives all values"},
+    {SD_REDIS(HDEL), cmd_hdel},
+    {SD_REDIS(HEXISTS), cmd_hexists},
+    {SD_REDIS(HGET), cmd_hget},
+    {SD_REDIS(HGETALL), cmd_hgetall},
+    {SD_REDIS(HINCRBY), cmd_hincrby},
+    {SD_REDIS(HINCRBYFLOAT), cmd_hincrbyfloat},
+    {SD_REDIS(HKEYS), cmd_hkeys},
+    {SD_REDIS(HLEN), cmd_hlen},
+    {SD_REDIS(HMGET), cmd_hmget},
+    {SD_REDIS(HMSET), cmd_hmset},
+    {SD_REDIS(HRANDFIELD), cmd_hrandfield},
+    {SD_REDIS(HSCAN), cmd_hscan},
+    {SD_REDIS(HSET), cmd_hset},
+    {SD_REDIS(HSETNX), cmd_hsetnx},
+    {SD_REDIS(HSTRLEN), cmd_hstrlen},
+    {SD_REDIS(HVALS), cmd_hvals},
     {0},
 };

@@ -81,7 +81,7 @@ bool cache_arg_end(struct cache_call *c, size_t i, bool *front)
 	*front = cache_is(c->argv[i], "left");
 	if (*front || cache_is(c->argv[i], "right"))
 		return true;
-	sd_resp_error(c->out, cache_syntax);
+	sd_resp_error(c->out, sd_redis_syntax);
 	return false;
 }
 
@@ -151,7 +151,7 @@ static void cmd_linsert(struct cache_call *c)
 	struct cache_item *it;
 	bool after = cache_is(c->argv[2], "after");
 	if (!after && !cache_is(c->argv[2], "before")) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	if (!cache_typed_for_write(c, 1, CACHE_LIST, &it))
@@ -183,7 +183,7 @@ static void cmd_lset(struct cache_call *c)
 	if (!cache_typed_for_write(c, 1, CACHE_LIST, &it))
 		return;
 	if (!it) {
-		sd_resp_error(c->out, cache_no_key);
+		sd_resp_error(c->out, sd_redis_no_key);
 	} else if (!cache_arg_int(c, 2, &index)) {
 		return;
 	} else if (!has_index(cache_list(it), index)) {
@@ -260,7 +260,7 @@ struct position_options {
 static bool position_option(struct cache_call *c, size_t i, struct position_options *o)
 {
 	if (i + 1 == c->argc) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return false;
 	}
 	if (cache_is(c->argv[i], "count"))
@@ -268,7 +268,7 @@ static bool position_option(struct cache_call *c, size_t i, struct position_opti
 	if (cache_is(c->argv[i], "maxlen"))
 		return cache_arg_least(c, i + 1, 0, "ERR MAXLEN can't be negative", &o->most);
 	if (!cache_is(c->argv[i], "rank")) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return false;
 	}
 	if (!arg_symmetric(c, i + 1, &o->rank))
@@ -360,22 +360,18 @@ static void cmd_lrem(struct cache_call *c)
 	sd_resp_int(c->out, n);
 }
 
-#define WR CACHE_WRITE
-#define RD CACHE_READONLY
-#define OOM CACHE_DENYOOM
-#define FAST CACHE_FAST
 const struct cache_command cache_list_commands[] = {
-    {"lindex", 3, RD, 1, 1, 1, cmd_lindex, "list", "1.0.0", "Gives a value by its index"},
-    {"linsert", 5, WR | OOM, 1, 1, 1, cmd_linsert, "list", "2.2.0", "Puts a value in front of another one or behind it"},
-    {"llen", 2, RD | FAST, 1, 1, 1, cmd_llen, "list", "1.0.0", "Gives the length of a list"},
-    {"lpos", -3, RD, 1, 1, 1, cmd_lpos, "list", "6.0.6", "Finds the index of a value"},
-    {"lpush", -3, WR | OOM | FAST, 1, 1, 1, cmd_lpush, "list", "1.0.0", "Puts values in front"},
-    {"lpushx", -3, WR | OOM | FAST, 1, 1, 1, cmd_lpushx, "list", "2.2.0", "Puts values in front of a list that is there"},
-    {"lrange", 4, RD, 1, 1, 1, cmd_lrange, "list", "1.0.0", "Gives a part of a list"},
-    {"lrem", 4, WR, 1, 1, 1, cmd_lrem, "list", "1.0.0", "Deletes those that equal a value"},
-    {"lset", 4, WR | OOM, 1, 1, 1, cmd_lset, "list", "1.0.0", "Sets the value of an index"},
-    {"ltrim", 4, WR, 1, 1, 1, cmd_ltrim, "list", "1.0.0", "Deletes all but a part of a list"},
-    {"rpush", -3, WR | OOM | FAST, 1, 1, 1, cmd_rpush, "list", "1.0.0", "Puts values at the end"},
-    {"rpushx", -3, WR | OOM | FAST, 1, 1, 1, cmd_rpushx, "list", "2.2.0", "Puts values at the end of a list that is there"},
+    {SD_REDIS(LINDEX), cmd_lindex},
+    {SD_REDIS(LINSERT), cmd_linsert},
+    {SD_REDIS(LLEN), cmd_llen},
+    {SD_REDIS(LPOS), cmd_lpos},
+    {SD_REDIS(LPUSH), cmd_lpush},
+    {SD_REDIS(LPUSHX), cmd_lpushx},
+    {SD_REDIS(LRANGE), cmd_lrange},
+    {SD_REDIS(LREM), cmd_lrem},
+    {SD_REDIS(LSET), cmd_lset},
+    {SD_REDIS(LTRIM), cmd_ltrim},
+    {SD_REDIS(RPUSH), cmd_rpush},
+    {SD_REDIS(RPUSHX), cmd_rpushx},
     {0},
 };

@@ -27,7 +27,7 @@ static void pop(struct cache_call *c, bool front)
 	struct cache_item *it;
 	int64_t n = 1;
 	if (c->argc > 3) {
-		sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->name);
+		sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->is->name);
 		return;
 	}
 	if ((counted && !cache_arg_least(c, 2, 0, "ERR value is out of range, must be positive", &n)) ||
@@ -132,7 +132,7 @@ static bool several_options(struct cache_call *c, size_t at, struct several *o)
 	if (!cache_arg_least(c, at, 1, "ERR numkeys should be greater than 0", &n))
 		return false;
 	if ((uint64_t)n >= c->argc - at - 1) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return false;
 	}
 	o->nkeys = (size_t)n;
@@ -147,7 +147,7 @@ static bool several_options(struct cache_call *c, size_t at, struct several *o)
 		if (end + 3 == c->argc)
 			return true;
 	}
-	sd_resp_error(c->out, cache_syntax);
+	sd_resp_error(c->out, sd_redis_syntax);
 	return false;
 }
 
@@ -261,19 +261,16 @@ static void cmd_brpoplpush(struct cache_call *c)
 	move_or_wait(c, false, true, 3);
 }
 
-#define WR    CACHE_WRITE
-#define WAITS (CACHE_WRITE | CACHE_NOSCRIPT | CACHE_BLOCKING)
-#define OOM   CACHE_DENYOOM
 const struct cache_command cache_list_pop_commands[] = {
-    {"blmove", 6, WAITS | OOM, 1, 2, 1, cmd_blmove, "list", "6.2.0", "Moves a value to another list, or waits for one"},
-    {"blmpop", -5, WR | CACHE_BLOCKING | CACHE_MOVABLE, 0, 0, 0, cmd_blmpop, "list", "7.0.0", "Takes values out of one of several lists, or waits for one"},
-    {"blpop", -3, WAITS, 1, -2, 1, cmd_blpop, "list", "2.0.0", "Takes the first value of one of several lists, or waits for one"},
-    {"brpop", -3, WAITS, 1, -2, 1, cmd_brpop, "list", "2.0.0", "Takes the last value of one of several lists, or waits for one"},
-    {"brpoplpush", 4, WAITS | OOM, 1, 2, 1, cmd_brpoplpush, "list", "2.2.0", "Moves the last value in front of another list, or waits for one"},
-    {"lmove", 5, WR | OOM, 1, 2, 1, cmd_lmove, "list", "6.2.0", "Moves a value to another list"},
-    {"lmpop", -4, WR | CACHE_MOVABLE, 0, 0, 0, cmd_lmpop, "list", "7.0.0", "Takes values out of one of several lists"},
-    {"lpop", -2, WR | CACHE_FAST, 1, 1, 1, cmd_lpop, "list", "1.0.0", "Takes the first values"},
-    {"rpop", -2, WR | CACHE_FAST, 1, 1, 1, cmd_rpop, "list", "1.0.0", "Takes the last values"},
-    {"rpoplpush", 3, WR | OOM, 1, 2, 1, cmd_rpoplpush, "list", "1.2.0", "Moves the last value in front of another list"},
+    {SD_REDIS(BLMOVE), cmd_blmove},
+    {SD_REDIS(BLMPOP), cmd_blmpop},
+    {SD_REDIS(BLPOP), cmd_blpop},
+    {SD_REDIS(BRPOP), cmd_brpop},
+    {SD_REDIS(BRPOPLPUSH), cmd_brpoplpush},
+    {SD_REDIS(LMOVE), cmd_lmove},
+    {SD_REDIS(LMPOP), cmd_lmpop},
+    {SD_REDIS(LPOP), cmd_lpop},
+    {SD_REDIS(RPOP), cmd_rpop},
+    {SD_REDIS(RPOPLPUSH), cmd_rpoplpush},
     {0},
 };

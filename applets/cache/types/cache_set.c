@@ -447,7 +447,7 @@ static void cmd_spop(struct cache_call *c)
 	int64_t count = 1;
 	bool many = c->argc == 3;
 	if (c->argc > 3) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	if (many && (!sd_resp_parse_int(c->argv[2], &count) || count < 0)) {
@@ -521,7 +521,7 @@ static void cmd_srandmember(struct cache_call *c)
 	char text[24];
 	int64_t count = 0;
 	if (c->argc > 3) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	if ((c->argc == 3 && !cache_arg_random_count(c, 2, &count)) || !read_set(c, 1, &s, &there))
@@ -626,19 +626,16 @@ static void cmd_sscan(struct cache_call *c)
 	cache_scan_end(&scan);
 }
 
-#define WR (CACHE_WRITE | CACHE_DENYOOM)
-#define RD CACHE_READONLY
-#define FAST CACHE_FAST
 const struct cache_command cache_set_commands[] = {
-    {"sadd", -3, WR | FAST, 1, 1, 1, cmd_sadd, "set", "1.0.0", "Adds members to a set"},
-    {"scard", 2, RD | FAST, 1, 1, 1, cmd_scard, "set", "1.0.0", "Gives the number of members of a set"},
-    {"sismember", 3, RD | FAST, 1, 1, 1, cmd_sismember, "set", "1.0.0", "Tells whether a set has a member"},
-    {"smembers", 2, RD, 1, 1, 1, cmd_smembers, "set", "1.0.0", "Gives all members of a set"},
-    {"smismember", -3, RD | FAST, 1, 1, 1, cmd_smismember, "set", "6.2.0", "Tells which of several members a set has"},
-    {"smove", 4, CACHE_WRITE | FAST, 1, 2, 1, cmd_smove, "set", "1.0.0", "Moves a member from one set to another"},
-    {"spop", -2, CACHE_WRITE | FAST, 1, 1, 1, cmd_spop, "set", "1.0.0", "Takes random members out of a set"},
-    {"srandmember", -2, RD, 1, 1, 1, cmd_srandmember, "set", "1.0.0", "Gives random members of a set"},
-    {"srem", -3, CACHE_WRITE | FAST, 1, 1, 1, cmd_srem, "set", "1.0.0", "Takes members out of a set"},
-    {"sscan", -3, RD, 1, 1, 1, cmd_sscan, "set", "2.8.0", "Lists the members of a set a part at a time"},
+    {SD_REDIS(SADD), cmd_sadd},
+    {SD_REDIS(SCARD), cmd_scard},
+    {SD_REDIS(SISMEMBER), cmd_sismember},
+    {SD_REDIS(SMEMBERS), cmd_smembers},
+    {SD_REDIS(SMISMEMBER), cmd_smismember},
+    {SD_REDIS(SMOVE), cmd_smove},
+    {SD_REDIS(SPOP), cmd_spop},
+    {SD_REDIS(SRANDMEMBER), cmd_srandmember},
+    {SD_REDIS(SREM), cmd_srem},
+    {SD_REDIS(SSCAN), cmd_sscan},
     {0},
 };

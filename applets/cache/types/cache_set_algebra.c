@@ -159,7 +159,7 @@ static bool arg_limit(struct cache_call *c, size_t from, int64_t *limit)
 {
 	for (size_t i = from; i < c->argc; i += 2) {
 		if (!cache_is(c->argv[i], "limit") || i + 1 == c->argc) {
-			sd_resp_error(c->out, cache_syntax);
+			sd_resp_error(c->out, sd_redis_syntax);
 			return false;
 		}
 		if (!sd_resp_parse_int(c->argv[i + 1], limit) || *limit < 0) {
@@ -309,15 +309,13 @@ static void cmd_sdiffstore(struct cache_call *c)
 	store_result(c, subtract);
 }
 
-#define WR (CACHE_WRITE | CACHE_DENYOOM)
-#define RD CACHE_READONLY
 const struct cache_command cache_set_algebra_commands[] = {
-    {"sdiff", -2, RD, 1, -1, 1, cmd_sdiff, "set", "1.0.0", "Gives what is in the first set only"},
-    {"sdiffstore", -3, WR, 1, -1, 1, cmd_sdiffstore, "set", "1.0.0", "Keeps what is in the first set only"},
-    {"sinter", -2, RD, 1, -1, 1, cmd_sinter, "set", "1.0.0", "Gives what is in all sets"},
-    {"sintercard", -3, RD | CACHE_MOVABLE, 0, 0, 0, cmd_sintercard, "set", "7.0.0", "Counts what is in all sets"},
-    {"sinterstore", -3, WR, 1, -1, 1, cmd_sinterstore, "set", "1.0.0", "Keeps what is in all sets"},
-    {"sunion", -2, RD, 1, -1, 1, cmd_sunion, "set", "1.0.0", "Gives what is in any of the sets"},
-    {"sunionstore", -3, WR, 1, -1, 1, cmd_sunionstore, "set", "1.0.0", "Keeps what is in any of the sets"},
+    {SD_REDIS(SDIFF), cmd_sdiff},
+    {SD_REDIS(SDIFFSTORE), cmd_sdiffstore},
+    {SD_REDIS(SINTER), cmd_sinter},
+    {SD_REDIS(SINTERCARD), cmd_sintercard},
+    {SD_REDIS(SINTERSTORE), cmd_sinterstore},
+    {SD_REDIS(SUNION), cmd_sunion},
+    {SD_REDIS(SUNIONSTORE), cmd_sunionstore},
     {0},
 };

@@ -74,7 +74,7 @@ static struct sd_slice text_of(const struct sorting *s, struct part p)
 
 static bool bad_option(struct cache_call *c)
 {
-	sd_resp_error(c->out, cache_syntax);
+	sd_resp_error(c->out, sd_redis_syntax);
 	return false;
 }
 
@@ -409,7 +409,7 @@ static void cmd_sort_ro(struct cache_call *c)
 }
 
 const struct cache_command cache_sort_commands[] = {
-    {"sort", -2, CACHE_WRITE | CACHE_DENYOOM | CACHE_MOVABLE, 1, 1, 1, cmd_sort, "generic", "1.0.0", "Sorts a list, a set or a sorted set"},
-    {"sort_ro", -2, CACHE_READONLY | CACHE_MOVABLE, 1, 1, 1, cmd_sort_ro, "generic", "7.0.0", "Sorts a list, a set or a sorted set, and stores nothing"},
+    {SD_REDIS(SORT), cmd_sort},
+    {SD_REDIS(SORT_RO), cmd_sort_ro},
     {0},
 };

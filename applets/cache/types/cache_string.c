@@ -182,91 +182,33 @@ static void cmd_get(struct cache_call *c)
 		reply_value(c, it);
 }
 
-enum { NX = 1, XX = 2, GET = 4, KEEPTTL = 8, PERSIST = 16, EX = 32, PX = 64, EXAT = 128, PXAT = 256 };
-#define EXPIRES  (EX | PX | EXAT | PXAT)
-#define END(own) ((EXPIRES & ~(own)) | KEEPTTL | PERSIST) /* the same word again counts, another one is an error */
-
-struct set_options {
-	unsigned flags;
-	size_t time_at; /* argument of the time */
-	int64_t unit_ms;
-	bool relative;
-};
-
-static const struct {
-	const char *word;
-	unsigned flag, excludes;
-	int64_t unit_ms;
-	bool relative, of_set, of_getex;
-} set_words[] = {
-    {"nx", NX, XX, 0, false, true, false},
-    {"xx", XX, NX, 0, false, true, false},
-    {"get", GET, 0, 0, false, true, false},
-    {"keepttl", KEEPTTL, EXPIRES | PERSIST, 0, false, true, false},
-    {"persist", PERSIST, EXPIRES | KEEPTTL, 0, false, false, true},
-    {"ex", EX, END(EX), 1000, true, true, true},
-    {"px", PX, END(PX), 1, true, true, true},
-    {"exat", EXAT, END(EXAT), 1000, false, true, true},
-    {"pxat", PXAT, END(PXAT), 1, false, true, true},
-};
-
-static bool set_option(struct cache_call *c, size_t *i, bool getex, struct set_options *o)
-{
-	for (size_t k = 0; k < sizeof(set_words) / sizeof(set_words[0]); k++) {
-		if (!cache_is(c->argv[*i], set_words[k].word) || !(getex ? set_words[k].of_getex : set_words[k].of_set))
-			continue;
-		if (o->flags & set_words[k].excludes)
-			return false;
-		o->flags |= set_words[k].flag;
-		if (!set_words[k].unit_ms)
-			return true;
-		if (*i + 1 >= c->argc)
-			return false;
-		o->time_at = ++*i;
-		o->unit_ms = set_words[k].unit_ms;
-		o->relative = set_words[k].relative;
-		return true;
-	}
-	return false;
-}
-
-static bool set_options(struct cache_call *c, size_t from, bool getex, struct set_options *o)
-{
-	*o = (struct set_options){0};
-	for (size_t i = from; i < c->argc; i++)
-		if (!set_option(c, &i, getex, o)) {
-			sd_resp_error(c->out, cache_syntax);
-			return false;
-		}
-	return true;
-}
-
 static void cmd_set(struct cache_call *c)
 {
-	struct set_options o;
+	struct sd_redis_args a = cache_args(c);
+	struct sd_redis_set o;
 	size_t begun = c->out->n;
 	int64_t at_ms = CACHE_NO_END;
-	if (!set_options(c, 3, false, &o) ||
-	    (o.flags & EXPIRES && !cache_arg_expiry(c, o.time_at, o.unit_ms, o.relative, &at_ms)))
+	if (!sd_redis_set_options(&a, 3, false, &o) ||
+	    (o.flags & SD_SET_EXPIRES && !sd_redis_set_time(&a, &o, c->cache->now_ms, &at_ms)))
 		return;
-	if (o.flags & KEEPTTL)
+	if (o.flags & SD_SET_KEEPTTL)
 		at_ms = CACHE_SAME_END;
 	struct cache_item *it;
-	if (!(o.flags & GET))
+	if (!(o.flags & SD_SET_GET))
 		it = cache_find(c->db, c->argv[1]);
 	else if (cache_typed(c, 1, CACHE_STRING, &it))
 		reply_value(c, it);
 	else
 		return;
-	if ((o.flags & NX && it) || (o.flags & XX && !it)) {
-		if (!(o.flags & GET))
+	if ((o.flags & SD_SET_NX && it) || (o.flags & SD_SET_XX && !it)) {
+		if (!(o.flags & SD_SET_GET))
 			sd_resp_null(c->out);
 		return;
 	}
 	if (!put(c->db, c->argv[1], it, c->argv[2], at_ms)) {
 		c->out->n = begun;
 		no_memory(c);
-	} else if (!(o.flags & GET)) {
+	} else if (!(o.flags & SD_SET_GET)) {
 		sd_resp_simple(c->out, "OK");
 	}
 }
@@ -283,7 +225,7 @@ static void cmd_setnx(struct cache_call *c)
 static void set_for(struct cache_call *c, int64_t unit_ms)
 {
 	int64_t at_ms;
-	if (!cache_arg_expiry(c, 2, unit_ms, true, &at_ms))
+	if (!cache_arg_expiry(c, 2, unit_ms, &at_ms))
 		return;
 	if (cache_set_string(c->db, c->argv[1], c->argv[3], at_ms))
 		sd_resp_simple(c->out, "OK");
@@ -326,10 +268,11 @@ static void cmd_getdel(struct cache_call *c)
 
 static void cmd_getex(struct cache_call *c)
 {
-	struct set_options o;
+	struct sd_redis_args a = cache_args(c);
+	struct sd_redis_set o;
 	int64_t at_ms = 0;
 	size_t begun = c->out->n;
-	if (!set_options(c, 2, true, &o))
+	if (!sd_redis_set_options(&a, 2, true, &o))
 		return;
 	struct cache_item *it;
 	if (!cache_typed(c, 1, CACHE_STRING, &it))
@@ -338,21 +281,21 @@ static void cmd_getex(struct cache_call *c)
 		sd_resp_null(c->out);
 		return;
 	}
-	if (o.flags & EXPIRES && !cache_arg_expiry(c, o.time_at, o.unit_ms, o.relative, &at_ms))
+	if (o.flags & SD_SET_EXPIRES && !sd_redis_set_time(&a, &o, c->cache->now_ms, &at_ms))
 		return;
 	reply_value(c, it);
-	if (o.flags & EXPIRES && at_ms <= c->cache->now_ms) {
+	if (o.flags & SD_SET_EXPIRES && at_ms <= c->cache->now_ms) {
 		cache_delete(c->db, it);
 		return;
 	}
-	if (o.flags & PERSIST)
+	if (o.flags & SD_SET_PERSIST)
 		cache_persist(c->db, it);
-	if (o.flags & EXPIRES && !cache_expire(c->db, &it, at_ms)) {
+	if (o.flags & SD_SET_EXPIRES && !cache_expire(c->db, &it, at_ms)) {
 		c->out->n = begun;
 		no_memory(c);
 		return;
 	}
-	if (o.flags & (PERSIST | EXPIRES))
+	if (o.flags & (SD_SET_PERSIST | SD_SET_EXPIRES))
 		cache_changed(c->db, c->argv[1]);
 }
 
@@ -369,7 +312,7 @@ static bool pairs_are_whole(struct cache_call *c)
 {
 	if (c->argc % 2)
 		return true;
-	sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->name);
+	sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->is->name);
 	return false;
 }
 
@@ -424,7 +367,7 @@ static void add_to(struct cache_call *c, int64_t by)
 	if (it && it->encoding == CACHE_INT)
 		v = cache_int(it);
 	else if (it && !sd_resp_parse_int(cache_string(it, text), &v)) {
-		sd_resp_error(c->out, cache_not_int);
+		sd_resp_error(c->out, sd_redis_not_int);
 		return;
 	}
 	if (__builtin_add_overflow(v, by, &v)) {
@@ -469,30 +412,14 @@ static void cmd_decrby(struct cache_call *c)
 		add_to(c, -by);
 }
 
-/* As Redis writes it for people: 17 digits behind the point, without the zeros at the end. */
-size_t cache_float_text(long double v, char out[CACHE_FLOAT_TEXT])
-{
-	int n = snprintf(out, CACHE_FLOAT_TEXT, "%.17Lf", v);
-	char *end = out + n;
-	while (end[-1] == '0')
-		end--;
-	if (end[-1] == '.')
-		end--;
-	if (end == out + 2 && out[0] == '-' && out[1] == '0') {
-		out[0] = '0';
-		end--;
-	}
-	return (size_t)(end - out);
-}
-
 static void cmd_incrbyfloat(struct cache_call *c)
 {
-	char number[24], text[CACHE_FLOAT_TEXT];
+	char number[24], text[SD_REDIS_FLOAT_TEXT];
 	long double v = 0, by;
 	struct cache_item *it;
 	if (!cache_typed_for_write(c, 1, CACHE_STRING, &it))
 		return;
-	if ((it && !cache_parse_double(cache_string(it, number), &v)) || !cache_parse_double(c->argv[2], &by)) {
+	if ((it && !sd_redis_parse_double(cache_string(it, number), &v)) || !sd_redis_parse_double(c->argv[2], &by)) {
 		sd_resp_error(c->out, "ERR value is not a valid float");
 		return;
 	}
@@ -501,7 +428,7 @@ static void cmd_incrbyfloat(struct cache_call *c)
 		sd_resp_error(c->out, "ERR increment would produce NaN or Infinity");
 		return;
 	}
-	size_t n = cache_float_text(v, text);
+	size_t n = sd_redis_float_text(v, text);
 	if (put(c->db, c->argv[1], it, (struct sd_slice){text, n}, CACHE_SAME_END))
 		sd_resp_bulk(c->out, text, n);
 	else
@@ -597,29 +524,27 @@ static void cmd_setrange(struct cache_call *c)
 	sd_resp_int(c->out, (int64_t)b->n);
 }
 
-#define WR (CACHE_WRITE | CACHE_DENYOOM)
-#define RD CACHE_READONLY
 const struct cache_command cache_string_commands[] = {
-    {"append", 3, WR | CACHE_FAST, 1, 1, 1, cmd_append, "string", "2.0.0", "Adds bytes to the end of a string"},
-    {"decr", 2, WR | CACHE_FAST, 1, 1, 1, cmd_decr, "string", "1.0.0", "Takes one from a number"},
-    {"decrby", 3, WR | CACHE_FAST, 1, 1, 1, cmd_decrby, "string", "1.0.0", "Takes so much from a number"},
-    {"get", 2, RD | CACHE_FAST, 1, 1, 1, cmd_get, "string", "1.0.0", "Gives the string of a key"},
-    {"getdel", 2, CACHE_WRITE | CACHE_FAST, 1, 1, 1, cmd_getdel, "string", "6.2.0", "Gives the string of a key and deletes it"},
-    {"getex", -2, CACHE_WRITE | CACHE_FAST, 1, 1, 1, cmd_getex, "string", "6.2.0", "Gives the string of a key and sets how long it stays"},
-    {"getrange", 4, RD, 1, 1, 1, cmd_getrange, "string", "2.4.0", "Gives a part of a string"},
-    {"getset", 3, WR | CACHE_FAST, 1, 1, 1, cmd_getset, "string", "1.0.0", "Sets a string and gives what was there"},
-    {"incr", 2, WR | CACHE_FAST, 1, 1, 1, cmd_incr, "string", "1.0.0", "Adds one to a number"},
-    {"incrby", 3, WR | CACHE_FAST, 1, 1, 1, cmd_incrby, "string", "1.0.0", "Adds so much to a number"},
-    {"incrbyfloat", 3, WR | CACHE_FAST, 1, 1, 1, cmd_incrbyfloat, "string", "2.6.0", "Adds a number with decimals"},
-    {"mget", -2, RD | CACHE_FAST, 1, -1, 1, cmd_mget, "string", "1.0.0", "Gives the strings of several keys"},
-    {"mset", -3, WR, 1, -1, 2, cmd_mset, "string", "1.0.1", "Sets several keys"},
-    {"msetnx", -3, WR, 1, -1, 2, cmd_msetnx, "string", "1.0.1", "Sets several keys when none of them is there"},
-    {"psetex", 4, WR, 1, 1, 1, cmd_psetex, "string", "2.6.0", "Sets a key for so many milliseconds"},
-    {"set", -3, WR, 1, 1, 1, cmd_set, "string", "1.0.0", "Sets the string of a key"},
-    {"setex", 4, WR, 1, 1, 1, cmd_setex, "string", "2.0.0", "Sets a key for so many seconds"},
-    {"setnx", 3, WR | CACHE_FAST, 1, 1, 1, cmd_setnx, "string", "1.0.0", "Sets a key when it is not there"},
-    {"setrange", 4, WR, 1, 1, 1, cmd_setrange, "string", "2.2.0", "Writes into a string from an offset on"},
-    {"strlen", 2, RD | CACHE_FAST, 1, 1, 1, cmd_strlen, "string", "2.2.0", "Gives the length of a string"},
-    {"substr", 4, RD, 1, 1, 1, cmd_getrange, "string", "1.0.0", "Gives a part of a string (the old name of GETRANGE)"},
+    {SD_REDIS(APPEND), cmd_append},
+    {SD_REDIS(DECR), cmd_decr},
+    {SD_REDIS(DECRBY), cmd_decrby},
+    {SD_REDIS(GET), cmd_get},
+    {SD_REDIS(GETDEL), cmd_getdel},
+    {SD_REDIS(GETEX), cmd_getex},
+    {SD_REDIS(GETRANGE), cmd_getrange},
+    {SD_REDIS(GETSET), cmd_getset},
+    {SD_REDIS(INCR), cmd_incr},
+    {SD_REDIS(INCRBY), cmd_incrby},
+    {SD_REDIS(INCRBYFLOAT), cmd_incrbyfloat},
+    {SD_REDIS(MGET), cmd_mget},
+    {SD_REDIS(MSET), cmd_mset},
+    {SD_REDIS(MSETNX), cmd_msetnx},
+    {SD_REDIS(PSETEX), cmd_psetex},
+    {SD_REDIS(SET), cmd_set},
+    {SD_REDIS(SETEX), cmd_setex},
+    {SD_REDIS(SETNX), cmd_setnx},
+    {SD_REDIS(SETRANGE), cmd_setrange},
+    {SD_REDIS(STRLEN), cmd_strlen},
+    {SD_REDIS(SUBSTR), cmd_getrange},
     {0},
 };

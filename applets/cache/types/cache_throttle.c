@@ -42,7 +42,6 @@ static void cmd_throttle(struct cache_call *c)
 }
 
 const struct cache_command cache_throttle_commands[] = {
-    {"cl.throttle", -5, CACHE_WRITE | CACHE_DENYOOM | CACHE_FAST, 1, 1, 1, cmd_throttle, "string", "7.0.0",
-     "Takes units from a bucket that is filled at a rate"},
+    {SD_REDIS(CL_THROTTLE), cmd_throttle},
     {0},
 };

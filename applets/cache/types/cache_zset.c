@@ -476,7 +476,7 @@ bool cache_zset_parse_score(struct sd_slice arg, double *score)
 		return true;
 	}
 	/* as a long double it may have a range that a double has not */
-	return cache_parse_double(arg, &wide) && number(arg, score) && (isinf(wide) || !isinf(*score)) &&
+	return sd_redis_parse_double(arg, &wide) && number(arg, score) && (isinf(wide) || !isinf(*score)) &&
 	       (wide == 0 || *score != 0);
 }
 

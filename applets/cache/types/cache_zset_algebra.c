@@ -211,7 +211,7 @@ static bool read_aggregate(struct work *w, struct sd_slice arg)
 			w->aggregate = (enum aggregate)i;
 			return true;
 		}
-	sd_resp_error(w->c->out, cache_syntax);
+	sd_resp_error(w->c->out, sd_redis_syntax);
 	return false;
 }
 
@@ -245,7 +245,7 @@ static bool read_options(struct work *w, size_t i, bool store)
 				return false;
 			i += 2;
 		} else {
-			sd_resp_error(c->out, cache_syntax);
+			sd_resp_error(c->out, sd_redis_syntax);
 			return false;
 		}
 	}
@@ -260,11 +260,11 @@ static bool read_work(struct work *w, size_t at, bool store)
 	if (!cache_arg_int(c, at, &n))
 		return false;
 	if (n < 1) {
-		sd_resp_errorf(c->out, "ERR at least 1 input key is needed for '%s' command", c->command->name);
+		sd_resp_errorf(c->out, "ERR at least 1 input key is needed for '%s' command", c->command->is->name);
 		return false;
 	}
 	if ((uint64_t)n > c->argc - at - 1) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return false;
 	}
 	w->n = (size_t)n;
@@ -380,16 +380,13 @@ static void cmd_zintercard(struct cache_call *c)
 	cache_free(&c->cache->memory, w.source);
 }
 
-#define WR (CACHE_WRITE | CACHE_DENYOOM | CACHE_MOVABLE)
-#define RD (CACHE_READONLY | CACHE_MOVABLE)
-#define ZSET "sorted-set"
 const struct cache_command cache_zset_algebra_commands[] = {
-    {"zdiff", -3, RD, 0, 0, 0, cmd_zdiff, ZSET, "6.2.0", "Gives what is in the first sorted set only"},
-    {"zdiffstore", -4, WR, 1, 1, 1, cmd_zdiffstore, ZSET, "6.2.0", "Keeps what is in the first sorted set only"},
-    {"zinter", -3, RD, 0, 0, 0, cmd_zinter, ZSET, "6.2.0", "Gives what is in all sorted sets"},
-    {"zintercard", -3, RD, 0, 0, 0, cmd_zintercard, ZSET, "7.0.0", "Counts what is in all sorted sets"},
-    {"zinterstore", -4, WR, 1, 1, 1, cmd_zinterstore, ZSET, "2.0.0", "Keeps what is in all sorted sets"},
-    {"zunion", -3, RD, 0, 0, 0, cmd_zunion, ZSET, "6.2.0", "Gives what is in any of the sorted sets"},
-    {"zunionstore", -4, WR, 1, 1, 1, cmd_zunionstore, ZSET, "2.0.0", "Keeps what is in any of the sorted sets"},
+    {SD_REDIS(ZDIFF), cmd_zdiff},
+    {SD_REDIS(ZDIFFSTORE), cmd_zdiffstore},
+    {SD_REDIS(ZINTER), cmd_zinter},
+    {SD_REDIS(ZINTERCARD), cmd_zintercard},
+    {SD_REDIS(ZINTERSTORE), cmd_zinterstore},
+    {SD_REDIS(ZUNION), cmd_zunion},
+    {SD_REDIS(ZUNIONSTORE), cmd_zunionstore},
     {0},
 };

@@ -50,7 +50,7 @@ static bool add_options(struct cache_call *c, unsigned *flags, size_t *from)
 	size_t n = c->argc - *from;
 	const char *error = NULL;
 	if (n == 0 || n % 2)
-		error = cache_syntax;
+		error = sd_redis_syntax;
 	else if (*flags & NX && *flags & XX)
 		error = "ERR XX and NX options at the same time are not compatible";
 	else if ((*flags & NX && *flags & (GT | LT)) || (*flags & GT && *flags & LT))
@@ -326,7 +326,7 @@ static void cmd_zrandmember(struct cache_call *c)
 	if (c->argc > 2 && !cache_arg_random_count(c, 2, &n))
 		return;
 	if (c->argc > 4 || (scores && !cache_is(c->argv[3], "withscores"))) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	if (scores && (n < -(INT64_MAX / 2) || n > INT64_MAX / 2)) {
@@ -389,21 +389,18 @@ static void cmd_zscan(struct cache_call *c)
 	cache_scan_end(&scan);
 }
 
-#define WR (CACHE_WRITE | CACHE_DENYOOM)
-#define RD CACHE_READONLY
-#define FAST CACHE_FAST
 const struct cache_command cache_zset_commands[] = {
-    {"zadd", -4, WR | FAST, 1, 1, 1, cmd_zadd, "sorted-set", "1.2.0", "Adds members with scores, or changes their scores"},
-    {"zcard", 2, RD | FAST, 1, 1, 1, cmd_zcard, "sorted-set", "1.2.0", "Gives the number of members of a sorted set"},
-    {"zcount", 4, RD | FAST, 1, 1, 1, cmd_zcount, "sorted-set", "2.0.0", "Counts the members with scores in a range"},
-    {"zincrby", 4, WR | FAST, 1, 1, 1, cmd_zincrby, "sorted-set", "1.2.0", "Adds to the score of a member"},
-    {"zlexcount", 4, RD | FAST, 1, 1, 1, cmd_zlexcount, "sorted-set", "2.8.9", "Counts the members in a range of bytes"},
-    {"zmscore", -3, RD | FAST, 1, 1, 1, cmd_zmscore, "sorted-set", "6.2.0", "Gives the scores of several members"},
-    {"zrandmember", -2, RD, 1, 1, 1, cmd_zrandmember, "sorted-set", "6.2.0", "Gives random members of a sorted set"},
-    {"zrank", 3, RD | FAST, 1, 1, 1, cmd_zrank, "sorted-set", "2.0.0", "Tells how many members come before one"},
-    {"zrem", -3, CACHE_WRITE | FAST, 1, 1, 1, cmd_zrem, "sorted-set", "1.2.0", "Takes members out of a sorted set"},
-    {"zrevrank", 3, RD | FAST, 1, 1, 1, cmd_zrevrank, "sorted-set", "2.0.0", "Tells how many members come behind one"},
-    {"zscan", -3, RD, 1, 1, 1, cmd_zscan, "sorted-set", "2.8.0", "Lists members and scores a part at a time"},
-    {"zscore", 3, RD | FAST, 1, 1, 1, cmd_zscore, "sorted-set", "1.2.0", "Gives the score of a member"},
+    {SD_REDIS(ZADD), cmd_zadd},
+    {SD_REDIS(ZCARD), cmd_zcard},
+    {SD_REDIS(ZCOUNT), cmd_zcount},
+    {SD_REDIS(ZINCRBY), cmd_zincrby},
+    {SD_REDIS(ZLEXCOUNT), cmd_zlexcount},
+    {SD_REDIS(ZMSCORE), cmd_zmscore},
+    {SD_REDIS(ZRANDMEMBER), cmd_zrandmember},
+    {SD_REDIS(ZRANK), cmd_zrank},
+    {SD_REDIS(ZREM), cmd_zrem},
+    {SD_REDIS(ZREVRANK), cmd_zrevrank},
+    {SD_REDIS(ZSCAN), cmd_zscan},
+    {SD_REDIS(ZSCORE), cmd_zscore},
     {0},
 };

@@ -31,7 +31,7 @@ static void pop_end(struct cache_call *c, bool back)
 	int64_t n = 1;
 	bool many = c->argc == 3;
 	if (c->argc > 3) {
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 		return;
 	}
 	if (many && (!sd_resp_parse_int(c->argv[2], &n) || n < 0)) {
@@ -131,7 +131,7 @@ static bool mpop_options(struct cache_call *c, size_t at, struct mpop *m)
 			return false;
 	}
 	if (!whole)
-		sd_resp_error(c->out, cache_syntax);
+		sd_resp_error(c->out, sd_redis_syntax);
 	m->count = m->count < 0 ? 1 : m->count;
 	return whole;
 }
@@ -168,15 +168,12 @@ static void cmd_bzmpop(struct cache_call *c)
 		cache_block(c, m.first, m.nkeys, deadline_ms, true);
 }
 
-#define WR CACHE_WRITE
-#define FAST CACHE_FAST
-#define ZSET "sorted-set"
 const struct cache_command cache_zset_pop_commands[] = {
-    {"bzmpop", -5, WR | CACHE_BLOCKING | CACHE_MOVABLE, 0, 0, 0, cmd_bzmpop, ZSET, "7.0.0", "Takes members out of the first of several sorted sets that has any, and waits for one"},
-    {"bzpopmax", -3, WR | FAST | CACHE_NOSCRIPT | CACHE_BLOCKING, 1, -2, 1, cmd_bzpopmax, ZSET, "5.0.0", "Takes out the highest member, and waits for one"},
-    {"bzpopmin", -3, WR | FAST | CACHE_NOSCRIPT | CACHE_BLOCKING, 1, -2, 1, cmd_bzpopmin, ZSET, "5.0.0", "Takes out the lowest member, and waits for one"},
-    {"zmpop", -4, WR | CACHE_MOVABLE, 0, 0, 0, cmd_zmpop, ZSET, "7.0.0", "Takes members out of the first of several sorted sets that has any"},
-    {"zpopmax", -2, WR | FAST, 1, 1, 1, cmd_zpopmax, ZSET, "5.0.0", "Takes out the highest members"},
-    {"zpopmin", -2, WR | FAST, 1, 1, 1, cmd_zpopmin, ZSET, "5.0.0", "Takes out the lowest members"},
+    {SD_REDIS(BZMPOP), cmd_bzmpop},
+    {SD_REDIS(BZPOPMAX), cmd_bzpopmax},
+    {SD_REDIS(BZPOPMIN), cmd_bzpopmin},
+    {SD_REDIS(ZMPOP), cmd_zmpop},
+    {SD_REDIS(ZPOPMAX), cmd_zpopmax},
+    {SD_REDIS(ZPOPMIN), cmd_zpopmin},
     {0},
 };

@@ -19,7 +19,7 @@ struct face {
 
 static bool syntax(struct cache_call *c)
 {
-	sd_resp_error(c->out, cache_syntax);
+	sd_resp_error(c->out, sd_redis_syntax);
 	return false;
 }
 
@@ -213,19 +213,16 @@ static void cmd_zremrangebylex(struct cache_call *c)
 	remove_range(c, LEX);
 }
 
-#define WR (CACHE_WRITE | CACHE_DENYOOM)
-#define RD CACHE_READONLY
-#define ZSET "sorted-set"
 const struct cache_command cache_zset_range_commands[] = {
-    {"zrange", -4, RD, 1, 1, 1, cmd_zrange, ZSET, "1.2.0", "Gives members in a range of ranks, scores or bytes"},
-    {"zrangebylex", -4, RD, 1, 1, 1, cmd_zrangebylex, ZSET, "2.8.9", "Gives members in a range of bytes"},
-    {"zrangebyscore", -4, RD, 1, 1, 1, cmd_zrangebyscore, ZSET, "1.0.5", "Gives members in a range of scores"},
-    {"zrangestore", -5, WR, 1, 2, 1, cmd_zrangestore, ZSET, "6.2.0", "Keeps a range of a sorted set in another one"},
-    {"zremrangebylex", 4, CACHE_WRITE, 1, 1, 1, cmd_zremrangebylex, ZSET, "2.8.9", "Takes out members in a range of bytes"},
-    {"zremrangebyrank", 4, CACHE_WRITE, 1, 1, 1, cmd_zremrangebyrank, ZSET, "2.0.0", "Takes out members in a range of ranks"},
-    {"zremrangebyscore", 4, CACHE_WRITE, 1, 1, 1, cmd_zremrangebyscore, ZSET, "1.2.0", "Takes out members in a range of scores"},
-    {"zrevrange", -4, RD, 1, 1, 1, cmd_zrevrange, ZSET, "1.2.0", "Gives members in a range of ranks, from the highest on"},
-    {"zrevrangebylex", -4, RD, 1, 1, 1, cmd_zrevrangebylex, ZSET, "2.8.9", "Gives members in a range of bytes, from the last on"},
-    {"zrevrangebyscore", -4, RD, 1, 1, 1, cmd_zrevrangebyscore, ZSET, "2.2.0", "Gives members in a range of scores, from the highest on"},
+    {SD_REDIS(ZRANGE), cmd_zrange},
+    {SD_REDIS(ZRANGEBYLEX), cmd_zrangebylex},
+    {SD_REDIS(ZRANGEBYSCORE), cmd_zrangebyscore},
+    {SD_REDIS(ZRANGESTORE), cmd_zrangestore},
+    {SD_REDIS(ZREMRANGEBYLEX), cmd_zremrangebylex},
+    {SD_REDIS(ZREMRANGEBYRANK), cmd_zremrangebyrank},
+    {SD_REDIS(ZREMRANGEBYSCORE), cmd_zremrangebyscore},
+    {SD_REDIS(ZREVRANGE), cmd_zrevrange},
+    {SD_REDIS(ZREVRANGEBYLEX), cmd_zrevrangebylex},
+    {SD_REDIS(ZREVRANGEBYSCORE), cmd_zrevrangebyscore},
     {0},
 };

@@ -15,9 +15,9 @@
 
 #define TICK_NS	  200000000ll
 #define RETRY_NS  1000000000ll
+#define REST_MOST_NS 5000000000ll
+#define REST_TIMES 9 /* as long as the last batch took: a tenth of the time is spent on it */
 #define SYNC_NS	  1000000000ll
-#define KEEP_NS	  3600000000000ll
-#define FIRST_KEEP_NS 10000000000ll
 
 static void work(struct sh_clicks *c);
 
@@ -44,6 +44,15 @@ static void really_free(struct sh_clicks *c)
 	free(c);
 }
 
+/* A row of a statistic costs the same for one click and for a thousand: clicks of many links gather before they are added, and who
+ * looks sees them a moment later. Not when there are more than go into a batch already. */
+static void rest(struct sh_clicks *c)
+{
+	int64_t now = sd_loop_now_ns(c->loop), ns = (now - c->began_ns) * REST_TIMES;
+	if (!c->batch.more && !c->events)
+		c->rest_ns = now + (ns < REST_MOST_NS ? ns : REST_MOST_NS);
+}
+
 static void on_kept(struct sh_clicks *c, const struct sd_error *e)
 {
 	if (c->closed)
@@ -57,6 +66,7 @@ static void on_kept(struct sh_clicks *c, const struct sd_error *e)
 	}
 	say_up(c);
 	c->held = false;
+	rest(c);
 	sh_journals_drop(c);
 	work(c);
 }
@@ -68,6 +78,7 @@ static void on_applied(void *arg, const struct sd_error *e)
 
 static void keep(struct sh_clicks *c)
 {
+	c->began_ns = sd_loop_now_ns(c->loop);
 	if (c->events)
 		sh_events_publish(c->events, on_kept);
 	else
@@ -98,7 +109,7 @@ static void work(struct sh_clicks *c)
 		return; /* that was said, and will be when it is back */
 	if (c->held)
 		keep(c);
-	else if (sh_journals_have(c))
+	else if (sd_loop_now_ns(c->loop) >= c->rest_ns && sh_journals_have(c))
 		sh_journals_read(c, on_read);
 }
 
@@ -188,14 +199,6 @@ static void on_sync(struct sd_timer *t)
 	arm(c, t, on_sync, SYNC_NS);
 }
 
-static void on_keep(struct sd_timer *t)
-{
-	struct sh_clicks *c = sd_container(t, struct sh_clicks, keep_timer);
-	if (c->sh->store && sh_store_ready(c->sh->store, NULL))
-		sh_keep_run(sh_store_sql(c->sh->store), sh_now_ms(c->sh), c->retention_ms);
-	arm(c, t, on_keep, KEEP_NS);
-}
-
 /* ---- life ---- */
 
 static struct sd_sql *sql_of(void *arg)
@@ -216,6 +219,13 @@ static enum sd_err set_up(struct sh_clicks *c, const struct sd_conf *conf, struc
 	if (!c->helpers)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	c->apply = (struct sh_apply){.loop = c->loop, .helpers = c->helpers, .sql = sql_of, .sql_arg = c};
+	c->keep = sh_keep_new(&(struct sh_keep_conf){.loop = c->loop,
+						     .log = c->sh->log,
+						     .sql = sql_of,
+						     .arg = c,
+						     .retention_ms = sd_conf_int(conf, "click-retention") / 1000000});
+	if (!c->keep)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
 	enum sd_err err = geo ? sd_geo_open(geo, &c->geo, e) : SD_OK;
 	if (!err)
 		err = sh_journals_open(c, c->sh->nworkers, e);
@@ -236,7 +246,6 @@ enum sd_err sh_clicks_open(struct sh *sh, const struct sd_conf *conf, struct sh_
 	c->loop = sh->control;
 	c->world = sh->run->spec.world;
 	c->sync = sync_of(sd_conf_string(conf, "click-sync"));
-	c->retention_ms = sd_conf_int(conf, "click-retention") / 1000000;
 	snprintf(c->dir, sizeof(c->dir), "%s/clicks", sd_conf_string(conf, "data-dir"));
 	enum sd_err err = set_up(c, conf, e);
 	if (err) {
@@ -244,7 +253,6 @@ enum sd_err sh_clicks_open(struct sh *sh, const struct sd_conf *conf, struct sh_
 		return err;
 	}
 	arm(c, &c->timer, on_tick, 0);
-	arm(c, &c->keep_timer, on_keep, FIRST_KEEP_NS);
 	if (c->sync == SD_WAL_INTERVAL)
 		arm(c, &c->sync_timer, on_sync, SYNC_NS);
 	*out = c;
@@ -271,7 +279,8 @@ void sh_clicks_close(struct sh_clicks *c)
 	c->closing = true;
 	sd_loop_timer_cancel(c->loop, &c->timer);
 	sd_loop_timer_cancel(c->loop, &c->sync_timer);
-	sd_loop_timer_cancel(c->loop, &c->keep_timer);
+	sh_keep_free(c->keep);
+	c->keep = NULL;
 	sh_events_close(c->events);
 	sd_helpers_free(c->helpers);
 	c->helpers = c->apply.helpers = NULL;
@@ -307,6 +316,14 @@ bool sh_clicks_ready(const struct sh_clicks *c, char *why, size_t n)
 	return true;
 }
 
+bool sh_clicks_queue_ready(const struct sh_clicks *c, char *why, size_t n)
+{
+	if (!c || !c->events || sh_events_stands(c->events))
+		return true;
+	snprintf(why, n, "clicks wait here: %s", sh_events_why(c->events));
+	return false;
+}
+
 static const struct {
 	const char *name, *help;
 	size_t at;
@@ -326,6 +343,8 @@ void sh_clicks_metrics(const struct sh_clicks *c, struct sd_metrics *m, const ch
 	}
 	sd_metrics_family(m, "sdlab_shortener_clicks_counted_total", "counter", "Clicks added up in the database by this server");
 	sd_metrics_add(m, (double)c->apply.clicks, "%s", label);
+	sd_metrics_family(m, "sdlab_shortener_retention_failures_total", "counter", "Tries to delete old statistics that failed");
+	sd_metrics_add(m, (double)sh_keep_failed(c->keep), "%s", label);
 	if (c->events)
 		sh_events_metrics(c->events, m, label);
 }

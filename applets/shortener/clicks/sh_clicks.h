@@ -46,6 +46,8 @@ void sh_clicks_close(struct sh_clicks *c);
 
 /* False: clicks are being lost, or pile up; why is one sentence. */
 bool sh_clicks_ready(const struct sh_clicks *c, char *why, size_t n);
+/* The same of the queue; true when there is none to go to. */
+bool sh_clicks_queue_ready(const struct sh_clicks *c, char *why, size_t n);
 void sh_clicks_metrics(const struct sh_clicks *c, struct sd_metrics *m, const char *label);
 
 /* ---- statistics ---- */

@@ -21,8 +21,10 @@
 #include "sh_clicks.h"
 
 #define SH_AGENTS	 1024 /* User-Agents whose meaning a worker remembers */
-#define SH_BATCH_CLICKS	 8192
-#define SH_BATCH_BYTES	 (1u << 20)
+/* Of a batch, about. To a queue it goes in small ones; to the database in large ones, since what many clicks of a link add to is
+ * written once for all of them. */
+#define SH_BATCH_SENT	 (1u << 20) /* bytes */
+#define SH_BATCH_ADDED	 (8u << 20)
 #define SH_SEGMENT	 (16u << 20)
 #define SH_SLOTS	 256
 
@@ -95,7 +97,8 @@ struct sh_clicks {
 	char dir[400];
 	struct sh_clicks_worker *slots[SH_SLOTS];
 	unsigned nslots, nstarted;
-	struct sd_timer timer, sync_timer, keep_timer;
+	struct sd_timer timer, sync_timer;
+	struct sh_keep *keep;
 	struct sd_work read_work, sync_work;
 	bool reading, syncing, sync_failed, secret_asked, closing, closed;
 	struct sh_batch batch;
@@ -103,7 +106,8 @@ struct sh_clicks {
 	struct sh_apply apply;
 	struct sh_events *events; /* NULL: clicks are added up here */
 	bool told_down, told_early, held; /* held: c->batch was read and is not kept elsewhere yet */
-	int64_t retry_ns, mend_ns, retention_ms;
+	int64_t retry_ns, mend_ns;
+	int64_t began_ns, rest_ns; /* when the batch in hand was given on; until when no other is taken */
 };
 
 /* ---- a worker ---- */
@@ -134,6 +138,7 @@ struct sh_events;
 enum sd_err sh_events_open(struct sh_clicks *c, const char *url, const char *queue, struct sh_events **out, struct sd_error *e);
 void sh_events_close(struct sh_events *v);
 bool sh_events_stands(const struct sh_events *v);
+const char *sh_events_why(const struct sh_events *v); /* it does not */
 /* May another batch be given? */
 bool sh_events_idle(const struct sh_events *v);
 /* Publishes what c->batch holds; done: all of it is confirmed, or not (then it is to be given again, later). */
@@ -142,7 +147,21 @@ void sh_events_metrics(const struct sh_events *v, struct sd_metrics *m, const ch
 
 /* ---- retention ---- */
 
-/* Once an hour: hours older than a fortnight, and days older than the retention, go. */
-void sh_keep_run(struct sd_sql *sql, int64_t now_ms, int64_t retention_ms);
+/* Once an hour: hours older than a fortnight, and days older than the retention, go, one day's at a time. What failed is said, and tried again
+ * in a minute. */
+struct sh_keep;
+struct sh_keep_conf {
+	struct sd_loop *loop;
+	struct sd_log *log;
+	struct sd_sql *(*sql)(void *arg); /* NULL while there is none */
+	void *arg;
+	int64_t retention_ms; /* 0: days are kept for ever */
+};
+struct sh_keep *sh_keep_new(const struct sh_keep_conf *conf); /* NULL: out of memory */
+uint64_t sh_keep_failed(const struct sh_keep *k);
+/* Also while the database is asked, which then answers nobody. NULL is fine. */
+void sh_keep_free(struct sh_keep *k);
+/* What it asks. */
+struct sd_sql_job *sh_keep_job(struct sd_sql *sql, int64_t now_ms, int64_t retention_ms);
 
 #endif

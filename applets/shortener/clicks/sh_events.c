@@ -84,6 +84,11 @@ static enum sd_err send_run(struct sh_events *v, const struct sh_block *b, size_
 	return err;
 }
 
+const char *sh_events_why(const struct sh_events *v)
+{
+	return sd_amqp_link_why(v->link);
+}
+
 bool sh_events_stands(const struct sh_events *v)
 {
 	return sd_amqp_link_stands(v->link);

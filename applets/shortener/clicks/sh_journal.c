@@ -32,7 +32,14 @@ static void slot_free(struct sh_clicks_worker *w)
 	free(w);
 }
 
-/* A full disk is no reason not to redirect: it is tried again. */
+/* A full disk is no reason not to redirect, and neither is one that cannot be written, when that is so of the database as well: it is
+ * tried again. */
+static bool may_wait(const struct sh_clicks *c, enum sd_err err)
+{
+	bool read_only = c->sh && c->sh->store && sd_sql_is_read_only(sh_store_sql(c->sh->store));
+	return err == SD_ENOSPC || (err == SD_EPERM && read_only);
+}
+
 static enum sd_err slot_open(struct sh_clicks *c, unsigned index, struct sd_error *e)
 {
 	struct sh_clicks_worker *w = calloc(1, sizeof(*w));
@@ -45,7 +52,7 @@ static enum sd_err slot_open(struct sh_clicks *c, unsigned index, struct sd_erro
 	enum sd_err err = open_log(w, &w->wal, &w->why);
 	if (!err)
 		err = sd_wal_reader_open(w->wal, 0, &w->reader, &w->why);
-	if (err == SD_ENOSPC) {
+	if (may_wait(c, err)) {
 		w->state = SH_SLOT_FAILED;
 		err = SD_OK;
 	}
@@ -146,17 +153,20 @@ static void settle_batch(struct sh_batch *b)
 	}
 }
 
-static bool is_full(const struct sh_batch *b)
+/* A block without company is about as large in memory as a few clicks. */
+static bool is_full(const struct sh_clicks *c)
 {
-	return b->bytes.n >= SH_BATCH_BYTES || b->n >= SH_BATCH_CLICKS;
+	const struct sh_batch *b = &c->batch;
+	return b->bytes.n + b->n * sizeof(*b->blocks) >= (c->events ? SH_BATCH_SENT : SH_BATCH_ADDED);
 }
 
 /* On a helper thread. */
-static void read_slot(struct sh_batch *b, struct sh_clicks_worker *w)
+static void read_slot(struct sh_clicks *c, struct sh_clicks_worker *w)
 {
+	struct sh_batch *b = &c->batch;
 	struct sd_wal_record r;
 	enum sd_err err = SD_OK;
-	while (!err && !is_full(b)) {
+	while (!err && !is_full(c)) {
 		err = sd_wal_read(w->reader, &r, &b->why);
 		if (err)
 			break;
@@ -172,9 +182,9 @@ static void read_slot(struct sh_batch *b, struct sh_clicks_worker *w)
 static void read_run(struct sd_work *work)
 {
 	struct sh_clicks *c = sd_container(work, struct sh_clicks, read_work);
-	for (unsigned i = 0; i < c->nslots && !is_full(&c->batch); i++)
+	for (unsigned i = 0; i < c->nslots && !is_full(c); i++)
 		if (c->slots[i] && c->slots[i]->reader)
-			read_slot(&c->batch, c->slots[i]);
+			read_slot(c, c->slots[i]);
 	settle_batch(&c->batch);
 }
 

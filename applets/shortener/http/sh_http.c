@@ -3,6 +3,7 @@
 
 #include "sh_call.h"
 #include "sh_redirect.h"
+#include "sh_said.h"
 
 static void on_request(struct sd_http_exchange *x, const struct sd_http_head *head)
 {
@@ -16,7 +17,7 @@ static void on_request(struct sd_http_exchange *x, const struct sd_http_head *he
 	struct sh_call *c = sh_call_new(w, x, head);
 	sd_count(&w->calls, 1);
 	if (!c)
-		sd_http_respond_text(x, 503, "out of memory\n");
+		sh_say_status(x, 503, false, "out of memory");
 	else if (c->too_large)
 		sh_call_send(c); /* what is wrong is told before it all comes */
 }
@@ -54,10 +55,17 @@ static void on_gone(struct sd_http_exchange *x)
 		q->gone(x);
 }
 
+static void on_turn_away(struct sd_http_exchange *x, const struct sd_http_head *head, struct sd_slice raw, int status, const char *why)
+{
+	const struct sd_http_field *f = head ? sd_http_find_name(head, "accept") : NULL;
+	sh_say_status(x, status, sh_wants_page(f ? f->value : sh_raw_accept(raw)), why);
+}
+
 const struct sd_http_handler sh_http_handler = {
     .request = on_request,
     .body = on_body,
     .end = on_end,
     .drained = on_drained,
     .gone = on_gone,
+    .turn_away = on_turn_away,
 };

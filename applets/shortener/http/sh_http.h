@@ -160,12 +160,14 @@ struct sh_route {
 	const char *id, *summary;
 	const struct sh_member *query, *body;
 	int good;            /* status when all is well */
-	const char *type;    /* of the answer; NULL: it has no body */
+	const char *type;    /* of the answer, "a|b" for either; NULL: it has no body */
 	const char *schema;  /* of the answer, a name in components; NULL: text */
 	uint64_t problems;   /* a bit for each enum sh_problem, besides those that any may have */
+	const struct sh_member *form; /* a body as forms of a page send it */
+	uint16_t pages[3];   /* other statuses, whose answer is a page; ended by 0 */
 };
 extern const struct sh_route sh_routes[];      /* ended by path NULL */
-extern const struct sh_route sh_page_routes[]; /* those of the dashboard, which are in no document */
+extern const struct sh_route sh_page_routes[]; /* those of the dashboard */
 
 /* Finds what the method and path ask for; with NULL, *allow says the methods that there are, "" when the path is unknown. */
 const struct sh_route *sh_route_find(enum sd_http_method method, struct sd_slice path, char arg[SH_CODE_MAX + 1], char allow[64]);

@@ -10,6 +10,7 @@
 #include "core/count.h"
 #include "sh_http.h"
 #include "sh_page.h"
+#include "sh_said.h"
 
 #define EVERY_NS 1000000000
 #define FIRST_NS 20000000 /* from the first listener's coming */
@@ -65,7 +66,7 @@ static void begin(struct sh_call *c, struct sd_http_exchange *x)
 	struct lane *lane = &c->sh->live->lanes[c->w->w->index];
 	struct listener *l = lane->n < MOST ? calloc(1, sizeof(*l)) : NULL;
 	if (!l) {
-		sd_http_respond_text(x, 503, "too many listen\n");
+		sh_say_status(x, 503, false, "too many listen");
 		return;
 	}
 	*l = (struct listener){.waiter.gone = on_gone, .x = x, .lane = lane};
@@ -101,6 +102,19 @@ static void on_told(struct sd_task *t)
 	free(told);
 }
 
+static void end_lane(struct lane *lane)
+{
+	while (!sd_list_empty(&lane->listeners))
+		finish(sd_container(lane->listeners.next, struct listener, link));
+}
+
+static void on_end_lane(struct sd_task *t)
+{
+	struct told *told = sd_container(t, struct told, task);
+	end_lane(told->lane);
+	free(told);
+}
+
 void sh_live_drain(struct sh_worker *w)
 {
 	struct sh_stream *live = w->sh->live;
@@ -108,22 +122,28 @@ void sh_live_drain(struct sh_worker *w)
 	if (!lane)
 		return;
 	lane->draining = true;
-	while (!sd_list_empty(&lane->listeners))
-		finish(sd_container(lane->listeners.next, struct listener, link));
+	end_lane(lane);
 }
 
 /* ---- on the control loop ---- */
 
-static void tell(struct sh_stream *live, unsigned i, const char *text, size_t n)
+static void post(struct sh_stream *live, unsigned i, void (*fn)(struct sd_task *t), struct sd_slice text)
 {
-	struct told *told = sd_gauge_read(&live->lanes[i].n) ? calloc(1, sizeof(*told) + n) : NULL;
+	struct told *told = sd_gauge_read(&live->lanes[i].n) ? calloc(1, sizeof(*told) + text.n) : NULL;
 	if (!told)
 		return;
-	told->task.fn = on_told;
+	told->task.fn = fn;
 	told->lane = &live->lanes[i];
-	told->n = n;
-	memcpy(told->text, text, n);
+	told->n = text.n;
+	if (text.n)
+		memcpy(told->text, text.p, text.n);
 	sd_loop_post(live->sh->workers[i]->w->loop, &told->task);
+}
+
+void sh_live_end_all(struct sh *sh)
+{
+	for (unsigned i = 0; !sh->closing && i < sh->live->nlanes; i++)
+		post(sh->live, i, on_end_lane, (struct sd_slice){0});
 }
 
 static char *event_of(const struct sh_live_row *rows, size_t nrows, int64_t links, int64_t clicks, size_t *n)
@@ -156,7 +176,7 @@ static void on_changes(void *arg, enum sd_err err, const struct sh_live *found)
 	char *text = event_of(found->rows, found->n, found->links, found->clicks, &n);
 	live->cursor = found->cursor;
 	for (unsigned i = 0; text && i < live->nlanes; i++)
-		tell(live, i, text, n);
+		post(live, i, on_told, (struct sd_slice){text, n});
 	free(text);
 }
 

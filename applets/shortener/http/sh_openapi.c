@@ -47,6 +47,10 @@ static const struct {
 	      ",\"devices\":" REF("Shares") ",\"browsers\":" REF("Shares") ",\"systems\":" REF("Shares") "}}"},
     {"Index", "{\"type\":\"object\",\"required\":[\"dashboard\",\"openapi\"],\"additionalProperties\":false,\"properties\":{"
 	      "\"dashboard\":" TEXT ",\"openapi\":" TEXT "}}"},
+    {"Live", "{\"type\":\"object\",\"description\":\"the data of an event\",\"required\":[\"links\",\"clicks\",\"changed\"],"
+	     "\"additionalProperties\":false,\"properties\":{\"links\":" COUNT ",\"clicks\":" COUNT ",\"changed\":{\"type\":\"array\",\"items\":{"
+	     "\"type\":\"object\",\"required\":[\"code\",\"clicks\"],\"additionalProperties\":false,\"properties\":{\"code\":" TEXT
+	     ",\"clicks\":" COUNT "}}}}}"},
     {"Problem", "{\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\"],\"properties\":{\"type\":{\"type\":\"string\","
 		"\"format\":\"uri-reference\"},\"title\":" TEXT ",\"status\":{\"type\":\"integer\"},\"detail\":" TEXT ",\"member\":" TEXT "}}"},
 };
@@ -105,12 +109,12 @@ static cJSON *member_schema(const struct sh_member *m)
 	return s;
 }
 
-static void add_body(cJSON *op, const struct sh_member *members)
+static void add_body(cJSON *op, const struct sh_member *members, const char *type)
 {
 	cJSON *body = cJSON_AddObjectToObject(op, "requestBody");
 	cJSON_AddBoolToObject(body, "required", true);
 	cJSON *content = cJSON_AddObjectToObject(body, "content");
-	cJSON *schema = cJSON_AddObjectToObject(cJSON_AddObjectToObject(content, "application/json"), "schema");
+	cJSON *schema = cJSON_AddObjectToObject(cJSON_AddObjectToObject(content, type), "schema");
 	cJSON_AddStringToObject(schema, "type", "object");
 	cJSON_AddBoolToObject(schema, "additionalProperties", false);
 	cJSON *required = cJSON_CreateArray(), *properties = cJSON_AddObjectToObject(schema, "properties");
@@ -150,14 +154,26 @@ static void add_parameters(cJSON *op, const struct sh_route *r)
 
 /* ---- answers ---- */
 
+/* One type more of an answer's body. */
 static void add_content(cJSON *answer, const char *type, const char *schema)
 {
 	char ref[96];
-	cJSON *content = cJSON_AddObjectToObject(cJSON_AddObjectToObject(answer, "content"), type);
+	cJSON *content = cJSON_GetObjectItem(answer, "content");
+	content = cJSON_AddObjectToObject(content ? content : cJSON_AddObjectToObject(answer, "content"), type);
 	cJSON *s = cJSON_AddObjectToObject(content, "schema");
 	snprintf(ref, sizeof(ref), "#/components/schemas/%s", schema ? schema : "");
 	if (schema)
 		cJSON_AddStringToObject(s, "$ref", ref);
+}
+
+/* "a|b": either. */
+static void add_contents(cJSON *answer, const char *types, const char *schema)
+{
+	for (const char *t = types; t; t = strchr(t, '|') ? strchr(t, '|') + 1 : NULL) {
+		char type[64];
+		snprintf(type, sizeof(type), "%.*s", (int)strcspn(t, "|"), t);
+		add_content(answer, type, schema);
+	}
 }
 
 static cJSON *add_answer(cJSON *answers, int status, const char *text)
@@ -175,24 +191,45 @@ static cJSON *add_answer(cJSON *answers, int status, const char *text)
 /* What any call that asks the database may be answered. */
 #define ANY (UINT64_C(1) << SH_DB_AWAY | UINT64_C(1) << SH_DB_BUSY | UINT64_C(1) << SH_INTERNAL)
 
+static void add_problem(cJSON *answers, unsigned p)
+{
+	char key[8];
+	snprintf(key, sizeof(key), "%d", sh_problems[p].status);
+	cJSON *a = cJSON_GetObjectItem(answers, key);
+	if (!a)
+		a = add_answer(answers, sh_problems[p].status, sh_problems[p].title);
+	if (!cJSON_GetObjectItem(cJSON_GetObjectItem(a, "content"), "application/problem+json"))
+		add_content(a, "application/problem+json", "Problem");
+}
+
+/* What breaks a rule of HTTP, and so is no request of any operation yet. */
+static void add_default(cJSON *answers)
+{
+	cJSON *a = cJSON_AddObjectToObject(answers, "default");
+	cJSON_AddStringToObject(a, "description", "not HTTP, too long or too slow: 400, 408, 413, 414, 417, 429, 431, 501, 505");
+	add_content(a, "application/problem+json", "Problem");
+	add_content(a, "text/html", NULL);
+}
+
 static void add_answers(cJSON *op, const struct sh_route *r)
 {
 	uint64_t problems = r->problems | (r->type && !r->schema && !r->query ? 0 : ANY);
 	cJSON *answers = cJSON_AddObjectToObject(op, "responses");
 	cJSON *good = add_answer(answers, r->good, "all is well");
 	if (r->type)
-		add_content(good, r->type, r->schema);
+		add_contents(good, r->type, r->schema);
+	for (size_t i = 0; i < sizeof(r->pages) / sizeof(r->pages[0]) && r->pages[i]; i++)
+		add_content(add_answer(answers, r->pages[i], sd_http_status_text(r->pages[i])), "text/html", NULL);
 	if (r->good == 201)
 		add_content(add_answer(answers, 200, "there was one that is the same"), r->type, r->schema);
 	if (r->needs != SH_OPEN)
 		problems |= UINT64_C(1) << SH_NO_KEY;
 	if (r->method != SD_HTTP_GET)
 		problems |= UINT64_C(1) << SH_CROSS_ORIGIN;
-	for (unsigned p = 0; p < SH_PROBLEMS; p++) {
-		cJSON *a = problems >> p & 1 ? add_answer(answers, sh_problems[p].status, sh_problems[p].title) : NULL;
-		if (a)
-			add_content(a, "application/problem+json", "Problem");
-	}
+	for (unsigned p = 0; p < SH_PROBLEMS; p++)
+		if (problems >> p & 1)
+			add_problem(answers, p);
+	add_default(answers);
 }
 
 static void add_security(cJSON *op, const struct sh_route *r)
@@ -224,7 +261,9 @@ static void add_operation(cJSON *paths, const struct sh_route *r)
 	cJSON_AddStringToObject(op, "summary", r->summary);
 	add_parameters(op, r);
 	if (r->body)
-		add_body(op, r->body);
+		add_body(op, r->body, "application/json");
+	if (r->form)
+		add_body(op, r->form, "application/x-www-form-urlencoded");
 	add_answers(op, r);
 	add_security(op, r);
 }
@@ -251,7 +290,9 @@ static void add_redirect(cJSON *paths)
 	    "\"application/problem+json\":{\"schema\":" REF("Problem") "},\"text/html\":{}}},\"503\":{\"description\":\"the database "
 	    "cannot be reached, and nobody remembers the link\",\"content\":{\"application/problem+json\":{\"schema\":" REF("Problem")
 	    "},\"text/html\":{}}}}}}";
-	cJSON_AddItemToObject(paths, "/{code}", cJSON_Parse(text));
+	cJSON *path = cJSON_Parse(text);
+	add_default(cJSON_GetObjectItem(cJSON_GetObjectItem(path, "get"), "responses"));
+	cJSON_AddItemToObject(paths, "/{code}", path);
 }
 
 char *sh_openapi(size_t *n)
@@ -263,6 +304,8 @@ char *sh_openapi(size_t *n)
 	cJSON_AddStringToObject(info, "version", "1");
 	cJSON *paths = cJSON_AddObjectToObject(o, "paths");
 	for (const struct sh_route *r = sh_routes; r->path; r++)
+		add_operation(paths, r);
+	for (const struct sh_route *r = sh_page_routes; r->path; r++)
 		add_operation(paths, r);
 	add_redirect(paths);
 	add_components(o);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "app/pages.h"
+#include "app/secret.h"
 #include "sh_page_int.h"
 
 #define FOLDER "applets/shortener/http/page/"
@@ -12,14 +13,31 @@ static const char policy[] = "default-src 'none'; script-src 'self'; style-src '
 			     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
 			     "trusted-types 'none'";
 
-#define HTML "text/html; charset=utf-8"
+#define HTML   "text/html; charset=utf-8"
+#define CSS    "text/css; charset=utf-8"
+#define SCRIPT "text/javascript; charset=utf-8"
+
+static const struct sh_member login_members[] = {
+    {"password", SH_TEXT, 1, SD_SECRET_MAX, .required = true, .help = "the one of --dashboard-password"}, {0}};
+static const struct sh_member logout_members[] = {
+    {"token", SH_TEXT, 1, SH_TOKEN_MAX - 1, .required = true, .help = "what the page of this session was given"}, {0}};
+
+#define BIT(problem) (UINT64_C(1) << (problem))
+#define NEEDS_KEY    (BIT(SH_DB_AWAY) | BIT(SH_DB_BUSY) | BIT(SH_DB_READ_ONLY) | BIT(SH_INTERNAL))
 
 const struct sh_route sh_page_routes[] = {
-    {SD_HTTP_GET, "/dashboard", SH_OPEN, sh_run_dashboard, .good = 200, .type = HTML},
-    {SD_HTTP_GET, "/dashboard/{name}", SH_OPEN, sh_run_page_file, .good = 200},
-    {SD_HTTP_POST, "/dashboard/login", SH_OPEN, sh_run_login, .good = 303},
-    {SD_HTTP_POST, "/dashboard/logout", SH_OPEN, sh_run_logout, .good = 303},
-    {SD_HTTP_GET, "/api/live", SH_CHANGE, sh_run_live, .good = 200, .type = "text/event-stream"},
+    {SD_HTTP_GET, "/dashboard", SH_OPEN, sh_run_dashboard, "dashboard", "the page, or the form that asks for its password", .good = 200,
+     .type = HTML, .problems = NEEDS_KEY, .pages = {403}},
+    {SD_HTTP_GET, "/dashboard/{name}", SH_OPEN, sh_run_page_file, "dashboardFile", "its style and scripts", .good = 200,
+     .type = CSS "|" SCRIPT, .problems = BIT(SH_UNKNOWN_PATH)},
+    {SD_HTTP_POST, "/dashboard/login", SH_OPEN, sh_run_login, "login", "give the password, and go to the page", .good = 303,
+     .form = login_members, .problems = NEEDS_KEY, .pages = {403, 429}},
+    {SD_HTTP_POST, "/dashboard/logout", SH_OPEN, sh_run_logout, "logout", "end this session", .good = 303, .form = logout_members,
+     .problems = NEEDS_KEY},
+    {SD_HTTP_POST, "/dashboard/logout-everywhere", SH_OPEN, sh_run_logout_all, "logoutEverywhere", "end all sessions, in all browsers", .good = 303,
+     .form = logout_members, .problems = NEEDS_KEY},
+    {SD_HTTP_GET, "/api/live", SH_CHANGE, sh_run_live, "live", "what changes, once a second for as long as one listens", .good = 200,
+     .type = "text/event-stream", .schema = "Live", .problems = NEEDS_KEY},
     {0},
 };
 
@@ -93,7 +111,7 @@ void sh_page_login_form(struct sh_call *c, int status, const char *why)
 static void show(struct sh_call *c, bool has_key)
 {
 	const char *password = c->sh->page->password;
-	struct sh_session s;
+	struct sh_session s = {0};
 	if (!has_key) {
 		sh_answer_problem(c, SH_DB_AWAY, NULL, "The dashboard needs the database.");
 	} else if (!password && !sh_page_is_near(c)) {
@@ -117,7 +135,7 @@ void sh_run_dashboard(struct sh_call *c)
 static const char *type_of(const char *name)
 {
 	const char *end = strrchr(name, '.');
-	return !end ? NULL : strcmp(end, ".css") == 0 ? "text/css; charset=utf-8" : strcmp(end, ".js") == 0 ? "text/javascript; charset=utf-8" : NULL;
+	return !end ? NULL : strcmp(end, ".css") == 0 ? CSS : strcmp(end, ".js") == 0 ? SCRIPT : NULL;
 }
 
 void sh_run_page_file(struct sh_call *c)

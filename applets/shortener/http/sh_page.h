@@ -20,6 +20,8 @@ struct sh_stream;
 
 /* ---- the control loop ---- */
 
+/* Also when only the settings are checked. */
+enum sd_err sh_page_check(const struct sd_conf *conf, struct sd_error *e);
 /* Before the workers start; the store need not be open yet. */
 enum sd_err sh_page_open(struct sh *sh, const struct sd_conf *conf, struct sh_page **out, struct sd_error *e);
 void sh_page_close(struct sh_page *p); /* after the store; NULL is fine */
@@ -35,6 +37,7 @@ void sh_run_dashboard(struct sh_call *c); /* GET /dashboard: the page, or the fo
 void sh_run_page_file(struct sh_call *c); /* GET /dashboard/{name}: its style and script */
 void sh_run_login(struct sh_call *c);	  /* POST /dashboard/login: a form with "password" */
 void sh_run_logout(struct sh_call *c);	  /* POST /dashboard/logout: a form with "token" */
+void sh_run_logout_all(struct sh_call *c); /* POST /dashboard/logout-everywhere: the same form */
 void sh_run_live(struct sh_call *c);	  /* GET /api/live */
 
 /* ---- the live stream ---- */
@@ -43,5 +46,7 @@ enum sd_err sh_live_open(struct sh *sh, struct sh_stream **out, struct sd_error 
 void sh_live_close(struct sh_stream *l); /* when no worker runs any more, after the clicks and the store; NULL is fine */
 /* On a worker that drains: its streams end, and browsers come back to another server. */
 void sh_live_drain(struct sh_worker *w);
+/* On the control loop: all streams end, and who may not listen any more is refused when it comes back. */
+void sh_live_end_all(struct sh *sh);
 
 #endif

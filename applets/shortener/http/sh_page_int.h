@@ -15,6 +15,7 @@ struct sh_page {
 	char *password; /* NULL: none is set */
 	uint8_t key[SH_KEY_BYTES];
 	bool has_key, asking; /* asking: the database, for the secret that the key is made of */
+	int64_t fresh_until_ns;
 	struct sd_link waits; /* calls that came before the key was there */
 	struct sd_ratelimit *tries;
 };

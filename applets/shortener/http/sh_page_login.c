@@ -4,6 +4,9 @@
  *	MAC   = HMAC-SHA256(key, "session " WHEN "." CHANCE)
  *	token = HMAC-SHA256(key, "token " cookie)
  *	key   = HMAC-SHA256(secret of the database, "dashboard " password)
+ *
+ * Another secret ends all sessions. The database is asked for it again every few seconds that somebody calls, since another server may have made
+ * one.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +23,8 @@
 
 #define COOKIE	 "sdlab_session"
 #define LASTS_S	 (12 * 3600)
+#define SKEW_S	 3600 /* a clock that was set back by more than this ends a session, and makes none longer */
+#define FRESH_NS INT64_C(5000000000)
 #define TRIES	 10 /* of a client in a minute */
 #define MAX_KEYS 10000
 
@@ -64,7 +69,8 @@ static bool good(const struct sh_call *c, struct sd_slice cookie)
 	if (!mac[0] || !sd_same_secret(bytes(dot + 1, cookie.n - (size_t)(dot + 1 - cookie.p)), mac))
 		return false;
 	snprintf(when, sizeof(when), "%.*s", (int)(first - cookie.p), cookie.p);
-	return strtoll(when, NULL, 16) > now_s(c);
+	int64_t left = strtoll(when, NULL, 16) - now_s(c);
+	return left > 0 && left <= LASTS_S + SKEW_S;
 }
 
 bool sh_session_read(struct sh_call *c, struct sh_session *s)
@@ -127,7 +133,10 @@ static void wake_all(struct sh_page *p)
 
 static void make_key(struct sh_page *p, const struct sd_siphash_key *secret)
 {
+	uint8_t before[SH_KEY_BYTES];
 	struct sd_text t = {0};
+	bool had = p->has_key;
+	memcpy(before, p->key, sizeof(before));
 	sd_text_add(&t, "dashboard ", 10);
 	if (p->password)
 		sd_text_add(&t, p->password, strlen(p->password));
@@ -135,21 +144,26 @@ static void make_key(struct sh_page *p, const struct sd_siphash_key *secret)
 	if (t.p)
 		explicit_bzero(t.p, t.n);
 	free(t.p);
+	if (had && memcmp(before, p->key, sizeof(before)) != 0)
+		sh_live_end_all(p->sh);
+	explicit_bzero(before, sizeof(before));
 }
 
 static void on_secret(void *arg, const struct sd_error *e, const struct sd_siphash_key *secret)
 {
 	struct sh_page *p = arg;
 	p->asking = false;
+	p->fresh_until_ns = sd_world_mono_ns(p->sh->run->spec.world) + FRESH_NS;
 	if (!e->code)
-		make_key(p, secret);
+		make_key(p, secret); /* else the one it has stays: without its database the dashboard does nothing */
 	wake_all(p);
 }
 
 void sh_page_with_key(struct sh_call *c, sh_page_key_fn *fn)
 {
 	struct sh_page *p = c->sh->page;
-	struct wait *w = p->has_key ? NULL : malloc(sizeof(*w));
+	bool fresh = p->has_key && !p->asking && sd_world_mono_ns(p->sh->run->spec.world) < p->fresh_until_ns;
+	struct wait *w = fresh ? NULL : malloc(sizeof(*w));
 	if (!w) {
 		fn(c, p->has_key);
 		return;
@@ -223,7 +237,7 @@ static bool changes(const struct sh_call *c)
 
 static bool is_good(struct sh_call *c)
 {
-	struct sh_session s;
+	struct sh_session s = {0};
 	bool open = c->sh->page->password || sh_page_is_near(c);
 	return open && sh_session_read(c, &s) && (!changes(c) || sh_session_token(&s, c->csrf));
 }
@@ -285,7 +299,7 @@ static void try_password(struct sh_call *c, struct sd_ratelimit_ask *ask)
 {
 	struct sh_page *p = c->sh->page;
 	char said[SD_SECRET_MAX + 1];
-	struct sh_session s;
+	struct sh_session s = {0};
 	int64_t now = sd_world_mono_ns(c->sh->run->spec.world);
 	struct sd_ratelimit_answer answer;
 	if (sd_ratelimit_take(p->tries, ask, 1, now, &answer)) {
@@ -321,11 +335,16 @@ void sh_run_login(struct sh_call *c)
 	sh_page_with_key(c, log_in);
 }
 
-static void log_out(struct sh_call *c, bool has_key)
+static bool may_log_out(struct sh_call *c)
 {
 	char token[SH_TOKEN_MAX];
-	struct sh_session s;
-	if (has_key && sh_session_read(c, &s) && read_field(c, "token", token, sizeof(token)) && sh_session_token(&s, sd_slice_of(token)))
+	struct sh_session s = {0};
+	return sh_session_read(c, &s) && read_field(c, "token", token, sizeof(token)) && sh_session_token(&s, sd_slice_of(token));
+}
+
+static void log_out(struct sh_call *c, bool has_key)
+{
+	if (has_key && may_log_out(c))
 		sh_session_end(c);
 	back_to_page(c);
 }
@@ -335,7 +354,47 @@ void sh_run_logout(struct sh_call *c)
 	sh_page_with_key(c, log_out);
 }
 
+/* A new secret was made, or not. Calls that came meanwhile waited for it. */
+static void on_renewed(void *arg, const struct sd_error *e, const struct sd_siphash_key *secret)
+{
+	struct sh_call *c = arg;
+	on_secret(c->sh->page, e, secret);
+	if (e->code) {
+		sh_answer_failed(c, e->code, e);
+		return;
+	}
+	sh_session_end(c);
+	back_to_page(c);
+}
+
+static void log_out_all(struct sh_call *c, bool has_key)
+{
+	struct sh_page *p = c->sh->page;
+	if (!has_key) {
+		sh_answer_problem(c, SH_DB_AWAY, NULL, "The dashboard needs the database.");
+	} else if (!may_log_out(c)) {
+		back_to_page(c);
+	} else {
+		p->asking = true; /* who comes now waits for the new one */
+		sh_store_secret_renew(p->sh->store, "dashboard", on_renewed, c);
+	}
+}
+
+void sh_run_logout_all(struct sh_call *c)
+{
+	sh_page_with_key(c, log_out_all);
+}
+
 /* ---- life ---- */
+
+enum sd_err sh_page_check(const struct sd_conf *conf, struct sd_error *e)
+{
+	const char *text = sd_conf_string(conf, "dashboard-password");
+	if (!text || (*text && !sd_conf_has(conf, "dashboard-password-file")))
+		return SD_OK;
+	return sd_fail(e, SD_EUSAGE, "%s: dashboard-password: expected %s", sd_conf_origin(conf, "dashboard-password"),
+		       *text ? "it or dashboard-password-file, found both" : "a password, found an empty one");
+}
 
 static enum sd_err read_password(struct sh *sh, const struct sd_conf *conf, char **out, struct sd_error *e)
 {
@@ -344,8 +403,6 @@ static enum sd_err read_password(struct sh *sh, const struct sd_conf *conf, char
 	size_t n = 0;
 	if (!text && !name)
 		return SD_OK;
-	if (text && (name || !*text))
-		return sd_fail(e, SD_EINVAL, "%s: expected one password, or the file that holds it", sd_conf_origin(conf, "dashboard-password"));
 	if (!text && sd_secret_read(sh->run->spec.world, name, 1, buf, &n, e))
 		return sd_wrap(e, "%s: dashboard-password-file", sd_conf_origin(conf, "dashboard-password-file"));
 	*out = strdup(text ? text : buf);

@@ -45,19 +45,63 @@ static const char page_text[] =
     "sans-serif;max-width:36rem;margin:15vh auto;padding:0 1.5rem}h1{font-size:1.6rem}code{font-size:1em}</style></head>\n"
     "<body><main><h1>%s</h1><p>%s<code>%s</code></p></main></body></html>\n";
 
+static void say_page(struct sd_http_exchange *x, int status, const char *extra, const char *title, const char *label, const char *value)
+{
+	char text[2048];
+	int n = snprintf(text, sizeof(text), page_text, title, title, label, value);
+	sd_http_respond(x, status, extra, "text/html; charset=utf-8", text, (size_t)n);
+}
+
+static void say_json(struct sd_http_exchange *x, int status, const char *extra, cJSON *tree)
+{
+	size_t n = 0;
+	char *json = sh_json_text(tree, &n);
+	sd_http_respond(x, status, extra, "application/problem+json", json, n);
+	free(json);
+}
+
+static const char *lines_of(int status)
+{
+	return status == 503 || status == 429 ? LINES POLICY "Retry-After: 1\r\n" : LINES POLICY;
+}
+
 void sh_say_problem(struct sd_http_exchange *x, enum sh_problem p, bool page, const char *code)
 {
 	const struct sh_problem_row *row = &sh_problems[p];
-	const char *extra = row->status == 503 ? LINES POLICY "Retry-After: 1\r\n" : LINES POLICY;
-	char text[2048], detail[128];
-	size_t n = 0;
+	const char *extra = lines_of(row->status);
+	char detail[128];
+	snprintf(detail, sizeof(detail), "Asked for: %s", code);
+	if (page)
+		say_page(x, row->status, extra, row->title, code[0] ? "Asked for: " : "", code);
+	else
+		say_json(x, row->status, extra, sh_problem_json(p, NULL, code[0] ? detail : NULL));
+}
+
+void sh_say_status(struct sd_http_exchange *x, int status, bool page, const char *why)
+{
+	const char *title = sd_http_status_text(status);
+	cJSON *o;
 	if (page) {
-		n = (size_t)snprintf(text, sizeof(text), page_text, row->title, row->title, code[0] ? "Asked for: " : "", code);
-		sd_http_respond(x, row->status, extra, "text/html; charset=utf-8", text, n);
+		say_page(x, status, lines_of(status), title, "", why);
 		return;
 	}
-	snprintf(detail, sizeof(detail), "Asked for: %s", code);
-	char *json = sh_json_text(sh_problem_json(p, NULL, code[0] ? detail : NULL), &n);
-	sd_http_respond(x, row->status, extra, "application/problem+json", json, n);
-	free(json);
+	o = cJSON_CreateObject();
+	cJSON_AddStringToObject(o, "type", "about:blank");
+	cJSON_AddStringToObject(o, "title", title);
+	cJSON_AddNumberToObject(o, "status", status);
+	cJSON_AddStringToObject(o, "detail", why);
+	say_json(x, status, lines_of(status), o);
+}
+
+struct sd_slice sh_raw_accept(struct sd_slice raw)
+{
+	while (raw.n) {
+		const char *end = memchr(raw.p, '\n', raw.n);
+		size_t n = end ? (size_t)(end - raw.p) : raw.n;
+		if (end && n > 7 && strncasecmp(raw.p, "Accept:", 7) == 0)
+			return (struct sd_slice){raw.p + 7, n - 7};
+		raw.p += n + (end != NULL);
+		raw.n -= n + (end != NULL);
+	}
+	return raw;
 }

@@ -8,5 +8,9 @@
 bool sh_wants_page(struct sd_slice accept);
 /* Answers. code: one that was checked, or "". */
 void sh_say_problem(struct sd_http_exchange *x, enum sh_problem p, bool page, const char *code);
+/* The same of what no type is for but its status: a request that breaks a rule of HTTP, or that there is no memory for. */
+void sh_say_status(struct sd_http_exchange *x, int status, bool page, const char *why);
+/* Accept of a head that may be broken: the first line of that name. */
+struct sd_slice sh_raw_accept(struct sd_slice raw);
 
 #endif

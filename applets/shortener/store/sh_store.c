@@ -80,6 +80,8 @@ int64_t sh_store_now_ms(struct sh_store *st)
 struct secret_ask {
 	struct sh_ask ask;
 	sh_store_secret_fn *fn;
+	const char *name;
+	size_t at; /* the statement that reads it */
 };
 
 static bool read_hex(const char *text, struct sd_siphash_key *key)
@@ -92,35 +94,59 @@ static bool read_hex(const char *text, struct sd_siphash_key *key)
 	return true;
 }
 
+static const char *const keep_secret = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+static const char *const renew_secret = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
+/* Made when it is not there: of several who do that at once the first one's stays. Or anew. */
+static void make_secret(struct secret_ask *s, const char *statement)
+{
+	struct sh_store *st = s->ask.st;
+	uint64_t chance[2];
+	char text[33];
+	sd_world_random(sd_loop_world(st->loop), chance, sizeof(chance));
+	snprintf(text, sizeof(text), "%016llx%016llx", (unsigned long long)chance[0], (unsigned long long)chance[1]);
+	struct sd_sql_job *j = sd_sql_write(st->sql);
+	sd_sql_add(j, statement, 2, SD_SQL_ARGS(sd_sql_text(s->name), sd_sql_text(text)));
+	sd_sql_add(j, "SELECT value FROM settings WHERE name = $1", 1, SD_SQL_ARGS(sd_sql_text(s->name)));
+	s->at = 1;
+	sh_ask_run(&s->ask, j);
+}
+
 static void secret_end(struct sh_ask *a, const struct sd_sql_job *j)
 {
 	struct secret_ask *s = sd_container(a, struct secret_ask, ask);
 	struct sd_siphash_key key = {0, 0};
-	if (j && !read_hex(sd_sql_cell_text(j, 1, 0, 0), &key))
+	if (j && !s->at && !sd_sql_rows(j, 0)) {
+		make_secret(s, keep_secret);
+		return;
+	}
+	if (j && !read_hex(sd_sql_cell_text(j, s->at, 0, 0), &key))
 		sd_fail(&a->e, SD_EDAMAGED, "%s: a secret in settings is not 32 hexadecimal digits", sd_sql_shown(a->st->sql));
 	s->fn(a->arg, &a->e, a->e.code ? NULL : &key);
 	free(s);
 }
 
-/* Also while the store opens. */
-static void ask_secret(struct sh_store *st, const char *name, sh_store_secret_fn *fn, void *arg, bool inside)
+/* NULL: fn was called, or will be. inside: also while the store opens. name: a constant. */
+static struct secret_ask *secret_ask_new(struct sh_store *st, const char *name, sh_store_secret_fn *fn, void *arg, bool inside)
 {
 	static const struct sd_error nomem = {SD_ENOMEM, "out of memory"};
 	struct secret_ask *s = sh_ask_new(st, sizeof(*s), secret_end, arg);
-	uint64_t chance[2];
-	char text[33];
 	if (!s) {
 		fn(arg, &nomem, NULL);
-		return;
+		return NULL;
 	}
 	s->fn = fn;
-	if (!inside && sh_ask_refused(&s->ask))
+	s->name = name;
+	return inside || !sh_ask_refused(&s->ask) ? s : NULL;
+}
+
+/* Reading comes first: of a database that is read-only the secrets are there. */
+static void ask_secret(struct sh_store *st, const char *name, sh_store_secret_fn *fn, void *arg, bool inside)
+{
+	struct secret_ask *s = secret_ask_new(st, name, fn, arg, inside);
+	if (!s)
 		return;
-	sd_world_random(sd_loop_world(st->loop), chance, sizeof(chance));
-	snprintf(text, sizeof(text), "%016llx%016llx", (unsigned long long)chance[0], (unsigned long long)chance[1]);
-	struct sd_sql_job *j = sd_sql_write(st->sql);
-	sd_sql_add(j, "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", 2,
-		   SD_SQL_ARGS(sd_sql_text(name), sd_sql_text(text)));
+	struct sd_sql_job *j = sd_sql_read(st->sql);
 	sd_sql_add(j, "SELECT value FROM settings WHERE name = $1", 1, SD_SQL_ARGS(sd_sql_text(name)));
 	sh_ask_run(&s->ask, j);
 }
@@ -128,6 +154,13 @@ static void ask_secret(struct sh_store *st, const char *name, sh_store_secret_fn
 void sh_store_secret(struct sh_store *st, const char *name, sh_store_secret_fn *fn, void *arg)
 {
 	ask_secret(st, name, fn, arg, false);
+}
+
+void sh_store_secret_renew(struct sh_store *st, const char *name, sh_store_secret_fn *fn, void *arg)
+{
+	struct secret_ask *s = secret_ask_new(st, name, fn, arg, false);
+	if (s)
+		make_secret(s, renew_secret);
 }
 
 /* ---- numbers ---- */
@@ -161,7 +194,11 @@ void sh_store_lease(struct sh_store *st, uint64_t n, sh_store_lease_fn *fn, void
 	if (sh_ask_refused(&l->ask))
 		return;
 	struct sd_sql_job *j = sd_sql_write(st->sql);
-	sd_sql_add(j, "UPDATE counters SET next = next + $1 WHERE name = 'links' RETURNING next", 1, SD_SQL_ARGS(sd_sql_int((int64_t)n)));
+	/* a counter that was set back (a table restored from a backup) goes behind the links that are there */
+	sd_sql_add(j,
+		   "UPDATE counters SET next = $1 + CASE WHEN next > (SELECT COALESCE(MAX(id), 0) FROM links) THEN next"
+		   " ELSE (SELECT MAX(id) FROM links) + 1 END WHERE name = 'links' RETURNING next",
+		   1, SD_SQL_ARGS(sd_sql_int((int64_t)n)));
 	sd_sql_expect(j, SD_EDAMAGED, "the counter of links is not in the database");
 	sh_ask_run(&l->ask, j);
 }

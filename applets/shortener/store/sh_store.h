@@ -7,7 +7,7 @@
  *	SD_ENOTFOUND     no such link, or key
  *	SD_EEXISTS       the alias is taken
  *	SD_EINVAL        what was given breaks a limit of shortener.h
- *	SD_EEXHAUSTED    all visits of a link are used up
+ *	SD_EEXHAUSTED    all visits of a link are used up; of a new one: no number or code was free in a hundred tries
  *	SD_EUNREACHABLE  the database is away, or not opened yet; nothing was done. SD_ERESET, SD_ETIMEOUT: it may have been
  *	SD_EAGAIN        locked by somebody else too long, or too much waits
  *	SD_ENOSPC, SD_EPERM, SD_EDAMAGED, SD_EIO   full, read-only, broken
@@ -15,7 +15,7 @@
  *
  * A new link takes a number from a block that the database leased to this server, so that no two servers ever have the same; its
  * code is that number under a keyed permutation, in base62, at least conf.min_length characters. No look-up is needed to know that it is
- * free but for an alias of the same letters, or a reserved word, which cost the next number.
+ * free but for an alias of the same letters, a reserved word, or a counter that was set back, which cost the next number.
  */
 #ifndef SH_STORE_H
 #define SH_STORE_H
@@ -132,6 +132,9 @@ void sh_store_lease(struct sh_store *st, uint64_t n, sh_store_lease_fn *fn, void
  * NULL when e->code is not SD_OK. */
 typedef void sh_store_secret_fn(void *arg, const struct sd_error *e, const struct sd_siphash_key *key);
 void sh_store_secret(struct sh_store *st, const char *name, sh_store_secret_fn *fn, void *arg);
+
+/* The same, after another one was made in place of it. */
+void sh_store_secret_renew(struct sh_store *st, const char *name, sh_store_secret_fn *fn, void *arg);
 
 /* ---- API keys: only a MAC of each is kept ---- */
 

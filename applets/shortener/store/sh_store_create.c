@@ -1,6 +1,6 @@
 /* sh_store_create.c - new links: a number, a code made of it, and rows that are there together or not at all.
  *
- * A code that is taken costs another number, or another hash; an alias that is taken is refused. With find_if_exists looking and inserting
+ * A code or a number that is taken costs another number, or another hash; an alias that is taken is refused. With find_if_exists looking and inserting
  * are one transaction; on PostgreSQL it holds a lock of the URL's hash, since there two such may run beside each other. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ struct create_ask {
 	struct sh_link *link; /* a copy: what is asked for */
 	char *tags;
 	bool find;
-	unsigned tries;
+	unsigned tries, collisions; /* collisions: of hashes */
 	size_t inserts, finds; /* statements of the job */
 	char code[SH_CODE_MAX + 1];
 };
@@ -59,10 +59,23 @@ static void fail_now(struct create_ask *c)
 }
 
 static void go(struct create_ask *c);
+static void look_for_alias(struct create_ask *c);
 
 static bool by_hash(const struct create_ask *c)
 {
 	return !c->link->alias && c->ask.st->conf.method != SH_CODE_COUNTER;
+}
+
+static void try_again(struct create_ask *c)
+{
+	if (++c->tries >= MAX_TRIES) {
+		sd_fail(&c->ask.e, SD_EEXHAUSTED, "no free number or code in %d tries", MAX_TRIES);
+		fail_now(c);
+	} else if (c->link->alias) {
+		look_for_alias(c);
+	} else {
+		go(c);
+	}
 }
 
 static void create_end(struct sh_ask *a, const struct sd_sql_job *j)
@@ -75,14 +88,9 @@ static void create_end(struct sh_ask *a, const struct sd_sql_job *j)
 	} else if (c->finds && sd_sql_rows(j, c->finds) == 1 &&
 		   (!by_hash(c) || strcmp(sd_sql_cell_text(j, c->finds, 0, 2), c->link->url) == 0)) {
 		answer(c, j, c->finds, false);
-	} else if (c->link->alias) {
-		sd_fail(&a->e, SD_EEXISTS, "%s is taken", c->link->code);
-		fail_now(c);
-	} else if (++c->tries == MAX_TRIES) {
-		sd_fail(&a->e, SD_EEXISTS, "no free code in %d tries", MAX_TRIES);
-		fail_now(c);
 	} else {
-		go(c);
+		c->collisions += by_hash(c) && sd_sql_rows(j, c->finds) == 1;
+		try_again(c);
 	}
 }
 
@@ -96,17 +104,20 @@ static void create_end(struct sh_ask *a, const struct sd_sql_job *j)
 	"AND max_visits = $13 AND disabled = 0 AND ($15 = '' OR code = $15)"
 #define VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, 0, 0, $14"
 
-static const char insert[] = INTO "VALUES (" VALUES ") ON CONFLICT (code) DO NOTHING RETURNING " SH_COLUMNS;
+static const char insert[] = INTO "VALUES (" VALUES ") ON CONFLICT DO NOTHING RETURNING " SH_COLUMNS;
 static const char insert_unless[] = INTO "SELECT " VALUES " WHERE NOT EXISTS (SELECT 1 FROM links WHERE " SAME
-					 ") ON CONFLICT (code) DO NOTHING RETURNING " SH_COLUMNS;
+					 ") ON CONFLICT DO NOTHING RETURNING " SH_COLUMNS;
 static const char find_same[] = "SELECT " SH_COLUMNS " FROM links WHERE " SAME " ORDER BY id LIMIT 1";
 static const char find_code[] = "SELECT " SH_COLUMNS " FROM links WHERE code = $1";
 
-static void add_tags(struct create_ask *c, struct sd_sql_job *j, uint64_t id)
+/* Only when it was inserted: a number that is taken is another link's, whose tags stay as they are. */
+static void add_tags(struct create_ask *c, struct sd_sql_job *j, const struct sd_sql_value *values)
 {
 	for (size_t i = 0; i < c->link->ntags; i++)
-		sd_sql_add(j, "INSERT INTO link_tags (tag, link) SELECT $1, id FROM links WHERE id = $2 ON CONFLICT DO NOTHING", 2,
-			   SD_SQL_ARGS(sd_sql_text(c->link->tags[i]), sd_sql_int((int64_t)id)));
+		sd_sql_add(j,
+			   "INSERT INTO link_tags (tag, link) SELECT $1, id FROM links WHERE id = $2 AND code = $3 AND url = $4 AND created_ms = $5"
+			   " ON CONFLICT DO NOTHING",
+			   5, SD_SQL_ARGS(sd_sql_text(c->link->tags[i]), values[0], values[1], values[2], values[9]));
 }
 
 static void run_job(struct create_ask *c, uint64_t id)
@@ -136,7 +147,7 @@ static void run_job(struct create_ask *c, uint64_t id)
 		sd_sql_add(j, "SELECT 1 FROM (SELECT pg_advisory_xact_lock($1)) AS locked", 1, &values[13]);
 	c->inserts = lock;
 	sd_sql_add(j, find ? insert_unless : insert, 15, values);
-	add_tags(c, j, id);
+	add_tags(c, j, values);
 	c->finds = find || by_hash(c) ? c->inserts + l->ntags + 1 : 0;
 	values[3] = sd_sql_text(""); /* it is not asked for, and PostgreSQL must know a type */
 	if (find)
@@ -158,7 +169,7 @@ static void hash_code(struct create_ask *c)
 	text = malloc(room);
 	if (!text)
 		return;
-	int n = c->tries ? snprintf(text, room, "%s#%u", c->link->url, c->tries) : snprintf(text, room, "%s", c->link->url);
+	int n = c->collisions ? snprintf(text, room, "%s#%u", c->link->url, c->collisions) : snprintf(text, room, "%s", c->link->url);
 	sd_md5(text, (size_t)n, sum);
 	free(text);
 	if (c->ask.st->conf.method == SH_CODE_MD5_HEX) {
@@ -200,7 +211,7 @@ static void go(struct create_ask *c)
 			hash_code(c);
 		else
 			c->code[n = sd_code_put(&st->code_key, st->conf.min_length, number, c->code)] = '\0';
-	} while (!c->link->alias && is_reserved(c) && ++c->tries < MAX_TRIES);
+	} while (!c->link->alias && is_reserved(c) && ++c->collisions && ++c->tries < MAX_TRIES);
 	if (n == 0 || !*c->code)
 		sh_ask_fail(&c->ask, SD_EEXHAUSTED, "there are no codes left");
 	else
@@ -209,7 +220,8 @@ static void go(struct create_ask *c)
 
 /* ---- asking ---- */
 
-/* The filter said that it may be taken: a reader finds out, so that the writer is not bothered. */
+/* The filter said that it may be taken, or nothing was inserted: a reader finds out, so that the writer is not bothered. When it is free, it was
+ * the number that somebody has. */
 static void alias_end(struct sh_ask *a, const struct sd_sql_job *j)
 {
 	struct create_ask *c = sd_container(a, struct create_ask, ask);
@@ -220,6 +232,14 @@ static void alias_end(struct sh_ask *a, const struct sd_sql_job *j)
 		fail_now(c);
 	else
 		go(c);
+}
+
+static void look_for_alias(struct create_ask *c)
+{
+	struct sd_sql_job *j = sd_sql_read(c->ask.st->sql);
+	sd_sql_add(j, "SELECT 1 FROM links WHERE code = $1", 1, SD_SQL_ARGS(sd_sql_text(c->link->code)));
+	c->ask.end = alias_end;
+	sh_ask_run(&c->ask, j);
 }
 
 void sh_store_create(struct sh_store *st, const struct sh_link *link, bool find_if_exists, sh_store_created_fn *fn, void *arg)
@@ -245,10 +265,7 @@ void sh_store_create(struct sh_store *st, const struct sh_link *link, bool find_
 	if (fault || !*c->link->url) {
 		sh_ask_fail(&c->ask, SD_EINVAL, fault ? fault : "expected a URL");
 	} else if (c->link->alias && !c->find && sd_bloom_has(&st->aliases, sd_slice_of(c->link->code))) {
-		struct sd_sql_job *j = sd_sql_read(st->sql);
-		sd_sql_add(j, "SELECT 1 FROM links WHERE code = $1", 1, SD_SQL_ARGS(sd_sql_text(c->link->code)));
-		c->ask.end = alias_end;
-		sh_ask_run(&c->ask, j);
+		look_for_alias(c);
 	} else {
 		go(c);
 	}

@@ -425,6 +425,7 @@ function listen() {
     live('no answer, trying again', 'off');
     if (source.readyState !== EventSource.CLOSED) return;
     source.close();
+    api('GET', '/api/links?per_page=1').catch(() => {}); /* of a session that ended: the form for the password */
     setTimeout(listen, 3000);
   };
 }

@@ -1,8 +1,8 @@
-/* ratelimit_store_words.c - what a store is asked, and what its answers mean. Pure. */
+/* limit_words.c - what a store of limits is asked, and what its answers mean. Pure. */
 #include <stdio.h>
 #include <string.h>
 
-#include "ratelimit_store.h"
+#include "limit_words.h"
 
 #define US     INT64_C(1000)
 #define SECOND INT64_C(1000000000)
@@ -21,7 +21,7 @@
  *
  * Count and period of a bucket have no common divisor, which keeps its numbers small. Nothing is written before all limits were
  * looked at, and what is written gets its end in the same command, or, of a list, before the script is over. */
-const char rl_store_script[] =
+const char sd_limit_script[] =
     "local t=redis.call('TIME')\n"
     "local clock=t[1]*1000000+t[2]\n"
     "local up,down,most=math.ceil,math.floor,math.max\n"
@@ -185,50 +185,50 @@ static bool in_seconds(const struct sd_ratelimit_limit *l, int64_t *count, int64
 	return *count <= UINT32_MAX && *seconds <= (INT64_C(1) << 60) / SECOND;
 }
 
-enum sd_err rl_store_fits(const char *name, const struct sd_ratelimit_limit *l, enum rl_tongue tongue, struct sd_error *e)
+enum sd_err sd_limit_fits(const char *name, const struct sd_ratelimit_limit *l, enum sd_limit_tongue tongue, struct sd_error *e)
 {
 	int64_t count, seconds;
-	if (tongue == RL_THROTTLE && (!is_bucket(l) || l->kind == SD_RATELIMIT_LEAKY_QUEUE))
+	if (tongue == SD_LIMIT_THROTTLE && (!is_bucket(l) || l->kind == SD_RATELIMIT_LEAKY_QUEUE))
 		return sd_fail(e, SD_EUSAGE, "rule %s: a store without Lua keeps token-bucket, gcra and leaky-bucket only", name);
-	if (tongue == RL_THROTTLE && !in_seconds(l, &count, &seconds))
+	if (tongue == SD_LIMIT_THROTTLE && !in_seconds(l, &count, &seconds))
 		return sd_fail(e, SD_EUSAGE, "rule %s: a store without Lua counts whole seconds: expected a rate that does", name);
 	if (l->period_ns % US)
 		return sd_fail(e, SD_EUSAGE, "rule %s: rate: a store counts whole microseconds", name);
-	if (l->kind == SD_RATELIMIT_SLIDING_LOG && (l->buckets || l->count > RL_STORE_LOG))
-		return sd_fail(e, SD_EUSAGE, "rule %s: a sliding log in a store has at most %d moments and no resolution", name, RL_STORE_LOG);
+	if (l->kind == SD_RATELIMIT_SLIDING_LOG && (l->buckets || l->count > SD_LIMIT_STORE_LOG))
+		return sd_fail(e, SD_EUSAGE, "rule %s: a sliding log in a store has at most %d moments and no resolution", name, SD_LIMIT_STORE_LOG);
 	if (!is_exact(l))
 		return sd_fail(e, SD_EUSAGE, "rule %s: rate: too many in too long a time for a store to count exactly", name);
 	return SD_OK;
 }
 
-size_t rl_store_key(const struct rl_item *item, struct sd_slice key, char out[RL_STORE_KEY])
+size_t sd_limit_store_key(const struct sd_limit_item *item, struct sd_slice key, char out[SD_LIMIT_STORE_KEY])
 {
-	int n = snprintf(out, RL_STORE_KEY, "ratelimit:%c:%s:", letters[item->limit.kind], item->name);
-	size_t room = RL_STORE_KEY - (size_t)n, m = key.n < room ? key.n : room;
+	int n = snprintf(out, SD_LIMIT_STORE_KEY, "ratelimit:%c:%s:", letters[item->limit.kind], item->name);
+	size_t room = SD_LIMIT_STORE_KEY - (size_t)n, m = key.n < room ? key.n : room;
 	if (m)
 		memcpy(out + n, key.p, m);
 	return (size_t)n + m;
 }
 
 /* Units that are taken, or, below 0, given back. */
-static int64_t units_of(enum rl_op op, const struct rl_item *item)
+static int64_t units_of(enum sd_limit_op op, const struct sd_limit_item *item)
 {
-	return op == RL_SETTLE ? (int64_t)item->used - item->cost : op == RL_FORGET ? 0 : item->cost;
+	return op == SD_LIMIT_SETTLE ? (int64_t)item->used - item->cost : op == SD_LIMIT_FORGET ? 0 : item->cost;
 }
 
 /* ---- Lua ---- */
 
-static void add(struct rl_words *w, struct sd_slice word)
+static void add(struct sd_limit_words *w, struct sd_slice word)
 {
 	w->argv[w->n++] = word;
 }
 
-static void add_number(struct rl_words *w, char text[24], int64_t v)
+static void add_number(struct sd_limit_words *w, char text[24], int64_t v)
 {
 	add(w, (struct sd_slice){text, sd_resp_int_text(text, v)});
 }
 
-static void add_limit(struct rl_words *w, size_t i, enum rl_op op, const struct rl_item *item)
+static void add_limit(struct sd_limit_words *w, size_t i, enum sd_limit_op op, const struct sd_limit_item *item)
 {
 	const struct sd_ratelimit_limit *l = &item->limit;
 	int64_t count, period;
@@ -240,13 +240,13 @@ static void add_limit(struct rl_words *w, size_t i, enum rl_op op, const struct 
 	add_number(w, w->numbers[i][3], units_of(op, item));
 }
 
-void rl_store_evaluate(struct rl_words *w, const char *sha, enum rl_op op, const struct rl_item *items, const struct sd_slice *keys,
+void sd_limit_evaluate(struct sd_limit_words *w, const char *sha, enum sd_limit_op op, const struct sd_limit_item *items, const struct sd_slice *keys,
 		       size_t n)
 {
 	static const char *const modes[] = {"t", "p", "s", "d"};
 	w->n = 0;
 	add(w, sd_slice_of(sha ? "EVALSHA" : "EVAL"));
-	add(w, sd_slice_of(sha ? sha : rl_store_script));
+	add(w, sd_slice_of(sha ? sha : sd_limit_script));
 	add_number(w, w->numbers[0][4], (int64_t)n);
 	for (size_t i = 0; i < n; i++)
 		add(w, keys[i]);
@@ -260,7 +260,7 @@ static int64_t ns_of(int64_t us)
 	return us > INT64_MAX / US ? INT64_MAX : us * US;
 }
 
-bool rl_store_evaluated(const struct sd_resp_value *reply, const struct rl_item *items, size_t n,
+bool sd_limit_evaluated(const struct sd_resp_value *reply, const struct sd_limit_item *items, size_t n,
 			struct sd_ratelimit_answer *answers)
 {
 	if (reply->kind != SD_RESP_ARRAY || reply->items != n * ANSWERS)
@@ -286,9 +286,9 @@ bool rl_store_evaluated(const struct sd_resp_value *reply, const struct rl_item 
 
 /* ---- CL.THROTTLE ---- */
 
-bool rl_store_throttle(struct rl_words *w, enum rl_op op, const struct rl_item *item, struct sd_slice key)
+bool sd_limit_throttle(struct sd_limit_words *w, enum sd_limit_op op, const struct sd_limit_item *item, struct sd_slice key)
 {
-	int64_t count, seconds, units = op == RL_PEEK ? 0 : units_of(op, item);
+	int64_t count, seconds, units = op == SD_LIMIT_PEEK ? 0 : units_of(op, item);
 	in_seconds(&item->limit, &count, &seconds);
 	w->n = 0;
 	add(w, sd_slice_of("CL.THROTTLE"));
@@ -297,7 +297,7 @@ bool rl_store_throttle(struct rl_words *w, enum rl_op op, const struct rl_item *
 	add_number(w, w->numbers[0][1], count);
 	add_number(w, w->numbers[0][2], seconds);
 	add_number(w, w->numbers[0][3], units);
-	return op != RL_FORGET && (op != RL_SETTLE || units <= 0);
+	return op != SD_LIMIT_FORGET && (op != SD_LIMIT_SETTLE || units <= 0);
 }
 
 /* Its seconds are cut off; who comes after so many and one more is not too early. */
@@ -313,7 +313,7 @@ static void would(struct sd_ratelimit_answer *a, uint32_t cost)
 	a->retry_ns = a->allowed ? 0 : cost > a->most ? -1 : (int64_t)(cost - a->remaining) * a->next_ns;
 }
 
-bool rl_store_throttled(const struct sd_resp_value *reply, enum rl_op op, const struct rl_item *item, struct sd_ratelimit_answer *a)
+bool sd_limit_throttled(const struct sd_resp_value *reply, enum sd_limit_op op, const struct sd_limit_item *item, struct sd_ratelimit_answer *a)
 {
 	const struct sd_ratelimit_limit *l = &item->limit;
 	const struct sd_resp_value *v = reply + 1;
@@ -329,12 +329,12 @@ bool rl_store_throttled(const struct sd_resp_value *reply, enum rl_op op, const 
 	a->retry_ns = a->allowed ? 0 : v[3].n < 0 ? -1 : whole(v[3].n);
 	a->next_ns = some ? (l->period_ns - 1) / l->count + 1 : 0;
 	a->reset_ns = some ? whole(v[4].n) : 0;
-	if (op == RL_PEEK)
+	if (op == SD_LIMIT_PEEK)
 		would(a, item->cost);
 	return true;
 }
 
-bool rl_store_has_throttle(const struct sd_resp_value *reply)
+bool sd_limit_has_throttle(const struct sd_resp_value *reply)
 {
 	return reply->kind == SD_RESP_ARRAY && reply->items == 1 && sd_resp_has_items(reply[1].kind) && reply[1].items > 0;
 }

@@ -1,7 +1,7 @@
-/* cache_keys.c - which arguments of a command are keys: where its row says it, or where another argument does. */
-#include <string.h>
+/* redis_commands_keys.c - which arguments of a command are keys: where its row says it, or where another argument does. */
+#include "redis_commands.h"
 
-#include "cache.h"
+#include <string.h>
 
 /* Of those whose first, last and step are not all: where they have the number of keys, which follow it. */
 static const struct {
@@ -12,7 +12,7 @@ static const struct {
     {"zinter", 1},     {"zintercard", 1}, {"zinterstore", 2}, {"zmpop", 1},	{"zunion", 1}, {"zunionstore", 2},
 };
 
-static bool counted_keys(size_t count_at, size_t argc, const struct sd_slice *argv, struct cache_keys *keys)
+static bool counted_keys(size_t count_at, size_t argc, const struct sd_slice *argv, struct sd_redis_keys *keys)
 {
 	int64_t n;
 	if (count_at >= argc || !sd_resp_parse_int(argv[count_at], &n) || n < 1 || (uint64_t)n > argc - count_at - 1)
@@ -24,22 +24,22 @@ static bool counted_keys(size_t count_at, size_t argc, const struct sd_slice *ar
 }
 
 /* SORT key ... STORE key: the last one that is said counts. */
-static void sort_keys(size_t argc, const struct sd_slice *argv, struct cache_keys *keys)
+static void sort_keys(size_t argc, const struct sd_slice *argv, struct sd_redis_keys *keys)
 {
 	for (size_t i = 2; i < argc; i++) {
-		if (cache_is(argv[i], "limit"))
+		if (sd_slice_ieq(argv[i], "limit"))
 			i += 2;
-		else if (cache_is(argv[i], "by") || cache_is(argv[i], "get"))
+		else if (sd_slice_ieq(argv[i], "by") || sd_slice_ieq(argv[i], "get"))
 			i++;
-		else if (cache_is(argv[i], "store") && i + 1 < argc)
+		else if (sd_slice_ieq(argv[i], "store") && i + 1 < argc)
 			keys->also = i + 1; /* it is looked at as an option too, as Redis does */
 	}
 }
 
-bool cache_keys(const struct cache_command *k, size_t argc, const struct sd_slice *argv, struct cache_keys *keys)
+bool sd_redis_keys(const struct sd_redis_command *k, size_t argc, const struct sd_slice *argv, struct sd_redis_keys *keys)
 {
-	*keys = (struct cache_keys){0};
-	if (k->flags & CACHE_MOVABLE)
+	*keys = (struct sd_redis_keys){0};
+	if (k->flags & SD_REDIS_MOVABLE)
 		for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
 			if (strcmp(k->name, counted[i].name) == 0) {
 				keys->also = (size_t)k->first;

@@ -1,7 +1,7 @@
-/* cache_show.c - replies for people, and as they are for programs. */
+/* resp_show.c - replies for people, and as they are for programs. */
 #include <inttypes.h>
 
-#include "cache_cli.h"
+#include "resp_cli.h"
 
 /* What must not reach a terminal: control bytes but line ends and tabs, and C1 in its UTF-8 form. */
 static bool is_control(struct sd_slice s, size_t i)
@@ -10,7 +10,7 @@ static bool is_control(struct sd_slice s, size_t i)
 	return (c < ' ' && c != '\n' && c != '\t') || c == 127 || (c == 0xc2 && next >= 0x80 && next <= 0x9f);
 }
 
-void cache_show_text(FILE *out, struct sd_slice s, bool screen)
+void sd_resp_show_text(FILE *out, struct sd_slice s, bool screen)
 {
 	size_t from = 0;
 	for (size_t i = 0; screen && i < s.n; i++) {
@@ -39,10 +39,10 @@ static void show_leaf(FILE *out, const struct sd_resp_value *v, bool screen)
 	case SD_RESP_ERROR:
 	case SD_RESP_BULK_ERROR:
 		fputs("(error) ", out);
-		cache_show_text(out, v->text, screen);
+		sd_resp_show_text(out, v->text, screen);
 		break;
 	default:
-		cache_show_text(out, v->text, screen);
+		sd_resp_show_text(out, v->text, screen);
 	}
 	fputc('\n', out);
 }
@@ -72,7 +72,7 @@ static void show_numbered(FILE *out, const struct sd_resp_value *v, int indent)
 	}
 }
 
-void cache_show(FILE *out, const struct sd_resp_value *v, bool screen)
+void sd_resp_show(FILE *out, const struct sd_resp_value *v, bool screen)
 {
 	if (screen) {
 		show_numbered(out, v, 0);
