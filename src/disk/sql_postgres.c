@@ -22,7 +22,7 @@
 #include "sql_pq.h"
 
 #define MAX_VALUES 64
-#define MAX_TRIES  5
+#define MAX_TRIES  10
 
 /* Numbers of types that do not change (pg_type.dat). */
 enum { T_BOOL = 16, T_BYTEA = 17, T_INT8 = 20, T_INT2 = 21, T_INT4 = 23, T_TEXT = 25, T_FLOAT4 = 700, T_FLOAT8 = 701, T_VARCHAR = 1043 };
@@ -43,14 +43,14 @@ struct sent {
 	unsigned number; /* of what is prepared */
 };
 
-enum phase { PG_NONE, PG_STATEMENTS, PG_END };
+enum phase { PG_NONE, PG_STATEMENTS, PG_END, PG_PAUSE };
 
 struct pg {
 	struct sql_lane *lane;
 	struct pq *pq;
 	PGconn *conn;
 	struct sd_watch *watch;
-	struct sd_timer timer; /* a batch: when it is too late; away: when to try again */
+	struct sd_timer timer; /* a batch: when it is too late, or a job of it goes again; away: when to try again */
 	unsigned tries;
 	struct sd_task start; /* begin, or done, on a later turn */
 	/* connecting */
@@ -570,16 +570,34 @@ static void fail_control(struct pg *c)
 		}
 }
 
-static void next_of_later(struct pg *c)
+static double chance(const struct pg *c)
 {
-	if (!c->later) {
-		finish(c);
-		return;
-	}
+	uint64_t bits;
+	sd_world_random(sd_loop_world(c->lane->sql->loop), &bits, sizeof(bits));
+	return (double)(bits >> 11) * 0x1.0p-53;
+}
+
+static void one_of_later(struct pg *c)
+{
 	c->now = c->later;
 	c->later = c->now->next;
 	c->now->next = NULL;
 	send_statements(c);
+}
+
+/* What others were in the way of goes again a little later, each after a time of its own: at once the same two would meet again. */
+static void next_of_later(struct pg *c)
+{
+	static const struct sd_backoff backoff = {2000000, 500000000, SD_GROW_DOUBLING, 1.0};
+	struct sd_loop *l = c->lane->sql->loop;
+	if (!c->later) {
+		finish(c);
+	} else if (c->later->tries == 0) {
+		one_of_later(c);
+	} else {
+		c->phase = PG_PAUSE;
+		sd_loop_timer_set(l, &c->timer, sd_loop_now_ns(l) + sd_backoff(&backoff, c->later->tries, chance(c)));
+	}
 }
 
 static void statements_done(struct pg *c)
@@ -716,9 +734,7 @@ static void connect_now(struct pg *c)
 static void connect_later(struct pg *c)
 {
 	struct sd_sql *s = c->lane->sql;
-	uint64_t chance;
-	sd_world_random(sd_loop_world(s->loop), &chance, sizeof(chance));
-	int64_t wait = sd_backoff(&s->conf.backoff, ++c->tries, (double)(chance >> 11) * 0x1.0p-53);
+	int64_t wait = sd_backoff(&s->conf.backoff, ++c->tries, chance(c));
 	sd_loop_timer_set(s->loop, &c->timer, sd_loop_now_ns(s->loop) + wait);
 }
 
@@ -727,6 +743,8 @@ static void on_timer(struct sd_timer *t)
 	struct pg *c = sd_container(t, struct pg, timer);
 	if (!c->conn && !c->connecting)
 		connect_now(c);
+	else if (c->phase == PG_PAUSE)
+		one_of_later(c);
 	else if (c->lane->busy)
 		lost(c, SD_ETIMEOUT, "no answer in time");
 }

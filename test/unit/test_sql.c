@@ -519,6 +519,7 @@ START_TEST(deadlocks_are_tried_again)
 		struct sd_sql_job *j = sd_sql_write(i % 2 ? r->sql : other);
 		sd_sql_alone(j);
 		sd_sql_add(j, "UPDATE k SET v = v + 1 WHERE n = $1", 1, SD_SQL_ARGS(sd_sql_int(1 + i % 2)));
+		sd_sql_add(j, "SELECT CAST(pg_sleep(0.005) AS TEXT)", 0, NULL); /* so that each has one when it asks for the other */
 		sd_sql_add(j, "UPDATE k SET v = v + 1 WHERE n = $1", 1, SD_SQL_ARGS(sd_sql_int(2 - i % 2)));
 		ck_assert_int_eq(sd_sql_run(j, on_one, NULL), SD_OK);
 	}
