@@ -76,6 +76,10 @@ begin_load() {
   wait_line hold 'holding 50'
 }
 
+# How often the load had to wait so far: each of its turns sends what is due, a thousand a second.
+load_turns() { awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n + 0 }' "/proc/${PID[load]}"/task/*/status; }
+load_went_on() { [ "$(load_turns)" -ge "$1" ]; }
+
 # end_load: FAILED is how many requests failed, HELD what became of the sockets.
 end_load() {
   kill -s INT "${PID[load]}"
@@ -134,6 +138,8 @@ kill -s TERM "${PID[lb]}"
 wait_line lb 'Draining'
 kill -s TERM "${PID[lb]}" # the second ends it at once: a drain would wait for the sockets
 wait_exit lb
+turns=$(load_turns)
+wait_for 'the load to meet nobody' load_went_on $((turns + 20))
 start_front
 wait_for 'requests to flow again' requests_passed 8
 end_load
