@@ -6,8 +6,9 @@
  * begins with a piece, reading can go on behind damage.
  *
  * Marks: a record that is a batch without writes (12 bytes, the last four 0) says that all before it was on the disk when it was written.
- * A log whose records are not synced one by one begins with one, and has one behind each sync. So what a power cut made of records that
- * nobody was promised (some there, some not, in any order) can be told from damage to those that were: it is damage if a mark follows.
+ * Where records are no longer synced one by one there is one, synced before anything follows it, and then one behind each sync. So what a
+ * power cut made of records that nobody was promised (some there, some not, in any order) can be told from damage to those that were: it is
+ * damage if a mark follows.
  */
 #ifndef SD_CORE_LSM_LOG_H
 #define SD_CORE_LSM_LOG_H

@@ -99,22 +99,9 @@ static enum sd_err cut_back(struct lsm_log_out *l, uint64_t bytes, struct sd_err
 	return err ? err : sd_file_sync(l->file, e);
 }
 
-/* See lsm_log.h: where records are not synced one by one, it is said which are on the disk. */
-static bool needs_mark(const struct lsm_log_out *l, uint64_t at, bool sync)
-{
-	return l->weak ? atomic_load(&l->synced) == at : !sync;
-}
-
-enum sd_err lsm_log_write(struct sd_kv *kv, struct lsm_log_out *l, struct sd_slice record, bool sync, struct sd_error *e)
+static enum sd_err write_out(struct sd_kv *kv, struct lsm_log_out *l, uint64_t at, struct sd_error *e)
 {
 	struct sd_error why;
-	uint64_t at = atomic_load_explicit(&l->bytes, memory_order_relaxed);
-	kv->out.n = 0;
-	kv->out.full = false;
-	if (needs_mark(l, at, sync))
-		sd_lsm_log_put_mark(&kv->out, at, sd_get_le(record.p, 8));
-	l->weak |= !sync;
-	sd_lsm_log_put(&kv->out, at + kv->out.n, record);
 	if (kv->out.full)
 		return lsm_no_memory(e);
 	struct iovec iov = {kv->out.p, kv->out.n};
@@ -128,4 +115,34 @@ enum sd_err lsm_log_write(struct sd_kv *kv, struct lsm_log_out *l, struct sd_sli
 	if (err != SD_ENOSPC || cut_back(l, at, &why))
 		err = lsm_fail_all(kv, err, &first);
 	return sd_fail(e, err, "%s", first.text);
+}
+
+/* From here on records are not synced one by one (see lsm_log.h). What says so is on the disk before any of them: of those that nobody was
+ * promised the first may be lost and the next not, and without the mark that would be damage. */
+static enum sd_err grow_weak(struct sd_kv *kv, struct lsm_log_out *l, uint64_t seq, struct sd_error *e)
+{
+	uint64_t at = atomic_load_explicit(&l->bytes, memory_order_relaxed);
+	sd_lsm_log_put_mark(&kv->out, at, seq);
+	enum sd_err err = write_out(kv, l, at, e);
+	if (!err)
+		err = lsm_log_sync(kv, l, e);
+	l->weak = !err;
+	return err;
+}
+
+enum sd_err lsm_log_write(struct sd_kv *kv, struct lsm_log_out *l, struct sd_slice record, bool sync, struct sd_error *e)
+{
+	uint64_t seq = sd_get_le(record.p, 8);
+	bool was_weak = l->weak;
+	kv->out.n = 0;
+	kv->out.full = false;
+	enum sd_err err = sync || was_weak ? SD_OK : grow_weak(kv, l, seq, e);
+	if (err)
+		return err;
+	uint64_t at = atomic_load_explicit(&l->bytes, memory_order_relaxed);
+	kv->out.n = 0;
+	if (was_weak && atomic_load(&l->synced) == at)
+		sd_lsm_log_put_mark(&kv->out, at, seq);
+	sd_lsm_log_put(&kv->out, at + kv->out.n, record);
+	return write_out(kv, l, at, e);
 }

@@ -1,16 +1,18 @@
 /* The store in the simulated world: power cuts at every write and sync, faults of every kind, a disk that fills up, bits that flip.
  *
  * A run is a life of a store on one machine, with everything done by hand in one thread: batches, removals of ranges, values that end,
- * snapshots, iterators, flushes, merges, closing and opening. Its ledger is a list of what each key is. Whenever the store was opened:
+ * snapshots, iterators that stay open meanwhile, flushes, merges, checkpoints, closing and opening. Its ledger is a list of what each key
+ * is. Whenever the store was opened:
  *
  *	1  every batch that was acknowledged is there, whole
  *	2  of one that was not, or not yet, all is there or nothing; none comes after one that is missing
  *	3  what was seen once stays
  *
- * and at all times gets, iterators in both directions and snapshots say what the ledger says, or that they cannot say.
+ * and at all times gets, iterators in both directions and snapshots say what the ledger says, or that they cannot say; also after a write
+ * that failed. Where not every write is synced, 1 is about those before the last sync, and 2 and 3 hold.
  *
- * Controls, which must be seen to fail: without syncs acknowledged batches are lost; a record whose checksum was mended after a bit had
- * flipped in it is believed.
+ * Controls, which must be seen to fail: without syncs acknowledged batches are lost; without checksums (all of them are 0, see __wrap_
+ * below) flipped bits and torn writes are believed.
  *
  *	SEEDS=n, SEED=k, SEED_FROM=n, ONLY=kv as for the other simulations
  */
@@ -34,16 +36,24 @@
 #define FAULT_SEEDS 1
 #define FULL_SEEDS  2
 #define FLIP_SEEDS  2
+#define LOOSE_SEEDS 5
+#define TWICE_SEEDS 1
+#define COPY_SEEDS  1
 #else
 #define CUT_SEEDS   8
 #define LIFE_SEEDS  60
 #define FAULT_SEEDS 3
 #define FULL_SEEDS  6
 #define FLIP_SEEDS  6
+#define LOOSE_SEEDS 40
+#define TWICE_SEEDS 4
+#define COPY_SEEDS  4
 #endif
 #define DIR	  "store"
+#define COPY	  "copy"
 #define KEYS	  48
 #define SNAPSHOTS 3
+#define STANDING  2
 #define VALUE_MAX 20000
 #define DOUBTS	  64
 
@@ -55,9 +65,16 @@ struct seen {
 	struct sd_kv_snapshot *snapshot;
 	struct state state;
 };
+/* An iterator that stays open, of the keys from `low` to before `high`. */
+struct standing {
+	struct sd_kv_iter *i;
+	struct state state;
+	int low, high, at; /* at: a key, or -1 */
+};
 struct run {
 	struct sd_sim *sim;
 	struct sd_world *node;
+	const char *dir;
 	struct sd_kv *kv;
 	struct sd_kv_conf conf;
 	struct sd_rng rng;
@@ -65,15 +82,30 @@ struct run {
 	struct state before;		/* the same, but for the last batch */
 	struct state doubts[DOUBTS];	/* and with these one after the other, of which nobody knows */
 	size_t ndoubts;
+	struct state loose[DOUBTS];	/* of these, oldest first, and of `state` any may be what is left when the power goes */
+	size_t nloose;
 	struct seen seen[SNAPSHOTS];
+	struct standing standing[STANDING];
 	uint64_t next_id;
 	int64_t now_ms;
 	unsigned actions;
 	bool full;			/* the disk has a bound: its being full is no failure */
 	bool reads_fail;		/* reading may fail, and must then say so */
+	bool unsure;			/* it could not be read since it was opened: which state it is nobody knows */
+	bool syncs_some;		/* writes are synced now and then */
+	bool killed;			/* the program, and the kernel has all it wrote: none of `loose` may be what is left */
 	uint64_t lost, strange, opens, refused, acked, told, flushed, merged;
 	char what[600];
 };
+
+/* The control: every checksum is 0. The linker puts this before the one of core/crc32c.h (see the Makefile). */
+static bool no_sums;
+uint32_t __real_sd_crc32c(uint32_t crc, const void *bytes, size_t n); // NOLINT(bugprone-reserved-identifier)
+uint32_t __wrap_sd_crc32c(uint32_t crc, const void *bytes, size_t n); // NOLINT(bugprone-reserved-identifier)
+uint32_t __wrap_sd_crc32c(uint32_t crc, const void *bytes, size_t n)  // NOLINT(bugprone-reserved-identifier)
+{
+	return no_sums ? 0 : __real_sd_crc32c(crc, bytes, n);
+}
 
 static void wrong(struct run *r, uint64_t *count, const char *what, uint64_t a, uint64_t b)
 {
@@ -196,21 +228,111 @@ static void scan(struct run *r, const struct seen *s, bool back)
 		wrong(r, &r->strange, e.text[0] ? e.text : s ? "a snapshot's iterator differs" : "an iterator differs", back, r->acked);
 }
 
+/* From k on in a direction, the first that is there and within bounds; -1: none. */
+static int next_there(const struct standing *s, int k, int step)
+{
+	for (; k >= s->low && k < s->high; k += step)
+		if (s->state.id[k])
+			return k;
+	return -1;
+}
+
+/* Moves, and says where it should stand. */
+static bool move_standing(struct run *r, struct standing *s)
+{
+	char bytes[16];
+	uint32_t how = sd_rng_below(&r->rng, 12);
+	int k = (int)sd_rng_below(&r->rng, KEYS);
+	if (s->at >= 0 && how < 5) {
+		s->at = next_there(s, s->at + 1, 1);
+		return sd_kv_iter_next(s->i);
+	}
+	if (s->at >= 0 && how < 9) {
+		s->at = next_there(s, s->at - 1, -1);
+		return sd_kv_iter_prev(s->i);
+	}
+	switch (how % 4) {
+	case 0:
+		s->at = next_there(s, s->low, 1);
+		return sd_kv_iter_first(s->i);
+	case 1:
+		s->at = next_there(s, s->high - 1, -1);
+		return sd_kv_iter_last(s->i);
+	case 2:
+		s->at = next_there(s, k < s->low ? s->low : k, 1);
+		return sd_kv_iter_seek(s->i, key_of(bytes, (unsigned)k));
+	default:
+		s->at = next_there(s, k < s->high ? k : s->high - 1, -1);
+		return sd_kv_iter_seek_back(s->i, key_of(bytes, (unsigned)k));
+	}
+}
+
+static void let_go(struct standing *s)
+{
+	sd_kv_iter_free(s->i);
+	s->i = NULL;
+}
+
+static void step_standing(struct run *r, struct standing *s)
+{
+	struct sd_error e = {0};
+	bool valid = move_standing(r, s);
+	struct sd_slice value = valid ? sd_kv_iter_value(s->i) : (struct sd_slice){NULL, 0};
+	enum sd_err err = sd_kv_iter_err(s->i, &e);
+	if (err) {
+		if (!may_fail(r, err))
+			wrong(r, &r->strange, e.text, r->acked, 0);
+		let_go(s);
+	} else if (valid != (s->at >= 0) ||
+		   (valid && ((int)key_number(sd_kv_iter_key(s->i)) != s->at || !is_value(value, s->state.id[s->at])))) {
+		wrong(r, &r->strange, "an iterator that stayed open differs", (uint64_t)s->at, r->acked);
+		let_go(s);
+	}
+}
+
+/* Opened now and then, moved a little each time, and let go of after a while: writes, flushes and merges come in between. */
+static void stand(struct run *r, const struct seen *at)
+{
+	char low[16], high[16];
+	struct standing *s = &r->standing[sd_rng_below(&r->rng, STANDING)];
+	if (!s->i) {
+		*s = (struct standing){.state = at ? at->state : r->state, .at = -1};
+		s->low = sd_rng_below(&r->rng, 2) ? 0 : (int)sd_rng_below(&r->rng, KEYS);
+		s->high = sd_rng_below(&r->rng, 2) ? KEYS : (int)sd_rng_below(&r->rng, KEYS);
+		struct sd_slice from = key_of(low, (unsigned)s->low), to = key_of(high, (unsigned)s->high);
+		struct sd_kv_span span = {
+		    .snapshot = at ? at->snapshot : NULL, .from = s->low ? &from : NULL, .to = s->high < KEYS ? &to : NULL};
+		enum sd_err err = sd_kv_iter_new(r->kv, &span, &s->i, NULL);
+		if (err) {
+			s->i = NULL;
+			if (!may_fail(r, err))
+				wrong(r, &r->strange, "an iterator is refused", err, r->acked);
+		}
+	}
+	for (unsigned i = 0; s->i && i < 8; i++)
+		step_standing(r, s);
+	if (sd_rng_below(&r->rng, 6) == 0)
+		let_go(s);
+}
+
 /* After opening: which of the states that may be is it? That it is from now on. */
 static void compare(struct run *r)
 {
 	struct sd_error e;
 	enum verdict v = DIFFERENT;
-	for (size_t i = r->ndoubts + 1; i-- > 0 && v == DIFFERENT;) {
-		const struct state *due = i ? &r->doubts[i - 1] : &r->state;
+	for (size_t i = r->nloose + 1 + r->ndoubts; i-- > (r->killed ? r->nloose : 0) && v == DIFFERENT;) {
+		const struct state *due = i < r->nloose ? &r->loose[i] : i == r->nloose ? &r->state : &r->doubts[i - r->nloose - 1];
 		v = look_at(r, NULL, due, false, &e);
 		if (v == SAME)
 			r->state = *due;
 	}
 	if (v == DIFFERENT)
 		wrong(r, &r->lost, e.text[0] ? e.text : "neither what was acknowledged nor what may be", r->acked, r->ndoubts);
-	if (v != NOT_TOLD)
-		r->ndoubts = 0;
+	r->unsure = v == NOT_TOLD && r->ndoubts + r->nloose > 0;
+	if (v != NOT_TOLD) {
+		r->ndoubts = r->nloose = 0; /* what was read from logs was synced */
+	}
+	r->killed = false;
 }
 
 /* ---- writing ---- */
@@ -239,12 +361,33 @@ static void put_some(struct run *r, struct sd_kv_batch *b, struct state *next, b
 	}
 }
 
+static void synced(struct run *r, enum sd_err err)
+{
+	if (!err)
+		r->nloose = 0;
+}
+
+/* The state of now may be what is left when the power goes. */
+static void loosen(struct run *r)
+{
+	if (!r->syncs_some)
+		return;
+	if (r->nloose == DOUBTS)
+		memmove(r->loose, r->loose + 1, --r->nloose * sizeof(r->loose[0])); /* for how long, see write_batch */
+	r->loose[r->nloose++] = r->state;
+}
+
 /* What became of a write: there, not there, or nobody knows. */
 static void outcome(struct run *r, enum sd_err err, const struct state *next)
 {
 	if (!err) {
-		if (memcmp(&r->state, next, sizeof(*next)) != 0) /* one that removes nothing may leave nothing in the log */
+		bool differs = memcmp(&r->state, next, sizeof(*next)) != 0; /* one that removes nothing may leave nothing in the log */
+		if (differs)
 			r->before = r->state;
+		if (r->conf.sync == SD_KV_ALWAYS)
+			r->nloose = 0;
+		else if (differs)
+			loosen(r);
 		r->state = *next;
 		r->acked++;
 		if (r->ndoubts)
@@ -261,9 +404,11 @@ static void write_batch(struct run *r)
 	struct state next = r->ndoubts ? r->doubts[r->ndoubts - 1] : r->state;
 	struct sd_kv_batch *b = sd_kv_batch_new(false);
 	bool own = r->conf.format == SD_KV_SDLAB;
-	uint32_t n = 1 + sd_rng_below(&r->rng, 4);
+	uint32_t n = 1 + sd_rng_below(&r->rng, sd_rng_below(&r->rng, 20) ? 4 : 60);
 	for (uint32_t i = 0; i < n; i++)
 		put_some(r, b, &next, own);
+	if (r->nloose == DOUBTS)
+		synced(r, sd_kv_sync(r->kv, &e));
 	outcome(r, sd_kv_write(r->kv, b, &e), &next);
 	sd_kv_batch_free(b);
 }
@@ -277,7 +422,7 @@ static void swap_value(struct run *r)
 	static char before[VALUE_MAX]; /* value_of has one place */
 	struct sd_slice expected = value_of(now), value;
 	struct state next = r->state;
-	if (r->ndoubts)
+	if (r->ndoubts || r->unsure)
 		return;
 	memcpy(before, expected.p, expected.n);
 	expected.p = before;
@@ -294,7 +439,7 @@ static void snapshot(struct run *r)
 	struct seen *s = &r->seen[sd_rng_below(&r->rng, SNAPSHOTS)];
 	sd_kv_snapshot_free(r->kv, s->snapshot);
 	s->snapshot = NULL;
-	if (r->ndoubts || sd_rng_below(&r->rng, 3) == 0)
+	if (r->unsure || sd_rng_below(&r->rng, 3) == 0)
 		return;
 	s->snapshot = sd_kv_snapshot_new(r->kv);
 	s->state = r->state;
@@ -303,32 +448,51 @@ static void snapshot(struct run *r)
 static void read_some(struct run *r)
 {
 	const struct seen *s = &r->seen[sd_rng_below(&r->rng, SNAPSHOTS)];
-	if (r->ndoubts)
-		return; /* a write that failed is not to be seen, or is; compare() looks after opening */
+	if (r->unsure)
+		return;
 	if (!s->snapshot || sd_rng_below(&r->rng, 2))
 		s = NULL;
 	if (sd_rng_below(&r->rng, 3) == 0)
 		scan(r, s, sd_rng_below(&r->rng, 2));
+	stand(r, s);
 	for (unsigned i = 0; i < 4; i++)
 		get_key(r, s, sd_rng_below(&r->rng, KEYS));
 }
 
+static void flush(struct run *r)
+{
+	enum sd_err err = sd_kv_flush(r->kv, NULL);
+	synced(r, err);
+	r->flushed += err == SD_OK;
+}
+
+static void merge(struct run *r)
+{
+	char a[16], b[16];
+	struct sd_slice from = key_of(a, sd_rng_below(&r->rng, KEYS)), to = key_of(b, sd_rng_below(&r->rng, KEYS));
+	bool whole = sd_rng_below(&r->rng, 2);
+	enum sd_err err = sd_kv_compact(r->kv, whole ? NULL : &from, whole ? NULL : &to, NULL);
+	synced(r, err);
+	r->merged += err == SD_OK;
+}
+
 static void act(struct run *r)
 {
-	struct sd_error e;
 	uint32_t what = sd_rng_below(&r->rng, 100);
-	if (what < 60)
+	if (what < 58)
 		write_batch(r);
-	else if (what < 64)
+	else if (what < 62)
 		swap_value(r);
-	else if (what < 74)
+	else if (what < 73)
 		read_some(r);
-	else if (what < 79)
+	else if (what < 78)
 		snapshot(r);
-	else if (what < 87)
-		r->flushed += sd_kv_flush(r->kv, &e) == SD_OK;
+	else if (what < 85)
+		flush(r);
+	else if (what < 88)
+		merge(r);
 	else if (what < 89)
-		r->merged += sd_kv_compact(r->kv, NULL, NULL, &e) == SD_OK;
+		synced(r, sd_kv_sync(r->kv, NULL));
 	else
 		for (unsigned i = 0; i < 6 && sd_kv_work(r->kv); i++)
 			;
@@ -345,7 +509,11 @@ static void shut(struct run *r)
 		sd_kv_snapshot_free(r->kv, r->seen[i].snapshot);
 		r->seen[i].snapshot = NULL;
 	}
-	sd_kv_close(r->kv, &e);
+	for (unsigned i = 0; i < STANDING; i++)
+		let_go(&r->standing[i]);
+	enum sd_err err = sd_kv_close(r->kv, &e);
+	if (sd_sim_is_up(r->node))
+		synced(r, err);
 	r->kv = NULL;
 }
 
@@ -355,9 +523,10 @@ static bool set_up(struct run *r)
 	struct sd_error e = {0};
 	sd_sim_boot(r->node);
 	r->opens++;
-	enum sd_err err = sd_kv_open(DIR, &r->conf, &r->kv, &e);
+	enum sd_err err = sd_kv_open(r->dir, &r->conf, &r->kv, &e);
 	if (err) {
 		r->kv = NULL;
+		r->killed = false;
 		r->told++;
 		if (sd_sim_is_up(r->node) && (err == SD_EDAMAGED || err == SD_EUNSUPPORTED || err == SD_EEXISTS) && !r->reads_fail)
 			wrong(r, &r->refused, e.text, 0, 0);
@@ -381,7 +550,7 @@ static int64_t clock_of(void *arg)
 static void begin(struct run *r, uint64_t seed, enum sd_kv_sync sync)
 {
 	static const uint32_t blocks[] = {200, 1000, 4096};
-	*r = (struct run){.sim = sd_sim_new(seed), .now_ms = INT64_C(1700000000000)};
+	*r = (struct run){.sim = sd_sim_new(seed), .dir = DIR, .now_ms = INT64_C(1700000000000)};
 	sd_rng_seed(&r->rng, seed);
 	r->node = sd_sim_node(r->sim, "disk");
 	sd_sim_disk(r->node)->stale = seed % 2;
@@ -463,7 +632,7 @@ static bool cut_at(uint64_t seed, uint64_t n, enum sd_kv_sync sync, uint64_t *lo
 	shut(&r);
 	look(&r);
 	if (lost) {
-		*lost += r.lost > 0;
+		*lost += r.lost + r.strange > 0;
 		r.lost = r.strange = r.refused = 0;
 	}
 	good(&r, seed, n);
@@ -493,6 +662,41 @@ START_TEST(without_syncs)
 }
 END_TEST
 
+/* The power goes at a place of a life, and again at a place of the opening that follows. */
+static bool cut_twice(uint64_t seed, uint64_t first, uint64_t second)
+{
+	static struct run r;
+	begin(&r, seed, SD_KV_ALWAYS);
+	r.actions = 60;
+	sd_sim_power_cut_at(r.node, first);
+	if (set_up(&r))
+		live(&r);
+	if (sd_sim_is_up(r.node))
+		sd_sim_power_cut(r.node);
+	shut(&r);
+	sd_sim_power_cut_at(r.node, second);
+	set_up(&r);
+	bool cut = !sd_sim_is_up(r.node);
+	if (!cut)
+		sd_sim_power_cut(r.node);
+	shut(&r);
+	look(&r);
+	good(&r, seed, first * 1000 + second);
+	end(&r);
+	return cut;
+}
+
+START_TEST(power_cut_in_opening)
+{
+	uint64_t from, to, runs = 0;
+	sim_seeds(TWICE_SEEDS, &from, &to);
+	for (uint64_t seed = from; seed <= to; seed++)
+		for (uint64_t n = 1; runs++, cut_twice(seed, 20 + seed * 7919 % 60, n); n++)
+			;
+	printf("power cuts in opening after a power cut: %" PRIu64 " places in %" PRIu64 " seeds\n", runs, to - from + 1);
+}
+END_TEST
+
 /* ---- 2: many lives of one store, each ending in another way ---- */
 
 static void one_life(struct run *r)
@@ -500,6 +704,7 @@ static void one_life(struct run *r)
 	uint32_t fate = sd_rng_below(&r->rng, 5);
 	r->actions = 10 + sd_rng_below(&r->rng, 60);
 	r->now_ms += sd_rng_below(&r->rng, 1000);
+	r->conf.memtable_bytes = UINT64_C(65536) << sd_rng_below(&r->rng, 4); /* a long log may be more than one memtable the next time */
 	if (fate <= 1)
 		sd_sim_power_cut_at(r->node, 1 + sd_rng_below(&r->rng, 120));
 	if (fate == 2)
@@ -543,7 +748,9 @@ END_TEST
 START_TEST(killed_without_syncs)
 {
 	static struct run r;
-	for (uint64_t seed = 1; seed <= FULL_SEEDS; seed++) {
+	uint64_t from, to;
+	sim_seeds(FULL_SEEDS, &from, &to);
+	for (uint64_t seed = from; seed <= to; seed++) {
 		begin(&r, seed, SD_KV_NO);
 		for (unsigned life = 0; life < 4; life++) {
 			r.actions = 40;
@@ -559,13 +766,116 @@ START_TEST(killed_without_syncs)
 }
 END_TEST
 
+static void loose_life(struct run *r)
+{
+	static const enum sd_kv_sync modes[] = {SD_KV_NO, SD_KV_EVERYSEC, SD_KV_ALWAYS};
+	uint32_t fate = sd_rng_below(&r->rng, 4);
+	uint64_t failed = sd_sim_failed(r->node);
+	r->conf.memtable_bytes = UINT64_C(65536) << sd_rng_below(&r->rng, 4);
+	r->conf.sync = modes[sd_rng_below(&r->rng, 2)];
+	if (fate <= 1)
+		sd_sim_power_cut_at(r->node, 1 + sd_rng_below(&r->rng, 80));
+	if (fate == 3 && sd_rng_below(&r->rng, 3) == 0)
+		sd_sim_fail(r->node, SD_SIM_SYNC, 1 + sd_rng_below(&r->rng, 5), 1, 5);
+	if (set_up(r))
+		for (unsigned i = 20 + sd_rng_below(&r->rng, 60); i > 0 && sd_sim_is_up(r->node); i--) {
+			if (sd_rng_below(&r->rng, 6) == 0) {
+				r->conf.sync = modes[sd_rng_below(&r->rng, 3)];
+				sd_kv_set_sync(r->kv, r->conf.sync);
+			}
+			sd_sim_run_to(r->sim, sd_sim_now_ns(r->sim) + INT64_C(1000000) * sd_rng_below(&r->rng, 200));
+			act(r);
+		}
+	if (sd_sim_is_up(r->node) && fate == 2) {
+		sd_sim_kill(r->node);
+		r->killed = sd_sim_failed(r->node) == failed;
+	}
+	if (sd_sim_is_up(r->node) && fate == 3 && sd_rng_below(&r->rng, 2))
+		sd_sim_power_cut(r->node);
+	shut(r);
+	sd_sim_power_cut_at(r->node, 0);
+	sd_sim_fail(r->node, SD_SIM_SYNC, 0, 0, 0);
+}
+
+/* Where writes are synced now and then, or some of them: what was written before a sync is there, and of what came after it the first ones
+ * up to some batch. */
+START_TEST(syncs_now_and_then)
+{
+	static struct run r;
+	uint64_t from, to, opens = 0, acked = 0;
+	sim_seeds(LOOSE_SEEDS, &from, &to);
+	for (uint64_t seed = from; seed <= to; seed++) {
+		begin(&r, seed, SD_KV_NO);
+		r.syncs_some = true;
+		for (unsigned life = 0; life < 8; life++)
+			loose_life(&r);
+		r.conf.sync = SD_KV_ALWAYS;
+		look(&r);
+		good(&r, seed, 0);
+		opens += r.opens;
+		acked += r.acked;
+		end(&r);
+	}
+	printf("with some syncs: %" PRIu64 " opened, %" PRIu64 " batches acknowledged\n", opens, acked);
+}
+END_TEST
+
+/* A checkpoint while the power goes at a place of it: made, it is on the disk; not made, it is no store, or whole. */
+static bool checkpoint_cut_at(uint64_t seed, uint64_t n, uint64_t *made)
+{
+	static struct run r;
+	begin(&r, seed, SD_KV_ALWAYS);
+	r.actions = 60;
+	ck_assert(set_up(&r));
+	live(&r);
+	r.ndoubts = 0; /* nothing has failed */
+	sd_sim_power_cut_at(r.node, n);
+	bool done = sd_kv_checkpoint(r.kv, COPY, NULL) == SD_OK, cut = !sd_sim_is_up(r.node);
+	struct state then = r.state;
+	sd_sim_power_cut_at(r.node, 0);
+	if (!cut) {
+		write_batch(&r); /* which it does not have */
+		sd_sim_power_cut(r.node);
+	}
+	r.state = then;
+	shut(&r);
+	*made += done;
+	sd_sim_boot(r.node);
+	r.dir = COPY;
+	r.conf.mode = SD_KV_OPEN;
+	r.reads_fail = !done;
+	if (set_up(&r))
+		scan(&r, NULL, true);
+	else if (done)
+		wrong(&r, &r.lost, "an acknowledged checkpoint is no store", n, seed);
+	if (memcmp(&r.state, &then, sizeof(then)) != 0)
+		wrong(&r, &r.lost, "a checkpoint is of another time", n, seed);
+	shut(&r);
+	good(&r, seed, n);
+	end(&r);
+	return cut;
+}
+
+START_TEST(checkpoints)
+{
+	uint64_t from, to, runs = 0, made = 0;
+	sim_seeds(COPY_SEEDS, &from, &to);
+	for (uint64_t seed = from; seed <= to; seed++)
+		for (uint64_t n = 1; runs++, checkpoint_cut_at(seed, n, &made); n++)
+			;
+	printf("checkpoints: %" PRIu64 " power cuts, %" PRIu64 " were made\n", runs, made);
+	ck_assert_uint_gt(made, 0);
+}
+END_TEST
+
 /* ---- 3: operation 1, 2, 3 ... fails ---- */
 
 static bool fail_at(uint64_t seed, enum sd_sim_op op, uint64_t n, int err, bool power)
 {
+	static const uint64_t times[] = {1, 1, 2, 6, 100000}; /* the last: it does not become good again */
 	static struct run r;
 	begin(&r, seed, SD_KV_ALWAYS);
-	sd_sim_fail(r.node, op, n, 1, err);
+	sd_sim_fail(r.node, op, n, times[(n + seed) % 5], err);
 	r.reads_fail = true;
 	for (unsigned life = 0; life < 2; life++) {
 		r.actions = 25;
@@ -589,7 +899,7 @@ START_TEST(fail_everything)
 	sim_seeds(FAULT_SEEDS, &from, &to);
 	for (uint64_t seed = from; seed <= to; seed++)
 		for (unsigned i = 0; i < sizeof(ops) / sizeof(*ops); i++)
-			for (uint64_t n = 1; runs++, fail_at(seed, ops[i], n, n % 2 ? 5 : 28, (n + seed) % 2); n++)
+			for (uint64_t n = 1; runs++, fail_at(seed, ops[i], n, (n + seed / 2) % 2 ? 5 : 28, (n + seed) % 2); n++)
 				;
 	printf("faults: %" PRIu64 " runs\n", runs);
 }
@@ -750,44 +1060,130 @@ START_TEST(bits_flip_on_the_disk)
 }
 END_TEST
 
-/* The control: the same bit, and a checksum that was mended: what is believed then is seen to be wrong. */
-START_TEST(without_checksums)
+static void remove_all(struct run *r, const char *dir)
 {
-	static struct run r;
-	char path[300] = "", bytes[300], key[16];
-	struct sd_file *f;
-	size_t got = 0;
-	begin(&r, 3, SD_KV_ALWAYS);
-	r.conf.format = SD_KV_LEVELDB;
-	ck_assert(set_up(&r));
-	uint64_t id = 17;
-	while (value_size(id) < 40 || value_size(id) > 90)
-		id++;
-	ck_assert_int_eq(sd_kv_put(r.kv, key_of(key, 5), value_of(id), NULL), SD_OK);
-	r.state.id[5] = id;
-	sd_sim_kill(r.node);
-	shut(&r);
-	sd_sim_boot(r.node);
-	char **names = sd_world_list_dir(r.node, DIR);
+	char path[300];
+	char **names = sd_world_list_dir(r->node, dir);
 	for (char **p = names; p && *p; p++) {
-		if (is_log(*p))
-			snprintf(path, sizeof(path), DIR "/%s", *p);
+		snprintf(path, sizeof(path), "%s/%s", dir, *p);
+		sd_world_unlink(r->node, path);
 		free(*p);
 	}
 	free(names);
-	ck_assert_int_eq(sd_file_open(r.node, path, SD_FILE_WRITE, &f, NULL), SD_OK);
-	ck_assert_int_eq(sd_file_read(f, bytes, sizeof(bytes), 0, &got, NULL), SD_OK);
-	size_t n = (size_t)sd_get_le(bytes + 4, 2);
-	ck_assert_uint_ge(got, 7 + n);
-	bytes[7 + n - 3] ^= 4; /* in the value */
-	sd_put_le(bytes, sd_lsm_mask(sd_crc32c(0, bytes + 6, n + 1)), 4);
-	ck_assert_int_eq(sd_file_write(f, &(struct iovec){bytes, 7 + n}, 1, 0, NULL), SD_OK);
-	sd_file_close(f);
-	ck_assert(set_up(&r));
-	get_key(&r, NULL, 5);
-	printf("control: without checksums: %s\n", r.what);
-	ck_assert_uint_gt(r.lost + r.strange, 0);
-	end(&r);
+}
+
+static void copy_file(struct run *r, const char *name)
+{
+	char from[300], to[300];
+	snprintf(from, sizeof(from), DIR "/%s", name);
+	snprintf(to, sizeof(to), COPY "/%s", name);
+	uint64_t size = file_size(r, from);
+	char *bytes = malloc(size + 1);
+	struct sd_file *a, *b;
+	size_t got = 0;
+	ck_assert_ptr_nonnull(bytes);
+	ck_assert_int_eq(sd_file_open(r->node, from, 0, &a, NULL), SD_OK);
+	ck_assert_int_eq(sd_file_open(r->node, to, SD_FILE_WRITE | SD_FILE_CREATE | SD_FILE_TRUNCATE, &b, NULL), SD_OK);
+	ck_assert_int_eq(sd_file_read(a, bytes, (size_t)size, 0, &got, NULL), SD_OK);
+	ck_assert_uint_eq(got, size);
+	ck_assert_int_eq(sd_file_write(b, &(struct iovec){bytes, got}, 1, 0, NULL), SD_OK);
+	ck_assert_int_eq(sd_file_sync(b, NULL), SD_OK);
+	sd_file_close(a);
+	sd_file_close(b);
+	free(bytes);
+}
+
+/* A bit of one file of a copy of the store, which is opened and merged then: what becomes of it is right, or it is told. */
+static void merge_a_flip(struct run *r, char **names, const char *name)
+{
+	char path[300];
+	struct run before = *r;
+	uint64_t bit;
+	remove_all(r, COPY);
+	ck_assert_int_eq(sd_world_mkdir(r->node, COPY, 0700, NULL), SD_OK);
+	for (char **p = names; *p; p++)
+		copy_file(r, *p);
+	snprintf(path, sizeof(path), COPY "/%s", name);
+	uint64_t size = file_size(r, path);
+	if (size == 0)
+		return;
+	bit = sd_rng_next(&r->rng) % (size * 8);
+	ck_assert(sd_sim_flip(r->node, path, bit));
+	r->dir = COPY;
+	r->reads_fail = true;
+	r->ndoubts = is_log(name);
+	r->doubts[0] = r->before;
+	for (unsigned life = 0; life < 2; life++) {
+		if (set_up(r)) {
+			sd_kv_compact(r->kv, NULL, NULL, NULL);
+			for (unsigned i = 0; i < 20; i++)
+				sd_kv_work(r->kv);
+			scan(r, NULL, life);
+			for (unsigned k = 0; k < KEYS; k++)
+				get_key(r, NULL, k);
+		}
+		shut(r);
+	}
+	r->dir = DIR;
+	r->reads_fail = false;
+	r->ndoubts = 0;
+	r->state = before.state;
+	r->before = before.before;
+	if (r->what[0] && !no_sums)
+		printf("%s, bit %" PRIu64 " of %" PRIu64 "\n", path, bit, 8 * size);
+}
+
+static void flip_and_merge(struct run *r, uint64_t seed, uint64_t *flips)
+{
+	begin(r, seed, SD_KV_ALWAYS);
+	r->actions = 120;
+	ck_assert(set_up(r));
+	live(r);
+	shut(r);
+	char **names = sd_world_list_dir(r->node, DIR);
+	for (char **p = names; p && *p; p++, ++*flips)
+		merge_a_flip(r, names, *p);
+	for (char **p = names; p && *p; p++)
+		free(*p);
+	free(names);
+}
+
+START_TEST(bits_flip_before_merging)
+{
+	static struct run r;
+	uint64_t from, to, flips = 0, told = 0;
+	sim_seeds(FLIP_SEEDS, &from, &to);
+	for (uint64_t seed = from; seed <= to; seed++) {
+		flip_and_merge(&r, seed, &flips);
+		told += r.told;
+		good(&r, seed, flips);
+		look(&r);
+		good(&r, seed, 0);
+		end(&r);
+	}
+	printf("flipped and merged: %" PRIu64 " bits, %" PRIu64 " times told\n", flips, told);
+	ck_assert_uint_gt(told, 0);
+}
+END_TEST
+
+/* The control: checksums that say nothing. Bits that flipped are believed, and records that are not whole. */
+START_TEST(without_checksums)
+{
+	static struct run r;
+	uint64_t flips = 0, believed = 0, torn = 0;
+	no_sums = true;
+	for (uint64_t seed = 1; seed <= 2; seed++) {
+		flip_and_merge(&r, seed, &flips);
+		believed += r.strange + r.lost > 0;
+		end(&r);
+	}
+	for (uint64_t seed = 1; seed <= 4; seed++)
+		for (uint64_t n = 1; n < 60 && cut_at(seed, n, SD_KV_ALWAYS, &torn); n++)
+			;
+	no_sums = false;
+	printf("control: without checksums %" PRIu64 " stores believed flipped bits, and %" PRIu64 " runs torn writes\n", believed, torn);
+	ck_assert_uint_gt(believed, 0);
+	ck_assert_uint_gt(torn, 0);
 }
 END_TEST
 
@@ -816,12 +1212,16 @@ int main(void)
 	Suite *s = suite_create("sim_kv");
 	sim_add(s, "cut", power_cut_everywhere, MOST_S);
 	sim_add(s, "never", without_syncs, MOST_S);
+	sim_add(s, "twice", power_cut_in_opening, MOST_S);
 	sim_add(s, "lives", many_lives, MOST_S);
 	sim_add(s, "kill", killed_without_syncs, MOST_S);
+	sim_add(s, "loose", syncs_now_and_then, MOST_S);
+	sim_add(s, "copy", checkpoints, MOST_S);
 	sim_add(s, "fail", fail_everything, MOST_S);
 	sim_add(s, "full", full_disk, MOST_S);
 	sim_add(s, "reading", bits_flip_in_reading, MOST_S);
 	sim_add(s, "flip", bits_flip_on_the_disk, MOST_S);
+	sim_add(s, "merge", bits_flip_before_merging, MOST_S);
 	sim_add(s, "believe", without_checksums, MOST_S);
 	sim_add(s, "again", same_again, MOST_S);
 	return sim_run(s);
