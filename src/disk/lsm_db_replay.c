@@ -114,7 +114,7 @@ static enum sd_err take_all(struct replay *r, struct sd_lsm_log_in *in, struct s
 	if (step == SD_LSM_LOG_DAMAGED)
 		return sd_fail(e, SD_EDAMAGED, "%s: record at %zu is damaged, and good ones follow", r->name, in->bad);
 	r->torn = step == SD_LSM_LOG_TORN;
-	r->torn_at = in->bad;
+	r->torn_at = in->record_at; /* also when its first pieces are whole: nothing of it may stay */
 	return SD_OK;
 }
 

@@ -849,6 +849,51 @@ START_TEST(after_a_failed_sync_nothing_is_acknowledged)
 }
 END_TEST
 
+static void cut_log(uint64_t size)
+{
+	char path[64] = "";
+	struct sd_file *f;
+	char **names = sd_world_list_dir(node, "data");
+	for (char **p = names; *p; p++) {
+		if (strstr(*p, ".log"))
+			snprintf(path, sizeof(path), "data/%s", *p);
+		free(*p);
+	}
+	free(names);
+	ck_assert_int_eq(sd_file_open(node, path, SD_FILE_WRITE, &f, NULL), SD_OK);
+	ck_assert_int_eq(sd_file_truncate(f, size, NULL), SD_OK);
+	ck_assert_int_eq(sd_file_sync(f, NULL), SD_OK);
+	sd_file_close(f);
+}
+
+/* A record in two pieces, of which the power left the first: it is gone as a whole, and in no one's way the next time. */
+START_TEST(half_a_record_is_cut_off)
+{
+	static const uint64_t cuts[] = {32768, 32768 + 3, 32768 + 500};
+	static char long_value[29001], longer[8001];
+	memset(long_value, 'x', sizeof(long_value) - 1);
+	memset(longer, 'y', sizeof(longer) - 1);
+	anew(_i % 2);
+	put("a", long_value);
+	put("b", longer);
+	sd_sim_kill(node);
+	sd_kv_close(kv, NULL);
+	sd_sim_boot(node);
+	cut_log(cuts[_i / 2]);
+	open_kv();
+	ck_assert_uint_eq(told[SD_KV_EVENT_TORN], 1);
+	expect("b", NULL);
+	put("c", "later");
+	for (int i = 0; i < 2; i++) {
+		reopen();
+		expect("a", long_value);
+		expect("b", NULL);
+		expect("c", "later");
+	}
+	ck_assert_uint_eq(told[SD_KV_EVENT_TORN], 1);
+}
+END_TEST
+
 /* A write that was refused is not there later: neither when the program dies right after, nor when the next write is under way as the
  * power goes, and the disk shows what stood there before. */
 START_TEST(what_was_refused_stays_refused)
@@ -996,6 +1041,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, large_values_survive_a_power_cut, 0, SEEDS(4));
 	tcase_add_loop_test(t, a_full_disk_is_not_the_end, 0, 4);
 	tcase_add_loop_test(t, after_a_failed_sync_nothing_is_acknowledged, 0, 4);
+	tcase_add_loop_test(t, half_a_record_is_cut_off, 0, 6);
 	tcase_add_loop_test(t, what_was_refused_stays_refused, 0, 2);
 	tcase_add_loop_test(t, a_small_disk_takes_no_more_and_then_more, 0, 2);
 	tcase_add_test(t, writers_share_syncs);
