@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# kill -9, again and again, while clients write: what was acknowledged is there after each start. Each client has keys of its own and a
-# ledger of the answers it got; of its last write, which got none, either value may be there.
+# kill -9, again and again, while clients write and tables are merged: what was acknowledged is there after each start. Each client has keys
+# of its own and a ledger of the answers it got; of its last writes, which got none, either value may be there. Four keys of each are only
+# set together, in a transaction: they are alike at any time. Some values are large enough to be kept apart.
 # ROUNDS=n: so many rounds (2).
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -9,11 +10,12 @@ need python3 python3
 rounds=${ROUNDS:-2}
 
 cat >"$TMP/client.py" <<'PY'
-"""client.py write|check PORT LEDGER SEED: SETs of 40 keys until the server is gone, or what they are now."""
+"""client.py write|check|merge PORT LEDGER SEED: SETs of 40 keys until the server is gone, or what they are now; or only merges."""
 import random, socket, sys
 
 verb, port, path, seed = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 KEYS = 40
+GROUP = 4  # the last ones
 
 
 def command(*words):
@@ -28,7 +30,7 @@ def name(k):
 
 
 def value(n):
-    return b"%d:" % n + b"v" * (n * 7919 % (6000 if n % 9 == 0 else 200))
+    return b"%d:" % n + b"v" * (n * 7919 % (150000 if n % 61 == 0 else 6000 if n % 9 == 0 else 200))
 
 
 def load():
@@ -57,28 +59,49 @@ if verb == "write":
     try:
         while True:
             n += 1
-            some = [(rng.randrange(KEYS), n * 4 + i) for i in range(1 + rng.randrange(4))]
+            together = rng.randrange(5) == 0
+            if together:
+                some = [(KEYS - GROUP + i, n) for i in range(GROUP)]
+            else:
+                some = [(rng.randrange(KEYS - GROUP), n + i) for i in range(1 + rng.randrange(4))]
             n = some[-1][1]
             for k, v in some:
                 ledger.write("sent %d %d\n" % (k, v))
-            s.sendall(b"".join(command(b"SET", name(k), value(v)) for k, v in some))
+            sets = b"".join(command(b"SET", name(k), value(v)) for k, v in some)
+            s.sendall(command(b"MULTI") + sets + command(b"EXEC") if together else sets)
+            for i in range(GROUP + 2 if together else 0):
+                if not f.readline().endswith(b"\r\n"):
+                    sys.exit(0)
             for k, v in some:
                 if f.readline() != b"+OK\r\n":
                     sys.exit(0)
                 ledger.write("acked %d %d\n" % (k, v))
     except OSError:
         sys.exit(0)
+if verb == "merge":
+    try:
+        while s.send(command(b"COMPACT")) and f.readline():
+            pass
+    except OSError:
+        pass
+    sys.exit(0)
 wrong = 0
+group = set()
 for k in range(KEYS):
     s.sendall(command(b"GET", name(k)))
     size = int(f.readline()[1:])
     got = 0 if size < 0 else int(f.read(size + 2).split(b":")[0])
+    if k >= KEYS - GROUP:
+        group.add(got)
     due = [acked.get(str(k), 0)] + doubt.get(str(k), [])
     if got not in due:
         print("client %s, key %d: got %d, expected one of %s" % (seed, k, got, due))
         wrong += 1
     elif got:
         ledger.write("found %d %d\n" % (k, got))
+if len(group) > 1:
+    print("client %s: a transaction is there in part: %s" % (seed, sorted(group)))
+    wrong += 1
 print("%d" % len(acked))
 sys.exit(wrong > 0)
 PY
@@ -108,6 +131,10 @@ for ((round = 1; round <= rounds; round++)); do
     python3 "$TMP/client.py" write "$port" "$TMP/ledger$c" "$c" 2>"$TMP/client$c.err" &
     writers+=($!)
   done
+  if [ $((round % 2)) = 0 ]; then
+    python3 "$TMP/client.py" merge "$port" "$TMP/merges" 0 2>"$TMP/merges.err" &
+    writers+=($!)
+  fi
   more=$((before + 40 + round * 37 % 200)) # not always at the same place of the log
   wait_for "$more acknowledged writes" enough
   kill -s KILL "${PID[r$round]}"

@@ -1,5 +1,6 @@
-/* kv_differential DIR OPS [SEED] - the same operations, out of a seed, on our store in LevelDB's format and on LevelDB itself: gets,
- * snapshots and iterators are compared, and now and then each opens the folder of the other and goes on there. */
+/* kv_differential DIR OPS [SEED [own]] - the same operations, out of a seed, on our store in LevelDB's format and on LevelDB itself: gets,
+ * snapshots, iterators and scans of a range are compared, and now and then each opens the folder of the other and goes on there.
+ * own: ours is in its own format, and keeps its folder. */
 #include <leveldb/c.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ struct theirs {
 struct rig {
 	struct sd_rng rng;
 	uint64_t seed, op;
+	bool own;
 	char folders[2][4096]; /* ours and theirs, by turns */
 	int mine;
 	struct sd_kv *kv;
@@ -30,7 +32,7 @@ struct rig {
 	struct sd_kv_snapshot *snapshots[SNAPSHOTS];
 	const leveldb_snapshot_t *their_snapshots[SNAPSHOTS];
 	struct sd_kv_value found;
-	uint64_t gets, hits, steps, writes, reopened, swapped, compactions;
+	uint64_t gets, hits, steps, scans, writes, reopened, swapped, compactions;
 };
 
 static char value_bytes[VALUE_MOST];
@@ -113,13 +115,16 @@ static struct sd_slice some_value(struct rig *r)
 
 static void open_ours(struct rig *r)
 {
-	struct sd_kv_conf conf = {.format = SD_KV_LEVELDB,
+	static const uint32_t blobs[] = {64, 1000, 4096, UINT32_MAX};
+	struct sd_kv_conf conf = {.format = r->own ? SD_KV_SDLAB : SD_KV_LEVELDB,
 				  .sync = SD_KV_NO,
 				  .background = SD_KV_BY_HAND,
 				  .style = some(r, 3) ? SD_KV_LEVELED : SD_KV_TIERED,
 				  .memtable_bytes = 128 << 10,
 				  .table_bytes = 64 << 10,
 				  .level_bytes = 256 << 10,
+				  .blob_from = blobs[r->own ? some(r, 4) : 3],
+				  .compression = some(r, 4) ? SD_KV_ZSTD : SD_KV_PLAIN,
 				  .block_bytes = 1024};
 	struct sd_error e;
 	good(r, sd_kv_open(r->folders[r->mine], &conf, &r->kv, &e), &e);
@@ -196,6 +201,13 @@ static void write_batch(struct rig *r)
 	leveldb_writebatch_destroy(b);
 }
 
+static int order(struct sd_slice a, struct sd_slice b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int c = n ? memcmp(a.p, b.p, n) : 0;
+	return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
 /* A range at once; theirs key by key. */
 static void range_gone(struct rig *r)
 {
@@ -208,9 +220,7 @@ static void range_gone(struct rig *r)
 	for (leveldb_iter_seek(i, from.p, from.n); n < 50 && leveldb_iter_valid(i); leveldb_iter_next(i), n++) {
 		struct sd_slice key;
 		key.p = leveldb_iter_key(i, &key.n);
-		size_t common = key.n < to.n ? key.n : to.n;
-		int c = common ? memcmp(key.p, to.p, common) : 0;
-		if (c > 0 || (c == 0 && key.n >= to.n))
+		if (order(key, to) >= 0)
 			break;
 		leveldb_delete(r->t.db, r->t.write, key.p, key.n, &err);
 		their_good(r, err);
@@ -278,6 +288,31 @@ static bool same_place(struct rig *r, struct sd_kv_iter *ours, leveldb_iterator_
 	return true;
 }
 
+static bool within(const leveldb_iterator_t *i, struct sd_slice from, struct sd_slice to)
+{
+	struct sd_slice key;
+	if (!leveldb_iter_valid(i))
+		return false;
+	key.p = leveldb_iter_key(i, &key.n);
+	return order(key, from) >= 0 && order(key, to) < 0;
+}
+
+/* From where a seek led to the one before. */
+static void before(leveldb_iterator_t *i)
+{
+	if (leveldb_iter_valid(i))
+		leveldb_iter_prev(i);
+	else
+		leveldb_iter_seek_to_last(i);
+}
+
+/* What stands on tables that are not needed any more stays there. */
+static void merge_meanwhile(struct rig *r)
+{
+	struct sd_error e;
+	good(r, some(r, 2) ? sd_kv_flush(r->kv, &e) : sd_kv_compact(r->kv, NULL, NULL, &e), &e);
+}
+
 /* Theirs has no such seek. */
 static void seek_back(leveldb_iterator_t *i, struct sd_slice key)
 {
@@ -316,9 +351,42 @@ static void iterate(struct rig *r)
 		(back ? leveldb_iter_prev : leveldb_iter_next)(theirs);
 		if (some(r, 30) == 0)
 			put(r); /* which it does not see */
+		if (some(r, 300) == 0)
+			merge_meanwhile(r);
 	}
 	sd_kv_iter_free(ours);
 	leveldb_iter_destroy(theirs);
+}
+
+/* From `from` to before `to`, either way; theirs knows no end. */
+static void scan_range(struct rig *r)
+{
+	char a[KEY_ROOM], b[KEY_ROOM];
+	struct sd_slice one = some_key(r, a), other = some_key(r, b);
+	bool back = some(r, 2), swap = order(one, other) > 0;
+	struct sd_slice from = swap ? other : one, to = swap ? one : other;
+	int at = some_time(r);
+	struct sd_kv_span span = {.snapshot = at < 0 ? NULL : r->snapshots[at], .from = &from, .to = &to, .passing = some(r, 2)};
+	struct sd_kv_iter *ours;
+	struct sd_error e;
+	good(r, sd_kv_iter_new(r->kv, &span, &ours, &e), &e);
+	leveldb_iterator_t *theirs = leveldb_create_iterator(r->t.db, r->t.read);
+	(back ? sd_kv_iter_last : sd_kv_iter_first)(ours);
+	leveldb_iter_seek(theirs, back ? to.p : from.p, back ? to.n : from.n);
+	if (back)
+		before(theirs);
+	unsigned left = 300;
+	for (; within(theirs, from, to) && left > 0; left--) {
+		same_place(r, ours, theirs);
+		(back ? sd_kv_iter_prev : sd_kv_iter_next)(ours);
+		(back ? leveldb_iter_prev : leveldb_iter_next)(theirs);
+	}
+	good(r, sd_kv_iter_err(ours, &e), &e);
+	if (left > 0 && sd_kv_iter_valid(ours))
+		differ(r, "a scan from \"%s\" to \"%s\": ours goes on at \"%s\"", shown(from), shown(to), shown(sd_kv_iter_key(ours)));
+	sd_kv_iter_free(ours);
+	leveldb_iter_destroy(theirs);
+	r->scans++;
 }
 
 static void all_of_it(struct rig *r, bool back)
@@ -404,7 +472,7 @@ static void upkeep(struct rig *r)
 	else if (what < 14)
 		compact(r);
 	else if (what < 20)
-		reopen(r, some(r, 2));
+		reopen(r, some(r, 2) && !r->own);
 	else if (what < 30)
 		all_of_it(r, what % 2);
 	else if (what < 60)
@@ -426,8 +494,10 @@ static void step(struct rig *r)
 		write_batch(r);
 	else if (what < 85)
 		get(r);
-	else if (what < 88)
+	else if (what < 87)
 		iterate(r);
+	else if (what < 88)
+		scan_range(r);
 	else
 		upkeep(r);
 }
@@ -436,26 +506,27 @@ int main(int argc, char **argv)
 {
 	static struct rig r;
 	if (argc < 3) {
-		fputs("usage: kv_differential DIR OPS [SEED]\n", stderr);
+		fputs("usage: kv_differential DIR OPS [SEED [own]]\n", stderr);
 		return 2;
 	}
 	unsigned long long ops = strtoull(argv[2], NULL, 10);
 	r.seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
+	r.own = argc > 4 && strcmp(argv[4], "own") == 0;
 	sd_rng_seed(&r.rng, r.seed);
 	snprintf(r.folders[0], sizeof(r.folders[0]), "%s/a", argv[1]);
 	snprintf(r.folders[1], sizeof(r.folders[1]), "%s/b", argv[1]);
 	begin(&r);
 	for (; r.op < ops; r.op++)
 		step(&r);
-	reopen(&r, true);
-	reopen(&r, true);
+	reopen(&r, !r.own);
+	reopen(&r, !r.own);
 	reopen(&r, r.swapped % 2); /* so that each folder was written by both */
 	all_of_it(&r, false);
 	shut(&r);
 	sd_kv_value_free(&r.found);
-	printf("all the same: %llu operations, %llu writes, %llu gets (%llu found), %llu steps of iterators, %llu times opened anew, "
+	printf("all the same: %llu operations, %llu writes, %llu gets (%llu found), %llu steps of iterators, %llu scans, %llu times opened anew, "
 	       "%llu of them the other's folder, %llu compactions\n",
 	       ops, (unsigned long long)r.writes, (unsigned long long)r.gets, (unsigned long long)r.hits, (unsigned long long)r.steps,
-	       (unsigned long long)r.reopened, (unsigned long long)r.swapped, (unsigned long long)r.compactions);
+	       (unsigned long long)r.scans, (unsigned long long)r.reopened, (unsigned long long)r.swapped, (unsigned long long)r.compactions);
 	return 0;
 }

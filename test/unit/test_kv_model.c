@@ -1,6 +1,6 @@
 /* The store against the obvious one, which is an array of keys: puts, values that end, removals, ranges, batches, compare-and-set,
  * snapshots, iterators both ways, with flushes, compactions, and closing and opening in between. Both formats, both styles. In the
- * simulated world, so that one seed says all that happens. */
+ * simulated world, so that one seed says all that happens. STEPS=n: so many steps a run; SEED_FROM=n: other seeds. */
 #include "core/rng.h"
 #include "lsm_rig.h"
 #include "sdlab/kv.h"
@@ -274,6 +274,8 @@ static void iterate(struct rig *r)
 		same_place(i, valid, &s, at);
 		if (what == 5)
 			put(r, NULL, some(r, KEYS));
+		if (some(r, 100) == 0)
+			good(r, some(r, 2) ? sd_kv_flush(r->kv, &r->e) : sd_kv_compact(r->kv, NULL, NULL, &r->e));
 	}
 	sd_kv_iter_free(i);
 }
@@ -380,8 +382,16 @@ static void step(struct rig *r)
 		upkeep(r);
 }
 
-static void play(uint64_t seed, const struct sd_kv_conf *conf, unsigned steps)
+static uint64_t number(const char *name, uint64_t otherwise)
 {
+	const char *text = getenv(name);
+	return text && *text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void play(uint64_t seed, const struct sd_kv_conf *conf)
+{
+	uint64_t steps = number("STEPS", STEPS);
+	seed += number("SEED_FROM", 0);
 	static struct rig r;
 	r = (struct rig){.sim = sd_sim_new(seed), .conf = *conf, .now_ms = 1000000};
 	sd_rng_seed(&r.rng, seed);
@@ -391,7 +401,7 @@ static void play(uint64_t seed, const struct sd_kv_conf *conf, unsigned steps)
 	r.conf.now_ms = clock_of;
 	r.conf.arg = &r;
 	good(&r, sd_kv_open("store", &r.conf, &r.kv, &r.e));
-	for (unsigned i = 0; i < steps; i++)
+	for (uint64_t i = 0; i < steps; i++)
 		step(&r);
 	reopen(&r);
 	good(&r, sd_kv_close(r.kv, &r.e));
@@ -410,7 +420,7 @@ START_TEST(as_the_obvious_store)
 				  .level_bytes = 64 << 10,
 				  .block_bytes = 512,
 				  .open_files = 16};
-	play((uint64_t)_i + 1, &conf, STEPS);
+	play((uint64_t)_i + 1, &conf);
 }
 END_TEST
 
@@ -424,7 +434,7 @@ START_TEST(whatever_is_configured)
 	    {0},
 	    {.sync = SD_KV_NO, .memtable_bytes = 64 << 10},
 	};
-	play((uint64_t)_i + 100, &confs[_i], STEPS / 2);
+	play((uint64_t)_i + 100, &confs[_i]);
 }
 END_TEST
 
@@ -457,7 +467,7 @@ int main(void)
 	Suite *s = suite_create("kv_model");
 	TCase *t = tcase_create("kv_model");
 	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_set_timeout(t, 300);
+	tcase_set_timeout(t, getenv("STEPS") ? 7200 : 300);
 	tcase_add_loop_test(t, as_the_obvious_store, 0, 8);
 	tcase_add_loop_test(t, whatever_is_configured, 0, 5);
 	tcase_add_test(t, a_clock_set_back);
