@@ -255,6 +255,8 @@ struct sd_kv_stats {
 	uint64_t flushes, compactions, moves;	      /* moves: tables that changed their level without being written */
 	uint64_t stalls, stall_us;		      /* writes that were delayed, and for how long together */
 	uint64_t debt_bytes;			      /* that compaction owes */
+	/* Of values that are kept apart. What is known to be dead goes: once no work is left, blob_dead_bytes is at most what is alive of
+	 * blob_file_bytes and memtable_bytes of the configuration more. */
 	uint64_t blob_files, blob_file_bytes, blob_dead_bytes;
 };
 void sd_kv_stats_get(struct sd_kv *kv, struct sd_kv_stats *out);

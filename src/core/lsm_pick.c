@@ -13,6 +13,7 @@
 #define TIER_RUNS   4u
 #define BASE_BYTES  (UINT64_C(10) << 20)
 #define TABLE_BYTES (UINT64_C(2) << 20)
+#define BLOB_SPARE  (UINT64_C(64) << 20)
 #define MOST_TABLES 25u /* of table_bytes: inputs are not widened beyond */
 #define MOST_BELOW  10u /* of table_bytes: a table that would lie over more is not just moved */
 #define LAST        (SD_LSM_LEVELS - 1)
@@ -24,6 +25,7 @@ static struct sd_lsm_pick_conf whole(const struct sd_lsm_pick_conf *c)
 	w.ratio = w.ratio > 1 ? w.ratio : w.style == SD_LSM_TIERED ? TIER_RUNS : RATIO;
 	w.base_bytes = w.base_bytes ? w.base_bytes : BASE_BYTES;
 	w.table_bytes = w.table_bytes ? w.table_bytes : TABLE_BYTES;
+	w.blob_spare = w.blob_spare ? w.blob_spare : BLOB_SPARE;
 	return w;
 }
 
@@ -32,7 +34,8 @@ const char *sd_lsm_why_text(enum sd_lsm_why why)
 	static const char *const texts[] = {
 	    [SD_LSM_WHY_L0] = "level 0 is full",	   [SD_LSM_WHY_SIZE] = "a level is full",
 	    [SD_LSM_WHY_SMALL] = "small tables in level 0", [SD_LSM_WHY_TIER] = "too many runs",
-	    [SD_LSM_WHY_GONE] = "removals",		   [SD_LSM_WHY_ASKED] = "asked for",
+	    [SD_LSM_WHY_GONE] = "removals",		   [SD_LSM_WHY_BLOBS] = "blobs that are dead mostly",
+	    [SD_LSM_WHY_ASKED] = "asked for",
 	};
 	return texts[why];
 }
@@ -486,6 +489,109 @@ static void choose_removals(struct chosen *s, struct sd_lsm_plan *p)
 			}
 }
 
+/* ---- blobs ---- */
+
+static uint64_t blob_bytes(const struct sd_lsm_version *v, uint64_t *dead)
+{
+	uint64_t sum = 0;
+	*dead = 0;
+	for (size_t i = 0; i < v->nblobs; i++) {
+		sum += v->blobs[i].size;
+		*dead += v->blobs[i].dead;
+	}
+	return sum;
+}
+
+static bool points_to(const struct sd_lsm_file *f, const struct sd_lsm_blob_file *b)
+{
+	return f->number < b->sparse_from && f->first_blob <= b->number && b->number <= f->last_blob;
+}
+
+static bool points_to_sparse(const struct sd_lsm_version *v, const struct sd_lsm_file *f)
+{
+	for (size_t i = 0; i < v->nblobs; i++)
+		if (points_to(f, &v->blobs[i]))
+			return true;
+	return false;
+}
+
+/* A table that points to a file, the deepest first: what is there stays longest by itself. */
+static bool find_pointing(const struct chosen *s, const struct sd_lsm_blob_file *b, unsigned *level, size_t *at)
+{
+	for (unsigned l = SD_LSM_LEVELS; l-- > 0;)
+		for (size_t i = 0; i < count(s, l); i++)
+			if (points_to(table(s, l, i), b)) {
+				*level = l;
+				*at = i;
+				return true;
+			}
+	return false;
+}
+
+/* The sparse file with the most dead bytes that a table may still point to. */
+static bool find_worst(const struct chosen *s, unsigned *level, size_t *at)
+{
+	uint64_t most = 0;
+	for (size_t i = 0; i < s->v->nblobs; i++)
+		if (s->v->blobs[i].sparse_from && s->v->blobs[i].dead > most && find_pointing(s, &s->v->blobs[i], level, at))
+			most = s->v->blobs[i].dead;
+	return most > 0;
+}
+
+/* Tables side by side that all have something to move: one file of blobs comes of them. */
+static void choose_again(struct chosen *s, struct sd_lsm_plan *p, unsigned level, size_t at)
+{
+	uint64_t bytes = 0;
+	p->from = p->to = level;
+	for (size_t i = at; i < count(s, level) && points_to_sparse(s->v, table(s, level, i)); i++) {
+		bytes += table(s, level, i)->size;
+		if (i > at && bytes > MOST_TABLES * s->conf.table_bytes)
+			break;
+		choose(s, level, i);
+	}
+	choose_meeting(s, level);
+}
+
+static void choose_all_l0(struct chosen *s, struct sd_lsm_plan *p)
+{
+	choose_all(s, 0);
+	p->to = s->shape.base;
+	choose_meeting(s, p->to);
+}
+
+static bool l0_has_removals(const struct chosen *s)
+{
+	for (size_t i = 0; i < count(s, 0); i++)
+		if (table(s, 0, i)->has_ranges || table(s, 0, i)->gone > table(s, 0, i)->entries / 2)
+			return true;
+	return false;
+}
+
+/* What is removed is known to be dead only once the removal has met it: it does not wait in level 0 for more to come, where meeting it
+ * costs little beside the blobs that may go. */
+static bool may_be_dead(const struct chosen *s)
+{
+	uint64_t dead, all = blob_bytes(s->v, &dead);
+	return s->conf.style == SD_LSM_LEVELED && all > s->conf.blob_spare && l0_has_removals(s) &&
+	       s->shape.bytes[0] + s->shape.bytes[s->shape.base] <= all / 4;
+}
+
+static void choose_blobs(struct chosen *s, struct sd_lsm_plan *p, void (*l0_down)(struct chosen *s, struct sd_lsm_plan *p))
+{
+	unsigned level = 0;
+	size_t at = 0;
+	uint64_t dead, all = blob_bytes(s->v, &dead);
+	p->why = SD_LSM_WHY_BLOBS;
+	if (may_be_dead(s))
+		l0_down(s, p);
+	else if (dead <= all - dead || dead - (all - dead) <= s->conf.blob_spare || !find_worst(s, &level, &at))
+		return;
+	else if (level == 0)
+		l0_down(s, p);
+	else
+		choose_again(s, p, level, at);
+}
+
 static void choose_leveled(struct chosen *s, struct sd_lsm_plan *p)
 {
 	unsigned best = 0;
@@ -498,6 +604,8 @@ static void choose_leveled(struct chosen *s, struct sd_lsm_plan *p)
 		choose_l0(s, p);
 	else
 		choose_table(s, p, best, cheapest(s, best));
+	if (s->n == 0)
+		choose_blobs(s, p, choose_all_l0);
 }
 
 /* ---- tiered ---- */
@@ -527,15 +635,21 @@ static unsigned tier_depth(const struct chosen *s)
 	return next_run(s, 0) > 1 ? 0 : depth > 1 ? depth : 1;
 }
 
-static void choose_tiered(struct chosen *s, struct sd_lsm_plan *p)
+static void choose_runs(struct chosen *s, struct sd_lsm_plan *p)
 {
-	if (s->shape.score[0] < 1)
-		return;
 	unsigned depth = tier_depth(s);
-	p->why = SD_LSM_WHY_TIER;
 	for (unsigned l = 0; l <= depth; l++)
 		choose_all(s, l);
 	p->to = next_run(s, depth) - 1;
+}
+
+static void choose_tiered(struct chosen *s, struct sd_lsm_plan *p)
+{
+	p->why = SD_LSM_WHY_TIER;
+	if (s->shape.score[0] >= 1)
+		choose_runs(s, p);
+	else
+		choose_blobs(s, p, choose_runs);
 }
 
 enum sd_err sd_lsm_pick(const struct sd_lsm_version *v, const struct sd_lsm_pick_conf *conf, struct sd_lsm_plan *p)

@@ -7,6 +7,11 @@
  *	tiered	every level is a run, newer than those below it. Tables of level 0 are merged into a run; older runs are merged with
  *		it only when they are not much larger. Less is written, more is read, and more room is taken.
  *
+ * Values that are kept apart from the tables (blobs) die where they are. When more of them is dead than alive, and more than is always
+ * fine, and nothing above is due, tables that point to the file with the most dead bytes are written anew in their level (those of
+ * level 0 go down), and what is alive leaves the files that are sparse. It comes to rest: a table that was written since a file became
+ * sparse does not point to it, and a sparse file that no table points to is dead as a whole, and goes.
+ *
  * A plan holds copies of all that it needs: a version may go while it is carried out. One is carried out at a time, and what is
  * flushed meanwhile comes to level 0; nothing else changes.
  *
@@ -27,6 +32,7 @@ struct sd_lsm_pick_conf {
 	unsigned ratio;	      /* of a level to the one above: 10; tiered: how many runs of a size are kept, 4 */
 	uint64_t base_bytes;  /* that the first level below 0 holds: 10 MiB */
 	uint64_t table_bytes; /* about so large are tables that are made: 2 MiB */
+	uint64_t blob_spare;  /* bytes of blobs that may be dead, besides as many as are alive: 64 MiB */
 };
 
 /* What the levels hold and should hold. A score of 1 or more is one to be merged. */
@@ -44,6 +50,7 @@ enum sd_lsm_why {
 	SD_LSM_WHY_SMALL, /* level 0 within itself */
 	SD_LSM_WHY_TIER,  /* too many runs */
 	SD_LSM_WHY_GONE,  /* a table is removals mostly */
+	SD_LSM_WHY_BLOBS, /* blobs are dead mostly, or may be */
 	SD_LSM_WHY_ASKED, /* somebody wants it */
 };
 const char *sd_lsm_why_text(enum sd_lsm_why why);

@@ -23,7 +23,7 @@ enum edit_tag {
 	GONE_BLOB = 67,
 	DEAD_BLOB = 68,
 };
-enum own_number { ENTRIES, GONE, OLDEST, NEWEST, ENDS, HAS_RANGES, OWN_NUMBERS };
+enum own_number { ENTRIES, GONE, OLDEST, NEWEST, ENDS, HAS_RANGES, FIRST_BLOB, LAST_BLOB, OWN_NUMBERS };
 
 /* What all versions that have a file share: they come and go in any thread. */
 struct sd_lsm_shared {
@@ -336,7 +336,8 @@ static enum sd_err new_file(struct edit *d)
 	return take_file(d, &level, &f) ? add_file(d, level, &f) : senseless(d, "new table");
 }
 
-/* A later program may know more numbers than we do; they are passed over. */
+/* A later program may know more numbers than we do; they are passed over. One that did not tell which blobs a table points to may have
+ * had it point to any. */
 static enum sd_err own_file(struct edit *d)
 {
 	uint64_t level, n, v[OWN_NUMBERS] = {0};
@@ -356,6 +357,8 @@ static enum sd_err own_file(struct edit *d)
 	f.newest_seq = v[NEWEST];
 	f.ends_ms = v[ENDS];
 	f.has_ranges = v[HAS_RANGES] != 0;
+	f.first_blob = v[FIRST_BLOB];
+	f.last_blob = n > LAST_BLOB ? v[LAST_BLOB] : UINT64_MAX;
 	return add_file(d, level, &f);
 }
 
@@ -464,6 +467,14 @@ static enum sd_err judge_level(const struct sd_lsm_level *l, unsigned level, str
 	return SD_OK;
 }
 
+/* Where numbers of files are by now says which tables were made before. */
+static void note_sparse(struct sd_lsm_version *v)
+{
+	for (size_t i = 0; i < v->nblobs; i++)
+		if (v->blobs[i].dead > v->blobs[i].size / 2 && v->blobs[i].sparse_from == 0)
+			v->blobs[i].sparse_from = v->next_file;
+}
+
 enum sd_err sd_lsm_version_end(struct sd_lsm_version *v, struct sd_error *e)
 {
 	enum sd_err err = SD_OK;
@@ -476,6 +487,7 @@ enum sd_err sd_lsm_version_end(struct sd_lsm_version *v, struct sd_error *e)
 			qsort(l->files, l->n, sizeof(l->files[0]), i == 0 ? by_number : by_key);
 		err = judge_level(l, i, e);
 	}
+	note_sparse(v);
 	return err;
 }
 
@@ -530,7 +542,8 @@ void sd_lsm_edit_add(struct sd_text *edit, unsigned level, const struct sd_lsm_f
 	put_text(edit, f->largest);
 	if (!own)
 		return;
-	const uint64_t v[OWN_NUMBERS] = {f->entries, f->gone, f->oldest_seq, f->newest_seq, f->ends_ms, f->has_ranges};
+	const uint64_t v[OWN_NUMBERS] = {f->entries, f->gone, f->oldest_seq, f->newest_seq, f->ends_ms, f->has_ranges,
+				       f->first_blob, f->last_blob};
 	put_number(edit, OWN_NUMBERS);
 	for (size_t i = 0; i < OWN_NUMBERS; i++)
 		put_number(edit, v[i]);

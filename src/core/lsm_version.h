@@ -19,6 +19,7 @@ struct sd_lsm_file {
 	uint64_t oldest_seq, newest_seq;
 	uint64_t ends_ms;	       /* all of it ended by then; 0: not all of it ends */
 	bool has_ranges;	       /* of keys that are gone */
+	uint64_t first_blob, last_blob; /* files of blobs that it points to lie between these, which belong to it; both 0: none */
 	struct sd_lsm_shared *shared; /* what versions share of it; filled in by sd_lsm_version_add */
 };
 /* Tail of a largest key that does not belong to its table: there a range of keys that are gone ends. */
@@ -38,6 +39,9 @@ struct sd_lsm_level {
 struct sd_lsm_blob_file {
 	uint64_t number, size; /* bytes of values */
 	uint64_t dead;	       /* of these are referred to by nothing */
+	/* When more than half is dead, it is sparse: values leave it with each merge from then on, so that no table with this number or a
+	 * higher one points to it. 0: it is not. */
+	uint64_t sparse_from;
 	struct sd_lsm_shared *shared;
 };
 
@@ -57,7 +61,7 @@ void sd_lsm_version_let_go(struct sd_lsm_version *v, void (*gone)(void *arg, uin
 bool sd_lsm_version_copy(struct sd_lsm_version *to, const struct sd_lsm_version *from);
 /* Applies a record of a manifest. SD_EDAMAGED, SD_EUNSUPPORTED (another comparator), SD_ENOMEM; then it is of no more use. */
 enum sd_err sd_lsm_version_apply(struct sd_lsm_version *v, struct sd_slice edit, struct sd_error *e);
-/* After the last edit: puts tables in order and judges the whole. */
+/* After the last edit: puts tables in order, notes which blob files became sparse, and judges the whole. */
 enum sd_err sd_lsm_version_end(struct sd_lsm_version *v, struct sd_error *e);
 /* The table of a level above 0 that would have the user key; NULL: none. */
 const struct sd_lsm_file *sd_lsm_version_find(const struct sd_lsm_version *v, unsigned level, struct sd_slice user);

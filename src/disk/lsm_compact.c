@@ -33,6 +33,7 @@ struct sd_lsm_compact {
 	struct sd_file *file;
 	uint64_t number, at, last_end;
 	bool all_end;		      /* its entries */
+	uint64_t first_blob, last_blob; /* that it points to */
 	struct sd_text low;	      /* user key: where it begins, unless it is the first */
 	bool has_low;
 	struct sd_lsm_range *all, *pieces; /* range tombstones, each in one; those of the table in hand, of which there are no more */
@@ -88,7 +89,7 @@ static enum sd_err begin_table(struct sd_lsm_compact *c, struct sd_error *e)
 	    .sink = {write_piece, c},
 	};
 	c->number = c->env.new_number(c->env.arg);
-	c->at = c->last_end = 0;
+	c->at = c->last_end = c->first_blob = c->last_blob = 0;
 	c->all_end = true;
 	enum sd_err err = name_of(c, c->number, &name)
 			      ? sd_file_open(c->env.world, name.p, SD_FILE_WRITE | SD_FILE_CREATE | SD_FILE_TRUNCATE, &c->file, e)
@@ -224,6 +225,8 @@ static enum sd_err note_made(struct sd_lsm_compact *c, struct sd_error *e)
 	    .newest_seq = o->props.newest_seq,
 	    .ends_ms = c->all_end && o->props.ranges == 0 ? c->last_end : 0,
 	    .has_ranges = o->props.ranges > 0,
+	    .first_blob = c->first_blob,
+	    .last_blob = c->last_blob,
 	};
 	return sd_lsm_version_add(&c->made, 0, &f) ? SD_OK : no_memory(e);
 }
@@ -260,6 +263,15 @@ static enum sd_err cut_before(struct sd_lsm_compact *c, struct sd_slice user, st
 	return err ? err : c->low.full ? no_memory(e) : SD_OK;
 }
 
+static void note_blob(struct sd_lsm_compact *c, struct sd_slice internal, struct sd_slice value)
+{
+	struct sd_lsm_blob_ref ref;
+	if (!sd_lsm_blob_place(sd_lsm_kind(internal), value, &ref))
+		return;
+	c->first_blob = c->last_blob == 0 || ref.file < c->first_blob ? ref.file : c->first_blob;
+	c->last_blob = ref.file > c->last_blob ? ref.file : c->last_blob;
+}
+
 static enum sd_err keep(void *arg, struct sd_slice internal, struct sd_slice value, bool fresh, struct sd_error *e)
 {
 	struct sd_lsm_compact *c = arg;
@@ -277,6 +289,7 @@ static enum sd_err keep(void *arg, struct sd_slice internal, struct sd_slice val
 		count_dead(c, &was);
 		c->read += was.n; /* a slice is not longer for it */
 	}
+	note_blob(c, internal, value);
 	if (!sd_lsm_ends(sd_lsm_kind(internal)) || value.n < SD_LSM_ENDS)
 		c->all_end = false;
 	else if (sd_get_le(value.p, SD_LSM_ENDS) > c->last_end)

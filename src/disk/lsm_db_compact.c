@@ -95,14 +95,14 @@ static void say_begun(struct sd_kv *kv, const struct sd_lsm_plan *p)
 					  .text = sd_lsm_why_text(p->why)});
 }
 
-/* Blob files of which less than half is alive. */
+/* Blob files of which less than half is alive: all of them, since a table that is made now is taken not to point to any (lsm_pick.h). */
 static bool find_sparse(struct lsm_merging *m)
 {
 	const struct sd_lsm_version *v = &m->tree->version;
 	if (!(m->sparse = calloc(v->nblobs + 1, sizeof(*m->sparse))))
 		return false;
 	for (size_t i = 0; i < v->nblobs; i++)
-		if (v->blobs[i].dead > v->blobs[i].size / 2)
+		if (v->blobs[i].sparse_from)
 			m->sparse[m->env.nsparse++] = v->blobs[i].number;
 	m->env.sparse = m->sparse;
 	return true;

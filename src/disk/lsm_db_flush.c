@@ -199,7 +199,9 @@ static void put_edit(struct flush *f, const struct sd_lsm_view *view, struct sd_
 				   .gone = p->gone,
 				   .oldest_seq = p->oldest_seq,
 				   .newest_seq = p->newest_seq,
-				   .has_ranges = p->ranges > 0};
+				   .has_ranges = p->ranges > 0,
+				   .first_blob = f->blob_number,
+				   .last_blob = f->blob_number};
 	if (f->out.entries > 0)
 		sd_lsm_edit_add(edit, 0, &file, f->kv->own);
 	if (f->blob_bytes > 0)

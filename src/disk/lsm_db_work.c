@@ -59,7 +59,8 @@ void lsm_pick_conf(const struct sd_kv *kv, struct sd_lsm_pick_conf *c)
 {
 	*c = (struct sd_lsm_pick_conf){.style = kv->conf.style == SD_KV_TIERED ? SD_LSM_TIERED : SD_LSM_LEVELED,
 				       .base_bytes = kv->conf.level_bytes,
-				       .table_bytes = lsm_table_bytes(kv)};
+				       .table_bytes = lsm_table_bytes(kv),
+				       .blob_spare = kv->conf.memtable_bytes};
 }
 
 static void weigh(struct sd_kv *kv, const struct sd_lsm_version *v)

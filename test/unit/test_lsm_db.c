@@ -724,6 +724,136 @@ START_TEST(large_values_do_not_pile_up)
 }
 END_TEST
 
+/* ---- large values that are not written again ---- */
+
+#define MANY 300
+
+static void put_some(struct sd_rng *r, int versions[MANY])
+{
+	char key[16], room[LARGE];
+	int from = (int)sd_rng_below(r, MANY), n = (int)sd_rng_below(r, MANY), step = 1 + (int)sd_rng_below(r, 3);
+	bool gone = sd_rng_below(r, 3) == 0;
+	for (int k = from; k < from + n && k < MANY; k += step) {
+		snprintf(key, sizeof(key), "k%03d", k);
+		ck_assert_int_eq(gone ? sd_kv_delete(kv, text(key), &e)
+				      : sd_kv_put(kv, text(key), large(room, k, abs(versions[k]) + 1), &e), SD_OK);
+		versions[k] = gone ? -abs(versions[k]) : abs(versions[k]) + 1; /* not above 0: it is gone */
+	}
+}
+
+static void remove_a_range(struct sd_rng *r, int versions[MANY])
+{
+	char from[16], to[16];
+	int first = (int)sd_rng_below(r, MANY), n = (int)sd_rng_below(r, MANY / 2), end = first + n < MANY ? first + n : MANY;
+	snprintf(from, sizeof(from), "k%03d", first);
+	snprintf(to, sizeof(to), "k%03d", end);
+	ck_assert_int_eq(sd_kv_delete_range(kv, text(from), &(struct sd_slice){to, strlen(to)}, &e), SD_OK);
+	for (int k = first; k < end; k++)
+		versions[k] = -abs(versions[k]);
+}
+
+static uint64_t alive_of(const int versions[MANY])
+{
+	uint64_t n = 0;
+	for (int k = 0; k < MANY; k++)
+		n += versions[k] > 0;
+	return n * LARGE;
+}
+
+static void all_large_are_there(const int versions[MANY])
+{
+	char key[16], room[LARGE];
+	struct sd_kv_value v = {0};
+	for (int k = 0; k < MANY; k++) {
+		snprintf(key, sizeof(key), "k%03d", k);
+		enum sd_err err = sd_kv_get(kv, NULL, text(key), &v, &e);
+		ck_assert_msg(err == (versions[k] > 0 ? SD_OK : SD_ENOTFOUND), "%s: %s", key, e.text);
+		ck_assert(err || memcmp(v.p, large(room, k, versions[k]).p, LARGE) == 0);
+	}
+	sd_kv_value_free(&v);
+}
+
+/* To the end, which there is. */
+static void rest(void)
+{
+	int steps = 0;
+	while (sd_kv_work(kv))
+		ck_assert_int_lt(++steps, 1000);
+	uint64_t told_before = told[SD_KV_EVENT_COMPACTION];
+	for (int i = 0; i < 10; i++)
+		ck_assert(!sd_kv_work(kv));
+	ck_assert_uint_eq(told[SD_KV_EVENT_COMPACTION], told_before);
+}
+
+/* What is dead is known after a merge of everything, and then nothing is written any more. Without more merging than tables ask for,
+ * there is 5 times as much as is alive. */
+START_TEST(dead_values_go_when_nothing_is_written)
+{
+	struct sd_kv_stats s;
+	struct sd_rng r;
+	int versions[MANY] = {0};
+	conf.style = _i & 1 ? SD_KV_TIERED : SD_KV_LEVELED;
+	conf.memtable_bytes = 64 << 10;
+	conf.table_bytes = 300;
+	conf.compression = SD_KV_PLAIN;
+	anew(SD_KV_SDLAB);
+	sd_rng_seed(&r, (uint64_t)_i);
+	for (int round = 0; round < 6; round++) {
+		for (int i = 0; i < 4; i++)
+			put_some(&r, versions);
+		remove_a_range(&r, versions);
+		ck_assert_int_eq(sd_kv_compact(kv, NULL, NULL, &e), SD_OK);
+		rest();
+		sd_kv_stats_get(kv, &s);
+		ck_assert_uint_le(s.blob_dead_bytes, s.blob_file_bytes - s.blob_dead_bytes + conf.memtable_bytes);
+		uint64_t alive = alive_of(versions);
+		ck_assert_uint_ge(s.blob_file_bytes - s.blob_dead_bytes, alive);
+		ck_assert_uint_le(s.blob_file_bytes, 2 * (alive + alive / 50) + conf.memtable_bytes); /* with heads */
+		ck_assert_uint_eq(blob_files(), s.blob_files);
+		all_large_are_there(versions);
+		if (round % 2 == 0)
+			reopen();
+	}
+}
+END_TEST
+
+/* Nothing is written afterwards; what was removed goes all the same: known to be dead (2), or not yet (0, 1). */
+START_TEST(values_removed_once_go)
+{
+	struct sd_kv_stats s;
+	int versions[MANY] = {0};
+	char key[16], room[LARGE];
+	conf.memtable_bytes = 64 << 10;
+	conf.compression = SD_KV_PLAIN;
+	anew(SD_KV_SDLAB);
+	for (int k = 0; k < MANY; k++) {
+		snprintf(key, sizeof(key), "k%03d", k);
+		versions[k] = 1;
+		ck_assert_int_eq(sd_kv_put(kv, text(key), large(room, k, 1), &e), SD_OK);
+	}
+	flush();
+	rest();
+	for (int k = 0; k < MANY && _i != 1; k++) {
+		snprintf(key, sizeof(key), "k%03d", k);
+		versions[k] = k % 5 ? -1 : 1;
+		if (k % 5)
+			ck_assert_int_eq(sd_kv_delete(kv, text(key), &e), SD_OK);
+	}
+	for (int k = 0; k < MANY && _i == 1; k++)
+		versions[k] = k >= 20 ? -1 : 1;
+	if (_i == 1)
+		ck_assert_int_eq(sd_kv_delete_range(kv, text("k020"), NULL, &e), SD_OK);
+	if (_i == 2)
+		ck_assert_int_eq(sd_kv_compact(kv, NULL, NULL, &e), SD_OK);
+	flush();
+	rest();
+	sd_kv_stats_get(kv, &s);
+	uint64_t alive = alive_of(versions);
+	ck_assert_uint_le(s.blob_file_bytes, 2 * (alive + alive / 50) + conf.memtable_bytes); /* 1.5 MB otherwise */
+	all_large_are_there(versions);
+}
+END_TEST
+
 START_TEST(large_values_survive_a_power_cut)
 {
 	struct sd_rng r;
@@ -1038,6 +1168,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, damage_to_what_was_synced_is_refused, 0, 2);
 	tcase_add_loop_test(t, a_range_without_an_end_in_a_log_is_refused, 0, 2);
 	tcase_add_loop_test(t, large_values_do_not_pile_up, 0, SEEDS(4));
+	tcase_add_loop_test(t, dead_values_go_when_nothing_is_written, 0, SEEDS(8));
+	tcase_add_loop_test(t, values_removed_once_go, 0, 3);
 	tcase_add_loop_test(t, large_values_survive_a_power_cut, 0, SEEDS(4));
 	tcase_add_loop_test(t, a_full_disk_is_not_the_end, 0, 4);
 	tcase_add_loop_test(t, after_a_failed_sync_nothing_is_acknowledged, 0, 4);

@@ -606,6 +606,159 @@ START_TEST(small_ones_know_what_is_older)
 }
 END_TEST
 
+/* ---- blobs ---- */
+
+/* A table that points to files of blobs from `first` to `last`. */
+static void pointing(struct sd_lsm_version *v, unsigned level, uint64_t number, uint64_t key, uint64_t first, uint64_t last)
+{
+	span_of(v, level, number, (struct entry){key, 90 + number, false}, (struct entry){key + 1, 80, false});
+	struct sd_lsm_file *f = &v->levels[level].files[v->levels[level].n - 1];
+	f->first_blob = first;
+	f->last_blob = last;
+}
+
+static void blob(struct sd_lsm_version *v, uint64_t number, uint64_t size, uint64_t dead)
+{
+	struct sd_text edit = {0};
+	struct sd_error e;
+	sd_lsm_edit_add_blob(&edit, number, size);
+	sd_lsm_edit_dead_blob(&edit, number, dead);
+	ck_assert_int_eq(sd_lsm_version_apply(v, (struct sd_slice){edit.p, edit.n}, &e), SD_OK);
+	free(edit.p);
+}
+
+static void numbers_end(struct sd_lsm_version *v, uint64_t next_file)
+{
+	struct sd_error e = {0};
+	v->has_log = v->has_next_file = v->has_last_seq = true;
+	v->next_file = next_file;
+	ck_assert_msg(sd_lsm_version_end(v, &e) == SD_OK, "%s", e.text);
+}
+
+/* Of file 7 and 8 most is dead, of 8 more; tables 20 to 22 and 30 point there, 23 and 25 do not. */
+static void sparse_tree(struct sd_lsm_version *v)
+{
+	pointing(v, 0, 30, 1, 8, 8);
+	pointing(v, 5, 29, 40, 9, 9);
+	pointing(v, 6, 25, 1, 0, 0);
+	pointing(v, 6, 20, 10, 7, 8);
+	pointing(v, 6, 21, 20, 7, 7);
+	pointing(v, 6, 23, 30, 9, 9);
+	pointing(v, 6, 22, 40, 8, 9);
+	blob(v, 7, 1000, 600);
+	blob(v, 8, 1000, 900);
+	blob(v, 9, 300, 150);
+	numbers_end(v, 50);
+}
+
+static void expect_blobs(struct sd_lsm_version *v, const struct sd_lsm_pick_conf *conf, unsigned to, const uint64_t *numbers, size_t n)
+{
+	struct sd_lsm_plan p;
+	enum sd_err err = sd_lsm_pick(v, conf, &p);
+	ck_assert_int_eq(err, n ? SD_OK : SD_ENOTFOUND);
+	if (n) {
+		ck_assert_int_eq(p.why, SD_LSM_WHY_BLOBS);
+		ck_assert(!p.move && !p.one);
+		ck_assert_uint_eq(p.to, to);
+		expect(&p, numbers, n);
+	}
+	sd_lsm_plan_free(&p);
+}
+
+static void take_out(struct sd_lsm_version *v, unsigned level, uint64_t number)
+{
+	struct sd_text edit = {0};
+	struct sd_error e;
+	sd_lsm_edit_remove(&edit, level, number);
+	ck_assert_int_eq(sd_lsm_version_apply(v, (struct sd_slice){edit.p, edit.n}, &e), SD_OK);
+	free(edit.p);
+}
+
+/* 1650 are dead, 650 alive: 1000 more. Tables side by side go together, in their level; then the next, then what is in level 0; what was
+ * written since does not again. */
+START_TEST(tables_that_point_to_dead_blobs)
+{
+	struct sd_lsm_pick_conf conf = {.style = (enum sd_lsm_style)(_i & 1), .blob_spare = 1000};
+	struct sd_lsm_version v = {0};
+	sparse_tree(&v);
+	expect_blobs(&v, &conf, 0, NULL, 0);
+	conf.blob_spare = 999;
+	expect_blobs(&v, &conf, 6, (const uint64_t[]){20, 21}, 2);
+	conf.table_bytes = 70; /* 25 of these are less than the two */
+	expect_blobs(&v, &conf, 6, (const uint64_t[]){20}, 1);
+	take_out(&v, 6, 20);
+	pointing(&v, 6, 51, 10, 7, 50);
+	numbers_end(&v, 52);
+	expect_blobs(&v, &conf, 6, (const uint64_t[]){22}, 1);
+	take_out(&v, 6, 22);
+	pointing(&v, 6, 50, 40, 8, 50); /* the first number that was free when 8 became sparse */
+	numbers_end(&v, 53);
+	expect_blobs(&v, &conf, conf.style == SD_LSM_TIERED ? 4 : 5, (const uint64_t[]){30}, 1);
+	take_out(&v, 0, 30);
+	expect_blobs(&v, &conf, 6, (const uint64_t[]){21}, 1); /* of the other one */
+	take_out(&v, 6, 21);
+	expect_blobs(&v, &conf, 0, NULL, 0);
+	sd_lsm_version_free(&v);
+}
+END_TEST
+
+/* A manifest of before tells nothing about blobs: such a table may point to any. What is told stays so when a manifest is begun. */
+START_TEST(a_table_may_point_to_any_blob)
+{
+	struct sd_lsm_pick_conf conf = {.blob_spare = 1};
+	struct sd_lsm_version v = {0}, again = {0};
+	struct sd_text all = {0};
+	struct sd_error e;
+	sparse_tree(&v);
+	sd_lsm_version_put(&v, &all);
+	ck_assert_int_eq(sd_lsm_version_apply(&again, (struct sd_slice){all.p, all.n}, &e), SD_OK);
+	ck_assert_int_eq(sd_lsm_version_end(&again, &e), SD_OK);
+	expect_blobs(&again, &conf, 6, (const uint64_t[]){20, 21}, 2);
+	all.n = 0;
+	char *before = NULL;
+	pointing(&v, 6, 26, 50, 0, 0);
+	sd_lsm_edit_add(&all, 6, &v.levels[6].files[v.levels[6].n - 1], true);
+	ck_assert_uint_eq(all.p[all.n - 9], 8); /* how many numbers follow: each of them is one byte */
+	before = all.p + all.n - 9;
+	*before = 6;
+	ck_assert_int_eq(sd_lsm_version_apply(&again, (struct sd_slice){all.p, all.n - 2}, &e), SD_OK);
+	ck_assert_int_eq(sd_lsm_version_end(&again, &e), SD_OK);
+	ck_assert_uint_eq(again.levels[6].files[again.levels[6].n - 1].number, 26);
+	for (unsigned i = 20; i < 23; i++)
+		take_out(&again, 6, i);
+	expect_blobs(&again, &conf, 6, (const uint64_t[]){26}, 1);
+	sd_lsm_version_free(&v);
+	sd_lsm_version_free(&again);
+	free(all.p);
+}
+END_TEST
+
+/* Removals in level 0 may be of large values: they go down when what they meet is little beside these. */
+START_TEST(removals_meet_large_values)
+{
+	struct sd_lsm_pick_conf conf = {.style = (enum sd_lsm_style)(_i & 1), .blob_spare = 7999};
+	struct sd_lsm_version v = {0};
+	pointing(&v, 6, 20, 10, 7, 7);
+	pointing(&v, 0, 30, 10, 0, 0);
+	blob(&v, 7, 8000, 0);
+	numbers_end(&v, 50);
+	expect_blobs(&v, &conf, 0, NULL, 0);
+	v.levels[0].files[0].gone = 5; /* of 10 */
+	expect_blobs(&v, &conf, 0, NULL, 0);
+	v.levels[0].files[0].gone = 6;
+	expect_blobs(&v, &conf, 6, (const uint64_t[]){30, 20}, _i ? 0 : 2);
+	v.levels[0].files[0].gone = 0;
+	v.levels[0].files[0].has_ranges = true;
+	expect_blobs(&v, &conf, 6, (const uint64_t[]){30, 20}, _i ? 0 : 2);
+	v.levels[6].files[0].size = 1001;
+	expect_blobs(&v, &conf, 0, NULL, 0);
+	v.levels[6].files[0].size = 1000;
+	conf.blob_spare = 8000;
+	expect_blobs(&v, &conf, 0, NULL, 0);
+	sd_lsm_version_free(&v);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("lsm_pick");
@@ -620,6 +773,9 @@ int main(void)
 	tcase_add_test(t, what_overlaps_goes_together);
 	tcase_add_test(t, a_key_in_two_tables);
 	tcase_add_test(t, small_ones_know_what_is_older);
+	tcase_add_loop_test(t, tables_that_point_to_dead_blobs, 0, 2);
+	tcase_add_test(t, a_table_may_point_to_any_blob);
+	tcase_add_loop_test(t, removals_meet_large_values, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -165,7 +165,8 @@ static void info_lsm(const struct info *i, struct sd_text *t)
 		const char *name;
 		uint64_t value;
 	} rows[] = {
-	    {"log_bytes", x->log_bytes}, {"blob_files", x->blob_files}, {"blob_bytes", x->blob_file_bytes}, {"user_bytes", x->user_bytes},
+	    {"log_bytes", x->log_bytes}, {"blob_files", x->blob_files}, {"blob_bytes", x->blob_file_bytes},
+	    {"blob_dead", x->blob_dead_bytes}, {"user_bytes", x->user_bytes},
 	    {"log_written", x->logged_bytes}, {"flush_written", x->flushed_bytes}, {"compaction_written", x->compacted_bytes},
 	    {"compaction_read", x->compaction_read_bytes}, {"flushes", x->flushes}, {"compactions", x->compactions}, {"stalls", x->stalls},
 	    {"stall_us", x->stall_us}, {"cache_hits", x->cache_hits}, {"cache_misses", x->cache_misses}, {"cache_bytes", x->cache_bytes},
