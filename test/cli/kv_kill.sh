@@ -148,3 +148,4 @@ python3 "$TMP/client.py" check "$port" "$TMP/ledger1" 1 >"$TMP/said" && fail 'wh
 assert_contains "$(cat "$TMP/said")" 'expected one of [999999999]' 'the control'
 stop last
 [ "$(lines)" -ge $((rounds * 40)) ] || fail "only $(lines) writes were acknowledged"
+printf '%s rounds, %s writes acknowledged\n' "$rounds" "$(lines)"

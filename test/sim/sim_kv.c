@@ -612,6 +612,16 @@ static void good(struct run *r, uint64_t seed, uint64_t n)
 
 /* ---- 1: the power goes at every place of a short life, after a longer one ---- */
 
+/* Until the log is about to go on in its next block: what comes is written in two pieces. */
+static void fill_block(struct run *r)
+{
+	struct sd_kv_stats s = {0};
+	for (unsigned i = 0; i < 300 && s.log_bytes % 32768 < 31000; i++) {
+		write_batch(r);
+		sd_kv_stats_get(r->kv, &s);
+	}
+}
+
 static bool cut_at(uint64_t seed, uint64_t n, enum sd_kv_sync sync, uint64_t *lost)
 {
 	static struct run r;
@@ -623,9 +633,16 @@ static bool cut_at(uint64_t seed, uint64_t n, enum sd_kv_sync sync, uint64_t *lo
 		shut(&r);
 	}
 	r.actions = 10;
-	sd_sim_power_cut_at(r.node, n);
-	if (set_up(&r))
+	bool two_blocks = seed % 4 > 1;
+	if (!two_blocks)
+		sd_sim_power_cut_at(r.node, n);
+	if (set_up(&r)) {
+		if (two_blocks) {
+			fill_block(&r);
+			sd_sim_power_cut_at(r.node, n);
+		}
 		live(&r);
+	}
 	bool cut = !sd_sim_is_up(r.node);
 	if (!cut)
 		sd_sim_power_cut(r.node);
