@@ -263,7 +263,7 @@ test_function() { # NAME FUNCTION ARGUMENT
 
 # What ONLY must fit for a simulation to run at all.
 if [ "$only" = sim ] && [ -n "${ONLY:-}" ]; then
-  scenarios="wal $(sed -n '/struct scenario .* = {/,/^};/s/.*\.name = "\(.*\)",/\1/p' test/sim/sim_*.c | sort | tr '\n' ' ')"
+  scenarios="wal kv $(sed -n '/struct scenario .* = {/,/^};/s/.*\.name = "\(.*\)",/\1/p' test/sim/sim_*.c | sort | tr '\n' ' ')"
   case $scenarios in
   *"$ONLY"*) ;;
   *)

@@ -6,7 +6,8 @@
  * begins with a piece, reading can go on behind damage.
  *
  * Marks: a record that is a batch without writes (12 bytes, the last four 0) says that all before it was on the disk when it was written.
- * Where records are no longer synced one by one there is one, synced before anything follows it, and then one behind each sync. So what a
+ * Where records are no longer synced one by one there is one, synced before anything follows it, and then one behind each sync; each log that was
+ * closed ends with one. So what a
  * power cut made of records that nobody was promised (some there, some not, in any order) can be told from damage to those that were: it is
  * damage if a mark follows.
  */

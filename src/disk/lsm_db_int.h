@@ -143,6 +143,7 @@ enum sd_err lsm_log_begin(struct sd_kv *kv, struct lsm_log_out **out, struct sd_
 struct lsm_log_out *lsm_log_ref(struct lsm_log_out *l);
 void lsm_log_unref(struct lsm_log_out *l);
 enum sd_err lsm_log_sync(struct sd_kv *kv, struct lsm_log_out *l, struct sd_error *e); /* failed: no more writes */
+void lsm_log_close(struct sd_kv *kv, struct lsm_log_out *l); /* of one that was synced: nothing follows */
 enum sd_err lsm_log_write(struct sd_kv *kv, struct lsm_log_out *l, struct sd_slice record, bool sync, struct sd_error *e);
 
 /* opening: lsm_db_open.c, lsm_db_replay.c */

@@ -146,3 +146,20 @@ enum sd_err lsm_log_write(struct sd_kv *kv, struct lsm_log_out *l, struct sd_sli
 	sd_lsm_log_put(&kv->out, at + kv->out.n, record);
 	return write_out(kv, l, at, e);
 }
+
+/* A mark at its end says that all of it was there: what is not whole later is damaged then, not cut off by a power cut. It is on the disk
+ * only behind the records. Where it does not fit, nothing but this is missed. */
+void lsm_log_close(struct sd_kv *kv, struct lsm_log_out *l)
+{
+	uint64_t at = atomic_load(&l->bytes);
+	if (at == 0 || atomic_load(&l->synced) < at)
+		return;
+	kv->out.n = 0;
+	kv->out.full = false;
+	sd_lsm_log_put_mark(&kv->out, at, atomic_load(&kv->last_seq) + 1);
+	struct iovec iov = {kv->out.p, kv->out.n};
+	if (kv->out.full || sd_file_write(l->file, &iov, 1, at, NULL))
+		sd_file_truncate(l->file, at, NULL);
+	else
+		sd_file_sync(l->file, NULL);
+}

@@ -479,8 +479,10 @@ enum sd_err sd_kv_close(struct sd_kv *kv, struct sd_error *e)
 	stop_thread(kv);
 	if (kv->failed)
 		err = sd_fail(e, kv->failed, "%s", kv->why.text);
-	else if (kv->log && !(err = lsm_log_sync(kv, kv->log, e)))
+	else if (kv->log && !(err = lsm_log_sync(kv, kv->log, e))) {
+		lsm_log_close(kv, kv->log);
 		err = lsm_keep_clock(kv, atomic_load(&kv->now_ms), e);
+	}
 	free_kv(kv);
 	return err;
 }

@@ -630,6 +630,97 @@ START_TEST(damage_to_what_was_synced_is_refused)
 }
 END_TEST
 
+static void last_log(char path[300])
+{
+	char **names = sd_world_list_dir(node, "data");
+	*path = '\0';
+	for (char **p = names; p && *p; p++) {
+		if (strstr(*p, ".log"))
+			snprintf(path, 300, "data/%s", *p);
+		free(*p);
+	}
+	free(names);
+	ck_assert(*path);
+}
+
+static uint64_t bytes_of(const char *path)
+{
+	struct sd_file *f;
+	uint64_t size = 0;
+	ck_assert_int_eq(sd_file_open(node, path, 0, &f, &e), SD_OK);
+	ck_assert_int_eq(sd_file_size(f, &size, &e), SD_OK);
+	sd_file_close(f);
+	return size;
+}
+
+#define MARK_BYTES 19
+
+/* A store of a few writes, with one byte of its log damaged, opened for reading. */
+static enum sd_err with_damage_at(const char *log, uint64_t at, unsigned bit)
+{
+	struct sd_kv_conf reading = conf;
+	struct sd_kv *it = NULL;
+	reading.mode = SD_KV_READ_ONLY;
+	ck_assert(sd_sim_flip(node, log, 8 * at + bit));
+	enum sd_err err = sd_kv_open("data", &reading, &it, &e);
+	if (!err)
+		for (const char *k = "abc"; *k; k++)
+			ck_assert_int_eq(sd_kv_get(it, NULL, (struct sd_slice){k, 1}, NULL, NULL), SD_OK);
+	sd_kv_close(it, NULL);
+	ck_assert(sd_sim_flip(node, log, 8 * at + bit));
+	return err;
+}
+
+/* A log that was closed is whole: damage to any record is told, also to the last, and how ever it was synced. At a mark there is
+ * nothing to lose. */
+START_TEST(damage_to_a_log_that_was_closed_is_told)
+{
+	char name[300];
+	conf.format = _i / 3 ? SD_KV_LEVELDB : SD_KV_SDLAB;
+	conf.sync = (enum sd_kv_sync)(_i % 3);
+	anew((int)conf.format);
+	put("a", "the first one");
+	put("b", "the second one");
+	put("c", "the third one");
+	ck_assert_int_eq(sd_kv_close(kv, &e), SD_OK);
+	last_log(name);
+	uint64_t size = bytes_of(name);
+	for (uint64_t at = 0; at < size; at++)
+		for (unsigned bit = 0; bit < 8; bit++) {
+			enum sd_err err = with_damage_at(name, at, bit);
+			ck_assert_msg(err == (at < size - MARK_BYTES ? SD_EDAMAGED : SD_OK), "byte %" PRIu64 " of %" PRIu64 ": %s", at, size,
+				      sd_err_text(err));
+		}
+	open_kv();
+	expect("c", "the third one");
+}
+END_TEST
+
+/* A mark that does not fit, or is lost, is missed by nobody. */
+START_TEST(a_log_that_could_not_be_closed_is_fine)
+{
+	for (uint64_t at = 1; at < 60; at++) {
+		conf.sync = SD_KV_NO;
+		anew(SD_KV_SDLAB);
+		put("a", "the first one");
+		ck_assert_int_eq(sd_kv_sync(kv, &e), SD_OK);
+		sd_sim_power_cut_at(node, at);
+		sd_kv_close(kv, NULL);
+		kv = NULL;
+		bool up = sd_sim_is_up(node);
+		sd_sim_power_cut_at(node, 0);
+		if (up)
+			sd_sim_power_cut(node);
+		sd_sim_boot(node);
+		open_kv();
+		expect("a", "the first one");
+		if (up)
+			return;
+	}
+	ck_abort_msg("it is never closed");
+}
+END_TEST
+
 /* ---- large values, again and again ---- */
 
 #define LARGE 5000
@@ -1166,6 +1257,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, loses_only_the_end_when_it_does_not_sync, 0, 4);
 	tcase_add_loop_test(t, a_sync_is_about_earlier_logs_too, 0, 4);
 	tcase_add_loop_test(t, damage_to_what_was_synced_is_refused, 0, 2);
+	tcase_add_loop_test(t, damage_to_a_log_that_was_closed_is_told, 0, 6);
+	tcase_add_test(t, a_log_that_could_not_be_closed_is_fine);
 	tcase_add_loop_test(t, a_range_without_an_end_in_a_log_is_refused, 0, 2);
 	tcase_add_loop_test(t, large_values_do_not_pile_up, 0, SEEDS(4));
 	tcase_add_loop_test(t, dead_values_go_when_nothing_is_written, 0, SEEDS(8));
