@@ -19,7 +19,8 @@
  *
  * Errors: SD_ENOTFOUND where a key may be missing; SD_ENOSPC: the disk is full, nothing of the write was kept, and a later one
  * works once there is room; SD_EDAMAGED: bytes on the disk are not what was written, the text says in which file; SD_EIO: a sync or
- * write failed in a way that leaves unknown what is on the disk: all later writes say so too, reads go on, opening anew recovers.
+ * write failed in a way that leaves unknown what is on the disk, or the folder was removed or replaced: all later writes say so too,
+ * reads go on, opening anew recovers. With SD_KV_ALWAYS a folder that is gone is seen before a write is SD_OK, else within a second.
  * Every `e` may be NULL.
  */
 #ifndef SDLAB_KV_H
@@ -127,6 +128,9 @@ void sd_kv_set_rate(struct sd_kv *kv, uint64_t bytes_per_s);
 /* ---- writing ---- */
 
 enum sd_err sd_kv_put(struct sd_kv *kv, struct sd_slice key, struct sd_slice value, struct sd_error *e);
+/* The time by which keys end (since 1970): the wall clock's, but it never goes back. When that is set back, or the store is opened by
+ * a clock that is behind, it goes on from the latest time that was seen. What is to end in a while is reckoned from here. */
+int64_t sd_kv_now_ms(struct sd_kv *kv);
 /* The key is gone from until_ms (since 1970) on. SD_EUNSUPPORTED in LevelDB's format, for which 0 (never) is fine. */
 enum sd_err sd_kv_put_until(struct sd_kv *kv, struct sd_slice key, struct sd_slice value, int64_t until_ms, struct sd_error *e);
 /* Fine when it is not there. */

@@ -16,10 +16,25 @@ void lsm_say(struct sd_kv *kv, const struct sd_kv_event *event)
 		kv->conf.event(kv->conf.arg, event);
 }
 
+#define BACK_MS 1000
+
+/* The wall clock is behind what was seen: time goes on from there all the same, as the other clock says. */
+static uint64_t go_on_from(struct sd_kv *kv, uint64_t seen)
+{
+	int64_t mono = sd_world_mono_ns(kv->world) / 1000000, ahead = atomic_load_explicit(&kv->ahead_ms, memory_order_relaxed);
+	if (ahead == 0 || mono + ahead < (int64_t)seen) {
+		ahead = (int64_t)seen - mono;
+		atomic_store_explicit(&kv->ahead_ms, ahead, memory_order_relaxed);
+	}
+	return (uint64_t)(mono + ahead);
+}
+
 uint64_t lsm_now_ms(struct sd_kv *kv)
 {
 	int64_t ms = kv->conf.now_ms ? kv->conf.now_ms(kv->conf.arg) : sd_world_wall_ns(kv->world) / 1000000;
 	uint64_t now = ms > 0 ? (uint64_t)ms : 0, seen = atomic_load_explicit(&kv->now_ms, memory_order_relaxed);
+	if (now + BACK_MS < seen && !kv->conf.now_ms)
+		now = go_on_from(kv, seen);
 	while (now > seen && !atomic_compare_exchange_weak_explicit(&kv->now_ms, &seen, now, memory_order_relaxed, memory_order_relaxed))
 		;
 	return now > seen ? now : seen;
@@ -71,6 +86,15 @@ enum sd_err lsm_fail_all(struct sd_kv *kv, enum sd_err err, const struct sd_erro
 	if (first)
 		lsm_say(kv, &(struct sd_kv_event){.kind = SD_KV_EVENT_FAILED, .text = why->text});
 	return err;
+}
+
+enum sd_err lsm_in_place(struct sd_kv *kv, struct sd_file *f, struct sd_error *e)
+{
+	struct sd_error why;
+	if (sd_file_is_in_place(f))
+		return SD_OK;
+	sd_fail(&why, SD_EIO, "%s was removed or replaced while the store was open", sd_file_name(f));
+	return sd_fail(e, lsm_fail_all(kv, SD_EIO, &why), "%s", why.text);
 }
 
 enum sd_err sd_kv_health(struct sd_kv *kv, struct sd_error *e)
@@ -127,6 +151,11 @@ void lsm_left_name(const struct sd_kv *kv, const struct lsm_left *left, char nam
 }
 
 /* ---- small things of the face ---- */
+
+int64_t sd_kv_now_ms(struct sd_kv *kv)
+{
+	return (int64_t)lsm_now_ms(kv);
+}
 
 enum sd_kv_format sd_kv_format(const struct sd_kv *kv)
 {

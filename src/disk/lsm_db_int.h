@@ -70,6 +70,7 @@ struct sd_kv {
 	_Atomic uint64_t rate;
 	_Atomic uint64_t last_seq; /* that readers may see */
 	_Atomic uint64_t now_ms;   /* the highest seen */
+	_Atomic int64_t ahead_ms;  /* of the monotonic clock, while the wall clock is behind it; 0: it never was */
 	_Atomic uint64_t ended_ms; /* when a value was last seen that has ended: it must not come back */
 
 	struct sd_lock *lock;
@@ -123,7 +124,7 @@ static inline void lsm_count_alone(_Atomic uint64_t *figure, uint64_t n)
 
 enum sd_err lsm_no_memory(struct sd_error *e);
 void lsm_say(struct sd_kv *kv, const struct sd_kv_event *event);
-/* The clock, which never goes back. */
+/* The clock, which never goes back; nor does it stand still where the wall clock is set back. */
 uint64_t lsm_now_ms(struct sd_kv *kv);
 uint64_t lsm_new_number(struct sd_kv *kv); /* takes the lock */
 /* A reference to what is there now. */
@@ -132,6 +133,9 @@ struct sd_lsm_view *lsm_view_now(struct sd_kv *kv);
 struct sd_lsm_view *lsm_view_swap(struct sd_kv *kv, struct sd_lsm_view *view);
 /* No more writes: the first cause stays. Takes the lock. Gives what the caller has to say: `err`, but never SD_ENOSPC. */
 enum sd_err lsm_fail_all(struct sd_kv *kv, enum sd_err err, const struct sd_error *why);
+/* Is a file of the store still where its name says? What was acknowledged goes with a folder that is removed or replaced: no more
+ * writes then. */
+enum sd_err lsm_in_place(struct sd_kv *kv, struct sd_file *f, struct sd_error *e);
 /* Somebody may want to work, or wait for it. Lock held. */
 void lsm_wake_work(struct sd_kv *kv);
 void lsm_left_over(struct sd_kv *kv, uint64_t number, enum lsm_left_kind kind); /* takes the lock */

@@ -44,6 +44,9 @@ static bool know_log(struct sd_kv *kv, uint64_t number)
 enum sd_err lsm_log_begin(struct sd_kv *kv, struct lsm_log_out **out, struct sd_error *e)
 {
 	char name[SD_LSM_NAME];
+	*out = NULL;
+	if (lsm_in_place(kv, kv->lock_file, e))
+		return SD_EIO;
 	struct lsm_log_out *l = calloc(1, sizeof(*l));
 	if (!l)
 		return lsm_no_memory(e);

@@ -188,7 +188,9 @@ static enum sd_err keep_clock_if_due(struct sd_kv *kv, struct sd_error *e)
 
 static enum sd_err do_one(struct sd_kv *kv, bool *did, struct sd_error *e)
 {
-	enum sd_err err = sync_log(kv, e);
+	enum sd_err err = lsm_in_place(kv, kv->lock_file, e); /* nothing is put into a folder that is not ours */
+	if (!err)
+		err = sync_log(kv, e);
 	if (!err)
 		err = keep_clock_if_due(kv, e);
 	*did = remove_some(kv);

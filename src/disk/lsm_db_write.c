@@ -264,7 +264,9 @@ static enum sd_err write_group(struct sd_kv *kv, struct sd_lsm_mem *mem, uint32_
 	uint64_t last_seq, user_bytes;
 	if (kv->group.full)
 		return lsm_no_memory(e);
-	enum sd_err err = count > 0 ? lsm_log_write(kv, kv->log, record, sync, e) : SD_OK;
+	enum sd_err err = sync ? lsm_in_place(kv, kv->log->file, e) : SD_OK; /* nobody would find it in a log that was removed */
+	if (!err && count > 0)
+		err = lsm_log_write(kv, kv->log, record, sync, e);
 	if (!err && sync)
 		err = lsm_log_sync(kv, kv->log, e);
 	if (err || count == 0)

@@ -143,6 +143,11 @@ enum sd_err sd_file_lock(struct sd_file *f, struct sd_error *e)
 	return file_result(err, e, "lock", f->name);
 }
 
+bool sd_file_is_in_place(struct sd_file *f)
+{
+	return f->ops->is_at(f, f->name);
+}
+
 const void *sd_file_map(struct sd_file *f, size_t n, struct sd_error *e)
 {
 	const void *p = NULL;

@@ -49,6 +49,9 @@ enum sd_err sd_file_allocate(struct sd_file *f, uint64_t size, struct sd_error *
 /* Nobody else may hold it: SD_EINUSE when another process (or another open file of this one) does. Until closed. */
 enum sd_err sd_file_lock(struct sd_file *f, struct sd_error *e);
 
+/* Does its name still lead to it? False when it was removed, moved away or replaced, or a folder that it is in was. */
+bool sd_file_is_in_place(struct sd_file *f);
+
 /* The first n bytes as memory, read-only; sd_file_unmap when done, before or after closing. NULL: cannot. */
 const void *sd_file_map(struct sd_file *f, size_t n, struct sd_error *e);
 void sd_file_unmap(struct sd_world *w, const void *p, size_t n);

@@ -79,6 +79,14 @@ static int file_lock(struct sd_file *f)
 	return flock(fd_of(f), LOCK_EX | LOCK_NB) < 0 ? errno : 0;
 }
 
+static bool file_is_at(struct sd_file *f, const char *name)
+{
+	struct stat here, there;
+	if (stat(name, &there) < 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	return fstat(fd_of(f), &here) < 0 || (here.st_ino == there.st_ino && here.st_dev == there.st_dev);
+}
+
 static int file_map(struct sd_file *f, size_t n, const void **out)
 {
 	*out = mmap(NULL, n, PROT_READ, MAP_SHARED, fd_of(f), 0);
@@ -95,6 +103,7 @@ static const struct sd_file_ops file_ops = {
     .truncate = file_truncate,
     .allocate = file_allocate,
     .lock = file_lock,
+    .is_at = file_is_at,
     .map = file_map,
 };
 

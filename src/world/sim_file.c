@@ -196,6 +196,13 @@ static int file_lock(struct sd_file *file)
 	return 0;
 }
 
+static bool file_is_at(struct sd_file *file, const char *name)
+{
+	struct sim_file *f = file_of(file);
+	char path[SIM_PATH];
+	return is_ghost(f) || !sim_path(name, path) || sim_name_get(f->node, path) == f->inode;
+}
+
 static int file_map(struct sd_file *file, size_t n, const void **out)
 {
 	struct sim_file *f = file_of(file);
@@ -227,6 +234,7 @@ static const struct sd_file_ops file_ops = {
     .truncate = file_truncate,
     .allocate = file_allocate,
     .lock = file_lock,
+    .is_at = file_is_at,
     .map = file_map,
 };
 

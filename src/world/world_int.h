@@ -59,6 +59,7 @@ struct sd_file_ops {
 	int (*truncate)(struct sd_file *f, uint64_t size);
 	int (*allocate)(struct sd_file *f, uint64_t size);
 	int (*lock)(struct sd_file *f);
+	bool (*is_at)(struct sd_file *f, const char *name); /* true as well when that cannot be known */
 	int (*map)(struct sd_file *f, size_t n, const void **out);
 };
 

@@ -45,7 +45,7 @@ is keys 3 ''
 cli set d 4 >out
 rm -r data
 cli compact >out
-assert_contains "$(cat out)" 'No such file or directory' 'COMPACT without a folder'
+assert_contains "$(cat out)" 'data/LOCK was removed or replaced while the store was open' 'COMPACT without a folder'
 is errors_total 2 ''
 stop_quietly kv
 

@@ -147,6 +147,27 @@ START_TEST(locks)
 }
 END_TEST
 
+START_TEST(places)
+{
+	begin(_i);
+	struct sd_file *f = opened("a", SD_FILE_WRITE | SD_FILE_CREATE);
+	ck_assert(sd_file_is_in_place(f));
+	ck_assert_int_eq(sd_world_rename(w, at("a"), at("b"), NULL), SD_OK);
+	ck_assert(!sd_file_is_in_place(f)); /* nothing is there */
+	struct sd_file *other = opened("a", SD_FILE_WRITE | SD_FILE_CREATE);
+	ck_assert(!sd_file_is_in_place(f)); /* something else is */
+	ck_assert(sd_file_is_in_place(other));
+	ck_assert_int_eq(sd_world_rename(w, at("b"), at("a"), NULL), SD_OK);
+	ck_assert(sd_file_is_in_place(f));
+	ck_assert(!sd_file_is_in_place(other));
+	ck_assert_int_eq(sd_world_unlink(w, at("a")), SD_OK);
+	ck_assert(!sd_file_is_in_place(f));
+	sd_file_close(f);
+	sd_file_close(other);
+	end(_i);
+}
+END_TEST
+
 START_TEST(room)
 {
 	uint64_t left = 0;
@@ -179,6 +200,7 @@ int main(void)
 	tcase_add_loop_test(t, locks, 0, 2);
 	tcase_add_loop_test(t, reading_only, 0, 2);
 	tcase_add_loop_test(t, room, 0, 2);
+	tcase_add_loop_test(t, places, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

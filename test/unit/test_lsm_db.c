@@ -143,6 +143,31 @@ START_TEST(what_has_ended_does_not_come_back)
 }
 END_TEST
 
+/* Set back by an hour, time goes on where it was: what is to end in a second does so then, neither at once nor an hour later; also when the
+ * store is opened by such a clock, and until the clock has come so far again. */
+START_TEST(time_goes_on_when_the_clock_is_set_back)
+{
+	const int64_t second = INT64_C(1000000000), hour = 3600 * second;
+	int64_t begun = sd_kv_now_ms(kv);
+	for (int turn = 1; turn <= 2; turn++) {
+		sd_sim_set_wall(node, -turn * hour);
+		if (turn == 2)
+			reopen();
+		int64_t now = sd_kv_now_ms(kv);
+		ck_assert_int_ge(now, begun + (turn - 1) * 1500);
+		ck_assert_int_lt(now, begun + turn * 1500 + 10);
+		ck_assert_int_eq(sd_kv_put_until(kv, text("k"), text("v"), now + 1000, &e), SD_OK);
+		expect("k", "v");
+		sd_sim_run_to(sim, sd_sim_now_ns(sim) + second * 9 / 10);
+		expect("k", "v");
+		sd_sim_run_to(sim, sd_sim_now_ns(sim) + second * 6 / 10);
+		expect("k", NULL);
+	}
+	sd_sim_set_wall(node, hour);
+	ck_assert_int_ge(sd_kv_now_ms(kv), begun + 3600000);
+}
+END_TEST
+
 /* ---- reading and writing ---- */
 
 START_TEST(what_was_written_is_there)
@@ -1115,6 +1140,55 @@ START_TEST(half_a_record_is_cut_off)
 }
 END_TEST
 
+static void remove_named(const char *part)
+{
+	char path[64];
+	char **names = sd_world_list_dir(node, "data");
+	for (char **p = names; *p; p++) {
+		snprintf(path, sizeof(path), "data/%.40s", *p);
+		if (strstr(*p, part))
+			ck_assert_int_eq(sd_world_unlink(node, path), SD_OK);
+		free(*p);
+	}
+	free(names);
+}
+
+static uint64_t files_of(const char *folder)
+{
+	uint64_t n = 0;
+	char **names = sd_world_list_dir(node, folder);
+	for (char **p = names; *p; n++)
+		free(*p++);
+	free(names);
+	return n;
+}
+
+/* Somebody removes files, or puts another folder there: it is noticed before a write is acknowledged, with the upkeep of each second,
+ * or before a file is made there. */
+START_TEST(a_folder_that_is_gone_takes_no_more)
+{
+	put("before", "1");
+	remove_named(_i == 0 ? ".log" : "LOCK");
+	uint64_t files = files_of("data");
+	if (_i == 0) {
+		ck_assert_int_eq(sd_kv_put(kv, text("after"), text("2"), &e), SD_EIO);
+		ck_assert_msg(strstr(e.text, ".log was removed or replaced while the store was open"), "%s", e.text);
+	} else if (_i == 1) {
+		ck_assert(!sd_kv_work(kv));
+	} else {
+		ck_assert_int_eq(sd_kv_flush(kv, &e), SD_EIO);
+	}
+	ck_assert_int_eq(sd_kv_health(kv, &e), SD_EIO);
+	ck_assert_uint_eq(told[SD_KV_EVENT_FAILED], 1);
+	ck_assert_int_eq(sd_kv_put(kv, text("after"), text("2"), &e), SD_EIO);
+	ck_assert_int_eq(sd_kv_flush(kv, &e), SD_EIO);
+	sd_kv_work(kv);
+	expect("before", "1");
+	expect("after", NULL);
+	ck_assert_uint_eq(files_of("data"), files);
+}
+END_TEST
+
 /* A write that was refused is not there later: neither when the program dies right after, nor when the next write is under way as the
  * power goes, and the disk shows what stood there before. */
 START_TEST(what_was_refused_stays_refused)
@@ -1265,8 +1339,10 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, values_removed_once_go, 0, 3);
 	tcase_add_loop_test(t, large_values_survive_a_power_cut, 0, SEEDS(4));
 	tcase_add_loop_test(t, a_full_disk_is_not_the_end, 0, 4);
+	tcase_add_test(t, time_goes_on_when_the_clock_is_set_back);
 	tcase_add_loop_test(t, after_a_failed_sync_nothing_is_acknowledged, 0, 4);
 	tcase_add_loop_test(t, half_a_record_is_cut_off, 0, 6);
+	tcase_add_loop_test(t, a_folder_that_is_gone_takes_no_more, 0, 3);
 	tcase_add_loop_test(t, what_was_refused_stays_refused, 0, 2);
 	tcase_add_loop_test(t, a_small_disk_takes_no_more_and_then_more, 0, 2);
 	tcase_add_test(t, writers_share_syncs);

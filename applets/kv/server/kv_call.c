@@ -74,7 +74,7 @@ static void call(struct sd_resp_conn *conn, size_t argc, const struct sd_slice *
 {
 	struct kv_server *s = conn->front->owner;
 	struct kv_call c = {.s = s, .conn = (struct kv_conn *)conn, .out = &conn->out, .argc = argc, .argv = argv, .begun = conn->out.n,
-			    .now_ms = sd_world_wall_ns(sd_loop_world(s->loop)) / 1000000};
+			    .now_ms = sd_kv_now_ms(s->db)};
 	s->running = &c;
 	bool known = look_up(&c);
 	if (known && !conn->authenticated && !(c.command->is->flags & SD_REDIS_NOAUTH)) {

@@ -33,9 +33,10 @@ static void cmd_reset(struct kv_call *c)
 static void cmd_time(struct kv_call *c)
 {
 	char text[24];
+	int64_t now_us = sd_world_wall_ns(c->s->run->spec.world) / 1000;
 	sd_resp_array(c->out, 2);
-	sd_resp_bulk(c->out, text, sd_resp_int_text(text, c->now_ms / 1000));
-	sd_resp_bulk(c->out, text, sd_resp_int_text(text, c->now_ms % 1000 * 1000));
+	sd_resp_bulk(c->out, text, sd_resp_int_text(text, now_us / 1000000));
+	sd_resp_bulk(c->out, text, sd_resp_int_text(text, now_us % 1000000));
 }
 
 static void cmd_lastsave(struct kv_call *c)
@@ -85,7 +86,6 @@ static void cmd_help(struct kv_call *c)
 struct info {
 	struct kv_server *s;
 	struct sd_kv_stats stats;
-	int64_t now_ms;
 	uint64_t keys;
 };
 
@@ -95,7 +95,7 @@ static void info_server(const struct info *i, struct sd_text *t)
 		       "redis_version:" SD_REDIS_LIKE "\r\nserver_name:sdlab-kv\r\nredis_mode:standalone\r\nprocess_id:%lld\r\ntcp_port:%u\r\n"
 		       "uptime_in_seconds:%lld\r\n",
 		       (long long)sd_world_pid(i->s->run->spec.world), i->s->run->naddrs ? i->s->run->addrs[0].port : 0,
-		       (long long)((i->now_ms - i->s->started_ms) / 1000));
+		       (long long)((sd_world_mono_ns(i->s->run->spec.world) - i->s->run->started_ns) / 1000000000));
 }
 
 static void info_clients(const struct info *i, struct sd_text *t)
@@ -198,7 +198,7 @@ static bool wanted(const struct kv_call *c, const char *name)
 
 static void cmd_info(struct kv_call *c)
 {
-	struct info i = {.s = c->s, .now_ms = c->now_ms};
+	struct info i = {.s = c->s};
 	struct sd_text t = {0};
 	if (!(wanted(c, "keyspace") ? kv_count_keys(c, &i.keys) : kv_commit_first(c)))
 		return;
