@@ -3,9 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/count.h"
+
 #define SECOND    INT64_C(1000000000)
 #define FLUSH_AT  SD_STREAM_HIGH
 #define QUERY_MAX (INT64_C(1) << 30) /* bytes of one request */
+#define REJECTED  16 /* too many clients: so many of them are waited for until they have heard it; of more the descriptors are needed */
 
 static const char too_many[] = "-ERR max number of clients reached\r\n";
 
@@ -35,11 +38,22 @@ static void free_conn(struct sd_resp_conn *c)
 	free(c);
 }
 
-/* What was answered goes out; the connection ends after that. */
+static void has_left(void *arg)
+{
+	--*(uint32_t *)arg;
+}
+
+/* What was answered goes out; the connection ends after that, and counts as `leaving` until then. */
+static void finish_as(struct sd_resp_conn *c, uint32_t *leaving, bool linger)
+{
+	++*leaving;
+	sd_stream_finish(c->stream, sd_loop_now_ns(c->front->loop) + 5 * SECOND, linger, has_left, leaving);
+	free_conn(c);
+}
+
 static void finish(struct sd_resp_conn *c)
 {
-	sd_stream_finish(c->stream, sd_loop_now_ns(c->front->loop) + 5 * SECOND, true, NULL, NULL);
-	free_conn(c);
+	finish_as(c, &c->front->leaving, true);
 }
 
 static void close_conn(struct sd_resp_conn *c)
@@ -360,11 +374,11 @@ void sd_resp_front_accept(struct sd_resp_front *f, struct sd_io *io, bool secure
 	begin_conn(f, c, &peer);
 	if (secure)
 		sd_stream_deadline(c->stream, sd_loop_now_ns(f->loop) + 10 * SECOND);
-	if (!f->max_clients || f->nconns <= f->max_clients)
+	if (!f->max_clients || f->nconns + f->leaving <= f->max_clients)
 		return;
-	f->rejected++;
+	sd_count(&f->rejected, 1);
 	sd_stream_write(c->stream, too_many, sizeof(too_many) - 1);
-	finish(c);
+	finish_as(c, &f->leaving_rejected, f->leaving_rejected < REJECTED);
 }
 
 void sd_resp_front_end(struct sd_resp_front *f, bool at_once)

@@ -39,11 +39,12 @@ struct sd_resp_front {
 	void *owner;                               /* set */
 	const char *password;                      /* NULL: everybody may */
 	const char *server, *version;              /* what HELLO says */
-	uint32_t max_clients;                      /* 0: no limit */
+	uint32_t max_clients;                      /* 0: no limit; those that were told too much and have not gone are not among them */
 	struct sd_link conns, turn;                /* turn: those that something is to be sent to */
 	struct sd_task late;
 	uint64_t next_id;
 	size_t nconns;
+	uint32_t leaving, leaving_rejected; /* what they were told last is on its way, or they have not closed */
 	uint64_t accepted, rejected, in_bytes, out_bytes; /* so far */
 };
 

@@ -28,6 +28,12 @@ static void on_accepted(void *arg, struct sd_io *io)
 	sd_proxy_in_take(door->of->proxy_in, io);
 }
 
+static void on_starved(void *arg, bool paused)
+{
+	const struct sd_run_stream_door *door = arg;
+	sd_count(&door->of->starved, paused);
+}
+
 enum sd_err sd_run_listen_streams(struct sd_run *run, struct sd_worker *w, struct sd_run_streams *s, struct sd_error *e)
 {
 	struct sd_http_server_conf conf;
@@ -39,7 +45,7 @@ enum sd_err sd_run_listen_streams(struct sd_run *run, struct sd_worker *w, struc
 	sd_proxy_in_init(s->proxy_in, w->loop, &conf.proxy, after_proxy, s);
 	for (int i = 0; i < run->naddrs; i++) {
 		struct sd_run_stream_door *door = &s->doors[i];
-		struct sd_listener_events events = {.accepted = on_accepted, .arg = door};
+		struct sd_listener_events events = {.accepted = on_accepted, .starved = on_starved, .arg = door};
 		*door = (struct sd_run_stream_door){.of = s, .number = run->doors[i]};
 		enum sd_err err = sd_loop_listen(w->loop, &run->addrs[i], run->nworkers > 1, &events, &door->listener, e);
 		if (err)

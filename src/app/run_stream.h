@@ -22,6 +22,7 @@ struct sd_run_streams {
 		uint8_t number;
 	} doors[SD_RUN_MAX_ADDRS];
 	uint64_t refused; /* beyond max-connections-per-client */
+	uint64_t starved; /* times that accepting paused because descriptors ran out */
 };
 
 enum sd_err sd_run_listen_streams(struct sd_run *run, struct sd_worker *w, struct sd_run_streams *s, struct sd_error *e);
