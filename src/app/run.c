@@ -419,12 +419,12 @@ static enum sd_err start(struct sd_run *run, struct sd_error *e)
 	if (!err)
 		err = run_tls_new(run, &run->tls, e);
 	run_clients_commit(run, run->conf);
+	if (!err) /* nobody is answered before the control loop runs; but that the address is taken is known before anything is made */
+		err = start_admin(run, e);
 	if (!err)
 		err = service->create(run, run->conf, &run->self, e);
 	if (!err)
 		err = start_workers(run, e);
-	if (!err)
-		err = start_admin(run, e);
 	if (!err)
 		err = drop_user(run, e);
 	if (!err)

@@ -48,7 +48,9 @@ static const char *set_clients(struct kv_server *s, struct sd_slice value)
 	int64_t v;
 	if (!sd_resp_parse_int(value, &v) || v < 0 || v > UINT32_MAX)
 		return "argument must be between 0 and 4294967295 inclusive";
-	s->front.max_clients = (uint32_t)v;
+	if (v > s->most_clients)
+		return "no so many files may be open (ulimit -n)";
+	s->front.max_clients = v ? (uint32_t)v : s->most_clients;
 	return NULL;
 }
 

@@ -1,6 +1,7 @@
 /* kv_server.c - the store as a service: its options, its start and its end. */
 #include "kv_server.h"
 
+#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,10 @@
 #include "../kv.h"
 #include "app/secret.h"
 
-#define IN_LIMIT (512 * 1024)
+#define IN_LIMIT     (512 * 1024)
+#define OWN_FILES    32 /* descriptors for logs, a manifest, tables that are being made, listeners, loops, the admin's clients */
+#define TABLES_LEAST 16
+#define CLIENTS_LEAST 8
 
 const struct sd_option kv_options[] = {
     {"port", SD_OPT_PORT, "6379", "where to listen", .letter = 'p'},
@@ -46,7 +50,7 @@ static void read_conf(struct kv_server *s, const struct sd_conf *conf, struct sd
 	    .memtable_bytes = (uint64_t)sd_conf_int(conf, "memtable"),
 	    .cache_bytes = (uint64_t)sd_conf_int(conf, "cache"),
 	    .blob_from = (uint32_t)sd_conf_int(conf, "blob-from"),
-	    .open_files = (uint32_t)sd_conf_int(conf, "open-files"),
+	    .open_files = s->open_files,
 	    .rate = (uint64_t)sd_conf_int(conf, "compaction-rate"),
 	    .world = s->run->spec.world,
 	    .event = kv_on_event,
@@ -83,6 +87,22 @@ static enum sd_err open_store(struct kv_server *s, const struct sd_conf *conf, s
 	return err;
 }
 
+/* So that the store always has descriptors, clients get what it leaves: who comes when there are too many is told so, as by Redis. */
+static void share_files(struct kv_server *s, const struct sd_conf *conf)
+{
+	uint64_t may = sd_world_raise_files(s->run->spec.world), wanted = (uint64_t)sd_conf_int(conf, "max-clients");
+	uint64_t left = may > OWN_FILES ? may - OWN_FILES : 0, tables = (uint64_t)sd_conf_int(conf, "open-files");
+	if (tables > left / 2)
+		tables = left / 2 > TABLES_LEAST ? left / 2 : TABLES_LEAST;
+	uint64_t most = left > tables + CLIENTS_LEAST ? left - tables : CLIENTS_LEAST;
+	s->open_files = (uint32_t)tables;
+	s->most_clients = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
+	s->max_clients = wanted && wanted < most ? (uint32_t)wanted : s->most_clients;
+	if (wanted > most && sd_conf_is_set(conf, "max-clients"))
+		sd_event(s->run->log, SD_WARN, "max_clients", NULL, "At most %u clients at a time, not %llu: %llu files may be open (ulimit -n)",
+			 s->max_clients, (unsigned long long)wanted, (unsigned long long)may);
+}
+
 static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void **self, struct sd_error *e)
 {
 	struct kv_server *s = calloc(1, sizeof(*s));
@@ -97,8 +117,8 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 	s->next_cursor = (sd_rng_next(&s->rng) >> 16) + 1; /* those of another life are not known */
 	s->started_ms = sd_world_wall_ns(run->spec.world) / 1000000;
 	kv_names_begin(s);
-	enum sd_err err = read_password(run, conf, &s->password, e);
-	return err ? err : open_store(s, conf, e);
+	share_files(s, conf);
+	return read_password(run, conf, &s->password, e);
 }
 
 static void accepted(void *arg, struct sd_io *io, bool secure, struct sd_client_pass pass)
@@ -123,12 +143,17 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	    .password = s->password,
 	    .server = "redis",
 	    .version = SD_REDIS_LIKE,
-	    .max_clients = (uint32_t)sd_conf_int(s->run->conf, "max-clients"),
+	    .max_clients = s->max_clients,
 	};
 	sd_resp_front_begin(&s->front);
 	s->streams.accepted = accepted;
 	s->streams.arg = s;
-	return sd_run_listen_streams(s->run, w, &s->streams, e);
+	enum sd_err err = sd_run_listen_streams(s->run, w, &s->streams, e);
+	if (!err) /* behind it, so that no folder is made for a server whose port is taken; who comes meanwhile waits */
+		err = open_store(s, s->run->conf, e);
+	if (err)
+		sd_run_streams_close(&s->streams);
+	return err;
 }
 
 static void started(void *self)
@@ -179,11 +204,22 @@ static void destroy(void *self)
 	free(s);
 }
 
-/* Nothing can be written after a sync that failed. */
+/* Nothing can be written after a sync that failed, or in a folder that is gone. */
 static bool ready(void *self)
 {
 	struct kv_server *s = self;
 	return sd_kv_health(s->db, NULL) == SD_OK;
+}
+
+static void needs(void *self, cJSON *out)
+{
+	struct kv_server *s = self;
+	struct sd_error e;
+	bool up = sd_kv_health(s->db, &e) == SD_OK;
+	cJSON *store = cJSON_AddObjectToObject(out, "store");
+	cJSON_AddBoolToObject(store, "up", up);
+	if (!up)
+		cJSON_AddStringToObject(store, "why", e.text);
 }
 
 const struct sd_service kv_service = {
@@ -195,6 +231,7 @@ const struct sd_service kv_service = {
     .destroy = destroy,
     .metrics = kv_metrics,
     .ready = ready,
+    .needs = needs,
 };
 
 static bool is_near(const struct sd_conf *conf)

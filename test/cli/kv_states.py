@@ -1,0 +1,120 @@
+"""kv_states.py crowd PORT ADMIN LEDGER: no descriptors left; what was acknowledged goes into the ledger.
+kv_states.py check PORT LEDGER: all of it is there.
+kv_states.py queue PORT: more come than there are descriptors for."""
+import socket, sys, time
+
+verb, port = sys.argv[1], int(sys.argv[2])
+DEADLINE = 60
+
+
+def command(*words):
+    out = b"*%d\r\n" % len(words)
+    for w in words:
+        out += b"$%d\r\n%s\r\n" % (len(w), w)
+    return out
+
+
+class Client:
+    def __init__(self):
+        self.s = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+        self.f = self.s.makefile("rb")
+
+    def ask(self, *words):
+        self.s.sendall(command(*words))
+        line = self.f.readline()
+        if line[:1] == b"$" and line != b"$-1\r\n":
+            line = self.f.read(int(line[1:]) + 2)
+        return line[:-2]
+
+    def close(self):
+        self.f.close()
+        self.s.close()
+
+
+def value(n):
+    return (b"%d," % n) * 200  # about a kilobyte
+
+
+def check(c, path):
+    n = 0
+    for line in open(path):
+        got = c.ask(b"GET", b"k%d" % int(line))
+        assert got == value(int(line)), "k%d: %r, expected what was acknowledged" % (int(line), got[:40])
+        n += 1
+    return n
+
+
+def crowd(admin, path):
+    ledger, clients, told, n, refused = open(path, "w"), [], 0, 0, 0
+    for _ in range(40):
+        c = Client()
+        answer = c.ask(b"PING")
+        if answer == b"+PONG":
+            clients.append(c)
+        else:
+            assert answer == b"-ERR max number of clients reached", answer
+            told += 1
+            c.close()
+    assert len(clients) >= 8 and told == 40 - len(clients), (len(clients), told)
+
+    def write(times):
+        nonlocal n, refused
+        for _ in range(times):
+            n += 1
+            answer = clients[n % len(clients)].ask(b"SET", b"k%d" % n, value(n))
+            if answer == b"+OK":
+                ledger.write("%d\n" % n)
+            else:
+                assert answer.startswith(b"-MISCONF nothing was written: ") and answer.endswith(b"Too many open files"), answer
+                refused += 1
+
+    # as many clients as may be: the store has what it needs
+    write(500)
+    assert not refused, "%d writes were refused with as many clients as may be" % refused
+    # others take every descriptor there is
+    idle = [socket.create_connection(("127.0.0.1", admin)) for _ in range(64)]
+    end = time.monotonic() + DEADLINE
+    while not refused:
+        write(20)
+        assert time.monotonic() < end, "nothing was refused"
+    write(200)
+    for c in clients:
+        answer = c.ask(b"GET", b"k1")
+        assert answer == value(1) or answer.endswith(b"Too many open files"), answer
+    for s in idle:
+        s.close()
+    # they leave: all is well again, without a restart
+    while True:
+        before = refused
+        write(1)
+        if refused == before:
+            break
+        assert time.monotonic() < end, "writes are refused for ever"
+    write(500)
+    assert refused == before, "writes are refused again"
+    clients.pop().close()
+    end = time.monotonic() + DEADLINE
+    while (c := Client()).ask(b"PING") != b"+PONG":  # it has left before long
+        assert time.monotonic() < end, "nobody comes in for one who left"
+        told += 1
+        c.close()
+    ledger.close()
+    print("%d acknowledged, %d refused, %d clients told that there are too many" % (check(c, path), refused, told))
+
+
+def queue():
+    """More than there are descriptors for, and fewer than may be clients: they wait until others have gone."""
+    clients = [Client() for _ in range(8)]
+    for c in clients:
+        c.s.sendall(command(b"PING"))
+    for c in clients:
+        assert c.f.readline() == b"+PONG\r\n"
+        c.close()
+
+
+if verb == "crowd":
+    crowd(int(sys.argv[3]), sys.argv[4])
+elif verb == "queue":
+    queue()
+else:
+    print(check(Client(), sys.argv[3]))
