@@ -48,7 +48,6 @@ as=()
 [ "$(id -u)" -ne 0 ] || as=(setpriv --bounding-set '-dac_override,-dac_read_search' --inh-caps -all)
 not_ours() { # MODE WANT
   chmod "$1" closed closed/*
-  before=$(ls -l closed | md5sum)
   run "${as[@]}" "$SDLAB" kv --port 0 --data-dir closed
   chmod u+rwX closed closed/*
   assert_eq 1 "$STATUS" "a folder with mode $1: exit status"
@@ -104,9 +103,9 @@ stop idle
 start few bash -c 'ulimit -n 60; exec "$@"' sh "$SDLAB" kv --data-dir few --port 0 --admin 127.0.0.1:0 --memtable 64KiB --max-clients 500
 port=$(port_of few) && admin=$(admin_of few) || exit 1
 assert_match "$(cat few.log)" 'At most [0-9]+ clients at a time, not 500: 60 files may be open \(ulimit -n\)' 'few descriptors'
-timeout 60 python3 "$ROOT/test/cli/kv_states.py" crowd "$port" "${admin##*:}" ledger >crowd 2>&1 || fail "no descriptors: $(tail -n 1 crowd)"
-told=$(sed -n 's/.* refused, \([0-9]*\) clients told.*/\1/p' crowd)
-[ "$told" -gt 0 ] || fail "no client was told: $(cat crowd)"
+timeout 60 python3 "$ROOT/test/cli/kv_states.py" crowd "$port" "${admin##*:}" ledger >said 2>&1 || fail "no descriptors: $(tail -n 1 said)"
+told=$(sed -n 's/.* refused, \([0-9]*\) clients told.*/\1/p' said)
+[ "$told" -gt 0 ] || fail "no client was told: $(cat said)"
 assert_eq "$told" "$(metric "$admin" sdlab_kv_rejected_connections_total)" 'clients that were refused'
 [ "$(metric "$admin" sdlab_kv_flushes_total)" -gt 3 ] || fail 'no tables were made'
 assert_match "$(cli config set maxclients 10000)" 'no so many files may be open' 'CONFIG SET maxclients'
@@ -115,12 +114,12 @@ assert_match "$(cli config set maxclients 10000)" 'no so many files may be open'
   wait_exit few # the shell would say Killed
 } 2>/dev/null
 serve few --data-dir few
-python3 "$ROOT/test/cli/kv_states.py" check "$port" ledger >crowd 2>&1 || fail "after kill -9: $(tail -n 1 crowd)"
+python3 "$ROOT/test/cli/kv_states.py" check "$port" ledger >said 2>&1 || fail "after kill -9: $(tail -n 1 said)"
 fds=(/proc/"${PID[few]}"/fd/*)
 stop few
 # shellcheck disable=SC2016 # for the other shell
 start fewer bash -c 'ulimit -n "$1" && shift && exec "$@"' sh $((${#fds[@]} + 4)) "$SDLAB" kv --data-dir few --port 0 --admin 127.0.0.1:0
 port=$(port_of fewer) && admin=$(admin_of fewer) || exit 1
-timeout 60 python3 "$ROOT/test/cli/kv_states.py" queue "$port" >crowd 2>&1 || fail "too few descriptors: $(tail -n 1 crowd)"
+timeout 60 python3 "$ROOT/test/cli/kv_states.py" queue "$port" >said 2>&1 || fail "too few descriptors: $(tail -n 1 said)"
 [ "$(metric "$admin" sdlab_kv_accept_pauses_total)" -gt 0 ] || fail 'nobody had to wait for a descriptor'
 stop fewer

@@ -46,7 +46,9 @@ is_gone() { [ "$(cli exists "$1")" = 0 ]; }
 lives() { # KEY WITHIN WHAT: it is there, and ends in so many seconds at most
   local left
   left=$(cli pttl "$1")
-  [ "$left" -gt 0 ] && [ "$left" -le $(($2 * 1000)) ] || fail "$3: $1 ends in $left ms, expected at most $2 s"
+  if [ "$left" -le 0 ] || [ "$left" -gt $(($2 * 1000)) ]; then
+    fail "$3: $1 ends in $left ms, expected at most $2 s"
+  fi
 }
 set_some() {
   cli set "short$1" x px 100 >out
