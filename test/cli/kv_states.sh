@@ -115,10 +115,12 @@ assert_match "$(cli config set maxclients 10000)" 'no so many files may be open'
 } 2>/dev/null
 serve few --data-dir few
 python3 "$ROOT/test/cli/kv_states.py" check "$port" ledger >said 2>&1 || fail "after kill -9: $(tail -n 1 said)"
-fds=(/proc/"${PID[few]}"/fd/*)
 stop few
+serve quiet --data-dir quiet
+fds=(/proc/"${PID[quiet]}"/fd/*)
+stop quiet
 # shellcheck disable=SC2016 # for the other shell
-start fewer bash -c 'ulimit -n "$1" && shift && exec "$@"' sh $((${#fds[@]} + 4)) "$SDLAB" kv --data-dir few --port 0 --admin 127.0.0.1:0
+start fewer bash -c 'ulimit -n "$1" && shift && exec "$@"' sh $((${#fds[@]} + 4)) "$SDLAB" kv --data-dir quiet --port 0 --admin 127.0.0.1:0
 port=$(port_of fewer) && admin=$(admin_of fewer) || exit 1
 timeout 60 python3 "$ROOT/test/cli/kv_states.py" queue "$port" >said 2>&1 || fail "too few descriptors: $(tail -n 1 said)"
 [ "$(metric "$admin" sdlab_kv_accept_pauses_total)" -gt 0 ] || fail 'nobody had to wait for a descriptor'
