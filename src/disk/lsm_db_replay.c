@@ -143,7 +143,35 @@ static enum sd_err keep_log(struct replay *r, const char *bytes, size_t n, struc
 	return err;
 }
 
-static enum sd_err replay_log(struct replay *r, struct sd_error *e)
+static enum sd_err may_follow(const struct replay *r, uint64_t log, struct sd_error *e)
+{
+	char name[SD_LSM_NAME], *bytes = NULL;
+	size_t n = 0;
+	struct sd_slice record;
+	snprintf(name, sizeof(name), "%06" PRIu64 ".log", log);
+	enum sd_err err = sd_lsm_read_whole(r->kv->world, r->kv->path, name, LOG_MAX, &bytes, &n, e);
+	if (err)
+		return err;
+	struct sd_lsm_log_in in = {.p = (const uint8_t *)bytes, .n = n};
+	enum sd_lsm_log_step step = sd_lsm_log_next(&in, &record);
+	if (step == SD_LSM_LOG_RECORD || step == SD_LSM_LOG_DAMAGED)
+		err = sd_fail(e, SD_EDAMAGED, "the log before %s ends at %" PRIu64 " within a record, and good ones follow", name, r->torn_at);
+	sd_lsm_log_in_free(&in);
+	free(bytes);
+	return err;
+}
+
+/* Records that follow in other logs say that those which are missing here are not the last. Asked before anything is cut off: who opens it
+ * again is to hear the same. */
+static enum sd_err must_be_the_end(const struct replay *r, size_t at, struct sd_error *e)
+{
+	enum sd_err err = SD_OK;
+	for (size_t i = at + 1; r->torn && i < r->kv->nlogs && !err; i++)
+		err = may_follow(r, r->kv->logs[i], e);
+	return err;
+}
+
+static enum sd_err replay_log(struct replay *r, size_t at, struct sd_error *e)
 {
 	char *bytes = NULL;
 	size_t n = 0;
@@ -153,14 +181,9 @@ static enum sd_err replay_log(struct replay *r, struct sd_error *e)
 		return err;
 	struct sd_lsm_log_in in = {.p = (const uint8_t *)bytes, .n = n};
 	uint64_t before = r->writes;
-	if (r->torn && n > 0) /* records may follow the end of the log before: those that are missing there are not the last */
-		err = sd_lsm_log_next(&in, &(struct sd_slice){0}) == SD_LSM_LOG_RECORD
-			  ? sd_fail(e, SD_EDAMAGED, "the log before %s ends at %" PRIu64 " within a record, and good ones follow", r->name,
-				    r->torn_at)
-			  : SD_OK;
-	in.at = in.bad = 0;
+	err = take_all(r, &in, e);
 	if (!err)
-		err = take_all(r, &in, e);
+		err = must_be_the_end(r, at, e);
 	if (!err)
 		err = keep_log(r, bytes, n, e);
 	sd_lsm_log_in_free(&in);
@@ -178,7 +201,7 @@ enum sd_err lsm_replay(struct sd_kv *kv, const struct sd_lsm_version *v, char **
 		kv->view->mem.log = kv->logs[0];
 	for (size_t i = 0; i < kv->nlogs && !err; i++) {
 		r.log = kv->logs[i];
-		err = replay_log(&r, e);
+		err = replay_log(&r, i, e);
 		if (r.bytes || kept > 0) /* empty ones at the front are not needed */
 			kv->logs[kept++] = r.log;
 		else if (!err && !kv->read_only)

@@ -1189,6 +1189,49 @@ START_TEST(a_folder_that_is_gone_takes_no_more)
 }
 END_TEST
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void die(void)
+{
+	sd_sim_kill(node);
+	sd_kv_close(kv, NULL);
+	sd_sim_boot(node);
+}
+
+/* A log that is followed by another ends with a record that is not whole: the store is refused, and also when it is tried again. */
+START_TEST(damage_stays_damage)
+{
+	char path[64] = "";
+	anew(_i);
+	put("a", "first");
+	die();
+	open_kv();
+	put("b", "second");
+	die();
+	char **names = sd_world_list_dir(node, "data");
+	size_t n = 0;
+	while (names[n])
+		n++;
+	qsort(names, n, sizeof(names[0]), by_name);
+	for (size_t i = n; i-- > 0; free(names[i]))
+		if (strstr(names[i], ".log"))
+			snprintf(path, sizeof(path), "data/%s", names[i]);
+	free(names);
+	ck_assert(sd_sim_flip(node, path, 8 * 12));
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(sd_kv_open("data", &conf, &kv, &e), SD_EDAMAGED);
+		ck_assert_msg(strstr(e.text, "within a record, and good ones follow"), "%s", e.text);
+	}
+	ck_assert(sd_sim_flip(node, path, 8 * 12));
+	open_kv();
+	expect("a", "first");
+	expect("b", "second");
+}
+END_TEST
+
 /* A write that was refused is not there later: neither when the program dies right after, nor when the next write is under way as the
  * power goes, and the disk shows what stood there before. */
 START_TEST(what_was_refused_stays_refused)
@@ -1343,6 +1386,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, after_a_failed_sync_nothing_is_acknowledged, 0, 4);
 	tcase_add_loop_test(t, half_a_record_is_cut_off, 0, 6);
 	tcase_add_loop_test(t, a_folder_that_is_gone_takes_no_more, 0, 3);
+	tcase_add_loop_test(t, damage_stays_damage, 0, 2);
 	tcase_add_loop_test(t, what_was_refused_stays_refused, 0, 2);
 	tcase_add_loop_test(t, a_small_disk_takes_no_more_and_then_more, 0, 2);
 	tcase_add_test(t, writers_share_syncs);
