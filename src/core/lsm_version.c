@@ -72,6 +72,7 @@ void sd_lsm_version_let_go(struct sd_lsm_version *v, void (*gone)(void *arg, uin
 		if (unshare(v->blobs[i].shared))
 			gone(arg, v->blobs[i].number, true);
 	free(v->blobs);
+	free(v->ranged);
 	*v = (struct sd_lsm_version){0};
 }
 
@@ -146,13 +147,26 @@ static bool copy_blobs(struct sd_lsm_version *to, const struct sd_lsm_version *f
 	return true;
 }
 
+static bool copy_ranged(struct sd_lsm_version *to, const struct sd_lsm_version *from)
+{
+	if (from->nranged == 0)
+		return true;
+	if (!(to->ranged = malloc(from->nranged * sizeof(to->ranged[0]))))
+		return false;
+	memcpy(to->ranged, from->ranged, from->nranged * sizeof(to->ranged[0]));
+	to->nranged = from->nranged;
+	return true;
+}
+
 bool sd_lsm_version_copy(struct sd_lsm_version *to, const struct sd_lsm_version *from)
 {
 	*to = *from;
 	memset(to->levels, 0, sizeof(to->levels));
 	to->blobs = NULL;
 	to->nblobs = to->blob_room = 0;
-	bool ok = copy_blobs(to, from);
+	to->ranged = NULL;
+	to->nranged = 0;
+	bool ok = copy_blobs(to, from) && copy_ranged(to, from);
 	for (unsigned i = 0; i < SD_LSM_LEVELS && ok; i++)
 		ok = copy_level(&to->levels[i], &from->levels[i]);
 	return ok;
@@ -475,6 +489,30 @@ static void note_sparse(struct sd_lsm_version *v)
 			v->blobs[i].sparse_from = v->next_file;
 }
 
+static size_t count_ranged(const struct sd_lsm_version *v)
+{
+	size_t n = 0;
+	for (unsigned level = 0; level < SD_LSM_LEVELS; level++)
+		for (size_t i = 0; i < v->levels[level].n; i++)
+			n += v->levels[level].files[i].has_ranges;
+	return n;
+}
+
+static enum sd_err note_ranged(struct sd_lsm_version *v, struct sd_error *e)
+{
+	size_t n = count_ranged(v);
+	free(v->ranged);
+	v->ranged = n > 0 ? malloc(n * sizeof(v->ranged[0])) : NULL;
+	v->nranged = 0;
+	if (n > 0 && !v->ranged)
+		return sd_fail(e, SD_ENOMEM, "out of memory");
+	for (unsigned level = 0; level < SD_LSM_LEVELS; level++)
+		for (size_t i = 0; i < v->levels[level].n && v->nranged < n; i++)
+			if (v->levels[level].files[i].has_ranges)
+				v->ranged[v->nranged++] = (struct sd_lsm_place){level, i};
+	return SD_OK;
+}
+
 enum sd_err sd_lsm_version_end(struct sd_lsm_version *v, struct sd_error *e)
 {
 	enum sd_err err = SD_OK;
@@ -488,7 +526,7 @@ enum sd_err sd_lsm_version_end(struct sd_lsm_version *v, struct sd_error *e)
 		err = judge_level(l, i, e);
 	}
 	note_sparse(v);
-	return err;
+	return err ? err : note_ranged(v, e);
 }
 
 const struct sd_lsm_file *sd_lsm_version_find(const struct sd_lsm_version *v, unsigned level, struct sd_slice user)

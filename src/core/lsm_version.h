@@ -45,8 +45,15 @@ struct sd_lsm_blob_file {
 	struct sd_lsm_shared *shared;
 };
 
+struct sd_lsm_place {
+	unsigned level;
+	size_t at; /* in the level */
+};
+
 struct sd_lsm_version {
 	struct sd_lsm_level levels[SD_LSM_LEVELS];
+	struct sd_lsm_place *ranged; /* the tables that have ranges of keys that are gone, from sd_lsm_version_end on */
+	size_t nranged;
 	struct sd_lsm_blob_file *blobs; /* as they were added */
 	size_t nblobs, blob_room;
 	uint64_t log, previous_log; /* logs with these numbers or higher are not in tables yet */
@@ -61,7 +68,8 @@ void sd_lsm_version_let_go(struct sd_lsm_version *v, void (*gone)(void *arg, uin
 bool sd_lsm_version_copy(struct sd_lsm_version *to, const struct sd_lsm_version *from);
 /* Applies a record of a manifest. SD_EDAMAGED, SD_EUNSUPPORTED (another comparator), SD_ENOMEM; then it is of no more use. */
 enum sd_err sd_lsm_version_apply(struct sd_lsm_version *v, struct sd_slice edit, struct sd_error *e);
-/* After the last edit: puts tables in order, notes which blob files became sparse, and judges the whole. */
+/* After the last edit: puts tables in order, notes which have ranges and which blob files became sparse, and judges the whole. SD_ENOMEM
+ * too. */
 enum sd_err sd_lsm_version_end(struct sd_lsm_version *v, struct sd_error *e);
 /* The table of a level above 0 that would have the user key; NULL: none. */
 const struct sd_lsm_file *sd_lsm_version_find(const struct sd_lsm_version *v, unsigned level, struct sd_slice user);

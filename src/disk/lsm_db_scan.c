@@ -36,6 +36,7 @@ void sd_kv_snapshot_free(struct sd_kv *kv, struct sd_kv_snapshot *s)
 /* ---- all of a view as one ---- */
 
 struct parts {
+	const struct sd_slice *from, *to; /* user keys; NULL: no bound */
 	struct sd_lsm_iter **iters;
 	struct sd_lsm_ranges **ranges;
 	size_t n, nranges;
@@ -53,9 +54,10 @@ static void add_mem(struct parts *p, struct sd_lsm_mem *mem)
 	p->nranges += p->ranges[p->nranges] != NULL;
 }
 
+/* Ranges of a table hide nothing outside it. */
 static enum sd_err add_ranges(struct sd_kv *kv, struct parts *p, const struct sd_lsm_file *f, struct sd_error *e)
 {
-	if (!f->has_ranges)
+	if ((p->from && sd_lsm_file_is_before(f, *p->from)) || (p->to && sd_lsm_bytewise(sd_lsm_user(f->smallest), *p->to) >= 0))
 		return SD_OK;
 	enum sd_err err = sd_lsm_tables_ranges(kv->tables, f->number, f->size, &p->ranges[p->nranges], e);
 	p->nranges += p->ranges[p->nranges] != NULL;
@@ -77,25 +79,15 @@ static enum sd_err add_tables(struct sd_kv *kv, struct parts *p, const struct sd
 		if (i)
 			p->iters[p->n++] = i;
 	}
-	for (unsigned level = 0; level < SD_LSM_LEVELS; level++)
-		for (size_t i = 0; i < v->levels[level].n && !err; i++)
-			err = add_ranges(kv, p, &v->levels[level].files[i], e);
+	for (size_t i = 0; i < v->nranged && !err; i++)
+		err = add_ranges(kv, p, &v->levels[v->ranged[i].level].files[v->ranged[i].at], e);
 	return err;
-}
-
-static size_t range_sources(const struct sd_lsm_view *view)
-{
-	size_t n = 1 + view->nheld;
-	for (unsigned level = 0; level < SD_LSM_LEVELS; level++)
-		for (size_t i = 0; i < view->tree->version.levels[level].n; i++)
-			n += view->tree->version.levels[level].files[i].has_ranges;
-	return n;
 }
 
 static enum sd_err gather(struct sd_kv *kv, struct sd_lsm_view *view, bool fill, struct parts *p, struct sd_error *e)
 {
 	p->iters = calloc(1 + view->nheld + view->tree->version.levels[0].n + SD_LSM_LEVELS, sizeof(p->iters[0]));
-	p->ranges = calloc(range_sources(view) + 1, sizeof(p->ranges[0]));
+	p->ranges = calloc(1 + view->nheld + view->tree->version.nranged, sizeof(p->ranges[0]));
 	if (!p->iters || !p->ranges)
 		return lsm_no_memory(e);
 	add_mem(p, view->mem.mem);
@@ -118,7 +110,7 @@ static void end_parts(struct parts *p)
 enum sd_err lsm_open_cursor(struct sd_kv *kv, struct sd_lsm_view *view, uint64_t seq, const struct sd_slice *from, const struct sd_slice *to,
 			    bool fill, struct sd_lsm_cursor *c, struct sd_error *e)
 {
-	struct parts p = {0};
+	struct parts p = {.from = from, .to = to};
 	struct sd_lsm_cursor_conf conf = {.seq = seq, .now_ms = (int64_t)lsm_now_ms(kv)};
 	enum sd_err err = gather(kv, view, fill, &p, e);
 	if (!err && !sd_lsm_ranges_join(p.ranges, p.nranges, &conf.ranges))

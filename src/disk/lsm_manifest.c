@@ -124,8 +124,8 @@ static enum sd_err read_edits(struct sd_lsm_version *v, struct sd_lsm_log_in *in
 		return sd_fail(e, SD_EDAMAGED, "%s: record at %zu is damaged, and good ones follow", found->name, in->bad);
 	found->torn = step == SD_LSM_LOG_TORN;
 	found->torn_at = in->bad;
-	if (!sd_lsm_version_end(v, e))
-		return SD_OK;
+	if (!(err = sd_lsm_version_end(v, e)) || err == SD_ENOMEM)
+		return err;
 	if (found->torn)
 		return sd_fail(e, SD_EDAMAGED, "%s: record at %zu is damaged", found->name, in->bad);
 	return sd_wrap(e, "%s", found->name);

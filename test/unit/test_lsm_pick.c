@@ -759,6 +759,39 @@ START_TEST(removals_meet_large_values)
 }
 END_TEST
 
+/* ---- which tables have ranges ---- */
+
+static void expect_ranged(const struct sd_lsm_version *v, const uint64_t *numbers, size_t n)
+{
+	ck_assert_uint_eq(v->nranged, n);
+	for (size_t i = 0; i < n; i++)
+		ck_assert_uint_eq(v->levels[v->ranged[i].level].files[v->ranged[i].at].number, numbers[i]);
+}
+
+/* After each edit, however tables lie, and in a copy. */
+START_TEST(tables_with_ranges_are_known)
+{
+	struct sd_lsm_version v = {0}, copy;
+	pointing(&v, 6, 20, 30, 0, 0);
+	pointing(&v, 6, 21, 10, 0, 0);
+	pointing(&v, 0, 22, 10, 0, 0);
+	numbers_end(&v, 50);
+	expect_ranged(&v, NULL, 0);
+	v.levels[6].files[1].has_ranges = true; /* 20, behind 21 */
+	pointing(&v, 6, 23, 20, 0, 0);		/* comes to lie between them */
+	v.levels[0].files[0].has_ranges = true;
+	numbers_end(&v, 50);
+	expect_ranged(&v, (const uint64_t[]){22, 20}, 2);
+	ck_assert(sd_lsm_version_copy(&copy, &v));
+	take_out(&v, 6, 20);
+	numbers_end(&v, 50);
+	expect_ranged(&v, (const uint64_t[]){22}, 1);
+	expect_ranged(&copy, (const uint64_t[]){22, 20}, 2);
+	sd_lsm_version_free(&copy);
+	sd_lsm_version_free(&v);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("lsm_pick");
@@ -775,6 +808,7 @@ int main(void)
 	tcase_add_test(t, small_ones_know_what_is_older);
 	tcase_add_loop_test(t, tables_that_point_to_dead_blobs, 0, 2);
 	tcase_add_test(t, a_table_may_point_to_any_blob);
+	tcase_add_test(t, tables_with_ranges_are_known);
 	tcase_add_loop_test(t, removals_meet_large_values, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
