@@ -99,6 +99,17 @@ static inline int sd_lsm_internal(struct sd_slice a, struct sd_slice b)
 	return (x < y) - (x > y);
 }
 
+/* Bytes of a file in a line for people: at most 60, and those that are no letters, digits or signs of ASCII as '?'. */
+#define SD_LSM_SHOWN 64
+static inline const char *sd_lsm_shown(char to[SD_LSM_SHOWN], struct sd_slice bytes)
+{
+	size_t n = bytes.n < 60 ? bytes.n : 60;
+	for (size_t i = 0; i < n; i++)
+		to[i] = (char)((uint8_t)bytes.p[i] - 32u < 95 ? bytes.p[i] : '?');
+	memcpy(to + n, bytes.n > n ? "..." : "", bytes.n > n ? 4 : 1);
+	return to;
+}
+
 /* Checksums are kept so that the checksum of what holds one is not a special number. */
 static inline uint32_t sd_lsm_mask(uint32_t crc)
 {

@@ -240,11 +240,12 @@ static bool take_key(struct edit *d, struct sd_slice *key)
 static enum sd_err comparator(struct edit *d)
 {
 	struct sd_slice name;
+	char shown[SD_LSM_SHOWN];
 	if (!take_text(d, &name))
 		return senseless(d, "comparator");
 	if (!sd_slice_eq(name, SD_LSM_COMPARATOR))
-		return sd_fail(d->e, SD_EUNSUPPORTED, "its keys are in an order of their own (%.*s); expected " SD_LSM_COMPARATOR, (int)name.n,
-			       name.p);
+		return sd_fail(d->e, SD_EUNSUPPORTED, "its keys are in an order of their own (%s); expected " SD_LSM_COMPARATOR,
+			       sd_lsm_shown(shown, name));
 	d->v->has_comparator = true;
 	return SD_OK;
 }

@@ -81,15 +81,15 @@ static enum sd_err lock_folder(struct sd_kv *kv, struct sd_error *e)
 
 static enum sd_err read_format(struct sd_kv *kv, struct sd_error *e)
 {
-	char *line = NULL;
+	char *line = NULL, shown[SD_LSM_SHOWN];
 	size_t n = 0;
 	enum sd_err err = sd_lsm_read_whole(kv->world, kv->path, FORMAT_NAME, 64, &line, &n, e);
 	if (err)
 		return err;
 	if (strcmp(line, FORMAT_LINE) != 0)
 		err = strncmp(line, KIND_PREFIX, strlen(KIND_PREFIX)) == 0
-			  ? sd_fail(e, SD_EUNSUPPORTED, "%s/" FORMAT_NAME " says \"%.*s\": a newer format than this program knows (1)", kv->path,
-				    (int)strcspn(line, "\n"), line)
+			  ? sd_fail(e, SD_EUNSUPPORTED, "%s/" FORMAT_NAME " says \"%s\": a newer format than this program knows (1)", kv->path,
+				    sd_lsm_shown(shown, (struct sd_slice){line, strcspn(line, "\n")}))
 			  : sd_fail(e, SD_EDAMAGED, "%s/" FORMAT_NAME " does not say which format; expected \"sdlab-kv 1\"", kv->path);
 	free(line);
 	kv->own = true;

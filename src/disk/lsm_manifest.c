@@ -100,7 +100,8 @@ static enum sd_err read_current(struct sd_world *w, const char *dir, struct sd_l
 		return sd_fail(e, SD_ENOTFOUND, "%s is no folder of a store: it has no file CURRENT", dir);
 	if (err)
 		return err;
-	if (n < 2 || n > sizeof(found->name) || line[n - 1] != '\n' || strncmp(line, "MANIFEST-", 9) != 0 || strchr(line, '/'))
+	if (n < 11 || n > sizeof(found->name) || line[n - 1] != '\n' || strncmp(line, "MANIFEST-", 9) != 0 ||
+	    strspn(line + 9, "0123456789") != n - 10)
 		err = sd_fail(e, SD_EDAMAGED, "CURRENT does not name a manifest");
 	else
 		snprintf(found->name, sizeof(found->name), "%.*s", (int)(n - 1), line);

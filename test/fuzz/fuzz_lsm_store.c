@@ -168,7 +168,9 @@ static void write_changed(struct sd_world *w, const struct content *c, const uns
 
 static void one_line(const struct sd_error *e)
 {
-	require(e->text[0] && !strchr(e->text, '\n'), "no cause, or more than a line");
+	require(e->text[0] != '\0', "no cause");
+	for (const char *p = e->text; *p; p++)
+		require((unsigned char)*p - 32u < 95, "more than a line");
 }
 
 static void walk(struct sd_kv *kv, bool back)

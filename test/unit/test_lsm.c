@@ -544,7 +544,8 @@ START_TEST(bad_manifests)
 {
 	struct sd_error e;
 	struct sd_lsm_version v = {.has_log = true, .has_next_file = true, .has_last_seq = true};
-	ck_assert_int_eq(sd_lsm_version_apply(&v, (struct sd_slice){"\x01\x05other", 7}, &e), SD_EUNSUPPORTED);
+	ck_assert_int_eq(sd_lsm_version_apply(&v, (struct sd_slice){"\x01\x05o\nher", 7}, &e), SD_EUNSUPPORTED);
+	ck_assert_msg(strstr(e.text, "their own (o?her)"), "%s", e.text); /* a line */
 	ck_assert_int_eq(sd_lsm_version_apply(&v, (struct sd_slice){"\x08", 1}, &e), SD_EDAMAGED);
 	ck_assert_int_eq(sd_lsm_version_apply(&v, (struct sd_slice){"\x06\x07\x05", 3}, &e), SD_EDAMAGED); /* level 7 */
 	add_file(&v, 1, 5, "b", "m");
