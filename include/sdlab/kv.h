@@ -52,7 +52,11 @@ enum sd_kv_mode {
 	SD_KV_OPEN,	    /* SD_ENOTFOUND when there is none */
 	SD_KV_MAKE,	    /* SD_EEXISTS when there is one */
 	SD_KV_READ_ONLY,    /* as SD_KV_OPEN; nothing in the folder is changed, nor need it be writable, and others may
-			     * have it open so: logs are replayed into memory, and every write is SD_EPERM */
+			     * have it open so: logs are replayed into memory, and every write is SD_EPERM. Nor is it
+			     * locked: also while somebody writes, what is seen is how the store was at some moment while it
+			     * was opened, less what was not synced then. A table that the writer puts away before it was
+			     * read here for the first time is SD_EDAMAGED ("000005.sst is missing"), never taken for
+			     * empty: open it anew, or a checkpoint */
 };
 enum sd_kv_format {
 	SD_KV_SDLAB,   /* sdlab-kv(5): with zstd, one filter a table, values that end, large values apart */

@@ -15,6 +15,7 @@
 #define FORMAT_NAME "SDLAB"
 #define FORMAT_LINE "sdlab-kv 1\n"
 #define KIND_PREFIX "sdlab-kv "
+#define OPEN_TRIES  16 /* of a reader whose store is changed meanwhile */
 
 /* ---- the folder ---- */
 
@@ -323,7 +324,8 @@ static enum sd_err may_open(const struct sd_kv *kv, char **names, struct sd_erro
 	return there ? SD_OK : must_be_nothing(kv, names, e);
 }
 
-static enum sd_err open_folder(struct sd_kv *kv, struct sd_error *e)
+/* *listed: the names that were found, NULL: none were. The caller's. */
+static enum sd_err open_folder(struct sd_kv *kv, char ***listed, struct sd_error *e)
 {
 	struct sd_lsm_version v = {0};
 	enum sd_err err = SD_OK;
@@ -346,8 +348,27 @@ static enum sd_err open_folder(struct sd_kv *kv, struct sd_error *e)
 	if (!err)
 		err = bring_up(kv, names, &v, e);
 	sd_lsm_version_free(&v);
-	free_names(names);
+	*listed = names;
 	return err;
+}
+
+static size_t count_names(char **names)
+{
+	size_t n = 0;
+	while (names && names[n])
+		n++;
+	return n;
+}
+
+/* Who only reads has no lock: a writer may have put away what was about to be read. Then the folder is another than it was. */
+static bool has_changed(const struct sd_kv *kv, char **before)
+{
+	char **now = sd_world_list_dir(kv->world, kv->path);
+	bool same = count_names(now) == count_names(before);
+	for (char **p = now; same && p && *p; p++)
+		same = has_name(before, *p);
+	free_names(now);
+	return !same;
 }
 
 static uint64_t or_else(uint64_t v, uint64_t least, uint64_t otherwise)
@@ -452,22 +473,38 @@ static void say_opened(struct sd_kv *kv)
 	lsm_say(kv, &ev);
 }
 
+/* *again: it may do from the newest manifest. */
+static enum sd_err open_once(const char *path, const struct sd_kv_conf *conf, struct sd_kv **out, bool *again, struct sd_error *e)
+{
+	char **names = NULL;
+	struct sd_kv *kv = new_kv(path, conf);
+	*again = false;
+	if (!kv)
+		return lsm_no_memory(e);
+	enum sd_err err = kv->path && kv->lock && kv->world ? open_folder(kv, &names, e) : lsm_no_memory(e);
+	if ((err == SD_EDAMAGED || err == SD_ENOTFOUND) && kv->read_only)
+		*again = has_changed(kv, names);
+	free_names(names);
+	if (!err)
+		err = start_thread(kv, e);
+	if (err)
+		free_kv(kv);
+	else
+		*out = kv;
+	return err;
+}
+
 enum sd_err sd_kv_open(const char *path, const struct sd_kv_conf *conf, struct sd_kv **out, struct sd_error *e)
 {
 	struct sd_error why;
-	struct sd_kv *kv = new_kv(path, conf);
+	bool again = true;
+	enum sd_err err = SD_OK;
 	*out = NULL;
-	if (!kv)
-		return lsm_no_memory(e);
-	enum sd_err err = kv->path && kv->lock && kv->world ? open_folder(kv, &why) : lsm_no_memory(&why);
-	if (!err)
-		err = start_thread(kv, &why);
-	if (err) {
-		free_kv(kv);
+	for (unsigned tries = 0; again && tries < OPEN_TRIES; tries++)
+		err = open_once(path, conf, out, &again, &why);
+	if (err)
 		return sd_fail(e, err, "%s", why.text);
-	}
-	say_opened(kv);
-	*out = kv;
+	say_opened(*out);
 	return SD_OK;
 }
 

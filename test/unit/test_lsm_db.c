@@ -14,6 +14,7 @@
 #include "disk/lsm_db.h"
 #include "world/file.h"
 #include "world/sim.h"
+#include "world/world_int.h"
 
 static struct sd_sim *sim;
 static struct sd_world *node;
@@ -462,6 +463,105 @@ START_TEST(opens_as_the_mode_says)
 	sd_file_close(f);
 	ck_assert_int_eq(sd_kv_open("data", &c, &kv, &e), SD_EUNSUPPORTED);
 	ck_assert_msg(strstr(e.text, "newer format"), "%s", e.text);
+}
+END_TEST
+
+/* ---- read while somebody writes ---- */
+
+static struct {
+	const struct sd_world_ops *ops;
+	struct sd_world_ops with;
+	uint64_t opens, at, times; /* at the so-many-th file that is opened, and so many after it, somebody writes */
+	int round;
+	bool busy;
+} meanwhile;
+
+/* All tables, and the log, are others afterwards. */
+static void write_meanwhile(void)
+{
+	char value[16];
+	if (meanwhile.busy || ++meanwhile.opens < meanwhile.at || meanwhile.opens >= meanwhile.at + meanwhile.times)
+		return;
+	meanwhile.busy = true;
+	snprintf(value, sizeof(value), "%d", ++meanwhile.round);
+	put("b", value);
+	ck_assert_int_eq(sd_kv_compact(kv, NULL, NULL, &e), SD_OK);
+	while (sd_kv_work(kv))
+		;
+	meanwhile.busy = false;
+}
+
+static int open_meanwhile(struct sd_world *w, const char *name, unsigned flags, struct sd_file **out)
+{
+	write_meanwhile();
+	return meanwhile.ops->open(w, name, flags, out);
+}
+
+static enum sd_err open_while_written(uint64_t at, uint64_t times, struct sd_kv **reader)
+{
+	struct sd_kv_conf c = conf;
+	c.mode = SD_KV_READ_ONLY;
+	meanwhile.ops = node->ops;
+	meanwhile.with = *node->ops;
+	meanwhile.with.open = open_meanwhile;
+	meanwhile.opens = 0;
+	meanwhile.at = at;
+	meanwhile.times = times;
+	node->ops = &meanwhile.with;
+	enum sd_err err = sd_kv_open("data", &c, reader, &e);
+	node->ops = meanwhile.ops;
+	return err;
+}
+
+/* Whenever the writer changes everything while a reader opens the store: the reader sees one state of it. */
+START_TEST(is_read_while_somebody_writes)
+{
+	struct sd_kv *reader;
+	char before[16], after[16];
+	bool all = false;
+	meanwhile.round = 0;
+	meanwhile.busy = false;
+	put("a", "1");
+	put("b", "0");
+	flush();
+	for (uint64_t at = 1; !all; at++) {
+		put("c", "in the log");
+		snprintf(before, sizeof(before), "%d", meanwhile.round);
+		ck_assert_msg(open_while_written(at, 1, &reader) == SD_OK, "at %" PRIu64 ": %s", at, e.text);
+		all = meanwhile.opens < at;
+		snprintf(after, sizeof(after), "%d", meanwhile.round);
+		struct sd_kv_value v = {0};
+		enum sd_err err = sd_kv_get(reader, NULL, text("b"), &v, &e);
+		ck_assert_msg(err == SD_OK || (err == SD_EDAMAGED && strstr(e.text, "is missing")), "at %" PRIu64 ": %s", at, e.text);
+		ck_assert(err || strcmp(v.p, before) == 0 || strcmp(v.p, after) == 0);
+		sd_kv_value_free(&v);
+		sd_kv_close(reader, NULL);
+	}
+	/* Always: there is an end, and it says what is the matter. */
+	ck_assert_int_ne(open_while_written(1, 100000, &reader), SD_OK);
+	ck_assert_msg(strstr(e.text, "is missing") || strstr(e.text, "cannot open"), "%s", e.text);
+}
+END_TEST
+
+/* What the writer puts away later is missing; it is never taken for a key that is not there. */
+START_TEST(what_is_put_away_is_missing)
+{
+	struct sd_kv *reader;
+	struct sd_kv_conf c = conf;
+	c.mode = SD_KV_READ_ONLY;
+	put("a", "1");
+	flush();
+	ck_assert_int_eq(sd_kv_open("data", &c, &reader, &e), SD_OK);
+	put("a", "2");
+	ck_assert_int_eq(sd_kv_compact(kv, NULL, NULL, &e), SD_OK);
+	while (sd_kv_work(kv))
+		;
+	ck_assert_int_eq(sd_kv_get(reader, NULL, text("a"), NULL, &e), SD_EDAMAGED);
+	ck_assert_msg(strstr(e.text, ".sst is missing"), "%s", e.text);
+	sd_kv_close(reader, NULL);
+	ck_assert_int_eq(sd_kv_open("data", &c, &reader, &e), SD_OK);
+	ck_assert_int_eq(sd_kv_get(reader, NULL, text("a"), NULL, &e), SD_OK);
+	sd_kv_close(reader, NULL);
 }
 END_TEST
 
@@ -1370,6 +1470,8 @@ static Suite *suite(void)
 	tcase_add_test(t, large_values_are_kept_apart);
 	tcase_add_loop_test(t, a_checkpoint_is_a_store_of_then, 0, 2);
 	tcase_add_test(t, opens_as_the_mode_says);
+	tcase_add_test(t, is_read_while_somebody_writes);
+	tcase_add_test(t, what_is_put_away_is_missing);
 	tcase_add_loop_test(t, keeps_its_word_when_the_power_goes, 0, SEEDS(40));
 	tcase_add_loop_test(t, loses_only_the_end_when_it_does_not_sync, 0, 4);
 	tcase_add_loop_test(t, a_sync_is_about_earlier_logs_too, 0, 4);
