@@ -569,6 +569,13 @@ static void begin(struct run *r, uint64_t seed, enum sd_kv_sync sync)
 	};
 }
 
+/* One in four syncs only when it is asked to. */
+static void begin_synced_or_not(struct run *r, uint64_t seed)
+{
+	begin(r, seed, seed % 4 == 3 ? SD_KV_NO : SD_KV_ALWAYS);
+	r->syncs_some = r->conf.sync != SD_KV_ALWAYS;
+}
+
 static void end(struct run *r)
 {
 	shut(r);
@@ -889,7 +896,7 @@ static bool fail_at(uint64_t seed, enum sd_sim_op op, uint64_t n, int err, bool 
 {
 	static const uint64_t times[] = {1, 1, 2, 6, 100000}; /* the last: it does not become good again */
 	static struct run r;
-	begin(&r, seed, SD_KV_ALWAYS);
+	begin_synced_or_not(&r, seed);
 	sd_sim_fail(r.node, op, n, times[(n + seed) % 5], err);
 	r.reads_fail = true;
 	for (unsigned life = 0; life < 2; life++) {
@@ -928,7 +935,7 @@ START_TEST(full_disk)
 	uint64_t from, to, refusals = 0;
 	sim_seeds(FULL_SEEDS, &from, &to);
 	for (uint64_t seed = from; seed <= to; seed++) {
-		begin(&r, seed, SD_KV_ALWAYS);
+		begin_synced_or_not(&r, seed);
 		r.full = true;
 		sd_sim_disk(r.node)->capacity = 150000 + seed % 64 * 1000;
 		ck_assert_msg(set_up(&r), "seed %" PRIu64, seed);
