@@ -166,7 +166,7 @@ static enum sd_err fill(struct flush *f, struct sd_error *e)
 {
 	if (!lsm_snapshots(f->kv, &f->snapshots, &f->nsnapshots))
 		return lsm_no_memory(e);
-	struct sd_lsm_iter *i = sd_lsm_mem_iter(f->mem);
+	struct sd_lsm_iter *i = lsm_mem_iter(f->kv, f->mem);
 	if (!i)
 		return lsm_no_memory(e);
 	enum sd_err err = sift_all(f, i, e);

@@ -3,6 +3,7 @@
  * Who may touch what:
  *
  *	lock     everything without another owner. Held for a few instructions, never across the disk
+ *	order    bringing memtables into order; nothing else is taken meanwhile
  *	leader   the writer at the head of the queue: log, group, the memtable (adding), prepare. One at a time
  *	worker   whoever has `working`: the manifest, the compaction in hand. One at a time
  *	atomic   figures, last_seq
@@ -73,7 +74,7 @@ struct sd_kv {
 	_Atomic int64_t ahead_ms;  /* of the monotonic clock, while the wall clock is behind it; 0: it never was */
 	_Atomic uint64_t ended_ms; /* when a value was last seen that has ended: it must not come back */
 
-	struct sd_lock *lock;
+	struct sd_lock *lock, *order;
 	struct sd_cond *due, *done; /* work is due; something was done, or failed */
 	struct sd_thread *thread;
 	bool stopping, working, wants_work;
@@ -196,6 +197,8 @@ static inline void lsm_answer_end(struct lsm_answer *a)
 {
 	sd_lsm_hit_release(&a->hit);
 }
+/* All of a memtable up to now, in order; without ranges. NULL: out of memory. */
+struct sd_lsm_iter *lsm_mem_iter(struct sd_kv *kv, struct sd_lsm_mem *mem);
 /* Is it there now? value and until_ms: without what stands before it; that of a blob is still its place. */
 bool lsm_is_there(struct sd_kv *kv, enum sd_lsm_kind kind, struct sd_slice stored, struct sd_slice *value, int64_t *until_ms);
 static inline bool lsm_is_blob(enum sd_lsm_kind kind)

@@ -401,6 +401,7 @@ static struct sd_kv *new_kv(const char *path, const struct sd_kv_conf *conf)
 	kv->world = kv->conf.world ? kv->conf.world : (kv->own_world = sd_world_real());
 	kv->path = strdup(path);
 	kv->lock = sd_lock_new();
+	kv->order = sd_lock_new();
 	kv->snapshots.next = kv->snapshots.prev = &kv->snapshots;
 	kv->manifest = (struct sd_lsm_manifest){.world = kv->world, .dir = kv->path};
 	return kv;
@@ -442,6 +443,7 @@ static void free_kv(struct sd_kv *kv)
 	sd_cond_free(kv->due);
 	sd_cond_free(kv->done);
 	sd_lock_free(kv->lock);
+	sd_lock_free(kv->order);
 	free(kv->left);
 	free(kv->logs);
 	free(kv->group.p);
@@ -481,7 +483,7 @@ static enum sd_err open_once(const char *path, const struct sd_kv_conf *conf, st
 	*again = false;
 	if (!kv)
 		return lsm_no_memory(e);
-	enum sd_err err = kv->path && kv->lock && kv->world ? open_folder(kv, &names, e) : lsm_no_memory(e);
+	enum sd_err err = kv->path && kv->lock && kv->order && kv->world ? open_folder(kv, &names, e) : lsm_no_memory(e);
 	if ((err == SD_EDAMAGED || err == SD_ENOTFOUND) && kv->read_only)
 		*again = has_changed(kv, names);
 	free_names(names);

@@ -151,6 +151,17 @@ enum sd_err lsm_find(struct sd_kv *kv, struct sd_lsm_view *view, struct sd_slice
 	return err;
 }
 
+struct sd_lsm_iter *lsm_mem_iter(struct sd_kv *kv, struct sd_lsm_mem *mem)
+{
+	bool ok = true;
+	if (sd_lsm_mem_waits(mem)) {
+		sd_lock_enter(kv->order);
+		ok = sd_lsm_mem_order(mem);
+		sd_lock_leave(kv->order);
+	}
+	return ok ? sd_lsm_mem_iter(mem) : NULL;
+}
+
 /* ---- values ---- */
 
 bool lsm_is_there(struct sd_kv *kv, enum sd_lsm_kind kind, struct sd_slice stored, struct sd_slice *value, int64_t *until_ms)

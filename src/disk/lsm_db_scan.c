@@ -44,10 +44,10 @@ struct parts {
 };
 
 /* What comes into an empty one from here on is newer than the snapshot. */
-static void add_mem(struct parts *p, struct sd_lsm_mem *mem)
+static void add_mem(struct sd_kv *kv, struct parts *p, struct sd_lsm_mem *mem)
 {
 	bool empty = sd_lsm_mem_entries(mem) == 0;
-	struct sd_lsm_iter *i = empty ? NULL : sd_lsm_mem_iter(mem);
+	struct sd_lsm_iter *i = empty ? NULL : lsm_mem_iter(kv, mem);
 	p->failed |= (!i && !empty) || !sd_lsm_mem_ranges(mem, &p->ranges[p->nranges]);
 	if (i)
 		p->iters[p->n++] = i;
@@ -90,9 +90,9 @@ static enum sd_err gather(struct sd_kv *kv, struct sd_lsm_view *view, bool fill,
 	p->ranges = calloc(1 + view->nheld + view->tree->version.nranged, sizeof(p->ranges[0]));
 	if (!p->iters || !p->ranges)
 		return lsm_no_memory(e);
-	add_mem(p, view->mem.mem);
+	add_mem(kv, p, view->mem.mem);
 	for (unsigned i = 0; i < view->nheld; i++)
-		add_mem(p, view->held[i].mem);
+		add_mem(kv, p, view->held[i].mem);
 	enum sd_err err = add_tables(kv, p, &view->tree->version, fill, e);
 	return err ? err : p->failed ? lsm_no_memory(e) : SD_OK;
 }

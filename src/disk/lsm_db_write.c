@@ -216,9 +216,22 @@ static struct lsm_writer *gather(struct lsm_writer *leader, bool *sync)
 	return last;
 }
 
-static uint32_t put_group(struct sd_kv *kv, const struct lsm_writer *leader, const struct lsm_writer *last, uint64_t seq)
+/* Who is alone has a record already. */
+static uint32_t take_alone(struct sd_kv *kv, const struct lsm_writer *w, uint64_t seq, struct sd_slice *record)
+{
+	const struct sd_text *bytes = &w->batch->bytes;
+	sd_put_le(bytes->p, seq, 8);
+	lsm_count_alone(&kv->figures.batches, 1);
+	*record = (struct sd_slice){bytes->p, bytes->n};
+	return w->batch->count;
+}
+
+static uint32_t put_group(struct sd_kv *kv, const struct lsm_writer *leader, const struct lsm_writer *last, uint64_t seq,
+			  struct sd_slice *record)
 {
 	uint32_t count = 0;
+	if (leader == last && leader->batch && leader->batch->count > 0)
+		return take_alone(kv, leader, seq, record);
 	kv->group.n = 0;
 	kv->group.full = false;
 	sd_lsm_batch_begin(&kv->group, seq);
@@ -233,15 +246,20 @@ static uint32_t put_group(struct sd_kv *kv, const struct lsm_writer *leader, con
 	}
 	if (!kv->group.full)
 		sd_put_le(kv->group.p + 8, count, 4);
+	*record = kv->group.full ? (struct sd_slice){NULL, 0} : (struct sd_slice){kv->group.p, kv->group.n};
 	return count;
 }
 
 bool lsm_add_group(struct sd_lsm_mem *mem, struct sd_slice record, uint64_t *last_seq, uint64_t *user_bytes)
 {
-	struct sd_lsm_batch_at b;
+	struct sd_lsm_batch_at b, ahead;
 	bool ok = sd_lsm_batch_open(&b, record);
+	ahead = b;
+	sd_lsm_batch_next(&ahead);
 	*user_bytes = 0;
 	while (ok && sd_lsm_batch_next(&b)) {
+		if (sd_lsm_batch_next(&ahead))
+			sd_lsm_mem_expect(mem, ahead.key);
 		ok = sd_lsm_mem_add(mem, b.seq, b.kind, b.key, b.value);
 		*user_bytes += b.key.n + b.value.n;
 	}
@@ -258,11 +276,11 @@ static enum sd_err add_failed(struct sd_kv *kv, struct sd_error *e)
 	return sd_fail(e, SD_ENOMEM, "%s", why.text);
 }
 
-static enum sd_err write_group(struct sd_kv *kv, struct sd_lsm_mem *mem, uint32_t count, bool sync, struct sd_error *e)
+/* An empty record: there was no memory for one. */
+static enum sd_err write_group(struct sd_kv *kv, struct sd_lsm_mem *mem, struct sd_slice record, uint32_t count, bool sync, struct sd_error *e)
 {
-	struct sd_slice record = {kv->group.p, kv->group.n};
 	uint64_t last_seq, user_bytes;
-	if (kv->group.full)
+	if (record.n == 0)
 		return lsm_no_memory(e);
 	enum sd_err err = sync ? lsm_in_place(kv, kv->log->file, e) : SD_OK; /* nobody would find it in a log that was removed */
 	if (!err && count > 0)
@@ -296,8 +314,9 @@ static enum sd_err lead(struct sd_kv *kv, struct lsm_writer *w, struct lsm_write
 	if (w->prepare)
 		err = w->prepare(w, e);
 	if (!err) {
-		uint32_t count = put_group(kv, w, *last, atomic_load_explicit(&kv->last_seq, memory_order_relaxed) + 1);
-		err = write_group(kv, mem, count, sync, e);
+		struct sd_slice record;
+		uint32_t count = put_group(kv, w, *last, atomic_load_explicit(&kv->last_seq, memory_order_relaxed) + 1, &record);
+		err = write_group(kv, mem, record, count, sync, e);
 	}
 	sd_lock_enter(kv->lock);
 	return err;

@@ -19,14 +19,18 @@ static struct sd_lsm_iter *spread(const struct entries *all, struct entries *par
 {
 	struct sd_lsm_mem *m = sd_lsm_mem_new(1 << 20, NULL);
 	struct sd_lsm_iter *its[PARTS + 1];
+	struct entries fresh = {0};
 	for (size_t i = 0; i < all->n; i++) {
 		const struct entry *e = &all->e[i];
 		size_t to = sd_rng_below(rng, 1 + sd_rng_below(rng, (uint32_t)n + 1));
-		if (to == n)
-			must(sd_lsm_mem_add(m, e->seq, e->kind, sd_lsm_user(e->key), e->value));
-		else
-			entries_add(&parts[to], sd_lsm_user(e->key), e->seq, e->kind, e->value);
+		entries_add(to == n ? &fresh : &parts[to], sd_lsm_user(e->key), e->seq, e->kind, e->value);
 	}
+	for (size_t i = fresh.n; i-- > 0;) { /* the oldest of a key first */
+		const struct entry *e = &fresh.e[i];
+		must(sd_lsm_mem_add(m, e->seq, e->kind, sd_lsm_user(e->key), e->value));
+	}
+	entries_free(&fresh);
+	must(sd_lsm_mem_order(m));
 	for (size_t i = 0; i < n; i++)
 		its[i] = &array_iter(&parts[i])->i;
 	its[n] = sd_lsm_mem_iter(m);
@@ -351,6 +355,7 @@ static void try_later_writes_are_not_seen(unsigned seed)
 	uint64_t snapshot = seq;
 	for (int at = 0, step = 0; step < 3000; step++) {
 		if (step % 50 == 0) { /* anew, since a place that was made long ago does not meet what comes */
+			must(sd_lsm_mem_order(m));
 			struct sd_lsm_iter *parts[] = {sd_lsm_mem_iter(m)};
 			sd_lsm_cursor_close(&c);
 			sd_lsm_cursor_open(&c, &(struct sd_lsm_cursor_conf){.in = sd_lsm_merge_new(parts, 1), .seq = snapshot});
@@ -363,6 +368,7 @@ static void try_later_writes_are_not_seen(unsigned seed)
 		if (sd_rng_below(&rng, 3) > 0)
 			near.n += (size_t)snprintf(key + near.n, sizeof(key) - near.n, "%d", step);
 		must(sd_lsm_mem_add(m, ++seq, sd_rng_below(&rng, 2), near, text("new")));
+		must(step % 3 || sd_lsm_mem_order(m));
 		bool back = at == 98 || (at > 0 && sd_rng_below(&rng, 2));
 		(back ? sd_lsm_cursor_prev : sd_lsm_cursor_next)(&c);
 		at += back ? -2 : 2;

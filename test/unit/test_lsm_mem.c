@@ -10,6 +10,12 @@ static struct sd_slice some_value(char to[32], uint64_t seq)
 	return (struct sd_slice){to, (size_t)snprintf(to, 32, "%.*s%llu", (int)(seq % 9), "value of ", (unsigned long long)seq)};
 }
 
+static struct sd_lsm_iter *ordered(struct sd_lsm_mem *m)
+{
+	must(sd_lsm_mem_order(m) && !sd_lsm_mem_waits(m));
+	return sd_lsm_mem_iter(m);
+}
+
 static enum sd_lsm_kind some_kind(struct sd_rng *rng)
 {
 	return (enum sd_lsm_kind)sd_rng_below(rng, 5);
@@ -33,6 +39,7 @@ static const struct entry *newest(const struct entries *s, struct sd_slice user,
 static void fill(struct sd_lsm_mem *m, struct entries *s, struct sd_rng *rng, unsigned shape, unsigned count, unsigned keys)
 {
 	char key[KEY_ROOM], value[32];
+	unsigned often = sd_rng_below(rng, 4) * 50; /* 0: all at once in the end */
 	bool upwards = sd_rng_below(rng, 3) == 0; /* the way is then from where the last one was */
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t seq = s->n + 1;
@@ -41,6 +48,8 @@ static void fill(struct sd_lsm_mem *m, struct entries *s, struct sd_rng *rng, un
 		enum sd_lsm_kind kind = some_kind(rng);
 		must(sd_lsm_mem_add(m, seq, kind, user, v));
 		entries_add(s, user, seq, kind, v);
+		if (often && sd_rng_below(rng, often) == 0)
+			must(sd_lsm_mem_order(m));
 	}
 }
 
@@ -79,7 +88,7 @@ static void try_says_what_an_array_says(unsigned seed)
 	ck_assert_uint_eq(sd_lsm_mem_entries(m), count);
 	if (count > 63)
 		same_gets(m, &s, &rng, shape, keys);
-	struct sd_lsm_iter *it = sd_lsm_mem_iter(m);
+	struct sd_lsm_iter *it = ordered(m);
 	ck_assert(!it->valid);
 	sd_lsm_mem_unref(m); /* the iterator has it */
 	walk_both(it, &s, &rng, 4000);
@@ -110,7 +119,7 @@ static void try_keys_that_are_like_none_before(unsigned seed)
 	entries_sort(&s);
 	for (unsigned shape = 0; shape < KEY_SHAPES; shape++)
 		same_gets(m, &s, &rng, shape, 300);
-	struct sd_lsm_iter *it = sd_lsm_mem_iter(m);
+	struct sd_lsm_iter *it = ordered(m);
 	walk_both(it, &s, &rng, 4000);
 	sd_lsm_iter_free(it);
 	sd_lsm_mem_unref(m);
@@ -133,10 +142,11 @@ static void try_a_place_outlives_what_is_added(unsigned seed)
 	struct entries s = {0};
 	for (unsigned round = 0; round < 8; round++) {
 		fill(m, &s, &rng, 0, 60, 1000);
-		struct sd_lsm_iter *it = sd_lsm_mem_iter(m);
+		struct sd_lsm_iter *it = ordered(m);
 		it->ops->first(it);
 		uint64_t seq = s.n;
 		fill(m, &s, &rng, round % 2 ? 0 : 4, 700, 10000);
+		must(round % 3 == 2 || sd_lsm_mem_order(m));
 		unsigned seen = 0;
 		for (; it->valid; it->ops->next(it))
 			seen += sd_lsm_seq(it->key) <= seq;
@@ -154,6 +164,34 @@ START_TEST(a_place_outlives_what_is_added)
 {
 	for (unsigned seed = 0; seed < 4; seed++)
 		try_a_place_outlives_what_is_added(seed);
+}
+END_TEST
+
+/* As many versions as there are writes: one of some time is found as well as one of some key. */
+static void try_many_versions_of_few_keys(unsigned seed)
+{
+	struct sd_rng rng;
+	sd_rng_seed(&rng, seed + 1);
+	struct sd_lsm_mem *m = sd_lsm_mem_new(1 << 20, NULL);
+	struct entries s = {0};
+	fill(m, &s, &rng, seed % KEY_SHAPES, 3000, 1 + seed % 3);
+	entries_sort(&s);
+	same_gets(m, &s, &rng, seed % KEY_SHAPES, 1 + seed % 3);
+	struct sd_lsm_iter *it = ordered(m);
+	walk_both(it, &s, &rng, 4000);
+	size_t n = 0;
+	for (it->ops->last(it); it->valid; it->ops->prev(it), n++)
+		same_slice(it->key, s.e[s.n - 1 - n].key);
+	must(n == s.n);
+	sd_lsm_iter_free(it);
+	sd_lsm_mem_unref(m);
+	entries_free(&s);
+}
+
+START_TEST(many_versions_of_few_keys)
+{
+	for (unsigned seed = 0; seed < 2 * KEY_SHAPES; seed++)
+		try_many_versions_of_few_keys(seed);
 }
 END_TEST
 
@@ -306,6 +344,7 @@ END_TEST
 
 struct live {
 	struct sd_lsm_mem *m;
+	pthread_mutex_t order;
 	_Atomic uint64_t visible, looks;
 };
 
@@ -342,6 +381,8 @@ static uint64_t live_last(unsigned k, uint64_t seq)
 static void look_up(struct live *l, struct sd_rng *rng)
 {
 	uint64_t seq = atomic_load_explicit(&l->visible, memory_order_acquire);
+	if (sd_rng_below(rng, 3) == 0)
+		seq = sd_rng_below(rng, (uint32_t)seq + 1);
 	char key[KEY_ROOM];
 	unsigned k = sd_rng_below(rng, 4) ? sd_rng_below(rng, LIVE_KEYS) : sd_rng_below(rng, 10);
 	uint64_t last = live_last(k, seq);
@@ -359,6 +400,11 @@ static void look_up(struct live *l, struct sd_rng *rng)
 static void walk_some(struct live *l, bool back)
 {
 	uint64_t seq = atomic_load_explicit(&l->visible, memory_order_acquire), met = 0;
+	if (sd_lsm_mem_waits(l->m)) {
+		pthread_mutex_lock(&l->order);
+		must(sd_lsm_mem_order(l->m));
+		pthread_mutex_unlock(&l->order);
+	}
 	struct sd_lsm_iter *it = sd_lsm_mem_iter(l->m);
 	char last[KEY_ROOM] = "";
 	size_t n = 0;
@@ -390,7 +436,7 @@ static void *read_on(void *arg)
 
 START_TEST(readers_beside_a_writer)
 {
-	struct live l = {.m = sd_lsm_mem_new(64 << 20, NULL)};
+	struct live l = {.m = sd_lsm_mem_new(64 << 20, NULL), .order = PTHREAD_MUTEX_INITIALIZER};
 	pthread_t readers[READERS];
 	for (unsigned i = 0; i < READERS; i++)
 		ck_assert_int_eq(pthread_create(&readers[i], NULL, read_on, &l), 0);
@@ -417,6 +463,7 @@ int main(void)
 	tcase_add_test(t, says_what_an_array_says);
 	tcase_add_test(t, keys_that_are_like_none_before);
 	tcase_add_test(t, a_place_outlives_what_is_added);
+	tcase_add_test(t, many_versions_of_few_keys);
 	tcase_add_test(t, ranges_hide_what_is_older);
 	tcase_add_test(t, many_ranges_take_little);
 	tcase_add_test(t, nothing_in_it);
