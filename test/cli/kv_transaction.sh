@@ -101,6 +101,20 @@ exec
 COMMANDS
 assert_eq "$((before + 1)) w" "$(batches) $(tail -n 1 "$TMP/out")" 'a transaction that watches'
 
+# ---- one that goes over many keys of its own again and again is told, and holds up nobody ----
+awk 'BEGIN {
+  print "multi"
+  printf "mset"
+  for (i = 0; i < 8000; i++) printf " k%d v", i
+  print ""
+  for (i = 0; i < 600; i++) print "scan 0 count 1"
+  print "exec"
+  print "multi\nscan 0 count 1\nset k1 w\nscan 0 count 1\nexec\nflushall"
+}' | cli >"$TMP/out"
+# 525 times 8000 keys are more than 4194304; the next transaction begins anew
+assert_eq 75 "$(grep -c 'goes over the keys that it writes too often' "$TMP/out")" 'SCAN in a transaction of many keys: how many are refused'
+cli set w 1 >/dev/null
+
 # ---- a cursor that is not known begins anew ----
 for ((i = 100; i < 130; i++)); do echo "set key:$i v"; done | cli >/dev/null
 cli scan 123456789 count 100 >"$TMP/scan"

@@ -8,6 +8,10 @@
 #include "core/lsm.h"
 #include "kv_server.h"
 
+/* The keys of a batch are put in order for each command that goes over them. A transaction with many keys and many such commands would
+ * hold up everybody, however small they are: all of it together may take so many. */
+#define GONE_OVER_MOST (4u << 20)
+
 /* ---- keys of the batch ---- */
 
 /* It puts the key, which has not ended. */
@@ -115,8 +119,11 @@ bool kv_all_last(struct kv_all *a)
 static enum sd_err open_all(struct kv_all *a, struct sd_error *e)
 {
 	struct sd_kv_span span = {.passing = true, .keys_only = true};
+	if (a->over && a->s->gone_over >= GONE_OVER_MOST)
+		return sd_fail(e, SD_ETOOBIG, "the transaction goes over the keys that it writes too often");
 	if (a->over && !sd_kv_batch_keys(a->s->batch, &a->keys, &a->n))
 		return sd_fail(e, SD_ENOMEM, "out of memory");
+	a->s->gone_over += a->n;
 	return a->over && a->s->emptied ? SD_OK : sd_kv_iter_new(a->s->db, &span, &a->it, e);
 }
 

@@ -183,6 +183,7 @@ static void run_queue(struct kv_call *c)
 {
 	struct kv_call one = *c;
 	one.in_exec = true;
+	c->s->gone_over = 0;
 	sd_resp_array(c->out, c->conn->nqueue);
 	for (size_t i = 0; i < c->conn->nqueue; i++) {
 		const struct kv_queued *q = &c->conn->queue[i];

@@ -77,6 +77,7 @@ struct kv_server {
 	struct sd_kv *db;
 	struct sd_kv_batch *batch;
 	bool emptied; /* it removes all that is in the store */
+	uint64_t gone_over; /* keys of the batch that commands of the transaction in hand have put in order */
 	struct sd_link marked; /* connections with replies that depend on it */
 	struct kv_call *running;
 	struct sd_kv_value got; /* what kv_look gave last */
