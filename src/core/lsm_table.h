@@ -18,6 +18,7 @@
 #include "sdlab/err.h"
 
 #define SD_LSM_BLOCK_MAX (256u << 20) /* of a block, expanded: more is taken for damage */
+#define SD_LSM_AFTER	 5	      /* bytes behind a block: its compression, its checksum */
 
 /* Where a table's bytes come from. read gives all of them or fails. */
 struct sd_lsm_source {
@@ -54,6 +55,10 @@ static inline unsigned sd_lsm_table_kinds(const struct sd_lsm_table *t)
  * from: t->from, or another that reads the same. */
 enum sd_err sd_lsm_table_load(const struct sd_lsm_table *t, const struct sd_lsm_source *from, const struct sd_lsm_handle *h, size_t before,
 			      char **out, size_t *n, struct sd_error *e);
+
+/* The same of bytes that are in memory already, h->n and 5 more: *out NULL: they need not be expanded, and are the block where they lie. */
+enum sd_err sd_lsm_table_take(const struct sd_lsm_table *t, const struct sd_lsm_handle *h, const char *p, size_t before, char **out, size_t *n,
+			      struct sd_error *e);
 
 /* Such bytes as a data block of the table. False: no block. */
 static inline bool sd_lsm_table_block(const struct sd_lsm_table *t, struct sd_lsm_block *b, const void *p, size_t n)

@@ -70,11 +70,11 @@ static enum sd_err expand(const struct job *j, const char *p, size_t n)
 static enum sd_err load_into_place(const struct job *j)
 {
 	size_t n = (size_t)j->h.n;
-	char *p = malloc(j->before + n + LSM_AFTER);
+	char *p = malloc(j->before + n + SD_LSM_AFTER);
 	if (!p)
 		return sd_fail(j->e, SD_ENOMEM, "out of memory");
 	char *block = p + j->before;
-	enum sd_err err = j->from->read(j->from->arg, block, n + LSM_AFTER, j->h.at, j->e);
+	enum sd_err err = j->from->read(j->from->arg, block, n + SD_LSM_AFTER, j->h.at, j->e);
 	if (!err)
 		err = check(j, block);
 	if (!err && block[n] == LSM_PLAIN) {
@@ -92,7 +92,7 @@ static enum sd_err load_by_stack(const struct job *j)
 {
 	char block[ON_STACK];
 	size_t n = (size_t)j->h.n;
-	enum sd_err err = j->from->read(j->from->arg, block, n + LSM_AFTER, j->h.at, j->e);
+	enum sd_err err = j->from->read(j->from->arg, block, n + SD_LSM_AFTER, j->h.at, j->e);
 	if (!err)
 		err = check(j, block);
 	if (err || block[n] != LSM_PLAIN)
@@ -110,9 +110,19 @@ enum sd_err sd_lsm_table_load(const struct sd_lsm_table *t, const struct sd_lsm_
 			      char **out, size_t *n, struct sd_error *e)
 {
 	struct job j = {t, from, *h, before, out, n, e};
-	if (h->n > SD_LSM_BLOCK_MAX || h->at > from->size || from->size - h->at < h->n + LSM_AFTER)
+	if (h->n > SD_LSM_BLOCK_MAX || h->at > from->size || from->size - h->at < h->n + SD_LSM_AFTER)
 		return lsm_bad(from, h->at, "ends behind the file", e);
 	/* of our own tables a block is compressed when that pays */
-	bool by_stack = t->own && t->props.data_bytes < t->props.expanded_bytes && h->n + LSM_AFTER <= ON_STACK;
+	bool by_stack = t->own && t->props.data_bytes < t->props.expanded_bytes && h->n + SD_LSM_AFTER <= ON_STACK;
 	return by_stack ? load_by_stack(&j) : load_into_place(&j);
+}
+
+enum sd_err sd_lsm_table_take(const struct sd_lsm_table *t, const struct sd_lsm_handle *h, const char *p, size_t before, char **out, size_t *n,
+			      struct sd_error *e)
+{
+	struct job j = {t, &t->from, *h, before, out, n, e};
+	enum sd_err err = check(&j, p);
+	*out = NULL;
+	*n = (size_t)h->n;
+	return err || p[h->n] == LSM_PLAIN ? err : expand(&j, p, (size_t)h->n);
 }

@@ -5,7 +5,6 @@
 #include "lsm_table.h"
 #include "varint.h"
 
-#define LSM_AFTER      5 /* bytes behind a block: its compression, its checksum */
 #define LSM_MAGIC      0xdb4775248b80fb57u
 #define LSM_FILTER_KEY "filter." SD_LSM_FILTER_NAME
 

@@ -60,7 +60,7 @@ static void put_bytes(struct sd_lsm_table_out *o, const char *p, size_t n)
 
 static void put_whole(struct sd_lsm_table_out *o, struct sd_slice bytes, enum lsm_compression how, struct sd_lsm_handle *h)
 {
-	char after[LSM_AFTER] = {(char)how};
+	char after[SD_LSM_AFTER] = {(char)how};
 	*h = (struct sd_lsm_handle){o->bytes, bytes.n};
 	if (!bytes.p) {
 		o->file.full = true;
@@ -68,7 +68,7 @@ static void put_whole(struct sd_lsm_table_out *o, struct sd_slice bytes, enum ls
 	}
 	size_t at = o->file.n;
 	put_bytes(o, bytes.p, bytes.n);
-	put_bytes(o, after, LSM_AFTER);
+	put_bytes(o, after, SD_LSM_AFTER);
 	if (!o->file.full)
 		sd_put_le(o->file.p + at + bytes.n + 1, lsm_sum(o->conf.own, o->file.p + at, bytes.n + 1, h->at), 4);
 	hand_over(o, PIECE);

@@ -15,6 +15,7 @@
 #define SHARD_MIN   (512u << 10) /* bytes: of fewer blocks the queues of S3-FIFO make no good choice */
 #define SLOTS_MIN   64
 #define KEY_LINES   10 /* of a block of 4 KiB with values of 100 bytes */
+#define USUAL_BLOCK 4096
 #define EVICT_MAX   64 /* thrown out in one go */
 
 struct slot {
@@ -265,6 +266,18 @@ struct sd_lsm_cached *sd_lsm_cache_put(struct sd_lsm_cache *c, uint64_t file, ui
 	if (was)
 		sd_lsm_cached_release(b);
 	return was ? was : b;
+}
+
+/* The ghost knows what was thrown out, and what could have been. What it says yes to it knows again, so that it goes into main at once. */
+bool sd_lsm_cache_passed(struct sd_lsm_cache *c, uint64_t file, uint64_t at)
+{
+	uint64_t place = place_of(file, at);
+	struct shard *s = shard_of(c, place);
+	sd_lock_enter(s->lock);
+	bool known = sd_ghost_take(&s->queue.ghost, (uint32_t)place);
+	sd_ghost_insert(&s->queue.ghost, (uint32_t)place, (size_t)(s->limit / USUAL_BLOCK));
+	sd_lock_leave(s->lock);
+	return known;
 }
 
 void sd_lsm_cache_resize(struct sd_lsm_cache *c, uint64_t bytes)

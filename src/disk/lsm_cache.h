@@ -35,6 +35,8 @@ struct sd_lsm_cached *sd_lsm_cache_get(struct sd_lsm_cache *c, uint64_t file, ui
 /* b is a head with its block, made with malloc; it becomes the cache's, and the caller uses what comes back: b, or what another thread
  * put there first. keep false: it is not kept, and goes when it is released. */
 struct sd_lsm_cached *sd_lsm_cache_put(struct sd_lsm_cache *c, uint64_t file, uint64_t at, struct sd_lsm_cached *b, size_t bytes, bool keep);
+/* A scan that goes on and on passes by a block that is not there: is it to be kept? Only when one did so lately: what is read once goes by. */
+bool sd_lsm_cache_passed(struct sd_lsm_cache *c, uint64_t file, uint64_t at);
 void sd_lsm_cached_release(struct sd_lsm_cached *b);
 
 struct sd_lsm_cache_stats {

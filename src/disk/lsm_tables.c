@@ -1,4 +1,4 @@
-/* lsm_tables.c - which files are open: shards by number, a bound over all of them.
+/* lsm_tables.c - which files are open: shards by number, bounds over all of them.
  *
  * The list has a reference to each file that is open, and so has everybody who uses it; who gives back the last one closes it. To make
  * room, the list gives up the file that was not asked for longest, of those that only the list has.
@@ -27,14 +27,16 @@ struct sd_lsm_tables {
 	char *dir;
 	bool own;
 	size_t files;
+	uint64_t memory_limit;
 	struct sd_lsm_cache *cache;
 	struct sd_lsm_zstd *zstd;
 	struct shard shards[SHARDS];
 	_Atomic uint64_t clock;	     /* counts files that were opened: the age of those asked for since is this */
 	_Atomic uint64_t open;	     /* in the list */
+	_Atomic uint64_t memory;     /* of those */
 	_Atomic uint64_t opened, early;
 	_Atomic uint64_t spared, passed, wrong; /* of files that are closed */
-	_Atomic(char *) ahead;			/* nobody's; NULL: none */
+	_Atomic(char *) ahead[LSM_AHEAD_KEPT];	/* nobody's; NULL: none */
 };
 
 struct sd_lsm_tables *sd_lsm_tables_new(const struct sd_lsm_tables_conf *conf)
@@ -46,6 +48,7 @@ struct sd_lsm_tables *sd_lsm_tables_new(const struct sd_lsm_tables_conf *conf)
 	t->world = conf->world;
 	t->own = conf->own;
 	t->files = conf->files ? conf->files : FILES;
+	t->memory_limit = conf->memory ? conf->memory : UINT64_MAX;
 	t->dir = strdup(conf->dir);
 	t->cache = sd_lsm_cache_new(conf->cache_bytes);
 	t->zstd = sd_lsm_zstd_new();
@@ -70,14 +73,17 @@ struct sd_lsm_zstd *lsm_tables_zstd(struct sd_lsm_tables *t)
 
 char *lsm_tables_take_ahead(struct sd_lsm_tables *t)
 {
-	char *p = atomic_exchange(&t->ahead, NULL);
+	char *p = NULL;
+	for (size_t i = 0; i < LSM_AHEAD_KEPT && !p; i++)
+		p = atomic_exchange(&t->ahead[i], NULL);
 	return p ? p : malloc(LSM_AHEAD);
 }
 
 void lsm_tables_give_ahead(struct sd_lsm_tables *t, char *p)
 {
-	if (p)
-		free(atomic_exchange(&t->ahead, p));
+	for (size_t i = 0; i < LSM_AHEAD_KEPT && p; i++)
+		p = atomic_exchange(&t->ahead[i], p);
+	free(p);
 }
 
 /* ---- one file ---- */
@@ -187,6 +193,11 @@ static struct lsm_tab **find(struct shard *s, uint64_t number)
 	return p;
 }
 
+static uint64_t memory_of(const struct lsm_tab *tab)
+{
+	return tab->table.memory + sizeof(*tab);
+}
+
 static struct lsm_tab *look(struct sd_lsm_tables *t, uint64_t number)
 {
 	struct shard *s = shard_of(t, number);
@@ -212,6 +223,7 @@ static struct lsm_tab *insert(struct sd_lsm_tables *t, struct lsm_tab *tab)
 		tab->next = NULL;
 		tab->used = atomic_fetch_add(&t->clock, 1) + 1;
 		atomic_fetch_add(&t->open, 1);
+		atomic_fetch_add(&t->memory, memory_of(tab));
 	}
 	sd_lock_leave(s->lock);
 	if (was)
@@ -251,6 +263,7 @@ static bool take_out(struct sd_lsm_tables *t, uint64_t number, bool idle)
 	if (!tab)
 		return false;
 	atomic_fetch_sub(&t->open, 1);
+	atomic_fetch_sub(&t->memory, memory_of(tab));
 	lsm_tab_put(tab);
 	return true;
 }
@@ -279,6 +292,8 @@ enum sd_err lsm_tab_get(struct sd_lsm_tables *t, uint64_t number, uint64_t size,
 	}
 	if (!err && tab)
 		*out = insert(t, tab);
+	while (!err && atomic_load(&t->memory) > t->memory_limit && make_room(t)) {
+	}
 	return err;
 }
 
@@ -329,7 +344,8 @@ void sd_lsm_tables_free(struct sd_lsm_tables *t)
 	}
 	sd_lsm_cache_free(t->cache);
 	sd_lsm_zstd_free(t->zstd);
-	free(atomic_load(&t->ahead));
+	for (size_t i = 0; i < LSM_AHEAD_KEPT; i++)
+		free(atomic_load(&t->ahead[i]));
 	free(t->dir);
 	free(t);
 }
@@ -347,7 +363,7 @@ void sd_lsm_tables_stats(struct sd_lsm_tables *t, struct sd_lsm_tables_stats *ou
 		sd_lock_enter(s->lock);
 		for (size_t b = 0; b < BUCKETS; b++)
 			for (const struct lsm_tab *tab = s->buckets[b]; tab; tab = tab->next) {
-				out->memory += tab->table.memory + sizeof(*tab);
+				out->memory += memory_of(tab);
 				out->filter_spared += atomic_load(&tab->spared);
 				out->filter_passed += atomic_load(&tab->passed);
 				out->filter_wrong += atomic_load(&tab->wrong);

@@ -18,6 +18,7 @@ struct sd_lsm_tables_conf {
 	bool own;	 /* tables are called 000005.sst; otherwise 000005.ldb, and 000005.sst is found too */
 	size_t files;	 /* open at most, when not more are in use at once; 0: 1000 */
 	uint64_t cache_bytes;
+	uint64_t memory; /* of indexes and filters of open tables, at most, when those in use take less; 0: no bound */
 };
 struct sd_lsm_tables;
 

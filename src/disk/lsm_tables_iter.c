@@ -14,8 +14,9 @@ struct tables_iter {
 	struct sd_lsm_source from; /* the table's, by what was read ahead */
 	bool fill;
 	uint64_t behind; /* the block that was read last */
-	unsigned row;	 /* blocks that were read one after the other */
-	char *ahead;	 /* NULL: nothing was */
+	uint64_t row_at; /* where the row of blocks begins that it reads one after the other */
+	unsigned row;	 /* of them before that one */
+	char *ahead;	 /* NULL: nothing was; the block in hand may lie in it */
 	uint64_t ahead_at;
 	size_t ahead_n;
 	struct sd_error why;
@@ -23,50 +24,98 @@ struct tables_iter {
 
 /* ---- reading ahead ---- */
 
-static size_t how_far(const struct tables_iter *i)
+static const char *in_window(const struct tables_iter *i, uint64_t off, size_t n)
 {
+	uint64_t from = off - i->ahead_at;
+	return off >= i->ahead_at && from <= i->ahead_n && i->ahead_n - from >= n ? i->ahead + from : NULL;
+}
+
+/* Half as far as it came, so that less is read for nothing than was of use. */
+static size_t how_far(const struct tables_iter *i, uint64_t at)
+{
+	uint64_t far = (at - i->row_at) / 2;
 	if (!i->fill)
 		return i->row > 0 ? LSM_AHEAD : 0;
 	if (i->row < ROW_ENOUGH)
 		return 0;
-	return i->row - ROW_ENOUGH > 4 ? LSM_AHEAD : AHEAD_MIN << (i->row - ROW_ENOUGH);
+	return far < AHEAD_MIN ? AHEAD_MIN : far < LSM_AHEAD ? (size_t)far : LSM_AHEAD;
 }
 
-static enum sd_err read_ahead(void *arg, void *buf, size_t n, uint64_t off, struct sd_error *e)
+/* *p: the block and what is behind it, as they are in the file; NULL: it is not a time to read ahead. */
+static enum sd_err look_ahead(struct tables_iter *i, const struct sd_lsm_handle *h, const char **p, struct sd_error *e)
+{
+	const struct sd_lsm_source *file = &i->tab->table.from;
+	if (h->n > LSM_AHEAD - SD_LSM_AFTER || h->at > file->size || (*p = in_window(i, h->at, (size_t)h->n + SD_LSM_AFTER)))
+		return SD_OK;
+	size_t far = how_far(i, h->at);
+	if (far > file->size - h->at)
+		far = (size_t)(file->size - h->at);
+	if (far < h->n + SD_LSM_AFTER || (!i->ahead && !(i->ahead = lsm_tables_take_ahead(i->tab->of))))
+		return SD_OK;
+	i->ahead_n = 0;
+	enum sd_err err = file->read(file->arg, i->ahead, far, h->at, e);
+	if (err)
+		return err;
+	i->ahead_at = h->at;
+	i->ahead_n = far;
+	*p = i->ahead;
+	return SD_OK;
+}
+
+static enum sd_err read_window(void *arg, void *buf, size_t n, uint64_t off, struct sd_error *e)
 {
 	struct tables_iter *i = arg;
 	const struct sd_lsm_source *file = &i->tab->table.from;
-	if (off < i->ahead_at || off - i->ahead_at > i->ahead_n || i->ahead_n - (off - i->ahead_at) < n) {
-		size_t far = how_far(i);
-		if (far > file->size - off)
-			far = (size_t)(file->size - off);
-		if (far <= n || (!i->ahead && !(i->ahead = lsm_tables_take_ahead(i->tab->of))))
-			return file->read(file->arg, buf, n, off, e);
-		i->ahead_n = 0;
-		enum sd_err err = file->read(file->arg, i->ahead, far, off, e);
-		if (err)
-			return err;
-		i->ahead_at = off;
-		i->ahead_n = far;
-	}
-	memcpy(buf, i->ahead + (off - i->ahead_at), n);
+	const char *p = in_window(i, off, n);
+	if (!p)
+		return file->read(file->arg, buf, n, off, e);
+	memcpy(buf, p, n);
 	return SD_OK;
 }
 
 /* ---- blocks ---- */
 
+/* Used where it was read to, or expanded from there: neither copied nor kept. */
+static enum sd_err pass(struct tables_iter *i, const struct sd_lsm_handle *h, const char *p, struct sd_lsm_block *out, void **held,
+			struct sd_error *e)
+{
+	struct sd_lsm_cached *b;
+	char *piece;
+	size_t n;
+	enum sd_err err = sd_lsm_table_take(&i->tab->table, h, p, sizeof(*b), &piece, &n, e);
+	*held = NULL;
+	if (!err && !piece)
+		return sd_lsm_table_block(&i->tab->table, out, p, n) ? SD_OK : lsm_no_block(i->tab, h, e);
+	if (!err)
+		err = lsm_tab_own(i->tab, h, piece, n, false, &b, e);
+	if (err)
+		return err;
+	*out = b->block;
+	*held = b;
+	return SD_OK;
+}
+
 static enum sd_err get_block(struct sd_lsm_fetch *f, const struct sd_lsm_table *table, const struct sd_lsm_handle *h,
 			     struct sd_lsm_block *out, void **held, struct sd_error *e)
 {
 	struct tables_iter *i = (struct tables_iter *)(void *)((char *)f - offsetof(struct tables_iter, fetch));
-	struct sd_lsm_cached *b;
-	bool waited;
+	struct sd_lsm_cache *cache = sd_lsm_tables_cache(i->tab->of);
+	const char *p = NULL;
+	enum sd_err err = SD_OK;
 	(void)table;
 	i->row = h->at == i->behind ? i->row + 1 : 0;
-	enum sd_err err = lsm_tab_block(i->tab, &i->from, h, i->fill, &b, &waited, e);
+	if (i->row == 0)
+		i->row_at = h->at;
+	i->behind = h->at + h->n + SD_LSM_AFTER;
+	struct sd_lsm_cached *b = sd_lsm_cache_get(cache, i->tab->number, h->at, i->fill);
+	if (!b)
+		err = look_ahead(i, h, &p, e);
+	if (!err && p && (!i->fill || !sd_lsm_cache_passed(cache, i->tab->number, h->at)))
+		return pass(i, h, p, out, held, e);
+	if (!err && !b)
+		err = lsm_tab_load(i->tab, &i->from, h, i->fill, &b, e);
 	if (err)
 		return err;
-	i->behind = h->at + h->n + 5;
 	*out = b->block;
 	*held = b;
 	return SD_OK;
@@ -75,7 +124,8 @@ static enum sd_err get_block(struct sd_lsm_fetch *f, const struct sd_lsm_table *
 static void put_block(struct sd_lsm_fetch *f, void *held)
 {
 	(void)f;
-	sd_lsm_cached_release(held);
+	if (held)
+		sd_lsm_cached_release(held);
 }
 
 /* ---- moving ---- */
@@ -145,7 +195,7 @@ enum sd_err sd_lsm_tables_iter(struct sd_lsm_tables *t, uint64_t number, uint64_
 	i->scan.table = &i->tab->table;
 	i->scan.fetch = &i->fetch;
 	i->from = i->tab->table.from;
-	i->from.read = read_ahead;
+	i->from.read = read_window;
 	i->from.arg = i;
 	i->fill = fill;
 	*out = &i->head;

@@ -7,30 +7,40 @@
 
 /* ---- blocks ---- */
 
-static enum sd_err load(struct lsm_tab *tab, const struct sd_lsm_source *from, const struct sd_lsm_handle *h, bool keep,
-			struct sd_lsm_cached **out, struct sd_error *e)
+#define HEAD sizeof(struct sd_lsm_cached)
+
+enum sd_err lsm_no_block(const struct lsm_tab *tab, const struct sd_lsm_handle *h, struct sd_error *e)
 {
-	const size_t head = sizeof(struct sd_lsm_cached);
-	char *p = NULL;
-	size_t n = 0;
-	enum sd_err err = sd_lsm_table_load(&tab->table, from, h, head, &p, &n, e);
-	if (err)
-		return err;
-	struct sd_lsm_cached *b = (struct sd_lsm_cached *)(void *)p;
-	if (!sd_lsm_table_block(&tab->table, &b->block, p + head, n)) {
-		free(p);
-		return sd_fail(e, SD_EDAMAGED, "%s: block at %" PRIu64 " is no block", tab->name, h->at);
+	return sd_fail(e, SD_EDAMAGED, "%s: block at %" PRIu64 " is no block", tab->name, h->at);
+}
+
+enum sd_err lsm_tab_own(struct lsm_tab *tab, const struct sd_lsm_handle *h, char *piece, size_t n, bool keep, struct sd_lsm_cached **out,
+			struct sd_error *e)
+{
+	struct sd_lsm_cached *b = (struct sd_lsm_cached *)(void *)piece;
+	if (!sd_lsm_table_block(&tab->table, &b->block, piece + HEAD, n)) {
+		free(piece);
+		return lsm_no_block(tab, h, e);
 	}
-	*out = sd_lsm_cache_put(sd_lsm_tables_cache(tab->of), tab->number, h->at, b, head + n, keep);
+	*out = sd_lsm_cache_put(sd_lsm_tables_cache(tab->of), tab->number, h->at, b, HEAD + n, keep);
 	return SD_OK;
 }
 
-enum sd_err lsm_tab_block(struct lsm_tab *tab, const struct sd_lsm_source *from, const struct sd_lsm_handle *h, bool fill,
-			  struct sd_lsm_cached **out, bool *waited, struct sd_error *e)
+enum sd_err lsm_tab_load(struct lsm_tab *tab, const struct sd_lsm_source *from, const struct sd_lsm_handle *h, bool keep,
+			 struct sd_lsm_cached **out, struct sd_error *e)
 {
-	*out = sd_lsm_cache_get(sd_lsm_tables_cache(tab->of), tab->number, h->at, fill);
+	char *piece = NULL;
+	size_t n = 0;
+	enum sd_err err = sd_lsm_table_load(&tab->table, from, h, HEAD, &piece, &n, e);
+	return err ? err : lsm_tab_own(tab, h, piece, n, keep, out, e);
+}
+
+/* By the cache. */
+static enum sd_err get_block(struct lsm_tab *tab, const struct sd_lsm_handle *h, struct sd_lsm_cached **out, bool *waited, struct sd_error *e)
+{
+	*out = sd_lsm_cache_get(sd_lsm_tables_cache(tab->of), tab->number, h->at, true);
 	*waited = !*out;
-	return *out ? SD_OK : load(tab, from, h, fill, out, e);
+	return *out ? SD_OK : lsm_tab_load(tab, &tab->table.from, h, true, out, e);
 }
 
 /* ---- a key ---- */
@@ -40,7 +50,7 @@ static enum sd_err in_block(struct lsm_tab *tab, const struct sd_lsm_handle *h, 
 			    struct sd_error *e)
 {
 	struct sd_lsm_cached *b;
-	enum sd_err err = lsm_tab_block(tab, &tab->table.from, h, true, &b, &hit->waited, e);
+	enum sd_err err = get_block(tab, h, &b, &hit->waited, e);
 	if (err)
 		return err;
 	hit->looked = true;

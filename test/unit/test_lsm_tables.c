@@ -596,6 +596,43 @@ START_TEST(out_of_descriptors)
 }
 END_TEST
 
+/* Indexes and filters take no more than they may, whatever is asked for; only what is in use is above that. */
+START_TEST(indexes_are_bounded)
+{
+	const struct sd_lsm_table *held[6];
+	struct sd_lsm_tables_stats s;
+	struct sd_lsm_hit hit;
+	struct sd_error e;
+	for (uint64_t f = 1; f <= 10; f++)
+		make_table(f, 0, 2000, 30, own);
+	open_tables(1 << 20, 0);
+	ck_assert(lookup(1, "key00000004", &hit));
+	sd_lsm_hit_release(&hit);
+	sd_lsm_tables_stats(tables, &s);
+	uint64_t one = s.memory, bound = 4 * one + one / 2;
+	sd_lsm_tables_free(tables);
+	tables = sd_lsm_tables_new(
+	    &(struct sd_lsm_tables_conf){.world = world, .dir = DIR, .own = true, .cache_bytes = 1 << 20, .memory = bound});
+	for (int i = 0; i < 200; i++) {
+		ck_assert(lookup(1 + sd_rng_below(&rng, 10), "key00000004", &hit));
+		sd_lsm_hit_release(&hit);
+		sd_lsm_tables_stats(tables, &s);
+		ck_assert_uint_le(s.memory, bound);
+	}
+	ck_assert_uint_eq(s.open, 4);
+	for (uint64_t f = 0; f < 6; f++)
+		ck_assert_int_eq(sd_lsm_tables_get(tables, f + 1, 0, &held[f], &e), SD_OK);
+	sd_lsm_tables_stats(tables, &s);
+	ck_assert_uint_eq(s.open, 6);
+	for (uint64_t f = 0; f < 6; f++)
+		sd_lsm_tables_put(held[f]);
+	ck_assert(lookup(9, "key00000004", &hit));
+	sd_lsm_hit_release(&hit);
+	sd_lsm_tables_stats(tables, &s);
+	ck_assert(s.memory <= bound && s.open == 4);
+}
+END_TEST
+
 /* A table that is in use is forgotten: who has it reads on. */
 START_TEST(forgotten_in_use)
 {
@@ -663,6 +700,37 @@ START_TEST(a_scan_does_not_empty_the_cache)
 		ask_hot(40);
 		ck_assert_uint_le(misses() - before, 2);
 	}
+}
+END_TEST
+
+static uint64_t blocks_kept(void)
+{
+	struct sd_lsm_cache_stats s;
+	sd_lsm_cache_stats(sd_lsm_tables_cache(tables), &s);
+	return s.blocks;
+}
+
+/* What a long scan reads for the first time goes by; what it reads again is kept, and then nothing is read any more. Compressed or not. */
+START_TEST(a_scan_is_kept_when_it_comes_again)
+{
+	static const uint64_t least[] = {0, 0, 300}, most[] = {4, UINT64_MAX, UINT64_MAX};
+	struct sd_lsm_iter *it;
+	struct sd_error e;
+	uint64_t reads = 0;
+	make_table(1, 0, MOST, 100, (struct sd_lsm_table_conf){.own = true, .zstd_level = _i});
+	open_tables(16 << 20, 0);
+	for (int turn = 0; turn < 4; turn++) {
+		size_t n = 0;
+		reads = sd_sim_count(world, SD_SIM_READ);
+		ck_assert_int_eq(sd_lsm_tables_iter(tables, 1, 0, true, &it, &e), SD_OK);
+		for (it->ops->first(it); it->valid; it->ops->next(it), n++)
+			ck_assert_uint_eq(strtoul(it->value.p, NULL, 10), n);
+		ck_assert(n == MOST && it->err == SD_OK);
+		sd_lsm_iter_free(it);
+		if (turn < 3)
+			ck_assert(blocks_kept() >= least[turn] && blocks_kept() <= most[turn]);
+	}
+	ck_assert_uint_eq(sd_sim_count(world, SD_SIM_READ) - reads, 0);
 }
 END_TEST
 
@@ -900,8 +968,10 @@ int main(void)
 	tcase_add_test(t, few_descriptors_are_enough);
 	tcase_add_test(t, the_least_used_goes);
 	tcase_add_test(t, out_of_descriptors);
+	tcase_add_test(t, indexes_are_bounded);
 	tcase_add_test(t, forgotten_in_use);
 	tcase_add_test(t, a_scan_does_not_empty_the_cache);
+	tcase_add_loop_test(t, a_scan_is_kept_when_it_comes_again, 0, 2);
 	tcase_add_test(t, compaction_leaves_the_cache_alone);
 	tcase_add_test(t, the_cache_is_bounded_and_can_shrink);
 	tcase_add_loop_test(t, blobs_come_back, 0, 2);
