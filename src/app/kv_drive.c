@@ -216,6 +216,7 @@ static enum sd_err measure(struct drive *d, struct sd_kv_load *load, const char 
 	c->on_disk = folder_bytes(d->world, dir);
 	sd_process_use(d->world, &use);
 	c->resident = (uint64_t)use.resident;
+	c->peak = (uint64_t)use.peak;
 	c->p50_ns = sd_hdr_percentile(d->times, 50);
 	c->p99_ns = sd_hdr_percentile(d->times, 99);
 	c->max_ns = sd_hdr_max(d->times);

@@ -39,7 +39,7 @@ struct sd_kv_cost {
 	uint64_t user_bytes;	      /* keys and values of writes */
 	uint64_t written, read;	      /* bytes handed to the kernel and taken from it; 0: nobody knows */
 	uint64_t on_disk;	      /* in the folder afterwards */
-	uint64_t resident;
+	uint64_t resident, peak;      /* now, and at most since the process began */
 };
 
 /* Runs it on an open store. Waits afterwards until what the engine does behind has come to rest (10 s at most). */

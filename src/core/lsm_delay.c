@@ -13,7 +13,7 @@ void sd_lsm_delay_defaults(struct sd_lsm_delay_conf *c, uint64_t memtable_bytes)
 	*c = (struct sd_lsm_delay_conf){
 	    .l0 = {8, 24},
 	    .owed = {64 * unit, 256 * unit},
-	    .mem = {2 * memtable_bytes, 3 * memtable_bytes},
+	    .mem = {memtable_bytes + memtable_bytes / 2, 2 * memtable_bytes},
 	    .rate = UINT64_C(32) << 20,
 	};
 }

@@ -22,7 +22,7 @@ struct sd_lsm_delay_conf {
 	struct sd_lsm_limit mem;  /* bytes in memtables: that which is written to and those that wait to be flushed */
 	uint64_t rate;		  /* bytes a second at half way */
 };
-/* What the manual documents: l0 8 and 24 tables; owed 64 and 256 memtables, a memtable taken as 1 MiB at least; mem 2 and 3 memtables; 32 MiB a
+/* What the manual documents: l0 8 and 24 tables; owed 64 and 256 memtables, a memtable taken as 1 MiB at least; mem 1.5 and 2 memtables; 32 MiB a
  * second. */
 void sd_lsm_delay_defaults(struct sd_lsm_delay_conf *c, uint64_t memtable_bytes);
 

@@ -16,6 +16,7 @@
 #define FORMAT_LINE "sdlab-kv 1\n"
 #define KIND_PREFIX "sdlab-kv "
 #define OPEN_TRIES  16 /* of a reader whose store is changed meanwhile */
+#define INDEXES_LEAST (UINT64_C(64) << 20) /* bytes of indexes and filters: to open a table anew for each look costs more than a small cache saves */
 
 /* ---- the folder ---- */
 
@@ -276,8 +277,15 @@ static enum sd_err begin_writing(struct sd_kv *kv, struct sd_lsm_version *v, str
 
 static enum sd_err open_tables(struct sd_kv *kv, struct sd_error *e)
 {
+	uint64_t cache = kv->conf.cache_bytes;
 	struct sd_lsm_tables_conf conf = {
-	    .world = kv->world, .dir = kv->path, .own = kv->own, .files = kv->conf.open_files, .cache_bytes = kv->conf.cache_bytes};
+	    .world = kv->world,
+	    .dir = kv->path,
+	    .own = kv->own,
+	    .files = kv->conf.open_files,
+	    .cache_bytes = cache,
+	    .memory = cache > INDEXES_LEAST / 4 ? 4 * cache : INDEXES_LEAST,
+	};
 	kv->tables = sd_lsm_tables_new(&conf);
 	return kv->tables ? SD_OK : lsm_no_memory(e);
 }

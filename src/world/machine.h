@@ -19,7 +19,7 @@ void sd_machine_read(struct sd_world *w, struct sd_machine *out);
 
 /* What this process uses: bytes in memory, and processor time of all its threads since it began. 0: unknown. */
 struct sd_process_use {
-	int64_t resident, user_us, system_us;
+	int64_t resident, peak /* resident at most, ever */, user_us, system_us;
 };
 void sd_process_use(struct sd_world *w, struct sd_process_use *out);
 

@@ -178,6 +178,7 @@ void sd_process_use(struct sd_world *w, struct sd_process_use *out)
 	out->resident = pages > 0 ? pages * ask_sysconf(_SC_PAGESIZE) : 0;
 	if (getrusage(RUSAGE_SELF, &u) < 0)
 		return;
+	out->peak = (int64_t)u.ru_maxrss * 1024;
 	out->user_us = microseconds(u.ru_utime);
 	out->system_us = microseconds(u.ru_stime);
 }

@@ -6,29 +6,21 @@
 #     BENCH_ROUNDS=3 BENCH_KEYS="1000000" BENCH_OPS=300000 BENCH_VALUE=100 BENCH_ENGINES="ours leveldb rocksdb" BENCH_DIR=/tmp BENCH_CPU=1
 #     BENCH_WITH="memtable=16777216 cache=67108864 filter=1 compress=0 sync=0"   (NAME=NUMBER of kv_bench)
 #     BENCH_LISTS="fillseq,readseq fillrandom,overwrite,readrandom,..."          (each list has a store of its own)
+# shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=kv_build.sh
+. "$(dirname "$0")/kv_build.sh"
 sdlab_test "$@"
 
 out=
 [ "${2:-}" = --out ] && out=$3
 rounds=${BENCH_ROUNDS:-3} ops=${BENCH_OPS:-300000} value=${BENCH_VALUE:-100}
-library=$(dirname "$SDLAB")/libsdlab.a
 read -r -a engines <<<"${BENCH_ENGINES:-ours leveldb rocksdb}"
 read -r -a sizes <<<"${BENCH_KEYS:-1000000}"
 read -r -a with <<<"${BENCH_WITH:-memtable=16777216 cache=67108864}"
 read -r -a lists <<<"${BENCH_LISTS:-fillseq,readseq fillrandom,readrandom,readmissing,seekrandom,readwhilewriting,overwrite ycsb-load,ycsb-a,ycsb-b,ycsb-c,ycsb-d,ycsb-e,ycsb-f}"
 
-flags=(-DHAVE_OURS) libs=() there=(ours)
-for peer in leveldb rocksdb; do
-  if printf '#include <%s/c.h>\n' "$peer" | cc -E - >/dev/null 2>&1; then
-    flags+=("-DHAVE_${peer^^}") libs+=("-l$peer") there+=("$peer")
-  else
-    echo "skip: the comparison with $peer needs package lib$peer-dev"
-  fi
-done
-read -r -a more <<<"$(pkg-config --libs libevent_core yaml-0.1 libcjson libzstd libxxhash 2>/dev/null || echo -levent_core -lyaml -lcjson -lzstd -lxxhash)"
-cc -std=gnu17 -D_GNU_SOURCE -O2 -pthread "${flags[@]}" -I"$ROOT/include" -I"$ROOT/src" -o "$TMP/kv_bench" "$ROOT/test/bench/kv_bench.c" "$library" \
-  "${libs[@]}" "${more[@]}" -lm || fail 'kv_bench.c does not compile'
+kv_build "$TMP/kv_bench" "$(dirname "$SDLAB")/libsdlab.a"
 pin=()
 command -v taskset >/dev/null 2>&1 && pin=(taskset -c "${BENCH_CPU:-1}")
 
@@ -45,14 +37,14 @@ for keys in "${sizes[@]}"; do
   for list in "${lists[@]}"; do
     for ((round = 1; round <= rounds; round++)); do
       for engine in "${engines[@]}"; do
-        case " ${there[*]} " in *" $engine "*) one "$round" "$engine" "$keys" "$list" >>"$raw" ;; esac
+        case " ${THERE[*]} " in *" $engine "*) one "$round" "$engine" "$keys" "$list" >>"$raw" ;; esac
       done
     done
   done
 done
 if [ -n "$out" ]; then
   mkdir -p "$out"
-  { echo "round engine workload keys ops seconds cpu_us p50_us p99_us max_us written read on_disk user_bytes resident found entries"; cat "$raw"; } |
+  { echo "round engine workload keys ops seconds cpu_us p50_us p99_us max_us written read on_disk user_bytes resident found entries peak fetched"; cat "$raw"; } |
     tr ' ' ',' >"$out/kv.csv"
 fi
 

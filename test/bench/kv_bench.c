@@ -6,7 +6,8 @@
  * one store (core/kv_load.h has them). NAMEs: keys ops (of workloads that do not fill) key value (bytes) cache memtable table (bytes; table 0:
  * the engine's own) sync compress filter (0 or 1) seed.
  *
- * Prints a line for each: engine workload keys ops seconds cpu_us p50_us p99_us max_us written read on_disk user_bytes resident found entries */
+ * Prints a line for each: engine workload keys ops seconds cpu_us p50_us p99_us max_us written read on_disk user_bytes resident found entries
+ * peak (resident at most, ever) fetched (bytes from the disk itself) */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,12 +330,27 @@ static void set(struct bench *b, const char *text)
 	die("expected NAME=NUMBER", text);
 }
 
-static void print(const struct bench *b, const struct sd_kv_cost *c)
+/* Bytes that came from the disk and not from the kernel's cache, so far. */
+static uint64_t fetched_bytes(struct sd_world *w)
+{
+	static const char name[] = "\nread_bytes: ";
+	char *text = NULL;
+	size_t n;
+	if (sd_world_read_file(w, "/proc/self/io", 4096, &text, &n, NULL))
+		return 0;
+	const char *at = strstr(text, name);
+	uint64_t bytes = at ? strtoull(at + strlen(name), NULL, 10) : 0;
+	free(text);
+	return bytes;
+}
+
+static void print(const struct bench *b, const struct sd_kv_cost *c, uint64_t fetched)
 {
 	printf("%s %s %" PRIu64 " %" PRIu64 " %.3f %.4f %.2f %.2f %.0f %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-	       " %" PRIu64 "\n",
+	       " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
 	       b->engine->name, b->load.workload->name, b->keys, c->ops, c->seconds, c->cpu_us / (double)c->ops, (double)c->p50_ns / 1e3,
-	       (double)c->p99_ns / 1e3, (double)c->max_ns / 1e3, c->written, c->read, c->on_disk, c->user_bytes, c->resident, c->found, c->entries);
+	       (double)c->p99_ns / 1e3, (double)c->max_ns / 1e3, c->written, c->read, c->on_disk, c->user_bytes, c->resident, c->found, c->entries,
+	       c->peak, fetched);
 	fflush(stdout);
 }
 
@@ -383,9 +399,10 @@ int main(int argc, char **argv)
 		b.load.keys = b.keys;
 		b.load.ops = ops_of(&b);
 		b.load.seed++;
+		uint64_t fetched = fetched_bytes(w);
 		if (sd_kv_drive(w, b.engine, db, &b.settings, &b.load, &cost, &e))
 			die(e.text, NULL);
-		print(&b, &cost);
+		print(&b, &cost, fetched_bytes(w) - fetched);
 		judge(&b, &cost);
 	}
 	b.engine->close(db);

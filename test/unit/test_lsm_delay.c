@@ -16,10 +16,10 @@ static uint64_t wait_of(uint64_t l0, uint64_t owed, uint64_t mem)
 START_TEST(nothing_is_felt_before)
 {
 	ck_assert_uint_eq(wait_of(0, 0, 0), 0);
-	ck_assert_uint_eq(wait_of(8, 64 * 4 * MiB, 8 * MiB), 0);
+	ck_assert_uint_eq(wait_of(8, 64 * 4 * MiB, 6 * MiB), 0);
 	ck_assert_uint_gt(wait_of(9, 0, 0), 0);
 	ck_assert_uint_gt(wait_of(0, 65 * 4 * MiB, 0), 0);
-	ck_assert_uint_gt(wait_of(0, 0, 9 * MiB), 0);
+	ck_assert_uint_gt(wait_of(0, 0, 7 * MiB), 0);
 }
 END_TEST
 
@@ -29,8 +29,8 @@ START_TEST(it_stops_where_documented)
 	ck_assert_uint_eq(wait_of(24, 0, 0), SD_LSM_DELAY_STOP);
 	ck_assert_uint_lt(wait_of(0, 256 * 4 * MiB - 1, 0), SD_LSM_DELAY_STOP);
 	ck_assert_uint_eq(wait_of(0, 256 * 4 * MiB, 0), SD_LSM_DELAY_STOP);
-	ck_assert_uint_lt(wait_of(0, 0, 12 * MiB - 1), SD_LSM_DELAY_STOP);
-	ck_assert_uint_eq(wait_of(0, 0, 12 * MiB), SD_LSM_DELAY_STOP);
+	ck_assert_uint_lt(wait_of(0, 0, 8 * MiB - 1), SD_LSM_DELAY_STOP);
+	ck_assert_uint_eq(wait_of(0, 0, 8 * MiB), SD_LSM_DELAY_STOP);
 	ck_assert_uint_eq(wait_of(UINT64_MAX, UINT64_MAX, UINT64_MAX), SD_LSM_DELAY_STOP);
 }
 END_TEST
@@ -56,7 +56,7 @@ END_TEST
 
 START_TEST(the_worst_decides)
 {
-	ck_assert_uint_eq(wait_of(16, 0, 0), wait_of(16, 65 * 4 * MiB, 9 * MiB));
+	ck_assert_uint_eq(wait_of(16, 0, 0), wait_of(16, 65 * 4 * MiB, 6 * MiB + 1000));
 	ck_assert_uint_gt(wait_of(16, 200 * 4 * MiB, 0), wait_of(16, 0, 0));
 	ck_assert_double_eq(sd_lsm_pressure(&conf, &(struct sd_lsm_debt){.l0 = 16}), 0.5);
 }

@@ -53,6 +53,8 @@ static void say_json(FILE *out, const struct sd_kv_load_conf *c, const struct kv
 		cJSON_AddNumberToObject(o, "space_amplification", r->on_disk);
 	if (r->resident > 0)
 		cJSON_AddNumberToObject(o, "resident", (double)r->resident);
+	if (r->peak > 0)
+		cJSON_AddNumberToObject(o, "peak", (double)r->peak);
 	char *text = cJSON_PrintUnformatted(o);
 	cJSON_Delete(o);
 	fprintf(out, "%s\n", text ? text : "");

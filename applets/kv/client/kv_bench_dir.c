@@ -26,6 +26,7 @@ static void say(const struct sd_verb_call *call, const struct sd_kv_load_conf *c
 	    .written = cost->user_bytes && cost->written ? (double)cost->written / (double)cost->user_bytes : -1,
 	    .on_disk = alive > 0 ? (double)cost->on_disk / alive : -1,
 	    .resident = cost->resident,
+	    .peak = cost->peak,
 	};
 	kv_bench_say(call, c, &r);
 }

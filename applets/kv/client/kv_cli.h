@@ -28,7 +28,7 @@ struct kv_bench_result {
 	int64_t p50_ns, p99_ns, max_ns;
 	double cpu_us;		   /* an operation; < 0: unknown */
 	double written, on_disk;   /* bytes written for each of the user's, bytes in the folder for each that is alive; < 0: unknown */
-	uint64_t resident;	   /* 0: unknown */
+	uint64_t resident, peak;   /* 0: unknown */
 };
 void kv_bench_say(const struct sd_verb_call *call, const struct sd_kv_load_conf *conf, const struct kv_bench_result *r);
 /* Each runs workloads, a name after another, on one store; the exit status. */
