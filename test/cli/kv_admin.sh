@@ -107,6 +107,11 @@ head -c 300000 /dev/urandom >value
 tls -x set large <value >out
 tls --raw get large | head -c 300000 >back
 assert_same value back 'a value of 300 kB over TLS'
+assert_eq over-tls "$("$SDLAB" kv cli --raw --tls --ca certs/ca.pem --port "$port" get a)" 'kv cli over TLS'
+assert_eq over-tls "$("$SDLAB" kv cli --raw --ca certs/ca.pem --server "rediss://127.0.0.1:$port" get a)" 'kv cli with rediss://'
+run "$SDLAB" kv cli --tls --port "$port" get a
+assert_eq 1 "$STATUS" 'kv cli that does not trust the certificate'
+assert_lines 1 "$ERR" 'kv cli that does not trust the certificate'
 cli get a >out 2>&1
 assert_lacks "$(cat out)" over-tls 'GET without TLS'
 stop safe

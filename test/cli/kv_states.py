@@ -1,6 +1,7 @@
 """kv_states.py crowd PORT ADMIN LEDGER: no descriptors left; what was acknowledged goes into the ledger.
 kv_states.py check PORT LEDGER: all of it is there.
-kv_states.py queue PORT: more come than there are descriptors for."""
+kv_states.py queue PORT: more come than there are descriptors for.
+kv_states.py large PORT write|read BYTES: the largest and the smallest keys, and a value of so many bytes, of any bytes."""
 import socket, sys, time
 
 verb, port = sys.argv[1], int(sys.argv[2])
@@ -112,9 +113,26 @@ def queue():
         c.close()
 
 
+def large(reads, size):
+    every = bytes(range(256))
+    keys = [b"", b"\0", b"\0\xff", (every * 256)[:65534], (every * 257)[1:65537], b"\xff" * 65536]
+    value = (every * (size // 256 + 1))[:size]
+    c = Client()
+    for k in keys:
+        assert reads or c.ask(b"SET", k, b"of " + k[:1000]) == b"+OK", "SET of a key of %d bytes" % len(k)
+        assert c.ask(b"GET", k) == b"of " + k[:1000], "a key of %d bytes" % len(k)
+    assert c.ask(b"SET", b"k" * 65537, b"v").startswith(b"-ERR"), "a key of 65537 bytes"
+    assert reads or c.ask(b"SET", b"value", value) == b"+OK"
+    assert c.ask(b"GET", b"value") == value, "a value of %d bytes" % size
+    c.s.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nv\r\n$67108865\r\n")
+    assert c.f.readline() == b"-ERR Protocol error: invalid bulk length\r\n" and c.f.read() == b"", "a value of 64 MiB and a byte"
+
+
 if verb == "crowd":
     crowd(int(sys.argv[3]), sys.argv[4])
 elif verb == "queue":
     queue()
+elif verb == "large":
+    large(sys.argv[3] == "read", int(sys.argv[4]))
 else:
     print(check(Client(), sys.argv[3]))

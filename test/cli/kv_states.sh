@@ -125,3 +125,19 @@ port=$(port_of fewer) && admin=$(admin_of fewer) || exit 1
 timeout 60 python3 "$ROOT/test/cli/kv_states.py" queue "$port" >said 2>&1 || fail "too few descriptors: $(tail -n 1 said)"
 [ "$(metric "$admin" sdlab_kv_accept_pauses_total)" -gt 0 ] || fail 'nobody had to wait for a descriptor'
 stop fewer
+
+# ---- the largest keys and values, and the smallest; also after kill -9, and out of tables ----
+bytes=$((64 << 20))
+case $SDLAB in
+*/address* | */undefined* | */thread*) bytes=$((1 << 20)) ;;
+esac
+serve large --data-dir large
+python3 "$ROOT/test/cli/kv_states.py" large "$port" write "$bytes" >said 2>&1 || fail "large: $(tail -n 1 said)"
+{
+  kill -s KILL "${PID[large]}"
+  wait_exit large # the shell would say Killed
+} 2>/dev/null
+serve large --data-dir large
+cli compact >out
+python3 "$ROOT/test/cli/kv_states.py" large "$port" read "$bytes" >said 2>&1 || fail "large, after kill -9: $(tail -n 1 said)"
+stop large
