@@ -12,6 +12,7 @@
 #include "core/lsm_log.h"
 #include "core/rng.h"
 #include "disk/lsm_db.h"
+#include "disk/lsm_manifest.h"
 #include "world/file.h"
 #include "world/sim.h"
 #include "world/world_int.h"
@@ -466,6 +467,43 @@ START_TEST(opens_as_the_mode_says)
 }
 END_TEST
 
+static uint64_t bytes_of(const char *path)
+{
+	struct sd_file *f;
+	uint64_t size = 0;
+	ck_assert_int_eq(sd_file_open(node, path, 0, &f, &e), SD_OK);
+	ck_assert_int_eq(sd_file_size(f, &size, &e), SD_OK);
+	sd_file_close(f);
+	return size;
+}
+
+/* ---- a manifest that could not be written ---- */
+
+/* For want of room nothing happened, and the next edit may do; after anything else nobody knows what is on the disk. */
+START_TEST(a_manifest_that_fails_is_not_written_on)
+{
+	struct sd_lsm_version v = {.has_log = true, .has_next_file = true, .has_last_seq = true, .next_file = 9};
+	struct sd_lsm_manifest m = {.world = node, .dir = "data"};
+	struct sd_text edit = {0};
+	sd_lsm_edit_next_file(&edit, 10);
+	struct sd_slice bytes = {edit.p, edit.n};
+	ck_assert_int_eq(sd_lsm_manifest_begin(&m, 900, &v, &e), SD_OK);
+	uint64_t size = bytes_of("data/MANIFEST-000900");
+	sd_sim_fail(node, SD_SIM_WRITE, 1, 1, ENOSPC);
+	ck_assert_int_eq(sd_lsm_manifest_add(&m, bytes, &e), SD_ENOSPC);
+	ck_assert(!m.broken);
+	ck_assert_uint_eq(bytes_of("data/MANIFEST-000900"), size);
+	ck_assert_int_eq(sd_lsm_manifest_add(&m, bytes, &e), SD_OK);
+	sd_sim_fail(node, SD_SIM_WRITE, 1, 1, EIO);
+	ck_assert_int_eq(sd_lsm_manifest_add(&m, bytes, &e), SD_EIO);
+	ck_assert(m.broken);
+	ck_assert_int_eq(sd_lsm_manifest_add(&m, bytes, &e), SD_EIO);
+	ck_assert_msg(strstr(e.text, "could not be written before"), "%s", e.text);
+	sd_lsm_manifest_close(&m);
+	free(edit.p);
+}
+END_TEST
+
 /* ---- read while somebody writes ---- */
 
 static struct {
@@ -766,16 +804,6 @@ static void last_log(char path[300])
 	}
 	free(names);
 	ck_assert(*path);
-}
-
-static uint64_t bytes_of(const char *path)
-{
-	struct sd_file *f;
-	uint64_t size = 0;
-	ck_assert_int_eq(sd_file_open(node, path, 0, &f, &e), SD_OK);
-	ck_assert_int_eq(sd_file_size(f, &size, &e), SD_OK);
-	sd_file_close(f);
-	return size;
 }
 
 #define MARK_BYTES 19
@@ -1470,6 +1498,7 @@ static Suite *suite(void)
 	tcase_add_test(t, large_values_are_kept_apart);
 	tcase_add_loop_test(t, a_checkpoint_is_a_store_of_then, 0, 2);
 	tcase_add_test(t, opens_as_the_mode_says);
+	tcase_add_test(t, a_manifest_that_fails_is_not_written_on);
 	tcase_add_test(t, is_read_while_somebody_writes);
 	tcase_add_test(t, what_is_put_away_is_missing);
 	tcase_add_loop_test(t, keeps_its_word_when_the_power_goes, 0, SEEDS(40));
