@@ -497,11 +497,13 @@ static enum sd_err open_once(const char *path, const struct sd_kv_conf *conf, st
 	free_names(names);
 	if (!err)
 		err = start_thread(kv, e);
-	if (err)
+	if (err) {
 		free_kv(kv);
-	else
-		*out = kv;
-	return err;
+		return err;
+	}
+	say_opened(kv);
+	*out = kv;
+	return SD_OK;
 }
 
 enum sd_err sd_kv_open(const char *path, const struct sd_kv_conf *conf, struct sd_kv **out, struct sd_error *e)
@@ -512,10 +514,7 @@ enum sd_err sd_kv_open(const char *path, const struct sd_kv_conf *conf, struct s
 	*out = NULL;
 	for (unsigned tries = 0; again && tries < OPEN_TRIES; tries++)
 		err = open_once(path, conf, out, &again, &why);
-	if (err)
-		return sd_fail(e, err, "%s", why.text);
-	say_opened(*out);
-	return SD_OK;
+	return err ? sd_fail(e, err, "%s", why.text) : SD_OK;
 }
 
 enum sd_err sd_kv_close(struct sd_kv *kv, struct sd_error *e)
