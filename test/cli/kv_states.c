@@ -43,7 +43,7 @@ static long ahead(void)
 	ssize_t n = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	if (n > 0 && text[n - 1] == '\n')
-		last = atol(text);
+		last = strtol(text, NULL, 10);
 	return last;
 }
 
