@@ -106,7 +106,8 @@ struct sd_kv_conf {
 	uint64_t memtable_bytes;	    /* of writes in memory before they go to a table: 64 MiB, at least 64 KiB */
 	uint64_t cache_bytes;		    /* of blocks that were read: 64 MiB. Indexes and filters of open tables take four times as much at most
 					     * (64 MiB if that is more); then those that were not asked for longest are closed */
-	uint64_t table_bytes;		    /* about so large are tables below level 0: 8 MiB (2 MiB in LevelDB's format) */
+	uint64_t table_bytes;		    /* about so large are tables below level 0: 8 MiB, and up to 64 MiB when there would
+					     * be more than half of open_files (always 2 MiB in LevelDB's format) */
 	uint64_t level_bytes;		    /* of the first level below 0: four memtables */
 	uint32_t block_bytes;		    /* 4 KiB */
 	uint32_t blob_from;		    /* values of so many bytes or more are kept apart from keys: 4 KiB; UINT32_MAX: none.

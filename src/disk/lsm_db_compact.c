@@ -70,7 +70,7 @@ static enum sd_err pick(struct sd_kv *kv, struct lsm_merging *m)
 	struct sd_lsm_pick_conf conf;
 	struct lsm_wish *wish = wish_of(kv);
 	enum sd_err err = SD_ENOTFOUND;
-	lsm_pick_conf(kv, &conf);
+	lsm_pick_conf(kv, &m->tree->version, &conf);
 	if (wish && (err = sd_lsm_pick_asked(&m->tree->version, &conf, &wish->asked, &m->plan)) == SD_ENOTFOUND)
 		fulfilled(kv);
 	return err == SD_ENOTFOUND ? sd_lsm_pick(&m->tree->version, &conf, &m->plan) : err;
@@ -118,7 +118,7 @@ static enum sd_err begin_compact(struct sd_kv *kv, struct lsm_merging *m, struct
 	m->env.own = kv->own;
 	m->env.plain = kv->conf.compression == SD_KV_PLAIN;
 	m->env.no_filter = kv->conf.no_filter;
-	m->env.table_bytes = lsm_table_bytes(kv);
+	m->env.table_bytes = lsm_table_bytes(kv, &m->tree->version);
 	m->env.block_bytes = kv->conf.block_bytes;
 	m->env.snapshots = m->snapshots;
 	m->env.now_ms = kv->own ? (int64_t)lsm_now_ms(kv) : 0;

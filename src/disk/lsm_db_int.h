@@ -172,9 +172,11 @@ void lsm_work_thread(void *kv);
 /* Works, or waits for who does, until `is` says so (with the lock held); or why that will not be. */
 enum sd_err lsm_wait_until(struct sd_kv *kv, bool (*is)(const struct sd_kv *kv, uint64_t v), uint64_t v, struct sd_error *e);
 void lsm_compact_end(struct sd_kv *kv); /* gives up the compaction in hand */
-uint64_t lsm_table_bytes(const struct sd_kv *kv);
+/* That tables are made of: so large that all of them could be open at the same time, since a table that has to be opened for each
+ * read costs twenty times as much. */
+uint64_t lsm_table_bytes(const struct sd_kv *kv, const struct sd_lsm_version *v);
 struct sd_lsm_pick_conf;
-void lsm_pick_conf(const struct sd_kv *kv, struct sd_lsm_pick_conf *c);
+void lsm_pick_conf(const struct sd_kv *kv, const struct sd_lsm_version *v, struct sd_lsm_pick_conf *c);
 /* What somebody may read at, upwards; for free. False: out of memory. */
 bool lsm_snapshots(struct sd_kv *kv, uint64_t **out, size_t *n);
 

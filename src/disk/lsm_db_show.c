@@ -8,7 +8,7 @@ static void put_levels(struct sd_kv *kv, const struct sd_lsm_version *v, struct 
 	struct sd_lsm_pick_conf conf;
 	struct sd_lsm_shape shape;
 	uint64_t gone = 0;
-	lsm_pick_conf(kv, &conf);
+	lsm_pick_conf(kv, v, &conf);
 	sd_lsm_shape(v, &conf, &shape);
 	out->debt_bytes = shape.owed;
 	for (unsigned level = 0; level < SD_LSM_LEVELS; level++) {

@@ -7,7 +7,9 @@
 #include "core/lsm_pick.h"
 #include "lsm_db_int.h"
 
-#define SECOND INT64_C(1000000000)
+#define SECOND	    INT64_C(1000000000)
+#define TABLE_LEAST (UINT64_C(8) << 20)
+#define TABLE_MOST  (UINT64_C(64) << 20)
 
 /* ---- a new version ---- */
 
@@ -50,16 +52,22 @@ static enum sd_err show(struct sd_kv *kv, struct sd_lsm_tree *tree, unsigned nfl
 	return next ? SD_OK : lsm_no_memory(e);
 }
 
-uint64_t lsm_table_bytes(const struct sd_kv *kv)
+uint64_t lsm_table_bytes(const struct sd_kv *kv, const struct sd_lsm_version *v)
 {
-	return kv->conf.table_bytes ? kv->conf.table_bytes : kv->own ? 8 << 20 : 2 << 20;
+	uint64_t bytes = 0;
+	if (kv->conf.table_bytes || !kv->own)
+		return kv->conf.table_bytes ? kv->conf.table_bytes : 2 << 20;
+	for (unsigned level = 0; level < SD_LSM_LEVELS; level++)
+		bytes += sd_lsm_level_bytes(&v->levels[level]);
+	bytes /= kv->conf.open_files / 2;
+	return bytes < TABLE_LEAST ? TABLE_LEAST : bytes > TABLE_MOST ? TABLE_MOST : bytes;
 }
 
-void lsm_pick_conf(const struct sd_kv *kv, struct sd_lsm_pick_conf *c)
+void lsm_pick_conf(const struct sd_kv *kv, const struct sd_lsm_version *v, struct sd_lsm_pick_conf *c)
 {
 	*c = (struct sd_lsm_pick_conf){.style = kv->conf.style == SD_KV_TIERED ? SD_LSM_TIERED : SD_LSM_LEVELED,
 				       .base_bytes = kv->conf.level_bytes,
-				       .table_bytes = lsm_table_bytes(kv),
+				       .table_bytes = lsm_table_bytes(kv, v),
 				       .blob_spare = kv->conf.memtable_bytes};
 }
 
@@ -67,7 +75,7 @@ static void weigh(struct sd_kv *kv, const struct sd_lsm_version *v)
 {
 	struct sd_lsm_pick_conf conf;
 	struct sd_lsm_shape shape;
-	lsm_pick_conf(kv, &conf);
+	lsm_pick_conf(kv, v, &conf);
 	sd_lsm_shape(v, &conf, &shape);
 	atomic_store(&kv->owed, shape.owed);
 }

@@ -1098,6 +1098,31 @@ START_TEST(values_removed_once_go)
 }
 END_TEST
 
+/* 64 MiB, and at most four tables are to be open: eight of the usual size would be opened again and again. */
+START_TEST(tables_grow_with_the_store)
+{
+	struct sd_kv_stats s;
+	static char value[64 << 10];
+	uint64_t tables = 0;
+	char key[16];
+	conf.open_files = 8;
+	conf.blob_from = UINT32_MAX;
+	conf.compression = SD_KV_PLAIN;
+	conf.memtable_bytes = 16 << 20;
+	anew(SD_KV_SDLAB);
+	for (int k = 0; k < 1024; k++) {
+		snprintf(key, sizeof(key), "k%04d", k);
+		memset(value, k, sizeof(value));
+		ck_assert_int_eq(sd_kv_put(kv, text(key), (struct sd_slice){value, sizeof(value)}, &e), SD_OK);
+	}
+	ck_assert_int_eq(sd_kv_compact(kv, NULL, NULL, &e), SD_OK);
+	sd_kv_stats_get(kv, &s);
+	for (unsigned level = 0; level < SD_KV_LEVELS; level++)
+		tables += s.levels[level].tables;
+	ck_assert_uint_le(tables, 5);
+}
+END_TEST
+
 START_TEST(large_values_survive_a_power_cut)
 {
 	struct sd_rng r;
@@ -1511,6 +1536,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, large_values_do_not_pile_up, 0, SEEDS(4));
 	tcase_add_loop_test(t, dead_values_go_when_nothing_is_written, 0, SEEDS(8));
 	tcase_add_loop_test(t, values_removed_once_go, 0, 3);
+	tcase_add_test(t, tables_grow_with_the_store);
 	tcase_add_loop_test(t, large_values_survive_a_power_cut, 0, SEEDS(4));
 	tcase_add_loop_test(t, a_full_disk_is_not_the_end, 0, 4);
 	tcase_add_test(t, time_goes_on_when_the_clock_is_set_back);
