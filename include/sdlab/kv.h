@@ -20,7 +20,8 @@
  * Errors: SD_ENOTFOUND where a key may be missing; SD_ENOSPC: the disk is full, nothing of the write was kept, and a later one
  * works once there is room; SD_EDAMAGED: bytes on the disk are not what was written, the text says in which file; SD_EIO: a sync or
  * write failed in a way that leaves unknown what is on the disk, or the folder was removed or replaced: all later writes say so too,
- * reads go on, opening anew recovers. With SD_KV_ALWAYS a folder that is gone is seen before a write is SD_OK, else within a second.
+ * reads go on, opening anew recovers. Where only
+ * a flush or a merge behind it could not open, read or write a file, nothing of the write was kept, and that work is tried again. With SD_KV_ALWAYS a folder that is gone is seen before a write is SD_OK, else within a second.
  * Every `e` may be NULL.
  */
 #ifndef SDLAB_KV_H
@@ -228,7 +229,7 @@ bool sd_kv_work(struct sd_kv *kv);
 /* Another folder that holds the store as it is now, and shares its tables (hard links): opens as any other. The folder must not be
  * there (SD_EEXISTS); it is on the disk when this returns SD_OK. Writers go on meanwhile. */
 enum sd_err sd_kv_checkpoint(struct sd_kv *kv, const char *path, struct sd_error *e);
-/* SD_OK, or why nothing is written any more (until it is opened anew). */
+/* SD_OK, or why nothing is written: until it is opened anew, or until the work behind, which is tried again, is done. */
 enum sd_err sd_kv_health(struct sd_kv *kv, struct sd_error *e);
 
 /* ---- showing ---- */
