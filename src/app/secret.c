@@ -1,5 +1,8 @@
 #include "secret.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 enum sd_err sd_secret_read(struct sd_world *world, const char *name, size_t least, char out[SD_SECRET_MAX + 1], size_t *n,
 			   struct sd_error *e)
 {
@@ -16,4 +19,20 @@ enum sd_err sd_secret_read(struct sd_world *world, const char *name, size_t leas
 	if (!err && *n < least)
 		return sd_fail(e, SD_EINVAL, "%s: expected at least %zu bytes, found %zu", name, least, *n);
 	return err;
+}
+
+enum sd_err sd_secret_of(struct sd_world *world, const struct sd_conf *conf, const char *text, const char *file, char **out,
+			 struct sd_error *e)
+{
+	const char *said = sd_conf_string(conf, text), *name = sd_conf_string(conf, file);
+	char buf[SD_SECRET_MAX + 1];
+	size_t n = 0;
+	*out = NULL;
+	if (!said && !name)
+		return SD_OK;
+	if (!said && sd_secret_read(world, name, 1, buf, &n, e))
+		return sd_wrap(e, "%s: %s", sd_conf_origin(conf, file), file);
+	*out = strdup(said ? said : buf);
+	explicit_bzero(buf, n);
+	return *out ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
 }

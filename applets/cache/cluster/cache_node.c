@@ -44,20 +44,6 @@ enum sd_err cache_node_check(const struct sd_conf *conf, bool near, struct sd_er
 	return SD_OK;
 }
 
-static enum sd_err read_key(struct sd_run *run, const struct sd_conf *conf, char **out, struct sd_error *e)
-{
-	const char *text = sd_conf_string(conf, "cluster-key"), *name = sd_conf_string(conf, "cluster-key-file");
-	char buf[SD_SECRET_MAX + 1];
-	size_t n = 0;
-	if (!text && !name)
-		return SD_OK;
-	if (!text && sd_secret_read(run->spec.world, name, 1, buf, &n, e))
-		return sd_wrap(e, "%s: cluster-key-file", sd_conf_origin(conf, "cluster-key-file"));
-	*out = strdup(text ? text : buf);
-	explicit_bzero(buf, n);
-	return *out ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
-}
-
 /* Written beside and renamed, so that a power cut leaves no half of it. */
 static enum sd_err write_id(struct sd_world *w, const char *name, const struct sd_swim_id *id, struct sd_error *e)
 {
@@ -164,7 +150,7 @@ enum sd_err cache_node_make(struct sd_run *run, const struct sd_conf *conf, stru
 	if (!n->name)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	c->name = n->name;
-	if ((err = read_key(run, conf, &n->key, e)) || (err = read_seeds(conf, n, e)))
+	if ((err = sd_secret_of(run->spec.world, conf, "cluster-key", "cluster-key-file", &n->key, e)) || (err = read_seeds(conf, n, e)))
 		return err;
 	c->key = sd_slice_of(n->key);
 	if (c->quorum < 2)

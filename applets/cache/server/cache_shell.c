@@ -43,21 +43,6 @@ static void begin_process(struct shell *s)
 
 /* ---- the service ---- */
 
-static enum sd_err read_password(struct sd_run *run, const struct sd_conf *conf, char **out, struct sd_error *e)
-{
-	const char *text = sd_conf_string(conf, "password"), *name = sd_conf_string(conf, "password-file");
-	char buf[SD_SECRET_MAX + 1];
-	size_t n = 0;
-	*out = NULL;
-	if (!text && !name)
-		return SD_OK;
-	if (!text && sd_secret_read(run->spec.world, name, 1, buf, &n, e))
-		return sd_wrap(e, "%s: password-file", sd_conf_origin(conf, "password-file"));
-	*out = strdup(text ? text : buf);
-	explicit_bzero(buf, n);
-	return *out ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
-}
-
 static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void **self, struct sd_error *e)
 {
 	struct shell *s = calloc(1, sizeof(*s));
@@ -70,7 +55,7 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 	s->lanes = calloc(n, sizeof(*s->lanes));
 	if (!s->lanes || !cache_lanes_init(&s->all, n, &s->cache, cache_serve_look))
 		return sd_fail(e, SD_ENOMEM, "out of memory");
-	enum sd_err err = read_password(run, conf, &s->password, e);
+	enum sd_err err = sd_secret_of(run->spec.world, conf, "password", "password-file", &s->password, e);
 	return err ? err : cache_node_make(run, conf, &s->node, e);
 }
 

@@ -58,20 +58,6 @@ static void read_conf(struct kv_server *s, const struct sd_conf *conf, struct sd
 	};
 }
 
-static enum sd_err read_password(struct sd_run *run, const struct sd_conf *conf, char **out, struct sd_error *e)
-{
-	const char *text = sd_conf_string(conf, "password"), *name = sd_conf_string(conf, "password-file");
-	char buf[SD_SECRET_MAX + 1];
-	size_t n = 0;
-	if (!text && !name)
-		return SD_OK;
-	if (!text && sd_secret_read(run->spec.world, name, 1, buf, &n, e))
-		return sd_wrap(e, "%s: password-file", sd_conf_origin(conf, "password-file"));
-	*out = strdup(text ? text : buf);
-	explicit_bzero(buf, n);
-	return *out ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
-}
-
 static enum sd_err open_store(struct kv_server *s, const struct sd_conf *conf, struct sd_error *e)
 {
 	struct sd_kv_conf kc;
@@ -118,7 +104,7 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 	s->started_ms = sd_world_wall_ns(run->spec.world) / 1000000;
 	kv_names_begin(s);
 	share_files(s, conf);
-	return read_password(run, conf, &s->password, e);
+	return sd_secret_of(run->spec.world, conf, "password", "password-file", &s->password, e);
 }
 
 static void accepted(void *arg, struct sd_io *io, bool secure, struct sd_client_pass pass)

@@ -396,20 +396,6 @@ enum sd_err sh_page_check(const struct sd_conf *conf, struct sd_error *e)
 		       *text ? "it or dashboard-password-file, found both" : "a password, found an empty one");
 }
 
-static enum sd_err read_password(struct sh *sh, const struct sd_conf *conf, char **out, struct sd_error *e)
-{
-	const char *text = sd_conf_string(conf, "dashboard-password"), *name = sd_conf_string(conf, "dashboard-password-file");
-	char buf[SD_SECRET_MAX + 1];
-	size_t n = 0;
-	if (!text && !name)
-		return SD_OK;
-	if (!text && sd_secret_read(sh->run->spec.world, name, 1, buf, &n, e))
-		return sd_wrap(e, "%s: dashboard-password-file", sd_conf_origin(conf, "dashboard-password-file"));
-	*out = strdup(text ? text : buf);
-	explicit_bzero(buf, n);
-	return *out ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");
-}
-
 enum sd_err sh_page_open(struct sh *sh, const struct sd_conf *conf, struct sh_page **out, struct sd_error *e)
 {
 	struct sh_page *p = calloc(1, sizeof(*p));
@@ -419,7 +405,7 @@ enum sd_err sh_page_open(struct sh *sh, const struct sd_conf *conf, struct sh_pa
 	p->sh = sh;
 	sd_list_init(&p->waits);
 	sd_world_random(sh->run->spec.world, limits.secret, sizeof(limits.secret));
-	enum sd_err err = read_password(sh, conf, &p->password, e);
+	enum sd_err err = sd_secret_of(sh->run->spec.world, conf, "dashboard-password", "dashboard-password-file", &p->password, e);
 	if (!err && sd_ratelimit_new(&limits, &p->tries))
 		err = sd_fail(e, SD_ENOMEM, "out of memory");
 	if (err)
