@@ -151,11 +151,12 @@ wait_for() {
 
 alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
 
-log_has() { grep -qF -- "$2" "$TMP/$1.log"; }
+# log_has NAME TEXT: the log of what was started as NAME holds TEXT in a line that is whole: what follows it there can be read.
+log_has() { LC_ALL=C grep -qzP -- "\\Q$2\\E[^\\n]*\\n" "$TMP/$1.log"; }
 
 log_count() { grep -cF -- "$2" "$TMP/$1.log"; }
 
-# wait_line NAME TEXT: until the log of what was started as NAME holds TEXT.
+# wait_line NAME TEXT: until the log of what was started as NAME holds TEXT in a line that is whole.
 wait_line() {
   local end=$((SECONDS + DEADLINE + 1))
   until log_has "$1" "$2"; do

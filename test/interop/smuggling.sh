@@ -15,7 +15,7 @@ if baseline haproxy haproxy; then names+=(haproxy); fi
 if baseline nginx-light nginx; then names+=(nginx); fi
 
 mkfifo fifo
-start table python3 -u "$ROOT/test/interop/smuggling.py" fifo "${names[@]}"
+start table python3 "$ROOT/test/interop/smuggling.py" fifo "${names[@]}"
 wait_line table 'origins '
 read -r _ lb_origin haproxy_origin nginx_origin < <(grep '^origins ' table.log)
 case " ${names[*]} " in *' haproxy '*) ;; *) nginx_origin=$haproxy_origin ;; esac
