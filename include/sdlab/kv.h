@@ -20,8 +20,9 @@
  * Errors: SD_ENOTFOUND where a key may be missing; SD_ENOSPC: the disk is full, nothing of the write was kept, and a later one
  * works once there is room; SD_EDAMAGED: bytes on the disk are not what was written, the text says in which file; SD_EIO: a sync or
  * write failed in a way that leaves unknown what is on the disk, or the folder was removed or replaced: all later writes say so too,
- * reads go on, opening anew recovers. Where only
- * a flush or a merge behind it could not open, read or write a file, nothing of the write was kept, and that work is tried again. With SD_KV_ALWAYS a folder that is gone is seen before a write is SD_OK, else within a second.
+ * reads go on, opening anew recovers. Where only a flush or a merge behind a write could not open, read or write a file, nothing of
+ * that write was kept, and the work is tried again: a later write may do. With SD_KV_ALWAYS a folder that is gone is seen before a
+ * write is SD_OK, else within a second.
  * Every `e` may be NULL.
  */
 #ifndef SDLAB_KV_H

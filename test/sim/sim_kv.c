@@ -336,7 +336,28 @@ static void compare(struct run *r)
 
 /* ---- writing ---- */
 
-static void put_some(struct run *r, struct sd_kv_batch *b, struct state *next, bool own)
+/* What a batch makes of some keys. */
+struct edit {
+	bool some[KEYS];
+	uint64_t id[KEYS];
+};
+
+static void edit_key(struct edit *e, unsigned key, uint64_t id)
+{
+	e->some[key] = true;
+	e->id[key] = id;
+}
+
+static struct state edited(const struct state *before, const struct edit *e)
+{
+	struct state after = *before;
+	for (unsigned k = 0; k < KEYS; k++)
+		if (e->some[k])
+			after.id[k] = e->id[k];
+	return after;
+}
+
+static void put_some(struct run *r, struct sd_kv_batch *b, struct edit *e, bool own)
 {
 	char bytes[16], end[16];
 	uint32_t dice = sd_rng_below(&r->rng, 100);
@@ -344,11 +365,11 @@ static void put_some(struct run *r, struct sd_kv_batch *b, struct state *next, b
 	struct sd_slice k = key_of(bytes, key), limit = key_of(end, to < KEYS ? to : KEYS - 1);
 	if (dice < 25) {
 		sd_kv_batch_delete(b, k);
-		next->id[key] = 0;
+		edit_key(e, key, 0);
 	} else if (dice < 32 && to < KEYS) {
 		sd_kv_batch_delete_range(b, k, dice < 31 ? &limit : NULL);
 		for (unsigned i = key; i < (dice < 31 ? to : KEYS); i++)
-			next->id[i] = 0;
+			edit_key(e, i, 0);
 	} else {
 		uint64_t id = ++r->next_id;
 		int64_t until = value_end(id, own);
@@ -356,7 +377,7 @@ static void put_some(struct run *r, struct sd_kv_batch *b, struct state *next, b
 			sd_kv_batch_put_until(b, k, value_of(id), until);
 		else
 			sd_kv_batch_put(b, k, value_of(id));
-		next->id[key] = until && until <= r->now_ms ? 0 : id;
+		edit_key(e, key, until && until <= r->now_ms ? 0 : id);
 	}
 }
 
@@ -376,37 +397,48 @@ static void loosen(struct run *r)
 	r->loose[r->nloose++] = r->state;
 }
 
-/* What became of a write: there, not there, or nobody knows. */
-static void outcome(struct run *r, enum sd_err err, const struct state *next)
+static void acknowledged(struct run *r, const struct state *now)
 {
+	bool differs = memcmp(&r->state, now, sizeof(*now)) != 0; /* one that removes nothing may leave nothing in the log */
+	if (r->conf.sync == SD_KV_ALWAYS)
+		r->nloose = 0;
+	else if (differs)
+		loosen(r);
+	r->state = *now;
+	r->acked++;
+}
+
+/* What became of a write: there, not there, or nobody knows. Where a later one is acknowledged, work behind had failed and was done
+ * when it was tried again: nothing of what was refused meanwhile was kept, and all is well. What else fails stays so. */
+static void outcome(struct run *r, enum sd_err err, const struct edit *edit)
+{
+	const struct state *last = r->ndoubts ? &r->doubts[r->ndoubts - 1] : &r->state;
 	if (!err) {
-		bool differs = memcmp(&r->state, next, sizeof(*next)) != 0; /* one that removes nothing may leave nothing in the log */
-		if (r->conf.sync == SD_KV_ALWAYS)
-			r->nloose = 0;
-		else if (differs)
-			loosen(r);
-		r->state = *next;
-		r->acked++;
-		if (r->ndoubts)
+		struct state now = edited(&r->state, edit);
+		if (r->ndoubts && sd_kv_health(r->kv, NULL))
 			wrong(r, &r->strange, "acknowledged after one that failed", r->acked, r->ndoubts);
+		r->ndoubts = 0;
+		acknowledged(r, &now);
 	} else if (!sd_sim_is_up(r->node) || (err != SD_ENOSPC && sd_kv_health(r->kv, NULL))) {
-		if (r->ndoubts < DOUBTS)
-			r->doubts[r->ndoubts++] = *next;
+		if (r->ndoubts < DOUBTS) {
+			r->doubts[r->ndoubts] = edited(last, edit);
+			r->ndoubts++;
+		}
 	} /* otherwise it goes on, and nothing of it was kept; as SD_ENOSPC says wherever it comes from */
 }
 
 static void write_batch(struct run *r)
 {
 	struct sd_error e;
-	struct state next = r->ndoubts ? r->doubts[r->ndoubts - 1] : r->state;
+	struct edit edit = {0};
 	struct sd_kv_batch *b = sd_kv_batch_new(false);
 	bool own = r->conf.format == SD_KV_SDLAB;
 	uint32_t n = 1 + sd_rng_below(&r->rng, sd_rng_below(&r->rng, 20) ? 4 : 60);
 	for (uint32_t i = 0; i < n; i++)
-		put_some(r, b, &next, own);
+		put_some(r, b, &edit, own);
 	if (r->nloose == DOUBTS)
 		synced(r, sd_kv_sync(r->kv, &e));
-	outcome(r, sd_kv_write(r->kv, b, &e), &next);
+	outcome(r, sd_kv_write(r->kv, b, &e), &edit);
 	sd_kv_batch_free(b);
 }
 
@@ -418,17 +450,17 @@ static void swap_value(struct run *r)
 	uint64_t id = ++r->next_id, now = r->state.id[key];
 	static char before[VALUE_MAX]; /* value_of has one place */
 	struct sd_slice expected = value_of(now), value;
-	struct state next = r->state;
+	struct edit edit = {0};
 	if (r->ndoubts || r->unsure)
 		return;
 	memcpy(before, expected.p, expected.n);
 	expected.p = before;
 	value = value_of(id);
-	next.id[key] = id;
+	edit_key(&edit, key, id);
 	enum sd_err err = sd_kv_compare_and_set(r->kv, key_of(bytes, key), now ? &expected : NULL, &value, 0, &e);
 	if (err == SD_EAGAIN)
 		wrong(r, &r->strange, "compare-and-set finds another value", key, now);
-	outcome(r, err, &next);
+	outcome(r, err, &edit);
 }
 
 static void snapshot(struct run *r)
