@@ -74,12 +74,22 @@ static bool is_mark(struct sd_slice record)
 	return record.n == MARK && sd_get_le(record.p, 8) > 0 && sd_get_le(record.p + 8, 4) == 0;
 }
 
-/* Anywhere: the beginning of the piece it is behind may be what is damaged. */
+/* Where the mark at `at` was begun: it may be the second copy, behind one that went over the end of a block (see
+ * sd_lsm_log_put_mark), and of neither anybody was promised anything. */
+static size_t mark_began(size_t at)
+{
+	size_t in_block = at % SD_LSM_LOG_BLOCK;
+	bool second = at > SD_LSM_LOG_BLOCK && in_block > HEAD && in_block <= HEAD + MARK;
+	return second ? at - (HEAD + MARK + HEAD) : at;
+}
+
+/* Does a mark say that the record which is not whole was there? It may be anywhere: the length of a piece may be what is damaged. */
 static bool mark_behind(const struct sd_lsm_log_in *in, size_t at)
 {
 	struct piece p;
 	for (size_t i = at + 1; i + HEAD + MARK <= in->n; i++)
-		if (in->p[i + 4] == MARK && in->p[i + 5] == 0 && in->p[i + 6] == WHOLE && piece_at(in, i, &p) && is_mark(p.data))
+		if (in->p[i + 4] == MARK && in->p[i + 5] == 0 && in->p[i + 6] == WHOLE && piece_at(in, i, &p) && is_mark(p.data) &&
+		    in->record_at < mark_began(i))
 			return true;
 	return false;
 }

@@ -5,11 +5,12 @@
  * A piece never goes over the end of a block; of a block's end too short for a head (7 bytes) nothing is used. Since every block
  * begins with a piece, reading can go on behind damage.
  *
- * Marks: a record that is a batch without writes (12 bytes, the last four 0) says that all before it was on the disk when it was written.
- * Where records are no longer synced one by one there is one, synced before anything follows it, and then one behind each sync; each log that was
- * closed ends with one. So what a
- * power cut made of records that nobody was promised (some there, some not, in any order) can be told from damage to those that were: it is
- * damage if a mark follows.
+ * Marks: a record that is a batch without writes (12 bytes, the last four 0) says that all before it was on the disk when it was
+ * written. Where records are no longer synced one by one there is one, synced before anything follows it, and then one behind each sync;
+ * each log that was closed ends with one. So what a power cut made of records that nobody was promised (some there, some not, in any
+ * order) can be told from damage to those that were: it is damage if a mark follows. A mark is whole in one piece: where a block's end is
+ * too short for it, a copy in two pieces fills that end, and it stands again behind, in the next block. Neither says anything about the
+ * other.
  */
 #ifndef SD_CORE_LSM_LOG_H
 #define SD_CORE_LSM_LOG_H

@@ -417,6 +417,82 @@ START_TEST(damage_in_the_middle_is_none)
 }
 END_TEST
 
+/* ---- marks ---- */
+
+#define LOG_HEAD 7
+#define LOG_MARK 12
+
+static void put_batch(uint64_t seq, size_t n)
+{
+	static char batch[SD_LSM_LOG_BLOCK] = {[8] = 1, [LOG_MARK] = 'x'};
+	sd_put_le(batch, seq, 8);
+	sd_lsm_log_put(&log_bytes, log_bytes.n, (struct sd_slice){batch, n});
+}
+
+/* A log with a mark, and a record that ends `left` bytes before the block does. */
+static void make_marked_log(size_t left)
+{
+	log_bytes.n = 0;
+	sd_lsm_log_put_mark(&log_bytes, 0, 1);
+	put_batch(1, SD_LSM_LOG_BLOCK - left - log_bytes.n - LOG_HEAD);
+	ck_assert_uint_eq(log_bytes.n, SD_LSM_LOG_BLOCK - left);
+}
+
+static enum sd_lsm_log_step read_marked_log(size_t *records)
+{
+	struct sd_lsm_log_in in = {.p = (const uint8_t *)log_bytes.p, .n = log_bytes.n};
+	struct sd_slice r;
+	enum sd_lsm_log_step step;
+	for (*records = 0; (step = sd_lsm_log_next(&in, &r)) == SD_LSM_LOG_RECORD;)
+		++*records;
+	sd_lsm_log_in_free(&in);
+	return step;
+}
+
+static enum sd_lsm_log_step with_a_flip(size_t at)
+{
+	size_t records;
+	log_bytes.p[at] ^= 0x10;
+	enum sd_lsm_log_step step = read_marked_log(&records);
+	log_bytes.p[at] ^= 0x10;
+	return step;
+}
+
+/* What stands before the end of a block may be lost when the power goes and what stands behind it not, also within the two copies of a
+ * mark: nobody was promised what comes after. What comes before was there. */
+START_TEST(half_a_mark_is_lost)
+{
+	size_t records, left = LOG_HEAD + (size_t)_i;
+	make_marked_log(left);
+	sd_lsm_log_put_mark(&log_bytes, log_bytes.n, 2);
+	put_batch(2, 100);
+	ck_assert_int_eq(read_marked_log(&records), SD_LSM_LOG_END);
+	ck_assert_uint_eq(records, 5);
+	ck_assert_int_eq(with_a_flip(SD_LSM_LOG_BLOCK - left - 1), SD_LSM_LOG_DAMAGED);
+	ck_assert_int_eq(with_a_flip(3 * LOG_HEAD), SD_LSM_LOG_DAMAGED);
+	memset(log_bytes.p + SD_LSM_LOG_BLOCK - left, 0, left);
+	ck_assert_int_eq(read_marked_log(&records), SD_LSM_LOG_TORN);
+	ck_assert_uint_eq(records, 2);
+}
+END_TEST
+
+/* A mark at the same place, but behind a record that goes over the end of the block: that was there. */
+START_TEST(a_mark_behind_a_record_in_two_blocks)
+{
+	size_t left = LOG_HEAD + (size_t)_i;
+	for (size_t rest = 1; rest <= LOG_MARK; rest++) {
+		size_t n = left - LOG_HEAD + rest;
+		if (n <= LOG_MARK)
+			continue;
+		make_marked_log(left);
+		put_batch(2, n);
+		sd_lsm_log_put_mark(&log_bytes, log_bytes.n, 3);
+		for (size_t at = SD_LSM_LOG_BLOCK - left; at < SD_LSM_LOG_BLOCK + LOG_HEAD + rest; at++)
+			ck_assert_msg(with_a_flip(at) == SD_LSM_LOG_DAMAGED, "left %zu, rest %zu, at %zu", left, rest, at);
+	}
+}
+END_TEST
+
 /* ---- batches, manifests ---- */
 
 START_TEST(batches)
@@ -582,6 +658,8 @@ int main(void)
 	tcase_add_test(t, records_come_back);
 	tcase_add_test(t, a_cut_is_a_torn_tail);
 	tcase_add_test(t, damage_in_the_middle_is_none);
+	tcase_add_loop_test(t, half_a_mark_is_lost, 0, LOG_MARK);
+	tcase_add_loop_test(t, a_mark_behind_a_record_in_two_blocks, 0, LOG_MARK);
 	tcase_add_test(t, batches);
 	tcase_add_test(t, edits_come_back);
 	tcase_add_test(t, what_moves_is_not_gone);
