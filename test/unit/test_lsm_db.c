@@ -769,6 +769,35 @@ START_TEST(a_sync_is_about_earlier_logs_too)
 }
 END_TEST
 
+/* With less memory than before, the logs take more memtables than they were made of. All are needed until these are in tables: also when
+ * the power goes again before. */
+START_TEST(needs_its_logs_with_less_memory_too)
+{
+	static char big[4000];
+	char key[16];
+	int n = 0;
+	memset(big, 'x', sizeof(big));
+	start_over(31, _i);
+	sd_kv_close(kv, NULL);
+	conf.memtable_bytes = 200 << 10;
+	open_kv();
+	for (int more = 45; told[SD_KV_EVENT_FULL] < 1 || more-- > 0; n++) { /* a log, and most of the next */
+		snprintf(key, sizeof(key), "k%04d", n);
+		ck_assert_int_eq(sd_kv_put(kv, text(key), (struct sd_slice){big, sizeof(big)}, &e), SD_OK);
+	}
+	conf.memtable_bytes = 64 << 10;
+	for (int life = 0; life < 4; life++) {
+		power_cycle();
+		for (int k = 0; k < n; k++) {
+			snprintf(key, sizeof(key), "k%04d", k);
+			ck_assert_msg(sd_kv_get(kv, NULL, text(key), NULL, &e) == SD_OK, "life %d: %s is lost", life, key);
+		}
+		for (int i = 0; i < life && sd_kv_work(kv); i++)
+			;
+	}
+}
+END_TEST
+
 /* ... but what was synced and is damaged is refused, not cut off. */
 START_TEST(damage_to_what_was_synced_is_refused)
 {
@@ -1529,6 +1558,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, keeps_its_word_when_the_power_goes, 0, SEEDS(40));
 	tcase_add_loop_test(t, loses_only_the_end_when_it_does_not_sync, 0, 4);
 	tcase_add_loop_test(t, a_sync_is_about_earlier_logs_too, 0, 4);
+	tcase_add_loop_test(t, needs_its_logs_with_less_memory_too, 0, 2);
 	tcase_add_loop_test(t, damage_to_what_was_synced_is_refused, 0, 2);
 	tcase_add_loop_test(t, damage_to_a_log_that_was_closed_is_told, 0, 6);
 	tcase_add_test(t, a_log_that_could_not_be_closed_is_fine);
