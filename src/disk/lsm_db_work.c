@@ -194,7 +194,8 @@ static enum sd_err keep_clock_if_due(struct sd_kv *kv, struct sd_error *e)
 
 /* ---- one piece ---- */
 
-static enum sd_err do_one(struct sd_kv *kv, bool *did, struct sd_error *e)
+/* tried: all that is due was, so that nothing of before is in the way any more. Removing files says nothing of that. */
+static enum sd_err do_one(struct sd_kv *kv, bool *did, bool *tried, struct sd_error *e)
 {
 	enum sd_err err = lsm_in_place(kv, kv->lock_file, e); /* nothing is put into a folder that is not ours */
 	if (!err)
@@ -204,6 +205,7 @@ static enum sd_err do_one(struct sd_kv *kv, bool *did, struct sd_error *e)
 	*did = remove_some(kv);
 	if (err || *did || sd_world_mono_ns(kv->world) < kv->work_again_ns)
 		return err;
+	*tried = true;
 	err = lsm_flush_one(kv, did, e);
 	return err || *did ? err : lsm_compact_step(kv, did, e);
 }
@@ -221,7 +223,7 @@ static bool begin_work(struct sd_kv *kv)
 }
 
 /* What failed is tried again a second later, or when somebody needs it. */
-static bool end_work(struct sd_kv *kv, enum sd_err err, bool did, const struct sd_error *why)
+static bool end_work(struct sd_kv *kv, enum sd_err err, bool did, bool tried, const struct sd_error *why)
 {
 	int64_t now = sd_world_mono_ns(kv->world);
 	sd_lock_enter(kv->lock);
@@ -230,7 +232,7 @@ static bool end_work(struct sd_kv *kv, enum sd_err err, bool did, const struct s
 		kv->work_err = err;
 		kv->work_why = *why;
 		kv->work_again_ns = now + SECOND;
-	} else if (did || now >= kv->work_again_ns) { /* nothing is due any more that could fail */
+	} else if (tried) {
 		kv->work_err = SD_OK;
 		kv->work_again_ns = 0;
 	}
@@ -244,11 +246,11 @@ static bool end_work(struct sd_kv *kv, enum sd_err err, bool did, const struct s
 bool sd_kv_work(struct sd_kv *kv)
 {
 	struct sd_error why = {0};
-	bool did = false;
+	bool did = false, tried = false;
 	if (!begin_work(kv))
 		return false;
-	enum sd_err err = do_one(kv, &did, &why);
-	return end_work(kv, err, did, &why);
+	enum sd_err err = do_one(kv, &did, &tried, &why);
+	return end_work(kv, err, did, tried, &why);
 }
 
 void lsm_work_thread(void *arg)

@@ -1439,6 +1439,34 @@ START_TEST(what_was_refused_stays_refused)
 }
 END_TEST
 
+/* A table that could not be written leaves a file to remove: that this was done is no reason to try again, nor is all well then. */
+START_TEST(what_failed_is_tried_again_a_second_later)
+{
+	char key[16];
+	struct sd_kv_stats stats;
+	start_over(7, _i);
+	sd_kv_close(kv, NULL);
+	conf.memtable_bytes = 64 << 10;
+	open_kv();
+	for (uint64_t i = 0, full = told[SD_KV_EVENT_FULL]; told[SD_KV_EVENT_FULL] == full; i++) {
+		snprintf(key, sizeof(key), "k%" PRIu64, i);
+		put(key, "a value");
+	}
+	sd_sim_fail(node, SD_SIM_WRITE, 1, 1000000, ENOSPC);
+	for (int i = 0; i < 50; i++)
+		sd_kv_work(kv);
+	ck_assert_uint_eq(sd_sim_failed(node), 1);
+	ck_assert_int_eq(sd_kv_health(kv, &e), SD_ENOSPC);
+	sd_sim_fail(node, SD_SIM_WRITE, 0, 0, 0);
+	sd_sim_run_to(sim, sd_sim_now_ns(sim) + INT64_C(1000000000));
+	while (sd_kv_work(kv))
+		;
+	ck_assert_int_eq(sd_kv_health(kv, &e), SD_OK);
+	sd_kv_stats_get(kv, &stats);
+	ck_assert_uint_eq(stats.immutables, 0);
+}
+END_TEST
+
 START_TEST(a_small_disk_takes_no_more_and_then_more)
 {
 	char key[16];
@@ -1569,6 +1597,7 @@ static Suite *suite(void)
 	tcase_add_test(t, tables_grow_with_the_store);
 	tcase_add_loop_test(t, large_values_survive_a_power_cut, 0, SEEDS(4));
 	tcase_add_loop_test(t, a_full_disk_is_not_the_end, 0, 4);
+	tcase_add_loop_test(t, what_failed_is_tried_again_a_second_later, 0, 2);
 	tcase_add_test(t, time_goes_on_when_the_clock_is_set_back);
 	tcase_add_loop_test(t, after_a_failed_sync_nothing_is_acknowledged, 0, 4);
 	tcase_add_loop_test(t, half_a_record_is_cut_off, 0, 6);
