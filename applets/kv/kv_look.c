@@ -42,6 +42,8 @@ static enum sd_err find(struct sd_verb_call *call, struct sd_slice key, struct s
 		return kv_own_find(call, key, found, e);
 	enum sd_err err = kv_open(call, &d, e);
 	if (!err)
+		err = kv_opens(call, e);
+	if (!err)
 		err = sd_lsm_dir_get(d, key, found, e);
 	sd_lsm_dir_close(d);
 	return err;
@@ -122,6 +124,8 @@ static enum sd_err walk_dir(struct sd_verb_call *call, struct sd_lsm_walk *walk,
 {
 	struct sd_lsm_dir *dir = NULL;
 	enum sd_err err = kv_open(call, &dir, e);
+	if (!err)
+		err = kv_opens(call, e);
 	if (!err)
 		err = sd_lsm_dir_walk(dir, walk, e);
 	sd_lsm_dir_close(dir);

@@ -1,4 +1,5 @@
-/* kv_own.c - folders of our own format, read through the store itself: it knows what ends, what lies apart and what was removed by range. */
+/* kv_own.c - folders read through the store itself: those of our own format, since it knows what ends, what lies apart and what was
+ * removed by range; and whether it would open one at all. */
 #include <stdlib.h>
 
 #include "kv.h"
@@ -21,14 +22,15 @@ static void on_event(void *arg, const struct sd_kv_event *event)
 		fprintf(call->err, "%s: torn tail at %llu\n", event->name, (unsigned long long)event->bytes);
 }
 
-static enum sd_err open_to_read(struct sd_verb_call *call, struct sd_kv **kv, struct sd_error *e)
+/* quiet: what is odd was told before. */
+static enum sd_err open_to_read(const struct sd_verb_call *call, bool quiet, struct sd_kv **kv, struct sd_error *e)
 {
 	struct sd_kv_conf conf = {
 	    .mode = SD_KV_READ_ONLY,
 	    .background = SD_KV_BY_HAND,
 	    .world = call->world,
-	    .event = on_event,
-	    .arg = call,
+	    .event = quiet ? NULL : on_event,
+	    .arg = (void *)(uintptr_t)call,
 	};
 	return sd_kv_open(call->args[0], &conf, kv, e);
 }
@@ -49,7 +51,7 @@ enum sd_err kv_own_find(struct sd_verb_call *call, struct sd_slice key, struct s
 	struct sd_kv *kv = NULL;
 	struct sd_kv_explain x = {0};
 	struct sd_kv_value v = {0};
-	enum sd_err err = open_to_read(call, &kv, e);
+	enum sd_err err = open_to_read(call, false, &kv, e);
 	if (!err)
 		err = sd_kv_explain(kv, key, &x, e);
 	if (!err && x.there)
@@ -63,14 +65,11 @@ enum sd_err kv_own_find(struct sd_verb_call *call, struct sd_slice key, struct s
 	return err;
 }
 
-enum sd_err kv_own_walk(struct sd_verb_call *call, struct sd_slice from, kv_each *each, void *arg, struct sd_error *e)
+static enum sd_err walk(struct sd_kv *kv, struct sd_slice from, kv_each *each, void *arg, struct sd_error *e)
 {
-	struct sd_kv *kv = NULL;
 	struct sd_kv_iter *i = NULL;
 	struct sd_kv_span span = {.from = &from, .passing = true};
-	enum sd_err err = open_to_read(call, &kv, e);
-	if (!err)
-		err = sd_kv_iter_new(kv, &span, &i, e);
+	enum sd_err err = sd_kv_iter_new(kv, &span, &i, e);
 	for (bool there = !err && sd_kv_iter_first(i); there && !err; there = !err && sd_kv_iter_next(i)) {
 		struct sd_slice value = sd_kv_iter_value(i);
 		err = sd_kv_iter_err(i, e);
@@ -80,6 +79,39 @@ enum sd_err kv_own_walk(struct sd_verb_call *call, struct sd_slice from, kv_each
 	if (!err && i)
 		err = sd_kv_iter_err(i, e);
 	sd_kv_iter_free(i);
+	return err;
+}
+
+enum sd_err kv_own_walk(struct sd_verb_call *call, struct sd_slice from, kv_each *each, void *arg, struct sd_error *e)
+{
+	struct sd_kv *kv = NULL;
+	enum sd_err err = open_to_read(call, false, &kv, e);
+	if (!err)
+		err = walk(kv, from, each, arg, e);
+	sd_kv_close(kv, NULL);
+	return err;
+}
+
+enum sd_err kv_opens(const struct sd_verb_call *call, struct sd_error *e)
+{
+	struct sd_kv *kv = NULL;
+	enum sd_err err = open_to_read(call, true, &kv, e);
+	sd_kv_close(kv, NULL);
+	return err;
+}
+
+static enum sd_err fine(void *arg, struct sd_slice key, struct sd_slice value, struct sd_error *e)
+{
+	(void)arg, (void)key, (void)value, (void)e;
+	return SD_OK;
+}
+
+enum sd_err kv_own_values(const struct sd_verb_call *call, struct sd_error *e)
+{
+	struct sd_kv *kv = NULL;
+	enum sd_err err = open_to_read(call, true, &kv, e);
+	if (!err)
+		err = walk(kv, (struct sd_slice){"", 0}, fine, NULL, e);
 	sd_kv_close(kv, NULL);
 	return err;
 }

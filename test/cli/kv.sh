@@ -100,6 +100,21 @@ fresh && mv hurt/000002.ldb x && mv hurt/000003.ldb hurt/000002.ldb && mv x hurt
 damaged 'tables in place of each other' 'bytes, and should have'
 fresh && spoil hurt/MANIFEST-000001 20
 damaged 'the manifest' 'sdlab kv check: MANIFEST-000001: record at 0 is damaged'
+start level "$SDLAB" kv --port 0 --data-dir level --format leveldb --memtable 64KiB --sync no
+port=$(port_of level) || exit 1
+"$SDLAB" kv bench -p "$port" --writes 900 >bench.out || fail "bench: $(cat bench.out)"
+wait_line level 'Created SSTable L0_000006.ldb'
+wait_for 'the log of the second table to go' test ! -e level/000003.log
+stop level
+rm -rf hurt && cp -r level hurt && truncate -s -5 hurt/MANIFEST-000001
+damaged 'a manifest without its last edit' 'damage: hurt/MANIFEST-000001: record at'
+assert_contains "$ERR" 'which those before it speak of, is gone' 'a manifest without its last edit'
+assert_match "$OUT" '^damaged, but for the [0-9]+ tables?$' 'a manifest without its last edit'
+run "$SDLAB" kv dump hurt
+assert_eq '1 ' "$STATUS $OUT" 'dump of a manifest without its last edit'
+rm -rf hurt && cp -r level hurt && truncate -s -5 hurt/*.log
+run "$SDLAB" kv check hurt
+assert_match "$STATUS $ERR" '^0 [0-9]*\.log: torn tail at [0-9]+$' 'a torn log is told once'
 fresh && printf 'MANIFEST-000001' >hurt/CURRENT
 damaged 'CURRENT without its end' 'CURRENT does not name a manifest'
 fresh && printf '../x\n' >hurt/CURRENT
