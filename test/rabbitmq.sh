@@ -30,6 +30,6 @@ restart_rabbitmq() {
     RABBITMQ_LOG_BASE="$dir/log" RABBITMQ_CONFIG_FILE="$dir/rabbitmq" RABBITMQ_ENABLED_PLUGINS_FILE="$dir/plugins" \
     RABBITMQ_PID_FILE="$dir/pid" ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$epmd" RABBITMQ_DIST_PORT="$(free_port)" \
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="${cores:++S $cores:$cores}" /usr/lib/rabbitmq/bin/rabbitmq-server
-  DEADLINE=$((DEADLINE + 50)) wait_port "$name" "${AT[$name]}"
-  ! grep -q '^management' "$dir/rabbitmq.conf" || DEADLINE=$((DEADLINE + 50)) wait_port "$name" "${AT[$name.http]}"
+  DEADLINE=$((DEADLINE + 60)) wait_port "$name" "${AT[$name]}"
+  ! grep -q '^management' "$dir/rabbitmq.conf" || DEADLINE=$((DEADLINE + 60)) wait_port "$name" "${AT[$name.http]}"
 }

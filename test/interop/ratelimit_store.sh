@@ -30,7 +30,7 @@ declare -A URL=() SIDE=()
 rl() {
   local name=$1
   shift
-  start "$name" "$SDLAB" ratelimit --port 0 --admin 127.0.0.1:0 --key all --store-timeout 2s --store "redis://127.0.0.1:$AT" "$@"
+  start "$name" "$SDLAB" ratelimit --port 0 --admin 127.0.0.1:0 --key all --store-timeout 10s --store "redis://127.0.0.1:$AT" "$@"
   URL[$name]=http://127.0.0.1:$(port_of "$name")/ || exit 1
   SIDE[$name]=$(admin_of "$name") || exit 1
 }
@@ -97,8 +97,8 @@ wait_for 'one that came back' answers_with 200 "${URL[one]}"
 [ "$(at PTTL ratelimit:b:default:)" -gt 20000 ] || fail 'the bucket should have been almost empty'
 stop one
 at FLUSHALL >/dev/null
-rl one --algorithm sliding-log --rate 2/2s
-half_over() { [ "$(at PTTL ratelimit:l:default:)" -lt 1200 ]; }
+rl one --algorithm sliding-log --rate 2/6s
+half_over() { [ "$(at PTTL ratelimit:l:default:)" -lt 3000 ]; }
 assert_eq 200 "$(code "${URL[one]}")" 'the first'
 wait_for 'half of its time' half_over
 assert_eq '200 429 ' "$(codes 2 "${URL[one]}")" 'the second'
@@ -197,7 +197,7 @@ stop one
 rl one --rate 1/h
 wait_line one 'Limits are kept in'
 kill -STOP "${PID[redis]}"
-assert_eq 000 "$(code --max-time 0.5 "${URL[one]}")" 'a client that went'
+assert_eq 000 "$(code --max-time 2 "${URL[one]}")" 'a client that went'
 kill -CONT "${PID[redis]}"
 wait_for 'its decision' metric_at_least "${SIDE[one]}" sdlab_ratelimit_store_decisions_total 1 'by="store"'
 assert_eq 429 "$(code "${URL[one]}")" 'the next one'
@@ -206,7 +206,7 @@ stop one
 rl one --rate 1/h --store-timeout 30s --drain-timeout 50ms
 wait_line one 'Limits are kept in'
 kill -STOP "${PID[redis]}"
-assert_eq 000 "$(code --max-time 0.5 "${URL[one]}")" 'a request without an answer'
+assert_eq 000 "$(code --max-time 2 "${URL[one]}")" 'a request without an answer'
 stop one
 kill -CONT "${PID[redis]}"
 at FLUSHALL >/dev/null
@@ -233,10 +233,11 @@ stop redis TERM
 AT=$(free_port)
 start_cache
 both --rate 12/h
+began=$SECONDS
 assert_eq 12 "$(passed 15)" 'CL.THROTTLE: of 30 at two servers'
 all_end 1 3600001
 log_has one 'with CL.THROTTLE' || fail 'how limits are kept'
-assert_match "$(fields "${URL[two]}")" '^Retry-After: (300|299)$' 'CL.THROTTLE: when to come again'
+assert_left 300 "$began" "$(fields "${URL[two]}" | sed -n 's/^Retry-After: //p')" 'CL.THROTTLE: when to come again'
 stop_both
 at FLUSHALL >/dev/null
 several 'CL.THROTTLE'
