@@ -43,10 +43,16 @@ run ./circuit-test --url "$flaky" --requests 6 --interval 0 --verbose
 assert_eq 1 "$STATUS" 'exit status'
 assert_match "$OUT" '^Request 6: REJECTED \(circuit: OPEN\): opened [0-9]+ ms ago: 5 of 5 could not connect, next probe in 30 s$'
 
-# The same as JSON, interrupted by a person.
-start quiet ./circuit-test --url "$flaky" --requests 1000 --interval 20ms --json
-sleep 0.3
+# The same of a server that fails, as JSON, interrupted by a person: once it has its five failures, and was between two requests since.
+start_backend down D --admin 127.0.0.1:0 --fail-from 1 --fail-count 1000
+admin=$(admin_of down) || exit 1
+start quiet ./circuit-test --url "http://127.0.0.1:$PORT" --requests 100000 --interval 20ms --json
+wait_for 'five failures' metric_at_least "$admin" "$M_BACKEND_REQUESTS" 5
+turns() { awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n + 0 }' "/proc/${PID[quiet]}/task/"*/status; }
+went_on() { [ "$(turns)" -ge "$1" ]; }
+wait_for 'requests that are rejected' went_on $(($(turns) + 5))
 stop quiet INT 1
+stop down
 assert_match "$(cat "$TMP/quiet.log")" '"state":"OPEN".*"interrupted":true'
 
 # ---- what a file says ----
