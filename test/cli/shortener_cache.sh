@@ -29,7 +29,7 @@ assert_lacks "$ERR" secret 'a password in an error'
 start_shortener() { # NAME OPTION...: PORT[NAME], ADMINS[NAME]
   local name=$1
   shift
-  start "$name" "$SDLAB" shortener --port 0 --bind 127.0.0.1 --threads 2 --admin 127.0.0.1:0 --data-dir "$TMP/$name" --create-limit none "$@"
+  start "$name" "$SDLAB" shortener --port 0 --bind 127.0.0.1 --threads 2 --admin 127.0.0.1:0 --data-dir "$TMP/$name" --create-limit none --cache-timeout 10s "$@"
   PORTS[$name]=$(port_of "$name") || exit 1
   ADMINS[$name]=$(admin_of "$name") || exit 1
 }
@@ -54,8 +54,7 @@ two_servers() { # CACHE-PORT KIND
   local i
   start_shortener a --db "$TMP/$2.db" --cache "redis://127.0.0.1:$1"
   start_shortener b --db "$TMP/$2.db" --cache "redis://127.0.0.1:$1"
-  wait_line a 'answers'
-  wait_line b 'answers'
+  wait_both
   assert_eq '404 ' "$(target b new)" "unknown code, $2"
   create a new https://example.com/1
   for i in 1 2 3 4; do assert_eq '301 https://example.com/1' "$(target a new)" "made here, $2"; done
@@ -88,8 +87,17 @@ restart_both() {
   cache_cli FLUSHALL >/dev/null || fail "FLUSHALL"
   start_shortener a --db "$TMP/$2.db" --cache "redis://127.0.0.1:$1"
   start_shortener b --db "$TMP/$2.db" --cache "redis://127.0.0.1:$1"
+  wait_both
+}
+# wait_both: both have the cache, and hear what the other changes.
+wait_both() {
   wait_line a 'answers'
   wait_line b 'answers'
+  wait_for 'both to listen' both_hear
+}
+both_hear() { # that a link to the cache is there says nothing of the other one, which listens
+  local channel
+  channel=$(cache_cli PUBSUB CHANNELS) && [ -n "$channel" ] && [ "$(cache_cli PUBSUB NUMSUB "$channel" | tail -n 1)" = 2 ]
 }
 cache_cli() { SDLAB_CACHE_URL=redis://127.0.0.1:$CACHE "$SDLAB" cache "$@"; }
 

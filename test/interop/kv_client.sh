@@ -6,7 +6,8 @@ need redis-server redis-server redis-cli
 cd "$TMP" || exit 1
 
 start redis redis-server --port 0 --unixsocket "$TMP/redis.sock" --save '' --appendonly no
-wait_for 'the socket of redis-server' test -S "$TMP/redis.sock"
+answers() { [ "$(redis-cli -s "$TMP/redis.sock" ping 2>/dev/null)" = PONG ]; }
+wait_for 'redis-server' answers
 kv() { run "$SDLAB" kv "$@" --host "unix:$TMP/redis.sock"; }
 
 kv cli SET user:1 '{"name": "Alice"}'

@@ -114,7 +114,9 @@ if command -v nginx >/dev/null 2>&1; then
   PID[asking]=$!
   STARTED="$STARTED asking"
   worker() { descendants "${PID[nginx]}" | sort -n | tail -n 1; }
-  is_new() { [ "$(worker)" != "$old" ]; }
+  is_new() { [ -n "$(worker)" ] && [ "$(worker)" != "$old" ]; }
+  old=''
+  wait_for 'nginx to have a worker' is_new # it listens before it knows what HUP means
   for ((i = 1; i <= 10; i++)); do
     old=$(worker)
     kill -s HUP "${PID[nginx]}"

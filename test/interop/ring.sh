@@ -71,6 +71,7 @@ ring nginx 10.0.0.1:11212:1 10.0.0.2:11212:1 10.0.0.3:11212:3
 # ---- nutcracker, with memcached servers that answer where they are asked ----
 start peer python3 "$ROOT/test/interop/ring_peer.py" serve
 port=$(port_of peer)
+connects() { python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "$1" 2>"$TMP/connect.err"; }
 twemproxy() { # NODE:WEIGHT..., by addresses
   local node
   ring twemproxy "$@"
@@ -79,7 +80,7 @@ twemproxy() { # NODE:WEIGHT..., by addresses
     for node; do echo "   - $node"; done
   } >nut.yaml
   start nut nutcracker -c nut.yaml -s "$(free_port)" -a 127.0.0.1 -m 16384
-  wait_for 'nutcracker' test -S nut.sock
+  wait_for 'nutcracker' connects nut.sock # it has its name before it listens
   python3 "$ROOT/test/interop/ring_peer.py" ask nut.sock <keys >answers || fail 'the client of nutcracker'
   stop_quietly nut
   rm -f nut.sock
