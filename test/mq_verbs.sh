@@ -209,7 +209,7 @@ dead_letters() {
   assert_eq "0 Message a1 rejected: back to the queue" "$STATUS $(printf '%s\n' "$OUT" | tail -n 1)" 'consume --auto-nack'
   ready tasks 1
   # What waits too long ends, and what is shown is acknowledged.
-  is '0 Received: again' consume tasks --wait 200ms
+  is '0 Received: again' consume tasks --count 1 --wait 20s
   is '0 ' consume tasks --wait 50ms
 }
 

@@ -45,7 +45,7 @@ assert_eq '[MQ] WAL initialized at ./queue-data
 
 # What is rejected again and again ends in orders.dlq, and can be sent back.
 ids=$(mq-cli publish poisoned 'never right' -p "$port" | awk '{ print $3 }')
-mq-cli consume poisoned --auto-nack --wait 500ms -p "$port" >rejected || fail "consume --auto-nack: $(cat rejected)"
+mq-cli consume poisoned --auto-nack --count 4 --wait 20s -p "$port" >rejected || fail "consume --auto-nack: $(cat rejected)"
 wait_line mq "[MQ] Message $ids exceeded retry limit (3), moved to poisoned.dlq"
 assert_eq 4 "$(grep -c '^Received: never right$' rejected)" 'deliveries: one, and three more tries'
 assert_contains "$(mq-cli dlq list poisoned -p "$port")" "$ids" 'dlq list'

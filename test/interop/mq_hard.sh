@@ -50,7 +50,7 @@ assert_match "$ERR" "^sdlab mq: cannot open $segment: record at [0-9]+ has a bad
 start mq "$SDLAB" mq --port 0 --http off --data-dir damaged --salvage
 port=$(port_of mq) || exit 1
 server=amqp://127.0.0.1:$port
-"$SDLAB" mq consume orders --wait 500ms --server "$server" | sed 's/^Received: //' >found
+"$SDLAB" mq consume orders --count 200 --wait 20s --server "$server" | sed 's/^Received: //' >found
 assert_eq "$(seq 1 201 | sed 's/^/message /' | grep -vx 'message 100')" "$(cat found)" 'all but the damaged one'
 cmp -s "$segment" "damaged.damaged/${segment##*/}" && fail 'the log is still the damaged one'
 grep -qabo 'mesXage 100' "damaged.damaged/${segment##*/}" || fail 'the damaged log is not kept'
