@@ -12,7 +12,7 @@ need python3 python3
 node() { # NAME OPTIONS...
   local name=$1
   shift
-  start "$name" "$SDLAB" cache --port 0 --cluster-port 0 --gossip-interval 200ms --hot-reads 100 "$@"
+  start "$name" "$SDLAB" cache --port 0 --cluster-port 0 --gossip-interval 500ms --hot-reads 100 "$@"
   port[$name]=$(port_of "$name") || exit 1
 }
 cli() { # NAME ARGUMENTS...

@@ -49,6 +49,7 @@ with open(out, "w") as log:
             if port not in links:
                 links[port] = socket.create_connection(("127.0.0.1", port), 5)
                 links[port].settimeout(5)
+            sent = time.monotonic()
             links[port].sendall(b"SET %s %d\r\n" % (key.encode(), n))
             reply = b""
             while not reply.endswith(b"\r\n"):
@@ -57,12 +58,13 @@ with open(out, "w") as log:
                     raise OSError("closed")
                 reply += more
             if reply.startswith(b"+OK"):
-                log.write("%s %d %.6f\n" % (key, n, time.monotonic()))
+                log.write("%s %d %.6f %.6f\n" % (key, n, sent, time.monotonic()))
                 log.flush()
         except OSError:
             links.pop(port, None)
 PY
-# Which of them are not there, or other than written; only those that were acknowledged so long before a moment, in ms.
+# Which of them are not there, or other than written; but for those that were on their way at a moment: sent before it, and answered not
+# longer before it than so many ms. (The writer may see an answer late, so that nothing is said of how long after it.)
 cat >"$TMP/missing.py" <<'PY'
 import socket, sys
 port, since, until, grace = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]) / 1000
@@ -72,14 +74,14 @@ f = s.makefile("rb")
 missing = late = total = 0
 for name in sys.argv[5:]:
     for line in open(name):
-        key, value, at = line.split()
+        key, value, sent, at = line.split()
         s.sendall(b"GET %s\r\n" % key.encode())
         head = f.readline()
         got = f.readline().strip().decode() if head[:1] == b"$" and head != b"$-1\r\n" else None
         total += 1
         if got != value:
             late += 1
-            if not grace or not since - grace <= float(at) <= until + grace:
+            if not grace or not (float(sent) <= until and since - grace <= float(at)):
                 missing += 1
                 print(key, value, got, "%.3f s after" % (float(at) - until), file=sys.stderr)
 print(total, missing, late)

@@ -10,7 +10,7 @@ const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run
   '--disable-component-update', '--disable-sync'];
 
 function watch(page) {
-  page.setDefaultTimeout(15000);
+  page.setDefaultTimeout(45000);
   page.on('console', m => { if (m.type() === 'error' || m.type() === 'warning') complaints.push(`${m.text()} (${m.location().url})`); });
   page.on('pageerror', e => complaints.push(e.message));
   page.on('request', r => { if (!r.url().startsWith(url) && !r.url().startsWith('data:')) complaints.push('asked elsewhere: ' + r.url()); });
