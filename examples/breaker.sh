@@ -13,6 +13,7 @@ server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$dir"' EXIT
 
 echo '--- requests 3 to 7 fail; it is left alone for a second'
+: >"$dir/log" # it is read before the server may have begun
 "$sdlab" backend --port 0 --bind 127.0.0.1 --threads 1 --fail-from 3 >"$dir/log" &
 server=$!
 until grep -q 'Listening on' "$dir/log"; do sleep 0.05; done

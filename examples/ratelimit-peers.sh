@@ -18,6 +18,7 @@ peers="127.0.0.1:$base,127.0.0.1:$((base + 1)),127.0.0.1:$((base + 2))"
 
 listens() { sed -n 's/.*Listening on .*:\([0-9]*\)$/\1/p' "$dir/$1.log"; }
 for i in 0 1 2; do
+  : >"$dir/$i.log" # it is read before the server may have begun
   "$sdlab" ratelimit --port 0 --bind 127.0.0.1 --rate 5/h --key header:x-key --resp-port $((base + i)) --peer "$peers" \
     --self "127.0.0.1:$((base + i))" --admin 127.0.0.1:0 --store-timeout 1s >"$dir/$i.log" 2>&1 &
   pids="$pids $!"

@@ -3,6 +3,7 @@
 set -eu
 sdlab=${1:-sdlab}
 dir=$(mktemp -d)
+: >"$dir/log" # it is read before the server may have begun
 "$sdlab" shortener --port 0 --threads 1 --bind 127.0.0.1 --data-dir "$dir" >"$dir/log" 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -rf "$dir"' EXIT

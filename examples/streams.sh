@@ -47,6 +47,7 @@ until_is() {
   done
 }
 
+: >"$tmp/log" # it is read before the broker may have begun
 "$sdlab" mq --port 0 --http 127.0.0.1:0 --data-dir "$tmp/data" >"$tmp/log" 2>&1 &
 pids=$!
 listens() { grep -q 'Queues are shown on' "$tmp/log" && grep -q 'Listening on' "$tmp/log"; }

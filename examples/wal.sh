@@ -16,6 +16,7 @@ printf 'first\nsecond\nthird\n' | "$sdlab" wal append "$dir/log"
 
 echo "--- a writer that is killed while it writes: what it acknowledged is there"
 mkfifo "$dir/pipe"
+: >"$dir/acks" # it is read before the writer may have begun
 "$sdlab" wal append "$dir/log" <"$dir/pipe" >"$dir/acks" 2>/dev/null &
 writer=$!
 exec 3>"$dir/pipe"
