@@ -73,7 +73,7 @@ start load "$SDLAB" load --conns 8 --requests 20000 --quiet --json load.json "ht
 for i in 1 2 3 4 5 6 7 8 9 10; do
   curl -sS --max-time 5 -X POST "http://$ADMIN/-/reload" >/dev/null || fail "reload $i"
 done
-wait_exit load
+DEADLINE=$((DEADLINE * 3)) wait_exit load # twenty thousand requests
 assert_eq 0 "$STATUS" 'exit status of the load'
 assert_match "$(tr -d ' \n\t' <load.json)" '"requests":20000,.*"summary".*"errors":0,' 'requests that failed'
 assert_eq 11 "$(metric "$ADMIN" sdlab_reloads_total 'result="ok"')" 'reloads'
