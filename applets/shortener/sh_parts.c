@@ -21,12 +21,12 @@ static bool reserved(const char *code)
 	return sh_reserved(sd_slice_of(code));
 }
 
-static void say_listening(struct sh *sh)
+static void db_said(struct sh *sh)
 {
 	bool first = !sh->db_said;
 	sh->db_said = true;
 	if (first && sh->listening)
-		sd_run_say_listening(sh->run);
+		sh_let_in(sh);
 }
 
 static void on_link_changed(void *arg, const char *code)
@@ -44,7 +44,7 @@ static void on_up(void *arg, uint64_t links)
 	sd_event(sh->log, SD_INFO, "database_up", f, "Database connected, %" PRIu64 " link%s stored", links, links == 1 ? "" : "s");
 	if (sd_sql_is_read_only(sh_store_sql(sh->store)))
 		sd_event(sh->log, SD_WARN, "database_read_only", NULL, "Database is read-only: links redirect, none can be made or changed");
-	say_listening(sh);
+	db_said(sh);
 }
 
 static void on_down(void *arg, const struct sd_error *why, bool fatal)
@@ -54,7 +54,7 @@ static void on_down(void *arg, const struct sd_error *why, bool fatal)
 	snprintf(sh->db_why, sizeof(sh->db_why), "%.255s", why->text);
 	sd_event(sh->log, SD_ERROR, "database_down", f, fatal ? "Database cannot be used: %s" : "Database away: %s", why->text);
 	if (!fatal || !sd_run_fail(sh->run))
-		say_listening(sh);
+		db_said(sh);
 }
 
 enum sd_err sh_parts_store_conf(struct sd_world *world, const struct sd_conf *conf, struct sh_store_conf *out, char path[SH_PATH_MAX],

@@ -87,6 +87,12 @@ static enum sd_err create(struct sd_run *run, const struct sd_conf *conf, void *
 	return err ? err : sh_parts_open(sh, conf, e);
 }
 
+static void on_open(struct sd_task *t)
+{
+	struct sh_worker *w = sd_container(t, struct sh_worker, open);
+	sd_http_server_close_doors(&w->server, false);
+}
+
 static enum sd_err start(void *self, struct sd_worker *sw, struct sd_error *e)
 {
 	struct sh *sh = self;
@@ -101,8 +107,19 @@ static enum sd_err start(void *self, struct sd_worker *sw, struct sd_error *e)
 	w->status = status_of(sh->run->conf);
 	sd_run_http_conf(sh->run, &conf);
 	sd_http_server_init(&w->server, sw->loop, &conf, &sh_http_handler, w);
+	w->open.fn = on_open;
 	enum sd_err err = sh_parts_start(w, e);
-	return err ? err : sd_run_listen_http(sh->run, sw, &w->server, e);
+	if (!err)
+		err = sd_run_listen_http(sh->run, sw, &w->server, e);
+	sd_http_server_close_doors(&w->server, true);
+	return err;
+}
+
+void sh_let_in(struct sh *sh)
+{
+	for (unsigned i = 0; i < sh->nworkers; i++)
+		sd_loop_post(sh->workers[i]->w->loop, &sh->workers[i]->open);
+	sd_run_say_listening(sh->run);
 }
 
 static void started(void *self)
@@ -110,7 +127,7 @@ static void started(void *self)
 	struct sh *sh = self;
 	sh->listening = true;
 	if (sh->db_said)
-		sd_run_say_listening(sh->run);
+		sh_let_in(sh);
 }
 
 /* New settings on their way to a worker. */

@@ -57,6 +57,7 @@ struct sh_worker {
 	struct sd_http_server server;
 	struct sh_lookup_worker *lookup;
 	struct sh_clicks_worker *clicks;
+	struct sd_task open; /* lets in who waits */
 	uint16_t status; /* of links that say none */
 	uint64_t redirects, refused, calls; /* counters */
 	char room[2 * SH_URL_MAX]; /* for one answer */
@@ -85,6 +86,10 @@ struct sh {
 };
 
 extern const struct sd_option sh_options[];
+
+/* It was said how the database is: from now on who comes is answered. Before, a server that was just started would say of each link that
+ * nobody knows it now, while another one beside it does. On the control loop. */
+void sh_let_in(struct sh *sh);
 
 /* Milliseconds of the wall clock. */
 static inline int64_t sh_now_ms(const struct sh *sh)

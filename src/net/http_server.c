@@ -78,14 +78,19 @@ void sd_http_server_hold(struct sd_http_server *srv)
 	sd_gauge(&srv->stats.active, 1);
 }
 
+static void set_doors(struct sd_http_server *srv)
+{
+	for (int i = 0; i < srv->ndoors; i++)
+		sd_listener_pause(srv->doors[i].listener, srv->paused || srv->closed);
+}
+
 /* There may be room again. */
 static void one_less(void *arg)
 {
 	struct sd_http_server *srv = arg;
 	if (srv->paused && !srv->draining && !is_full(srv)) {
 		srv->paused = false;
-		for (int i = 0; i < srv->ndoors; i++)
-			sd_listener_pause(srv->doors[i].listener, false);
+		set_doors(srv);
 	}
 	if (srv->idle && srv->stats.active == 0) {
 		void (*idle)(struct sd_http_server *) = srv->idle;
@@ -788,8 +793,13 @@ static void pause_when_full(struct sd_http_server *srv)
 	if (srv->paused || !is_full(srv))
 		return;
 	srv->paused = true;
-	for (int i = 0; i < srv->ndoors; i++)
-		sd_listener_pause(srv->doors[i].listener, true);
+	set_doors(srv);
+}
+
+void sd_http_server_close_doors(struct sd_http_server *srv, bool closed)
+{
+	srv->closed = closed;
+	set_doors(srv);
 }
 
 /* NULL: out of memory, and io is closed. */

@@ -74,6 +74,7 @@ struct sd_http_server {
 	struct sd_http_server_stats stats;
 	bool draining;
 	bool paused; /* at max_connections */
+	bool closed; /* see sd_http_server_close_doors */
 	bool proxy;  /* refusals carry Proxy-Status (RFC 9209) */
 	struct sd_link connections;
 	struct sd_http_door {
@@ -124,6 +125,9 @@ void sd_http_server_init(struct sd_http_server *srv, struct sd_loop *loop, const
 enum sd_err sd_http_server_listen(struct sd_http_server *srv, struct sd_addr *addr, bool shared, struct sd_error *e);
 enum sd_err sd_http_server_listen_at(struct sd_http_server *srv, struct sd_addr *addr, uint8_t door, bool shared,
 				     struct sd_error *e);
+/* Who comes waits at the door, and is not answered, until this is taken back: for who listens before it can answer. Those that are in
+ * already go on; in-process ones are refused meanwhile. */
+void sd_http_server_close_doors(struct sd_http_server *srv, bool closed);
 /* Takes a connection that somebody else accepted. */
 void sd_http_server_adopt(struct sd_http_server *srv, struct sd_io *io);
 /* Stops accepting, closes idle connections, lets requests finish; then idle(srv), possibly at once. */

@@ -160,6 +160,31 @@ if ldconfig -p 2>/dev/null | grep -q 'libpq\.so\.5'; then
   assert_lacks "$(cat away.log ready)" secret 'what is said of it'
   stop away
 fi
+# Until it is known how the database is, nobody is answered: it could only be that a link is not known now. One that listens and says nothing.
+if ldconfig -p 2>/dev/null | grep -q 'libpq\.so\.5'; then
+  cat >"$TMP/mute.py" <<'PY'
+import socket
+door = socket.create_server(("127.0.0.1", 0))
+print("Listening on :%d" % door.getsockname()[1], flush=True)
+asked = [door.accept()[0]]
+print("asked", flush=True)
+open("mute.end").read()  # a fifo
+PY
+  mkfifo "$TMP/mute.end"
+  start mute python3 "$TMP/mute.py"
+  url=http://127.0.0.1:$(free_port)
+  start early "$SDLAB" shortener --port "${url##*:}" --bind 127.0.0.1 --threads 2 --admin 127.0.0.1:0 --data-dir early \
+    --db "postgres://user:secret@127.0.0.1:$(port_of mute)/urls"
+  wait_line mute asked
+  wait_port early "${url##*:}"
+  run curl -sS --max-time 0.5 "$url/abc1234"
+  assert_eq 28 "$STATUS" "a request before it is known how the database is: $OUT"
+  echo >"$TMP/mute.end"
+  wait_exit mute
+  refused 503 database-away '' "$url/abc1234"
+  stop early
+fi
+
 mkdir none && printf 'this is not a database, whatever its name says %s\n' "$(seq 200)" >none/links.db
 run "$SDLAB" shortener --port 0 --data-dir none
 assert_eq 1 "$STATUS" 'a file that is no database'

@@ -23,7 +23,7 @@ wrong = None
 
 
 def exchange(s, request):
-    """The status of the answer; its body, if it has one, is left where it is."""
+    """The status of the answer, and as much of it as came with its head."""
     s.sendall(request.encode())
     got = b""
     while b"\r\n\r\n" not in got:
@@ -31,7 +31,7 @@ def exchange(s, request):
         if not more:
             raise ConnectionResetError("closed")
         got += more
-    return int(got[9:12])
+    return int(got[9:12]), got
 
 
 def connect():
@@ -44,12 +44,12 @@ def create(i):
     body = json.dumps({"url": f"https://example.com/{i}", "alias": f"link-{i}"})
     head = f"POST /api/shorten HTTP/1.1\r\nHost: s.example\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     with connect() as s:
-        status = exchange(s, head + body)
+        status, _ = exchange(s, head + body)
     if status != 201:
         sys.exit(f"link {i}: expected 201, found {status}")
 
 
-def judge(status, began):
+def judge(status, answer, began):
     """Was it as it may be? began: the mode when the request left."""
     global answered, failed, wrong
     good = 300 < status < 309
@@ -57,7 +57,7 @@ def judge(status, began):
     failed += not good
     modes = (began, mode)
     if not good and "any" not in modes and (status or "broken" not in modes):
-        wrong = wrong or (f"answered {status}" if status else "a connection broke")
+        wrong = wrong or (f"answered {answer!r}" if status else "a connection broke")
     lock.notify_all()
 
 
@@ -71,11 +71,11 @@ def follow(me):
             sent += 1
         try:
             s = s or connect()
-            status = exchange(s, f"GET /link-{i % links} HTTP/1.1\r\nHost: s.example\r\n{CLIENT}\r\n")
+            status, answer = exchange(s, f"GET /link-{i % links} HTTP/1.1\r\nHost: s.example\r\n{CLIENT}\r\n")
         except OSError:
-            status = 0
+            status, answer = 0, b""
         with lock:
-            judge(status, began)
+            judge(status, answer, began)
         if not 300 < status < 309:
             s = s and s.close()
         time.sleep(PACE)
