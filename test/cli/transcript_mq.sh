@@ -22,14 +22,17 @@ assert_eq "[MQ] WAL initialized at ./queue-data
 run ./mq-cli publish orders "$order"
 assert_match "$OUT" "^Published message [a-z0-9]{6} to queue 'orders'\$" publish
 id=$(printf '%s\n' "$OUT" | awk '{ print $3 }')
-run ./mq-cli publish orders second --message-id xyz789
-assert_eq "Published message xyz789 to queue 'orders'" "$OUT" publish
 
 out=$(printf 'a\n' | timeout 20 ./mq-cli consume orders --ack-mode manual --count 1)
 assert_eq "Received: $order
 [Press 'a' to ack, 'n' to nack, 'q' to quit]
 > a
 Message $id acknowledged" "$out" consume
+# Nobody is told that an acknowledgement is on the disk. The message behind it is, once it is confirmed.
+taken() { ./mq-cli list orders | grep -qE '^orders +0 +- +0$'; } # its consumer is gone, and nothing came back
+wait_for 'the acknowledgement to be taken' taken
+run ./mq-cli publish orders second --message-id xyz789
+assert_eq "Published message xyz789 to queue 'orders'" "$OUT" publish
 
 # What was acknowledged is gone after a kill, what was not is there.
 { kill -s KILL "${PID[messageq]}"
