@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/lsm_batch.h"
@@ -1530,16 +1531,34 @@ static void remove_all(struct sd_world *w, const char *dir)
 	free(names);
 }
 
+static char real_dir[64], real_sub[80];
+
+/* A store in a folder of the disk, with a thread of its own. */
+static struct sd_kv *open_real(const struct sd_kv_conf *c)
+{
+	struct sd_kv *real;
+	snprintf(real_dir, sizeof(real_dir), "/tmp/sdlab-kv-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(real_dir));
+	snprintf(real_sub, sizeof(real_sub), "%s/kv", real_dir);
+	ck_assert_msg(sd_kv_open(real_sub, c, &real, &e) == SD_OK, "%s", e.text);
+	return real;
+}
+
+static void close_real(struct sd_kv *real)
+{
+	ck_assert_int_eq(sd_kv_close(real, &e), SD_OK);
+	struct sd_world *world = sd_world_real();
+	remove_all(world, real_sub);
+	sd_world_free(world);
+	ck_assert_int_eq(rmdir(real_sub), 0);
+	ck_assert_int_eq(rmdir(real_dir), 0);
+}
+
 START_TEST(writers_share_syncs)
 {
-	char dir[] = "/tmp/sdlab-kv-XXXXXX", sub[64];
 	struct writer w[WRITERS];
-	struct sd_kv *real;
 	struct sd_kv_stats s;
-	struct sd_kv_conf c = {.memtable_bytes = 64 << 10};
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(sub, sizeof(sub), "%s/kv", dir);
-	ck_assert_msg(sd_kv_open(sub, &c, &real, &e) == SD_OK, "%s", e.text);
+	struct sd_kv *real = open_real(&(struct sd_kv_conf){.memtable_bytes = 64 << 10});
 	for (int i = 0; i < WRITERS; i++) {
 		w[i] = (struct writer){.kv = real, .id = i};
 		ck_assert_int_eq(pthread_create(&w[i].thread, NULL, write_many, &w[i]), 0);
@@ -1553,12 +1572,36 @@ START_TEST(writers_share_syncs)
 	ck_assert_uint_eq(s.writes, WRITERS * EACH);
 	ck_assert_uint_lt(s.syncs, WRITERS * EACH);
 	ck_assert_uint_eq(s.batches, WRITERS * EACH);
-	ck_assert_int_eq(sd_kv_close(real, &e), SD_OK);
-	struct sd_world *world = sd_world_real();
-	remove_all(world, sub);
-	sd_world_free(world);
-	ck_assert_int_eq(rmdir(sub), 0);
-	ck_assert_int_eq(rmdir(dir), 0);
+	close_real(real);
+}
+END_TEST
+
+/* Six pieces of a mebibyte at eight a second, as it was opened or as it was told since: at least half a second. */
+START_TEST(merging_keeps_to_its_rate)
+{
+	struct timespec from, to;
+	struct sd_rng chance;
+	char key[16];
+	static char value[64 << 10];
+	struct sd_kv_conf c = {.sync = SD_KV_NO, .format = (enum sd_kv_format)_i, .blob_from = UINT32_MAX, .rate = _i ? 8 << 20 : 0};
+	struct sd_kv *real = open_real(&c);
+	if (!_i)
+		sd_kv_set_rate(real, 8 << 20);
+	sd_rng_seed(&chance, 8);
+	for (int k = 0; k < 100; k++) {
+		for (size_t i = 0; i < sizeof(value); i++)
+			value[i] = (char)sd_rng_next(&chance);
+		snprintf(key, sizeof(key), "k%d", k);
+		ck_assert_int_eq(sd_kv_put(real, text(key), (struct sd_slice){value, sizeof(value) - 1}, &e), SD_OK);
+	}
+	ck_assert_int_eq(sd_kv_flush(real, &e), SD_OK);
+	ck_assert_int_eq(sd_kv_put(real, text("k0"), text("anew"), &e), SD_OK); /* a table alone would only move */
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	ck_assert_int_eq(sd_kv_compact(real, NULL, NULL, &e), SD_OK);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	double took = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+	ck_assert_msg(took > 0.5, "it took %.3f s", took);
+	close_real(real);
 }
 END_TEST
 
@@ -1597,6 +1640,7 @@ static Suite *suite(void)
 	tcase_add_test(t, tables_grow_with_the_store);
 	tcase_add_loop_test(t, large_values_survive_a_power_cut, 0, SEEDS(4));
 	tcase_add_loop_test(t, a_full_disk_is_not_the_end, 0, 4);
+	tcase_add_loop_test(t, merging_keeps_to_its_rate, 0, 2);
 	tcase_add_loop_test(t, what_failed_is_tried_again_a_second_later, 0, 2);
 	tcase_add_test(t, time_goes_on_when_the_clock_is_set_back);
 	tcase_add_loop_test(t, after_a_failed_sync_nothing_is_acknowledged, 0, 4);
