@@ -1310,11 +1310,11 @@ START_TEST(out_of_descriptors)
 	peer_say(late, "GET /late HTTP/1.1\r\nHost: h\r\n\r\n");
 	rig_wait(&f->rig, "accepting to pause", starved_once, NULL);
 	/* It waits, and does not spin: over a quarter of a second it tries a few times at most. */
-	int64_t cpu = cpu_ns();
+	int64_t cpu = cpu_ns(), begun = rig_now_ns();
 	ck_assert(!rig_readable(late->fd, 250));
 	ck_assert_int_lt(cpu_ns() - cpu, 100 * MS);
 	uint64_t tries = LOOKED(server.stats.starved);
-	ck_assert_uint_le(tries, 6);
+	ck_assert_uint_le(tries, 2 + (uint64_t)(rig_now_ns() - begun) / (60 * MS)); /* which is longer on a busy machine */
 	/* Those that are connected are served meanwhile. */
 	peer_say(c[1], "GET /meanwhile HTTP/1.1\r\nHost: h\r\n\r\n");
 	ck_assert_str_eq(peer_answer(c[1], 200), "/meanwhile");
