@@ -24,13 +24,13 @@ shortener() { echo "127.0.0.1:${PORT_OF[$((8090 + $1))]}"; }
 shortener_admin() { echo "127.0.0.1:${PORT_OF[$((8086 + $1))]}"; }
 
 # All clicks that are counted, of up to 200 links. (The sums of /api/stats are kept for a while.)
-clicks() { curl -sS --max-time 5 "$FRONT/api/links?per_page=200" | grep -o '"clicks": *[0-9]*' | awk -F: '{ n += $2 } END { print n + 0 }'; }
+clicks() { curl -sS --max-time 20 "$FRONT/api/links?per_page=200" | grep -o '"clicks": *[0-9]*' | awk -F: '{ n += $2 } END { print n + 0 }'; }
 clicks_are() { [ "$(clicks)" = "$1" ]; }
 click() { # BASE CODE
   local agent='Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0'
-  assert_eq 301 "$(curl -sS --max-time 5 -o /dev/null -w '%{http_code}' -A "$agent" "$1/$2")" "status of $2"
+  assert_eq 301 "$(curl -sS --max-time 20 -o /dev/null -w '%{http_code}' -A "$agent" "$1/$2")" "status of $2"
 }
-ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' --max-time 5 "http://$1/-/ready")" = 200 ]; }
+ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' --max-time 20 "http://$1/-/ready")" = 200 ]; }
 
 # ---- load ----
 
@@ -99,7 +99,7 @@ kill_under_load() {
 
 # check_clicks BEFORE: each redirect that was given is counted, and none that was not asked for. BEFORE: clicks before the load. Each shortener has one
 # journal, and the queue keeps its order: a click behind all others is counted behind them.
-counted_at_end() { curl -sS --max-time 5 "$FRONT/api/stats/end-$1" | grep -q '"clicks": 1,'; }
+counted_at_end() { curl -sS --max-time 20 "$FRONT/api/stats/end-$1" | grep -q '"clicks": 1,'; }
 check_clicks() {
   local n counted
   for n in 1 2; do

@@ -113,16 +113,16 @@ cp good.yaml live.yaml
 start lb "$SDLAB" lb --config live.yaml --port 0 --admin 127.0.0.1:0 --threads 1
 port=$(port_of lb) || exit 1
 admin=$(admin_of lb) || exit 1
-assert_eq 'Response from Server-A' "$(curl -sS --max-time 5 "http://127.0.0.1:$port/")" 'before the reload'
+assert_eq 'Response from Server-A' "$(curl -sS --max-time 20 "http://127.0.0.1:$port/")" 'before the reload'
 sed 's/round-robin/round-about/' good.yaml >live.yaml
 kill -s HUP "${PID[lb]}"
 wait_line lb 'live.yaml:2:12: '
-assert_eq 'Response from Server-A' "$(curl -sS --max-time 5 "http://127.0.0.1:$port/")" 'after the bad reload'
-code=$(curl -sS -o reply -w '%{http_code}' -X POST --max-time 5 "http://$admin/-/reload")
+assert_eq 'Response from Server-A' "$(curl -sS --max-time 20 "http://127.0.0.1:$port/")" 'after the bad reload'
+code=$(curl -sS -o reply -w '%{http_code}' -X POST --max-time 20 "http://$admin/-/reload")
 assert_match "$code" '^[45]..$' 'status of a reload of a bad file'
 assert_contains "$(cat reply)" 'live.yaml:2:12: ' 'answer to a reload of a bad file'
 cp good.yaml live.yaml
-code=$(curl -sS -o reply -w '%{http_code}' -X POST --max-time 5 "http://$admin/-/reload")
+code=$(curl -sS -o reply -w '%{http_code}' -X POST --max-time 20 "http://$admin/-/reload")
 assert_match "$code" '^2..$' "status of a reload of a good file ($(cat reply))"
 stop lb
 stop a

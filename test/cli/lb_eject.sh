@@ -21,7 +21,7 @@ ask_until() {
   local end=$((SECONDS + DEADLINE))
   until log_has "$1" "$2"; do
     [ "$SECONDS" -lt "$end" ] || fail "waited ${DEADLINE} s for $1 to say '$2'"
-    curl -sS -o /dev/null -w '%{http_code}\n' --max-time 5 "http://127.0.0.1:$PORT/" >>"$TMP/$1.answers" || fail 'no answer'
+    curl -sS -o /dev/null -w '%{http_code}\n' --max-time 20 "http://127.0.0.1:$PORT/" >>"$TMP/$1.answers" || fail 'no answer'
   done
 }
 

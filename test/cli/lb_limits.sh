@@ -21,7 +21,7 @@ codes() {
   curl -s -o /dev/null --max-time 20 -w '%{http_code}\n' "$@" "http://127.0.0.1:$PORT$path?[$range]" | sed 's/404/200/' | uniq -c |
     awk '{ printf "%s%s %s", (NR > 1 ? ", " : ""), $1, $2 } END { print "" }'
 }
-fields() { curl -s -i --max-time 5 "$@" | tr -d '\r'; }
+fields() { curl -s -i --max-time 20 "$@" | tr -d '\r'; }
 decided() { metric "$ADMIN" sdlab_lb_limit_decisions_total "rule=\"$1\",decision=\"$2\""; }
 
 # ---- 25 requests: 20 pass, 5 do not ----
@@ -108,7 +108,7 @@ assert_eq '1 200' "$(codes 1-1 /a)" 'a path'
 assert_eq '1 400' "$(codes 1-1 /../a --path-as-is)" 'a path above the root'
 reload() { # SED-SCRIPT
   sed -i "$1" "$TMP/lb.yaml"
-  curl -sS --max-time 5 -X POST "http://$ADMIN/-/reload"
+  curl -sS --max-time 20 -X POST "http://$ADMIN/-/reload"
 }
 reload 's,rate: 2/h,rate: 3/h,; s,path: /a,path: /a/,' >/dev/null
 allows() { assert_eq "$1" "$(codes 1-"$2" /a/)" "$3"; }

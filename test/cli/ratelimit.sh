@@ -11,7 +11,7 @@ rl() { # OPTION...: PORT and ADMIN are where
   PORT=$(port_of rl) || exit 1
   ADMIN=$(admin_of rl) || exit 1
 }
-code() { curl -s -o /dev/null --max-time 5 -w '%{http_code}' "$@"; }
+code() { curl -s -o /dev/null --max-time 20 -w '%{http_code}' "$@"; }
 now_answers() { [ "$(code "http://127.0.0.1:$PORT/")" = "$1" ]; }
 # codes N CURL-ARGUMENT...: of so many requests
 codes() {
@@ -19,7 +19,7 @@ codes() {
   shift
   for ((i = 0; i < n; i++)); do printf '%s ' "$(code "$@")"; done
 }
-fields() { curl -s -i --max-time 5 "$@" | tr -d '\r'; }
+fields() { curl -s -i --max-time 20 "$@" | tr -d '\r'; }
 
 # ---- kinds ----
 for kind in token-bucket gcra leaky-bucket fixed-window sliding-counter sliding-log; do
@@ -114,8 +114,8 @@ assert_match "$(fields "http://127.0.0.1:$PORT/")" '^RateLimit: "all";r=3;' 'all
 assert_eq 200 "$(code "http://127.0.0.1:$PORT/jsonx" -o /dev/null | sed s/404/200/)" 'a path that only begins alike'
 assert_eq 3 "$(metric "$ADMIN" sdlab_ratelimit_decisions_total 'rule="login",decision="refused"')" 'refused by login'
 assert_eq 4 "$(metric "$ADMIN" sdlab_ratelimit_decisions_total 'rule="try",decision="shadowed"')" 'shadow'
-assert_eq body "$(curl -s --max-time 5 -d body "http://127.0.0.1:$PORT/echo")" 'a body'
-assert_eq body "$(curl -s --max-time 5 -d body -H 'Transfer-Encoding: chunked' "http://127.0.0.1:$PORT/echo")" 'a chunked body'
+assert_eq body "$(curl -s --max-time 20 -d body "http://127.0.0.1:$PORT/echo")" 'a body'
+assert_eq body "$(curl -s --max-time 20 -d body -H 'Transfer-Encoding: chunked' "http://127.0.0.1:$PORT/echo")" 'a chunked body'
 # More, while it runs: what was used stays used.
 sed -i 's,6/h,8/h,' "$TMP/rl.yaml"
 curl -sS -X POST "http://$ADMIN/-/reload" >/dev/null || fail 'reload'

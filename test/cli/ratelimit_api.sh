@@ -22,7 +22,7 @@ RESP=$(sed -n 's/.*CL.THROTTLE on .*:\([0-9]*\)$/\1/p' "$TMP/rl.log")
 
 # ask PATH BODY [FILTER]: the answer, through jq; STATUS is its status
 ask() {
-  STATUS=$(curl -s --max-time 5 -o "$TMP/answer" -w '%{http_code}' -d "$2" "http://$API$1")
+  STATUS=$(curl -s --max-time 20 -o "$TMP/answer" -w '%{http_code}' -d "$2" "http://$API$1")
   OUT=$(jq -c "${3:-.}" "$TMP/answer")
 }
 expect() { # STATUS ANSWER PATH BODY FILTER

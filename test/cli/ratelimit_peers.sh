@@ -9,7 +9,7 @@ sdlab_test "$@"
 need curl curl
 need jq jq
 
-code() { curl -s -o /dev/null --max-time 5 -w '%{http_code}' "$@"; }
+code() { curl -s -o /dev/null --max-time 20 -w '%{http_code}' "$@"; }
 NAMES=(one two three)
 declare -A AT=() URL=() SIDE=() API=()
 for name in "${NAMES[@]}"; do AT[$name]=127.0.0.1:$(free_port); done
@@ -85,7 +85,7 @@ all --config "$TMP/rules.yaml"
 for key in k1 k2 k3 k4 k5 k6; do
   assert_eq 3 "$(passed 3 "$key" one two three)" "two rules: key $key"
 done
-left() { curl -s -i --max-time 5 -H 'X-Key: new' "${URL[$1]}" | tr -d '\r' | sed -n 's/^RateLimit: "all";r=\([0-9]*\).*/\1/p'; }
+left() { curl -s -i --max-time 20 -H 'X-Key: new' "${URL[$1]}" | tr -d '\r' | sed -n 's/^RateLimit: "all";r=\([0-9]*\).*/\1/p'; }
 assert_eq 31 "$(left one)" 'what is left of the other rule'
 assert_eq 30 "$(left three)" 'what is left of the other rule'
 assert_eq 56 "$(sum sdlab_ratelimit_decisions_total 'rule="try"')" 'decisions in shadow'
@@ -108,7 +108,7 @@ printf '%bQUIT\r\n' "$lines" | timeout 5 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0
   tr -d '\r' | grep -v '^\(:\|\$\)' | tr '\n' ' ' >"$TMP/order"
 assert_eq '*5 1 *5 2 *5 3 *5 4 *5 5 *5 6 *5 7 *5 8 +OK ' "$(cat "$TMP/order")" 'a pipeline'
 ask() { # NAME PATH JSON FILTER
-  curl -s --max-time 5 -d "$3" "http://${API[$1]}$2" >"$TMP/answer"
+  curl -s --max-time 20 -d "$3" "http://${API[$1]}$2" >"$TMP/answer"
   jq -c "$4" "$TMP/answer"
 }
 for path in '/take true 4' '/take true 3' '/peek true 3' '/refund true 4' '/settle true 5' '/forget true 5'; do

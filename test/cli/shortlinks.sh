@@ -35,7 +35,7 @@ for n in 1 2; do
   assert_eq 0 "$STATUS" "making links at shortener $n"
 done
 assert_eq 80 "$(cat "$TMP"/make.[12].log | sed -n 's/^ *"short_url": *"\(.*\)".*/\1/p' | sed 's|.*/||' | sort -u | wc -l)" 'codes of 80 links'
-knows_all() { curl -sS --max-time 5 "http://$(shortener "$1")/api/stats" | grep -q '"urls": *80,'; }
+knows_all() { curl -sS --max-time 20 "http://$(shortener "$1")/api/stats" | grep -q '"urls": *80,'; }
 for n in 1 2; do
   wait_for "shortener $n to know all links" knows_all $n
   code=$(sed -n 's|^ *"short_url": *".*/\(.*\)".*|\1|p' "$TMP/make.$((3 - n)).log" | head -n 1)
@@ -51,7 +51,7 @@ for n in 1 2; do
   [ "$(metric "$(shortener_admin $n)" sdlab_shortener_visits_total 'result="redirected"')" -gt 1 ] || fail "shortener $n has no part of it"
   assert_eq 0 "$(metric "$(shortener_admin $n)" sdlab_shortener_clicks_counted_total)" "clicks that shortener $n counted itself"
 done
-assert_match "$(curl -sS --max-time 5 -o /dev/null -w '%{http_code}' "$FRONT/dashboard")" '^200$' 'the dashboard'
+assert_match "$(curl -sS --max-time 20 -o /dev/null -w '%{http_code}' "$FRONT/dashboard")" '^200$' 'the dashboard'
 
 # A second one says what is in its way.
 run "$SDLAB" up shortlinks.yaml

@@ -21,7 +21,7 @@ END
 
 ask() { # TIMES: who answers
   local i
-  for ((i = 0; i < $1; i++)); do curl -sS --max-time 5 "http://127.0.0.1:$p/" || fail 'curl'; done
+  for ((i = 0; i < $1; i++)); do curl -sS --max-time 20 "http://127.0.0.1:$p/" || fail 'curl'; done
 }
 
 answer() { printf 'Response from Server-%s\n' "$@"; }
@@ -73,7 +73,7 @@ for name in a b c; do
   wait_exit "$name"
   assert_eq 0 "$STATUS" "exit status of backend $name after TERM"
 done
-unavailable() { [ "$(curl -sS -o /dev/null -w '%{http_code}' --max-time 5 "http://127.0.0.1:$p/")" = 503 ]; }
+unavailable() { [ "$(curl -sS -o /dev/null -w '%{http_code}' --max-time 20 "http://127.0.0.1:$p/")" = 503 ]; }
 wait_for '503 when no backend is left' unavailable
-assert_match "$(curl -sS -o /dev/null -D - --max-time 5 "http://127.0.0.1:$p/")" '^[Rr]etry-[Aa]fter: [0-9]+' '503'
+assert_match "$(curl -sS -o /dev/null -D - --max-time 20 "http://127.0.0.1:$p/")" '^[Rr]etry-[Aa]fter: [0-9]+' '503'
 stop lb

@@ -21,7 +21,7 @@ url=http://127.0.0.1:$p/
 
 who() { # TIMES: who answers, each once
   local i
-  for ((i = 0; i < $1; i++)); do curl -sS --max-time 5 "$url" || fail 'curl'; done | sort -u
+  for ((i = 0; i < $1; i++)); do curl -sS --max-time 20 "$url" || fail 'curl'; done | sort -u
 }
 both=$'Response from Server-A\nResponse from Server-B'
 both_answer() { [ "$(who 4 2>/dev/null)" = "$both" ]; }
@@ -40,7 +40,7 @@ start up "$SDLAB" up stack.yaml
 wait_for 'the stack to answer' answers "$url"
 wait_for 'both backends to answer through lb' both_answer
 assert_eq '' "$(descendants "${PID[up]}")" 'processes of a stack in one process'
-assert_eq 'Response from Server-A' "$(curl -sS --max-time 5 "http://127.0.0.1:$a/")" 'web-1 on its own port'
+assert_eq 'Response from Server-A' "$(curl -sS --max-time 20 "http://127.0.0.1:$a/")" 'web-1 on its own port'
 status_shows_all
 run "$SDLAB" up stop stack.yaml
 assert_eq 0 "$STATUS" "exit status of up stop: $ERR"
@@ -80,7 +80,7 @@ restarted() {
 }
 # While it is away nobody notices.
 for ((i = 0; i < 20; i++)); do
-  assert_match "$(curl -sS --max-time 5 "$url")" '^Response from Server-[AB]$' 'a request after the kill'
+  assert_match "$(curl -sS --max-time 20 "$url")" '^Response from Server-[AB]$' 'a request after the kill'
 done
 wait_for 'web-1 to be started again' restarted
 wait_for 'both backends to answer through lb again' both_answer

@@ -59,7 +59,7 @@ for mode in http tcp; do
     at=$(port_of reader) || exit 1
     start_lb known --mode "$mode" --health-type none "${front_tls[@]}" --answer-timeout 1s \
       --backend "address=127.0.0.1:$at,send-proxy=v2,$row"
-    curl -sS -o /dev/null --max-time 5 --cacert "$certs/ca.pem" --cert "$TMP/reader/cert.pem" --key "$TMP/reader/key.pem" \
+    curl -sS -o /dev/null --max-time 20 --cacert "$certs/ca.pem" --cert "$TMP/reader/cert.pem" --key "$TMP/reader/key.pem" \
       --connect-to "back.test:443:127.0.0.1:$PORT" --interface 127.0.0.5 https://back.test/ 2>/dev/null
     wait_line reader 'next '
     said=$(cat "$TMP/reader.log")

@@ -9,13 +9,13 @@ need curl curl
 need redis-server redis-server
 need redis-tools redis-cli
 
-code() { curl -s -o /dev/null --max-time 5 -w '%{http_code}' "$@"; }
+code() { curl -s -o /dev/null --max-time 20 -w '%{http_code}' "$@"; }
 codes() { # N CURL-ARGUMENT...
   local n=$1 i
   shift
   for ((i = 0; i < n; i++)); do printf '%s ' "$(code "$@")"; done
 }
-fields() { curl -s -i --max-time 5 "$@" | tr -d '\r'; }
+fields() { curl -s -i --max-time 20 "$@" | tr -d '\r'; }
 answers_with() { [ "$(code "$2")" = "$1" ]; }
 
 start_redis() { # OPTION...
@@ -221,7 +221,7 @@ start_backend up A
 rl one --rate 2/h --upstream "http://127.0.0.1:$PORT"
 printf 'x%.0s' $(seq 5000) >"$TMP/body"
 for how in 'Transfer-Encoding: chunked' 'Expect:'; do
-  curl -s --max-time 5 -H "$how" --data-binary "@$TMP/body" "${URL[one]}echo" >"$TMP/echoed"
+  curl -s --max-time 20 -H "$how" --data-binary "@$TMP/body" "${URL[one]}echo" >"$TMP/echoed"
   assert_same "$TMP/body" "$TMP/echoed" "a body, $how"
 done
 assert_eq 429 "$(code --data-binary "@$TMP/body" "${URL[one]}echo")" 'a body that nobody wants'

@@ -12,7 +12,7 @@ need redis-tools redis-cli
 
 AT=$(free_port)
 at() { redis-cli -p "$AT" "$@"; }
-code() { curl -s -o /dev/null --max-time 5 -w '%{http_code}' "$@"; }
+code() { curl -s -o /dev/null --max-time 20 -w '%{http_code}' "$@"; }
 declare -A RESP=() API=() URL=() SIDE=()
 rl() { # NAME OPTION...
   local name=$1
@@ -26,7 +26,7 @@ rl() { # NAME OPTION...
 both() { rl one --store "redis://127.0.0.1:$AT" "$@" && rl two --store "redis://127.0.0.1:$AT" "$@"; }
 stop_both() { stop one && stop two; }
 ask() { # NAME PATH JSON: the status, whether it is allowed, what remains of each
-  STATUS=$(curl -s --max-time 5 -o "$TMP/answer" -w '%{http_code}' -d "$3" "http://${API[$1]}$2")
+  STATUS=$(curl -s --max-time 20 -o "$TMP/answer" -w '%{http_code}' -d "$3" "http://${API[$1]}$2")
   jq -c '[.allowed,.limits[]?.remaining]' "$TMP/answer" | sed "s/^/$STATUS /"
 }
 throttle() { redis-cli -p "${RESP[$1]}" CL.THROTTLE "${@:2}" | head -n 3 | paste -sd' '; }
@@ -79,7 +79,7 @@ for kind in fixed-window sliding-counter sliding-log leaky-queue; do
   assert_eq '200 [true,5]' "$(ask one /forget "{$of}")" "$kind: forget"
 done
 one() { printf '{"requests":[{"name":"n","unique_key":"k","duration":"3600000","limit":"3",%s}]}' "$1"; }
-gubernator() { curl -s --max-time 5 -d "$(one "$2")" "http://${API[$1]}/v1/GetRateLimits" | jq -c '.responses[0]|[.status,.remaining]'; }
+gubernator() { curl -s --max-time 20 -d "$(one "$2")" "http://${API[$1]}/v1/GetRateLimits" | jq -c '.responses[0]|[.status,.remaining]'; }
 assert_eq '["UNDER_LIMIT","2"]' "$(gubernator one '"hits":"1"')" gubernator
 assert_eq '["OVER_LIMIT","0"]' "$(gubernator two '"hits":3,"behavior":"DRAIN_OVER_LIMIT"')" gubernator
 assert_eq '["UNDER_LIMIT","1"]' "$(gubernator one '"hits":2,"behavior":8')" gubernator

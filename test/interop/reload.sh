@@ -39,7 +39,7 @@ keep_asking() { # PORT OPTION...
 
 progressed() { [ "$(metric "$ADMIN" "$M_LB_REQUESTS")" -gt "$1" ]; }
 c_is() { # there | gone
-  curl -sS --max-time 5 "http://$ADMIN/-/backends" >"$TMP/backends" || return 1
+  curl -sS --max-time 20 "http://$ADMIN/-/backends" >"$TMP/backends" || return 1
   if grep -q 'Server-C' "$TMP/backends"; then [ "$1" = there ]; else [ "$1" = gone ]; fi
 }
 
@@ -94,7 +94,7 @@ ask_on_3() {
 }
 ask_on_3 || fail 'a request before the reload'
 config 3 least-connections no >"$TMP/lb.yaml"
-code=$(curl -sS -o /dev/null -w '%{http_code}' -X POST --max-time 5 "http://$ADMIN/-/reload")
+code=$(curl -sS -o /dev/null -w '%{http_code}' -X POST --max-time 20 "http://$ADMIN/-/reload")
 assert_match "$code" '^2..$' 'status of POST /-/reload'
 wait_for 'Server-C to be gone' c_is gone
 ask_on_3 || fail 'a request on the same connection after the reload'

@@ -53,7 +53,7 @@ start_front() {
 
 # What the worker would weigh for a request now: "a 1 b 1 ".
 weighed() {
-  curl -sS --max-time 5 -d '{"target": "/"}' "http://$ADMIN/-/explain" | tr -d ' \t\n' |
+  curl -sS --max-time 20 -d '{"target": "/"}' "http://$ADMIN/-/explain" | tr -d ' \t\n' |
     grep -o '"name":"[a-z]*"\|"weight":[0-9]*' | sed 's/.*://; s/"//g' | tr '\n' ' '
 }
 # in_force WEIGHT WITH_B CERTIFICATE: for the next request, and for the next connection.
@@ -62,7 +62,7 @@ in_force() {
   [ "$2" = no ] || want="a $1 b 1 "
   [ "$(weighed)" = "$want" ] && answers_by "$3"
 }
-answers_by() { curl -sS -o /dev/null --max-time 5 --cacert "$1/ca.pem" "https://127.0.0.1:$front/" 2>/dev/null; }
+answers_by() { curl -sS -o /dev/null --max-time 20 --cacert "$1/ca.pem" "https://127.0.0.1:$front/" 2>/dev/null; }
 
 requests_passed() { [ "$(metric "$ADMIN" "$M_LB_REQUESTS")" -gt "$1" ]; }
 

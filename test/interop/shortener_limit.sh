@@ -38,7 +38,7 @@ both_made() { # N: the same at both servers at once
 }
 decided() { echo $(($(metric "${SIDE[one]}" sdlab_shortener_limit_decisions_total "by=\"$1\"") + \
   $(metric "${SIDE[two]}" sdlab_shortener_limit_decisions_total "by=\"$1\""))); }
-ready() { curl -s --max-time 5 "http://${SIDE[$1]}/-/ready" | tr -d ' \n\t'; }
+ready() { curl -s --max-time 20 "http://${SIDE[$1]}/-/ready" | tr -d ' \n\t'; }
 
 start_redis() {
   start store redis-server --port "$AT" --bind 127.0.0.1 --save '' --appendonly no --dir "$TMP" --requirepass hush

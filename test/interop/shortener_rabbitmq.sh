@@ -38,7 +38,7 @@ load() { run python3 "$redirects" "$PORT" "$1" "$2" 4; assert_eq "0 $2 $2" "$STA
 visit() { curl -sS --max-time 10 -o /dev/null -A "$1" "http://127.0.0.1:$PORT/$2"; }
 sql() { psql -At "${PG[pg]}" -c "$1"; }
 gives() { [ "$(sql "$1")" = "$2" ]; }
-fetched() { curl -fsS -o /dev/null --max-time 5 "$1" 2>/dev/null; }
+fetched() { curl -fsS -o /dev/null --max-time 20 "$1" 2>/dev/null; }
 some_of_both() { [ "$(sql "$clicks 'both'")" -gt 0 ]; }
 clicks="SELECT clicks FROM links WHERE code ="
 

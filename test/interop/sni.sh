@@ -60,7 +60,7 @@ many=$(seq -s , -f 'protocol-%03g' 60)
 assert_contains "$(s_client "$lb" -servername api.test -max_send_frag 512 -alpn "$many,http/1.1")" 'subject=CN = api.test' \
   'a hello in several records'
 # Other protocols go where all names go, and are refused there.
-assert_contains "$(curl -sS --max-time 5 "http://127.0.0.1:$lb/" 2>&1)" 'curl:' 'plain HTTP'
+assert_contains "$(curl -sS --max-time 20 "http://127.0.0.1:$lb/" 2>&1)" 'curl:' 'plain HTTP'
 wait_line rest.test 'TLS: a plain HTTP request came'
 assert_eq 1 "$(metric "$ADMIN" sdlab_lb_hellos_total not_tls)" 'plain HTTP, counted'
 stop lb

@@ -12,9 +12,9 @@ start_backend a A
 start_lb lb --health-interval 100ms --backend "address=127.0.0.1:$PORT,name=web-1" \
   --backend 'address=127.0.0.1:1,name=<b>"evil"&co'
 wait_line lb 'Removed 1 from pool'
-curl -sS -o /dev/null --max-time 5 "http://127.0.0.1:$PORT/" || fail 'GET /'
-curl -sS -D "$TMP/head" -o "$TMP/page" --max-time 5 "http://$ADMIN/-/status" || fail 'GET /-/status'
-curl -sS -o "$TMP/backends" --max-time 5 "http://$ADMIN/-/backends" || fail 'GET /-/backends'
+curl -sS -o /dev/null --max-time 20 "http://127.0.0.1:$PORT/" || fail 'GET /'
+curl -sS -D "$TMP/head" -o "$TMP/page" --max-time 20 "http://$ADMIN/-/status" || fail 'GET /-/status'
+curl -sS -o "$TMP/backends" --max-time 20 "http://$ADMIN/-/backends" || fail 'GET /-/backends'
 
 head=$(tr -d '\r' <"$TMP/head")
 assert_match "$head" '^Content-Type: text/html' 'type of the page'
@@ -24,7 +24,7 @@ assert_eq 2 "$(grep -c "nonce=\"$nonce\"" "$TMP/page")" 'places with the nonce'
 assert_lacks "$(cat "$TMP/page")" '<b>' 'a name in the page'
 assert_contains "$(cat "$TMP/page")" '&lt;b&gt;&quot;evil&quot;&amp;co' 'a name in the page'
 assert_contains "$(cat "$TMP/page")" 'failed checks in a row: connection refused' 'why, without a script'
-other=$(curl -sS -D - -o /dev/null --max-time 5 "http://$ADMIN/-/status" | tr -d '\r' | grep -c "nonce-$nonce")
+other=$(curl -sS -D - -o /dev/null --max-time 20 "http://$ADMIN/-/status" | tr -d '\r' | grep -c "nonce-$nonce")
 assert_eq 0 "$other" 'pages with the same nonce'
 
 sed '1,/<script nonce=/d; /<\/script>/,$d' "$TMP/page" >"$TMP/page.js"

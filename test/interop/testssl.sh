@@ -46,7 +46,7 @@ look lb.json "https://lb.test:$PORT" -p -S -f -H -I -BB -R -C -O -Z -A -L
 verdict=$(python3 judge.py lb.json SSLv2 SSLv3 TLS1 TLS1_1 TLS1_2 TLS1_3 PFS cert_trust cert_chain_of_trust heartbleed \
   CCS ROBOT secure_renego secure_client_renego CRIME_TLS POODLE_SSL fallback_SCSV BEAST LUCKY13)
 [[ $verdict =~ ^[2-9][0-9]\ fine$ ]] || fail "testssl: $verdict; $(cat lb.json.log)"
-assert_eq 200 "$(curl -sS -o /dev/null -w '%{http_code}' --max-time 5 --cacert certs/ca.pem "https://127.0.0.1:$PORT/")" \
+assert_eq 200 "$(curl -sS -o /dev/null -w '%{http_code}' --max-time 20 --cacert certs/ca.pem "https://127.0.0.1:$PORT/")" \
   'an ordinary request afterwards'
 echo "lb: $verdict, nothing above LOW"
 stop lb

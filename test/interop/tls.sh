@@ -102,7 +102,7 @@ for behind in "127.0.0.1:$plain" "address=127.0.0.1:$web,tls=true,tls-ca=$certs/
   assert_eq 0 "$?" 'exit status of s_client'
   assert_contains "$answer" 'Response from Server-' 's_client, TLS taken off'
   assert_lacks "$(cat "$TMP/s_client.err")" 'unexpected eof' 'the end, TLS taken off'
-  run curl -sS --max-time 5 "http://127.0.0.1:$PORT/"
+  run curl -sS --max-time 20 "http://127.0.0.1:$PORT/"
   [ "$STATUS" -ne 0 ] || fail 'plain HTTP was answered where TLS is taken off'
   run "$SDLAB" load "https://127.0.0.1:$PORT/" --ca "$certs/ca.pem" --conns 4 --requests 200 --quiet
   assert_contains "$OUT" '200 answered, 0 failed' 'load, TLS taken off'

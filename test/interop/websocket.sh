@@ -67,11 +67,11 @@ wait_line hold 'holding 50'
 assert_eq 50 "$(metric "$ADMIN" sdlab_lb_tunnels)" 'tunnels'
 # The backend of the sockets leaves, and one for requests comes: its sockets stay.
 sed -i "s/.*name: chat.*/  - {address: \"127.0.0.1:$web\", name: web}/" lb.yaml
-curl -sS --max-time 5 -X POST "http://$ADMIN/-/reload" >/dev/null || fail 'the first reload'
+curl -sS --max-time 20 -X POST "http://$ADMIN/-/reload" >/dev/null || fail 'the first reload'
 wait_for 'the new backend' answers_well "http://127.0.0.1:$PORT/"
 start load "$SDLAB" load --conns 8 --requests 20000 --quiet --json load.json "http://127.0.0.1:$PORT/"
 for i in 1 2 3 4 5 6 7 8 9 10; do
-  curl -sS --max-time 5 -X POST "http://$ADMIN/-/reload" >/dev/null || fail "reload $i"
+  curl -sS --max-time 20 -X POST "http://$ADMIN/-/reload" >/dev/null || fail "reload $i"
 done
 DEADLINE=$((DEADLINE * 3)) wait_exit load # twenty thousand requests
 assert_eq 0 "$STATUS" 'exit status of the load'
