@@ -29,6 +29,7 @@ struct lsm_log_out {
 	uint64_t number;
 	_Atomic uint64_t bytes, synced; /* whole records; how much of them is on the disk */
 	bool weak;			/* leader: not all of its records were synced one by one */
+	uint64_t room;			/* leader: so far room was set aside, or could not be */
 };
 
 struct lsm_writer {

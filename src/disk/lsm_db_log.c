@@ -6,7 +6,9 @@
 #include "core/lsm_log.h"
 #include "lsm_db_int.h"
 
-#define ZEROS 4096
+#define ZEROS	 4096
+#define ROOM_MIN (UINT64_C(4) << 10)
+#define ROOM_MAX (UINT64_C(256) << 10)
 
 struct lsm_log_out *lsm_log_ref(struct lsm_log_out *l)
 {
@@ -102,6 +104,18 @@ static enum sd_err cut_back(struct lsm_log_out *l, uint64_t bytes, struct sd_err
 	return err ? err : sd_file_sync(l->file, e);
 }
 
+/* Many small records follow, none of them synced: the file is made longer by more than one at a time. What is not used of it are zeros,
+ * and no records (LevelDB takes them so, too). Where there is no room the records themselves may still fit. */
+static void make_room(const struct sd_kv *kv, struct lsm_log_out *l, uint64_t at, size_t n)
+{
+	uint64_t part = kv->conf.memtable_bytes / 64, step = part < ROOM_MIN ? ROOM_MIN : part > ROOM_MAX ? ROOM_MAX : part - part % ROOM_MIN;
+	if (at + n <= l->room || n > step / 4)
+		return;
+	l->room = at - at % ROOM_MIN + step;
+	if (!sd_file_allocate(l->file, l->room, NULL))
+		sd_file_expect(l->file, at, l->room);
+}
+
 static enum sd_err write_out(struct sd_kv *kv, struct lsm_log_out *l, uint64_t at, struct sd_error *e)
 {
 	struct sd_error why;
@@ -147,6 +161,8 @@ enum sd_err lsm_log_write(struct sd_kv *kv, struct lsm_log_out *l, struct sd_sli
 	if (was_weak && atomic_load(&l->synced) == at)
 		sd_lsm_log_put_mark(&kv->out, at, seq);
 	sd_lsm_log_put(&kv->out, at + kv->out.n, record);
+	if (!sync)
+		make_room(kv, l, at, kv->out.n);
 	return write_out(kv, l, at, e);
 }
 
@@ -163,6 +179,6 @@ void lsm_log_close(struct sd_kv *kv, struct lsm_log_out *l)
 	struct iovec iov = {kv->out.p, kv->out.n};
 	if (kv->out.full || sd_file_write(l->file, &iov, 1, at, NULL))
 		sd_file_truncate(l->file, at, NULL);
-	else
+	else if (!l->room || !sd_file_truncate(l->file, at + kv->out.n, NULL))
 		sd_file_sync(l->file, NULL);
 }

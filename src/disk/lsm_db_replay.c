@@ -1,7 +1,7 @@
 /* lsm_db_replay.c - what is in logs and not yet in tables comes back into memory.
  *
- * A log whose end is not whole, with nothing good behind, is one that was being written when the power went: it is cut there. Anything
- * else that is not as it should be is refused.
+ * A log whose end is not whole, with nothing good behind, is one that was being written when the power went: it is cut there, and so is
+ * one that ends with room that was never written. Anything else that is not as it should be is refused.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -54,7 +54,7 @@ struct replay {
 	uint64_t writes, last_seq;
 	size_t bytes; /* of the log that is read */
 	bool torn;
-	uint64_t torn_at;
+	uint64_t end; /* of what is kept of it */
 };
 
 static enum sd_err judge(const struct replay *r, struct sd_slice record, struct sd_error *e)
@@ -101,20 +101,40 @@ static enum sd_err take(struct replay *r, struct sd_slice record, struct sd_erro
 	return SD_OK;
 }
 
-static enum sd_err take_all(struct replay *r, struct sd_lsm_log_in *in, struct sd_error *e)
+/* A writer beside who only reads may have been in the middle of a record when that was read, and further on than that when what is
+ * behind it was read. By now it is whole; damage stays as it is. */
+static bool is_whole_now(struct replay *r, struct sd_lsm_log_in *in, char **bytes, size_t *bad)
+{
+	char *now = NULL;
+	size_t n = 0;
+	if (!r->kv->read_only || in->bad <= *bad || sd_lsm_read_whole(r->kv->world, r->kv->path, r->name, LOG_MAX, &now, &n, NULL))
+		return false;
+	free(*bytes);
+	*bytes = now;
+	*bad = in->bad;
+	in->p = (const uint8_t *)now;
+	in->n = n;
+	in->at = in->record_at;
+	return true;
+}
+
+static enum sd_err take_all(struct replay *r, struct sd_lsm_log_in *in, char **bytes, struct sd_error *e)
 {
 	struct sd_slice record;
 	enum sd_lsm_log_step step;
 	enum sd_err err = SD_OK;
-	while (!err && (step = sd_lsm_log_next(in, &record)) == SD_LSM_LOG_RECORD)
-		if ((err = take(r, record, e)))
-			sd_wrap(e, "%s: record at %zu", r->name, in->record_at);
-	if (err)
-		return err;
+	size_t bad = 0;
+	do {
+		while (!err && (step = sd_lsm_log_next(in, &record)) == SD_LSM_LOG_RECORD)
+			if ((err = take(r, record, e)))
+				sd_wrap(e, "%s: record at %zu", r->name, in->record_at);
+		if (err)
+			return err;
+	} while (step == SD_LSM_LOG_DAMAGED && is_whole_now(r, in, bytes, &bad));
 	if (step == SD_LSM_LOG_DAMAGED)
 		return sd_fail(e, SD_EDAMAGED, "%s: record at %zu is damaged, and good ones follow", r->name, in->bad);
 	r->torn = step == SD_LSM_LOG_TORN;
-	r->torn_at = in->record_at; /* also when its first pieces are whole: nothing of it may stay */
+	r->end = r->torn ? in->record_at : in->at < in->n ? in->at : in->n; /* torn: nothing of it stays, also when its first pieces are whole */
 	return SD_OK;
 }
 
@@ -125,17 +145,17 @@ static enum sd_err keep_log(struct replay *r, const char *bytes, size_t n, struc
 {
 	struct sd_kv *kv = r->kv;
 	struct sd_file *f = NULL;
-	struct iovec iov = {(void *)(uintptr_t)bytes, r->torn ? (size_t)r->torn_at : n};
+	struct iovec iov = {(void *)(uintptr_t)bytes, (size_t)r->end};
 	if (r->torn)
-		lsm_say(kv, &(struct sd_kv_event){.kind = SD_KV_EVENT_TORN, .name = r->name, .bytes = r->torn_at});
+		lsm_say(kv, &(struct sd_kv_event){.kind = SD_KV_EVENT_TORN, .name = r->name, .bytes = r->end});
 	if (kv->read_only || n == 0)
 		return SD_OK;
 	char *full = sd_lsm_path(kv->path, r->name);
 	enum sd_err err = full ? sd_file_open(kv->world, full, SD_FILE_WRITE, &f, e) : lsm_no_memory(e);
 	if (!err && iov.iov_len > 0)
 		err = sd_file_write(f, &iov, 1, 0, e);
-	if (!err && r->torn)
-		err = sd_file_truncate(f, r->torn_at, e);
+	if (!err && r->end < n)
+		err = sd_file_truncate(f, r->end, e);
 	if (!err)
 		err = sd_file_sync(f, e);
 	sd_file_close(f);
@@ -155,7 +175,7 @@ static enum sd_err may_follow(const struct replay *r, uint64_t log, struct sd_er
 	struct sd_lsm_log_in in = {.p = (const uint8_t *)bytes, .n = n};
 	enum sd_lsm_log_step step = sd_lsm_log_next(&in, &record);
 	if (step == SD_LSM_LOG_RECORD || step == SD_LSM_LOG_DAMAGED)
-		err = sd_fail(e, SD_EDAMAGED, "the log before %s ends at %" PRIu64 " within a record, and good ones follow", name, r->torn_at);
+		err = sd_fail(e, SD_EDAMAGED, "the log before %s ends at %" PRIu64 " within a record, and good ones follow", name, r->end);
 	sd_lsm_log_in_free(&in);
 	free(bytes);
 	return err;
@@ -181,11 +201,11 @@ static enum sd_err replay_log(struct replay *r, size_t at, struct sd_error *e)
 		return err;
 	struct sd_lsm_log_in in = {.p = (const uint8_t *)bytes, .n = n};
 	uint64_t before = r->writes;
-	err = take_all(r, &in, e);
+	err = take_all(r, &in, &bytes, e);
 	if (!err)
 		err = must_be_the_end(r, at, e);
 	if (!err)
-		err = keep_log(r, bytes, n, e);
+		err = keep_log(r, bytes, in.n, e);
 	sd_lsm_log_in_free(&in);
 	free(bytes);
 	r->bytes = r->writes > before;

@@ -276,12 +276,21 @@ static enum sd_err add_failed(struct sd_kv *kv, struct sd_error *e)
 	return sd_fail(e, SD_ENOMEM, "%s", why.text);
 }
 
+/* Where the first key will be put is fetched while the log is written. */
+static void expect_first(const struct sd_lsm_mem *mem, struct sd_slice record)
+{
+	struct sd_lsm_batch_at b;
+	if (sd_lsm_batch_open(&b, record) && sd_lsm_batch_next(&b))
+		sd_lsm_mem_expect(mem, b.key);
+}
+
 /* An empty record: there was no memory for one. */
 static enum sd_err write_group(struct sd_kv *kv, struct sd_lsm_mem *mem, struct sd_slice record, uint32_t count, bool sync, struct sd_error *e)
 {
 	uint64_t last_seq, user_bytes;
 	if (record.n == 0)
 		return lsm_no_memory(e);
+	expect_first(mem, record);
 	enum sd_err err = sync ? lsm_in_place(kv, kv->log->file, e) : SD_OK; /* nobody would find it in a log that was removed */
 	if (!err && count > 0)
 		err = lsm_log_write(kv, kv->log, record, sync, e);

@@ -135,6 +135,12 @@ enum sd_err sd_file_allocate(struct sd_file *f, uint64_t size, struct sd_error *
 	return file_result(f->ops->allocate(f, size), e, "make room for", f->name);
 }
 
+void sd_file_expect(struct sd_file *f, uint64_t from, uint64_t to)
+{
+	if (f->ops->expect)
+		f->ops->expect(f, from, to);
+}
+
 enum sd_err sd_file_lock(struct sd_file *f, struct sd_error *e)
 {
 	int err = f->ops->lock(f);

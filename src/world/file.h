@@ -46,6 +46,10 @@ enum sd_err sd_file_truncate(struct sd_file *f, uint64_t size, struct sd_error *
 /* Sets room aside up to `size` bytes, so that writing there does not run out of it and a sync need not write the
  * length; the file then is at least that long, and reads as zeros. Fine where a file system cannot: nothing happens. */
 enum sd_err sd_file_allocate(struct sd_file *f, uint64_t size, struct sd_error *e);
+/* One thread is going to write from `from` to `to`, where room was set aside, many small pieces one behind the other. Where the file
+ * system keeps that room they are put into memory that is the file's, and cost no write of the kernel's: the same for a sync, for who
+ * reads, and for what is left of a process that is killed. Until the next call, or until the file is cut. */
+void sd_file_expect(struct sd_file *f, uint64_t from, uint64_t to);
 /* Nobody else may hold it: SD_EINUSE when another process (or another open file of this one) does. Until closed. */
 enum sd_err sd_file_lock(struct sd_file *f, struct sd_error *e);
 

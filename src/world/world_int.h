@@ -58,6 +58,7 @@ struct sd_file_ops {
 	int (*size)(struct sd_file *f, uint64_t *size);
 	int (*truncate)(struct sd_file *f, uint64_t size);
 	int (*allocate)(struct sd_file *f, uint64_t size);
+	void (*expect)(struct sd_file *f, uint64_t from, uint64_t to); /* NULL: nothing comes of it */
 	int (*lock)(struct sd_file *f);
 	bool (*is_at)(struct sd_file *f, const char *name); /* true as well when that cannot be known */
 	int (*map)(struct sd_file *f, size_t n, const void **out);

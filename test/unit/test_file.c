@@ -1,8 +1,11 @@
 /* Files, by the same script in both worlds: the kernel's in a folder of the test, and the simulated one's. */
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "world/file.h"
 #include "world/sim.h"
@@ -168,6 +171,113 @@ START_TEST(places)
 }
 END_TEST
 
+/* ---- many small pieces ---- */
+
+#define WINDOW (256u << 10)
+#define PIECE  100u
+
+static void put_piece(struct sd_file *f, uint64_t i)
+{
+	char piece[PIECE];
+	memset(piece, 'a' + (int)(i % 26), PIECE);
+	struct iovec iov = {piece, PIECE};
+	ck_assert_int_eq(sd_file_write(f, &iov, 1, i * PIECE, NULL), SD_OK);
+}
+
+static void expect_pieces(const char *name, uint64_t from, uint64_t to)
+{
+	char piece[PIECE];
+	size_t got;
+	struct sd_file *f = opened(name, 0);
+	for (uint64_t i = from; i < to; i++) {
+		ck_assert_int_eq(sd_file_read(f, piece, PIECE, i * PIECE, &got, NULL), SD_OK);
+		ck_assert_uint_eq(got, PIECE);
+		for (size_t k = 0; k < PIECE; k++)
+			if (piece[k] != 'a' + (char)(i % 26))
+				ck_abort_msg("piece %u, byte %zu: %c", (unsigned)i, k, piece[k]);
+	}
+	sd_file_close(f);
+}
+
+static void expect_size(struct sd_file *f, uint64_t size)
+{
+	uint64_t is;
+	ck_assert_int_eq(sd_file_size(f, &is, NULL), SD_OK);
+	ck_assert_uint_eq(is, size);
+}
+
+/* From somewhere in the middle of a page, on over the end of the room, and into the next. */
+START_TEST(small_pieces)
+{
+	uint64_t n = 0, at_end = WINDOW / PIECE;
+	begin(_i);
+	struct sd_file *f = opened("a", SD_FILE_WRITE | SD_FILE_CREATE);
+	for (; n < 77; n++)
+		put_piece(f, n);
+	for (uint64_t end = WINDOW; end <= 2 * WINDOW; end += WINDOW) {
+		ck_assert_int_eq(sd_file_allocate(f, end, NULL), SD_OK);
+		sd_file_expect(f, n * PIECE, end);
+		for (; n <= end / PIECE; n++)
+			put_piece(f, n);
+		expect_pieces("a", 0, n);
+	}
+	ck_assert_int_eq(sd_file_sync(f, NULL), SD_OK);
+	put_piece(f, 5); /* anywhere */
+	ck_assert_int_eq(sd_file_truncate(f, at_end * PIECE, NULL), SD_OK);
+	expect_size(f, at_end * PIECE);
+	for (n = at_end - 3; n < at_end + 10; n++)
+		put_piece(f, n);
+	expect_size(f, n * PIECE);
+	expect_pieces("a", 0, n);
+	sd_file_close(f);
+	end(_i);
+}
+END_TEST
+
+/* Who writes goes on when somebody else cuts the file, or when there is no such room. */
+START_TEST(small_pieces_and_somebody_who_cuts)
+{
+	begin(_i);
+	struct sd_file *f = opened("a", SD_FILE_WRITE | SD_FILE_CREATE), *other = opened("a", SD_FILE_WRITE);
+	ck_assert_int_eq(sd_file_allocate(f, WINDOW, NULL), SD_OK);
+	sd_file_expect(f, 0, WINDOW);
+	put_piece(f, 0);
+	ck_assert_int_eq(sd_file_truncate(other, 0, NULL), SD_OK);
+	for (uint64_t i = 0; i < 100; i++)
+		put_piece(f, i);
+	expect_size(f, 100ul * PIECE);
+	sd_file_expect(f, 100ul * PIECE, WINDOW);
+	for (uint64_t i = 100; i < 200; i++)
+		put_piece(f, i);
+	expect_size(f, 200ul * PIECE);
+	expect_pieces("a", 0, 200);
+	sd_file_close(other);
+	sd_file_close(f);
+	end(_i);
+}
+END_TEST
+
+/* What a process wrote that is killed is there. */
+START_TEST(small_pieces_of_who_is_killed)
+{
+	int status;
+	begin(0);
+	pid_t child = fork();
+	if (child == 0) {
+		struct sd_file *f = opened("a", SD_FILE_WRITE | SD_FILE_CREATE);
+		ck_assert_int_eq(sd_file_allocate(f, WINDOW, NULL), SD_OK);
+		sd_file_expect(f, 0, WINDOW);
+		for (uint64_t i = 0; i < 1000; i++)
+			put_piece(f, i);
+		raise(SIGKILL);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	expect_pieces("a", 0, 1000);
+	end(0);
+}
+END_TEST
+
 START_TEST(room)
 {
 	uint64_t left = 0;
@@ -200,6 +310,9 @@ int main(void)
 	tcase_add_loop_test(t, locks, 0, 2);
 	tcase_add_loop_test(t, reading_only, 0, 2);
 	tcase_add_loop_test(t, room, 0, 2);
+	tcase_add_loop_test(t, small_pieces, 0, 2);
+	tcase_add_loop_test(t, small_pieces_and_somebody_who_cuts, 0, 2);
+	tcase_add_test(t, small_pieces_of_who_is_killed);
 	tcase_add_loop_test(t, places, 0, 2);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

@@ -879,6 +879,114 @@ START_TEST(damage_to_a_log_that_was_closed_is_told)
 }
 END_TEST
 
+static void kill_and_boot(void)
+{
+	sd_sim_kill(node);
+	sd_kv_close(kv, NULL);
+	kv = NULL;
+	sd_sim_boot(node);
+}
+
+/* What is set aside for records to come is zeros, which nobody takes for a torn record; with the next opening it is given back. */
+START_TEST(room_in_a_log_is_no_record)
+{
+	char name[300];
+	struct sd_kv_conf reading = {.world = NULL, .mode = SD_KV_READ_ONLY};
+	struct sd_kv *reader;
+	conf.sync = _i & 1 ? SD_KV_NO : SD_KV_EVERYSEC;
+	anew(_i >> 1);
+	put("a", "the first one");
+	put("b", "the second one");
+	last_log(name);
+	ck_assert_uint_ge(bytes_of(name), 64 << 10);
+	reading.world = node;
+	ck_assert_msg(sd_kv_open("data", &reading, &reader, &e) == SD_OK, "%s", e.text);
+	ck_assert_int_eq(sd_kv_get(reader, NULL, text("b"), NULL, &e), SD_OK);
+	sd_kv_close(reader, NULL);
+	kill_and_boot();
+	open_kv();
+	expect("b", "the second one");
+	ck_assert_uint_eq(told[SD_KV_EVENT_TORN], 0);
+	ck_assert_uint_lt(bytes_of(name), 200);
+}
+END_TEST
+
+/* ... and a torn record in it is cut off, together with the room. */
+START_TEST(a_torn_record_in_room_is_cut_off)
+{
+	char name[300];
+	conf.sync = SD_KV_NO;
+	anew(_i);
+	put("a", "the first one");
+	put("b", "the second one");
+	last_log(name);
+	kill_and_boot();
+	ck_assert(sd_sim_flip(node, name, 8 * 90));
+	open_kv();
+	ck_assert_uint_eq(told[SD_KV_EVENT_TORN], 1);
+	expect("a", "the first one");
+	expect("b", NULL);
+	ck_assert_uint_lt(bytes_of(name), 200);
+}
+END_TEST
+
+static struct {
+	const struct sd_world_ops *ops;
+	struct sd_world_ops with;
+	const struct sd_file_ops *file_ops;
+	struct sd_file_ops file_with;
+	uint64_t from, to; /* of the log: zeros to who reads it first */
+	int reads;
+} early;
+
+static ssize_t read_early(struct sd_file *f, void *buf, size_t n, uint64_t off)
+{
+	ssize_t got = early.file_ops->read(f, buf, n, off);
+	if (early.reads++ == 0 && off == 0 && got >= (ssize_t)early.to)
+		memset((char *)buf + early.from, 0, early.to - early.from);
+	return got;
+}
+
+static int open_early(struct sd_world *w, const char *name, unsigned flags, struct sd_file **out)
+{
+	int err = early.ops->open(w, name, flags, out);
+	if (err || !strstr(name, ".log"))
+		return err;
+	early.file_ops = (*out)->ops;
+	early.file_with = *early.file_ops;
+	early.file_with.read = read_early;
+	(*out)->ops = &early.file_with;
+	return 0;
+}
+
+/* Who reads a log page by page while it is written may see a later page with what was written later, also a mark. */
+START_TEST(a_record_that_is_being_written_is_no_damage)
+{
+	struct sd_kv_conf reading = {.mode = SD_KV_READ_ONLY};
+	struct sd_kv *reader = NULL;
+	conf.sync = SD_KV_NO;
+	anew(_i);
+	put("a", "the first one");
+	ck_assert_int_eq(sd_kv_sync(kv, &e), SD_OK);
+	put("b", "the second one");
+	reading.world = node;
+	early.ops = node->ops;
+	early.with = *node->ops;
+	early.with.open = open_early;
+	early.from = 30;
+	early.to = 50;
+	early.reads = 0;
+	node->ops = &early.with;
+	enum sd_err err = sd_kv_open("data", &reading, &reader, &e);
+	node->ops = early.ops;
+	ck_assert_msg(err == SD_OK, "%s", e.text);
+	ck_assert_int_gt(early.reads, 1);
+	ck_assert_int_eq(sd_kv_get(reader, NULL, text("a"), NULL, &e), SD_OK);
+	ck_assert_int_eq(sd_kv_get(reader, NULL, text("b"), NULL, &e), SD_OK);
+	sd_kv_close(reader, NULL);
+}
+END_TEST
+
 /* A mark that does not fit, or is lost, is missed by nobody. */
 START_TEST(a_log_that_could_not_be_closed_is_fine)
 {
@@ -1632,6 +1740,9 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, needs_its_logs_with_less_memory_too, 0, 2);
 	tcase_add_loop_test(t, damage_to_what_was_synced_is_refused, 0, 2);
 	tcase_add_loop_test(t, damage_to_a_log_that_was_closed_is_told, 0, 6);
+	tcase_add_loop_test(t, room_in_a_log_is_no_record, 0, 4);
+	tcase_add_loop_test(t, a_torn_record_in_room_is_cut_off, 0, 2);
+	tcase_add_loop_test(t, a_record_that_is_being_written_is_no_damage, 0, 2);
 	tcase_add_test(t, a_log_that_could_not_be_closed_is_fine);
 	tcase_add_loop_test(t, a_range_without_an_end_in_a_log_is_refused, 0, 2);
 	tcase_add_loop_test(t, large_values_do_not_pile_up, 0, SEEDS(4));
