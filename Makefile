@@ -226,8 +226,8 @@ install: all ## binary, a symlink an applet and alias, man pages, headers, libra
 	$(Q)install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libsdlab.a
 	$(Q)install -m 644 include/sdlab/*.h $(DESTDIR)$(PREFIX)/include/sdlab
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'Name: sdlab' 'Description: parts that large systems are made of' \
-		"Version: $$($(BIN) version --short)" 'Requires.private: $(PKGS)' 'Cflags: -I$${prefix}/include' \
-		'Libs: -L$${prefix}/lib -lsdlab' 'Libs.private: -pthread -lm' \
+		"Version: $$($(BIN) version --short)" 'Requires: $(PKGS)' 'Cflags: -I$${prefix}/include' \
+		'Libs: -L$${prefix}/lib -lsdlab -pthread -lm' \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/sdlab.pc
 	$(Q)$(if $(MAN1),install -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1)
 	$(Q)$(if $(MAN3),install -m 644 $(MAN3) $(DESTDIR)$(PREFIX)/share/man/man3)

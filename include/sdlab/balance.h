@@ -36,6 +36,10 @@
 #include "err.h"
 #include "ring.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SD_BALANCE_MAX        1024 /* targets */
 #define SD_BALANCE_MAX_WEIGHT 256
 #define SD_BALANCE_DECAY_NS   10000000000ll /* 10 s */
@@ -148,5 +152,9 @@ struct sd_balance_candidate {
  * number (0 when out has room for fewer). */
 size_t sd_balancer_explain(const struct sd_balancer *b, const struct sd_balance_ask *ask,
 			   struct sd_balance_candidate *out, size_t room);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -46,6 +46,10 @@
 
 #include "err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SD_BREAKER_MAX_WINDOW  50000
 #define SD_BREAKER_MAX_PERMITS 1023 /* also of successes */
 #define SD_BREAKER_LAST	       8    /* failures that are kept for the reason */
@@ -203,5 +207,9 @@ struct sd_breaker_failure {
 	uint16_t code;
 };
 size_t sd_breaker_last(const struct sd_breaker *b, struct sd_breaker_failure *out, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

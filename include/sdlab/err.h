@@ -11,6 +11,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* One list for the code and its text. Codes are stable: append only. */
 #define SD_ERR_LIST(X)                                                                                       \
 	X(SD_OK, "ok")                                                                                       \
@@ -62,5 +66,9 @@ enum sd_err sd_fail(struct sd_error *e, enum sd_err code, const char *fmt, ...)
 
 /* Puts "<formatted>: " in front of the text that is already there and returns e's code (SD_EINVAL for NULL). */
 enum sd_err sd_wrap(struct sd_error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

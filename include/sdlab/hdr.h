@@ -13,6 +13,10 @@
 
 #include "err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct sd_hdr;
 
 /* Values from lowest (>= 1: smaller differences are not told apart) to highest, with 1 to 5 digits. The unit is the
@@ -59,5 +63,9 @@ enum sd_err sd_hdr_decode(const char *text, struct sd_hdr **out, struct sd_error
 /* The percentile distribution as text, as HdrHistogram's outputPercentileDistribution prints it (Value, Percentile,
  * TotalCount, 1/(1-Percentile), and the three #[...] lines); values divided by scale. The caller frees it. */
 char *sd_hdr_spectrum(const struct sd_hdr *h, int ticks, double scale);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

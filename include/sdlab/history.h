@@ -24,6 +24,10 @@
 #include "err.h"
 #include "slice.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- operations ---- */
 
 #define SD_NIL INT64_MIN /* as argument or result: no value, as for a key that does not exist; null in text  \
@@ -237,5 +241,9 @@ struct sd_history *sd_lin_report_history(const struct sd_history *h, const struc
 /* One operation as people write it: "cas(1, 2) -> yes". Cut to size. */
 void sd_operation_text(const struct sd_lin_model *model, const struct sd_operation *op, char *text,
 		       size_t size);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -42,6 +42,10 @@
 
 #include "slice.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SD_HTTP_MAX_FIELDS 100
 
 enum sd_http_method {
@@ -207,5 +211,9 @@ struct sd_http_chunked {
  * data, a bare CR or LF, or trailers beyond 8 KiB. *data is then empty, c->error says why, and every further
  * call is refused. Trailers are checked for form and dropped. */
 ssize_t sd_http_chunked_decode(struct sd_http_chunked *c, const char *in, size_t n, struct sd_slice *data);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -35,6 +35,10 @@
 #include "err.h"
 #include "slice.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct sd_kv;
 struct sd_kv_batch;
 struct sd_kv_iter;
@@ -276,5 +280,9 @@ void sd_kv_stats_get(struct sd_kv *kv, struct sd_kv_stats *out);
 double sd_kv_write_amplification(const struct sd_kv_stats *s);
 /* Bytes of tables and blobs that hold keys from `from` to before `to` (NULL: no bound); about. */
 uint64_t sd_kv_span_bytes(struct sd_kv *kv, const struct sd_slice *from, const struct sd_slice *to);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -49,6 +49,10 @@
 #include "err.h"
 #include "hdr.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SD_POOL_NO_LIMIT UINT32_MAX
 #define SD_POOL_NEVER    INT64_MAX
 
@@ -279,5 +283,9 @@ void sd_pool_shared_wake(struct sd_pool_shared *p);
 
 /* Is this idle socket neither closed by the other side nor with bytes that nobody asked for? One system call, no waiting. */
 bool sd_pool_socket_quiet(int fd);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -14,6 +14,10 @@
 
 #include "err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct sd_qcheck;
 
 enum {
@@ -73,5 +77,9 @@ bool sd_qcheck_good(const struct sd_qcheck_report *report, unsigned allow);
 /* For people: a line of totals, and one for each kind of fault there is, with examples. The caller frees it.
  * NULL: out of memory. */
 char *sd_qcheck_report_text(const struct sd_qcheck_report *report);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

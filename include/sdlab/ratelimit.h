@@ -52,6 +52,10 @@
 #include "err.h"
 #include "slice.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The most limits that are asked for together. */
 #define SD_RATELIMIT_TOGETHER 16
 
@@ -143,5 +147,9 @@ void sd_ratelimit_stats(const struct sd_ratelimit *r, struct sd_ratelimit_stats 
 /* How many keys something still counts for, of a part of the table: *at goes from 0 round to 0, `places` at a time; memory
  * of logs that are over is given back. For a timer. */
 size_t sd_ratelimit_sweep(struct sd_ratelimit *r, size_t *at, size_t places, int64_t now_ns);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -48,6 +48,10 @@
 #include "err.h"
 #include "slice.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SD_RING_MAX_NODES  4096
 #define SD_RING_MAX_POINTS (1u << 22)
 #define SD_RING_MAX_NAME   255 /* bytes, of the kinds that hash it by MD5 */
@@ -155,5 +159,9 @@ struct sd_ring_bound {
 uint64_t sd_ring_cap(double factor, uint64_t total, uint64_t weight, uint64_t weights);
 /* The first node at or behind the hash that has room; -1 when none takes anything. Asks every node for its load. */
 int sd_ring_lookup_bounded(const struct sd_ring *r, uint64_t hash, const struct sd_ring_bound *bound);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

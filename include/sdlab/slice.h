@@ -7,6 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* n bytes at p; not terminated. p may be NULL only when n is 0. Valid as long as the owner says. */
 struct sd_slice {
 	const char *p;
@@ -36,5 +40,9 @@ static inline bool sd_slice_starts(struct sd_slice a, const char *prefix)
 	size_t n = strlen(prefix);
 	return a.n >= n && (n == 0 || memcmp(a.p, prefix, n) == 0);
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

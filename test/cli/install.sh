@@ -71,6 +71,35 @@ flags=$(PKG_CONFIG_PATH=$dest/usr/lib/pkgconfig pkg-config --define-variable=pre
 run "$TMP/parse"
 assert_eq 0 "$STATUS" "exit status of a program with libsdlab: $ERR"
 assert_eq '43 /a example.test' "$OUT" 'what it printed'
+
+# The store, which needs other libraries, from C and from C++.
+cat >"$TMP/store.c" <<'END'
+#include <sdlab/kv.h>
+#include <stdio.h>
+
+int main(int argc, char **argv)
+{
+	struct sd_kv *kv;
+	struct sd_error e;
+	size_t n = 0;
+	char value[16];
+	if (argc < 2 || sd_kv_open(argv[1], NULL, &kv, &e) || sd_kv_put(kv, sd_slice_of("user:1"), sd_slice_of("Alice"), &e) ||
+	    sd_kv_get_into(kv, NULL, sd_slice_of("user:1"), value, sizeof(value), &n, &e))
+		return 1;
+	printf("%.*s\n", (int)n, value);
+	return sd_kv_close(kv, &e) != SD_OK;
+}
+END
+for language in c c++; do
+  compiler=$cc
+  [ "$language" = c ] || compiler=$(command -v c++) || continue
+  # shellcheck disable=SC2086 # a list of flags
+  "$compiler" -o "$TMP/store-$language" -x "$language" "$TMP/store.c" -x none ${sanitizer:+-fsanitize=$sanitizer} $flags 2>"$TMP/cc.err" ||
+    fail "a program with a store does not build as $language: $(cat "$TMP/cc.err")"
+  run "$TMP/store-$language" "$TMP/store-data-$language"
+  assert_eq '0 Alice' "$STATUS $OUT" "a program with a store, as $language"
+done
+
 assert_eq "$("$SDLAB" version --short)" \
   "$(PKG_CONFIG_PATH=$dest/usr/lib/pkgconfig pkg-config --modversion sdlab)" 'version in sdlab.pc'
 
