@@ -40,6 +40,7 @@ assert_eq 1 "$(grep -c . "$TMP/two")" 'its lines'
 assert_eq 'reply Alice where memtable entries' "$(cli explain get user:1 | head -5 | tr '\n' ' ' | cut -d' ' -f1-5)" 'EXPLAIN from memory'
 cli compact >"$TMP/compact"
 assert_match "$(cat "$TMP/compact")" 'Created (SSTable )?L[0-9]_[0-9]+\.sst' 'COMPACT'
+assert_eq 'Nothing to compact' "$("$SDLAB" kv cli -p "$port" COMPACT)" 'COMPACT again, as a person is told'
 assert_match "$(cli explain get user:1 | sed -n 4p)" '^L[0-9]_[0-9]+\.sst$' 'EXPLAIN from a table'
 assert_match "$(cli explain get missing | sed -n 4p)" '^$' 'EXPLAIN of what is not there'
 assert_contains "$(cli explain ping)" 'expected a command that reads or writes keys' 'EXPLAIN PING'

@@ -101,11 +101,21 @@ static enum sd_err explain(struct sd_resp_cli *cli, size_t argc, const struct sd
 	return SD_OK;
 }
 
+/* How long that takes nobody knows beforehand: it is waited for, unless somebody said for how long. */
+static enum sd_err ask_to_compact(struct sd_resp_cli *cli, size_t argc, const struct sd_slice *argv, const struct sd_resp_value **v,
+				  struct sd_error *e)
+{
+	if (sd_conf_is_set(cli->call->conf, "timeout"))
+		return sd_resp_client_ask(cli->conn, argc, argv, v, e);
+	sd_resp_client_send(cli->conn, argc, argv);
+	return sd_resp_client_next(cli->conn, SD_NEVER, v, e);
+}
+
 /* The lines of the log. */
 static enum sd_err compact(struct sd_resp_cli *cli, size_t argc, const struct sd_slice *argv, bool *done, int *status, struct sd_error *e)
 {
 	const struct sd_resp_value *v, *line;
-	enum sd_err err = sd_resp_client_ask(cli->conn, argc, argv, &v, e);
+	enum sd_err err = ask_to_compact(cli, argc, argv, &v, e);
 	if (err)
 		return err;
 	*done = true;
@@ -113,6 +123,8 @@ static enum sd_err compact(struct sd_resp_cli *cli, size_t argc, const struct sd
 		sd_resp_cli_answer(cli, v, status);
 		return SD_OK;
 	}
+	if (v->items == 0)
+		fputs("Nothing to compact\n", cli->call->out);
 	line = v + 1;
 	for (size_t i = 0; i < v->items; i++, line = sd_resp_after(line)) {
 		fputs("[LSM] ", cli->call->out);
