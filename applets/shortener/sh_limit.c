@@ -47,18 +47,26 @@ static const char *store_url(const struct sd_conf *conf)
 	return text && strcmp(text, "cache") == 0 ? sd_conf_string(conf, "cache") : text;
 }
 
+static enum sd_err check_ca(const struct sd_conf *conf, bool secure, struct sd_error *e)
+{
+	if (secure || !sd_conf_has(conf, "create-limit-store-ca"))
+		return SD_OK;
+	return sd_fail(e, SD_EUSAGE, "%s: create-limit-store-ca: expected --create-limit-store rediss://HOST with it, which speaks TLS",
+		       sd_conf_origin(conf, "create-limit-store-ca"));
+}
+
 enum sd_err sh_limit_check(const struct sd_conf *conf, struct sd_error *e)
 {
-	bool secure;
+	bool secure = false;
 	const char *url = store_url(conf);
 	if (!sd_conf_has(conf, "create-limit-store"))
-		return SD_OK;
+		return check_ca(conf, secure, e);
 	if (!url)
 		return sd_fail(e, SD_EUSAGE, "%s: create-limit-store: expected --cache with it, which it is to be kept in",
 			       sd_conf_origin(conf, "create-limit-store"));
 	if (sd_limit_store_check(url, &secure, e))
 		return sd_wrap(e, "%s: create-limit-store", sd_conf_origin(conf, "create-limit-store"));
-	return SD_OK;
+	return check_ca(conf, secure, e);
 }
 
 static enum sd_err check_limit(const struct sd_conf *conf, const struct sd_ratelimit_limit *limit, struct sd_error *e)
@@ -128,6 +136,7 @@ static enum sd_err open_store(struct sh_limit *l, const struct sd_conf *conf, st
 {
 	struct sd_limit_store_conf how = {
 	    .url = store_url(conf),
+	    .ca = sd_conf_string(conf, "create-limit-store-ca"),
 	    .timeout_ns = sd_conf_int(conf, "cache-timeout"),
 	    .up = on_up,
 	    .down = on_down,

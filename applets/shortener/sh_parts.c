@@ -75,11 +75,17 @@ enum sd_err sh_parts_store_conf(struct sd_world *world, const struct sd_conf *co
 	return SD_OK;
 }
 
+static enum sh_code_method method_of(const char *word)
+{
+	return strcmp(word, "md5-hex") == 0 ? SH_CODE_MD5_HEX : strcmp(word, "md5-base62") == 0 ? SH_CODE_MD5_BASE62 : SH_CODE_COUNTER;
+}
+
 static enum sd_err open_store(struct sh *sh, const struct sd_conf *conf, struct sd_error *e)
 {
 	struct sh_store_conf c;
 	char path[SH_PATH_MAX];
 	enum sd_err err = sh_parts_store_conf(sh->run->spec.world, conf, &c, path, e);
+	c.method = method_of(sd_conf_string(conf, "code-method"));
 	c.changed = on_link_changed;
 	c.up = on_up;
 	c.down = on_down;

@@ -34,6 +34,8 @@ const struct sd_option sh_options[] = {
     /* links */
     {"base-url", SD_OPT_STRING, NULL, "what short URLs begin with, such as https://s.example.com; else the host that was asked",
      .meta = "URL", .reload = true},
+    {"code-method", SD_OPT_ENUM, "counter", "how codes are made that nobody chose: of a counter, or of the first seven digits of the MD5 of the URL, which "
+     "costs look-ups", .choices = "counter|md5-hex|md5-base62"},
     {"redirect-status", SD_OPT_ENUM, "301", "how links redirect that do not say it themselves", .choices = "301|302|307|308",
      .reload = true},
 
@@ -42,6 +44,7 @@ const struct sd_option sh_options[] = {
      .meta = "COUNT/TIME"},
     {"create-limit-store", SD_OPT_STRING, NULL, "where servers that share --create-limit keep it: redis://[[USER:]PASSWORD@]HOST[:PORT][/DB], rediss:// over "
      "TLS, or cache for the one of --cache; else each server for itself", .meta = "URL", .secret = true},
+    {"create-limit-store-ca", SD_OPT_FILE, NULL, "PEM file with the CAs to trust for rediss://; else those of the system"},
     {"api-key-required", SD_OPT_BOOL, "false", "changes, lists and statistics need an API key, also when there is none yet",
      .reload = true},
     {"trusted-proxies", SD_OPT_LIST, NULL, "addresses or networks whose X-Forwarded-For or Forwarded says who the client is",

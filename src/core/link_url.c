@@ -71,6 +71,19 @@ static bool never(const char *scheme)
 	return listed("javascript,data,vbscript,file,blob,about,view-source", scheme);
 }
 
+/* "expected http://, https:// or mailto:, found ftp:" would know more of schemes than is known here: their names it is. */
+static enum sd_err refuse_scheme(struct job *j, const char *list)
+{
+	char names[128];
+	size_t n = 0;
+	for (const char *at = list, *end; *at && n < sizeof(names) - SCHEME_MAX; at = *end ? end + 1 : end) {
+		end = at + strcspn(at, ",");
+		const char *gap = at == list ? "" : *end ? ", " : " or ";
+		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%.*s", gap, (int)(end - at < SCHEME_MAX - 4 ? end - at : SCHEME_MAX - 4), at);
+	}
+	return sd_fail(j->e, SD_EPERM, "expected a URL of %s, found %s:", names, j->scheme);
+}
+
 static enum sd_err read_scheme(struct job *j, struct sd_slice *s)
 {
 	const char *list = j->conf->schemes ? j->conf->schemes : "http,https";
@@ -82,7 +95,7 @@ static enum sd_err read_scheme(struct job *j, struct sd_slice *s)
 	for (size_t i = 0; i < n; i++)
 		j->scheme[i] = (char)tolower((unsigned char)s->p[i]);
 	if (never(j->scheme) || !listed(list, j->scheme))
-		return sd_fail(j->e, SD_EPERM, "expected a URL of %s, found %s:", list, j->scheme);
+		return refuse_scheme(j, list);
 	*s = (struct sd_slice){s->p + n + 1, s->n - n - 1};
 	return SD_OK;
 }

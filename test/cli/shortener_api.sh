@@ -218,3 +218,48 @@ api POST /api/shorten '{"url": "https://a.example/"}'
 problem 401 no-key
 goes list2 https://list.example/2
 stop short
+
+# ---- what was expected is said: how much, from where to where, and which ----
+start short "$SDLAB" shortener --port 0 --threads 1 --bind 127.0.0.1 --data-dir data --code-method md5-hex
+url=http://127.0.0.1:$(port_of short) || exit 1
+says() { # TYPE BODY DETAIL
+  api POST /api/shorten "$2"
+  problem "$([ "$1" = bad-member ] && echo 400 || echo 422)" "$1"
+  assert_contains "$OUT" "\"detail\": \"$3" "answer to $2"
+}
+says bad-member '{"url": "https://a.example/", "max_visits": 1.5}' 'max_visits: expected a whole number from 1 to 1000000000000000"'
+says bad-member '{"url": "https://a.example/", "max_visits": "2"}' 'max_visits: expected a whole number from 1 to 1000000000000000"'
+says bad-member '{"url": "https://a.example/", "status": 303}' 'status: expected 301, 302, 307 or 308"'
+says bad-member "{\"url\": \"https://a.example/$(printf '%09000d' 0)\"}" 'url: expected 1 to 8192 bytes of text, found 9018"'
+says bad-member '{"url": "https://a.example/\r"}' 'url: expected UTF-8 without control characters, found byte 0x0d"'
+says bad-url '{"url": "javascript:alert(1)"}' 'url: expected a URL of http or https, found javascript:"'
+says bad-alias '{"url": "https://a.example/", "alias": "Api"}' 'alias: expected a word that is not reserved, found Api"'
+says bad-alias '{"url": "https://a.example/", "alias": "a b"}' 'alias: expected letters of ASCII, digits, - and _, found \"a b\"'
+for query in 'order=up|order: expected newest, oldest, most-clicks, fewest-clicks, code, title or changed' 'per_page=0|per_page: expected a whole number from 1 to 200' \
+  'page=x|page: expected a whole number from 1 to 1000000'; do
+  api GET "/api/links?${query%%|*}"
+  problem 400 bad-query
+  assert_contains "$OUT" "\"detail\": \"${query#*|}\"" "$query"
+done
+
+# ---- codes of the URL's hash; totals at two servers ----
+of_hash() { printf '%s' "$1" | md5sum | cut -c1-7; }
+api POST /api/shorten '{"url": "https://hash.example/1"}'
+expect 201 "\"short_url\": \"$url/$(of_hash https://hash.example/1)\""
+api POST /api/shorten '{"url": "https://hash.example/1"}'
+expect 200 "\"short_url\": \"$url/$(of_hash https://hash.example/1)\""
+api GET /api/stats
+links=$(sed -n 's/.*"urls": \([0-9]*\),.*/\1/p' "$TMP/body") clicks=$(sed -n 's/.*"clicks": \([0-9]*\).*/\1/p' "$TMP/body")
+start other "$SDLAB" shortener --port 0 --threads 1 --bind 127.0.0.1 --data-dir other --db data/links.db
+there=http://127.0.0.1:$(port_of other) || exit 1
+has() { curl -sS "$1/api/stats" | tr -d ' \n' | grep -qx "{\"urls\":$2,\"clicks\":$3}"; }
+wait_for 'the other to know them' has "$there" "$links" "$clicks"
+api POST /api/shorten '{"url": "https://hash.example/2"}'
+expect 201
+curl -sS -o /dev/null -A 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0' "$there/$(of_hash https://hash.example/1)"
+for server in "$url" "$there"; do wait_for "$server to have the totals of both" has "$server" $((links + 1)) $((clicks + 1)); done
+api DELETE "/api/links/$(of_hash https://hash.example/1)"
+expect 204
+for server in "$url" "$there"; do wait_for "$server to keep its click" has "$server" "$links" $((clicks + 1)); done
+stop short
+stop other

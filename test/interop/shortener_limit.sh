@@ -113,6 +113,25 @@ stop one
 kill -CONT "${PID[store]}"
 stop_quietly store
 
+# ---- over TLS: whom the CA vouches for, and nobody else ----
+AT=$(free_port)
+"$SDLAB" tls selfsigned --name 127.0.0.1 --out "$TMP/certs" >/dev/null || fail 'tls selfsigned'
+start store "$SDLAB" cache --port "$AT" --bind 127.0.0.1 --password hush --tls-cert "$TMP/certs/cert.pem" --tls-key "$TMP/certs/key.pem"
+wait_port store "$AT"
+for name in one two; do short "$name" --create-limit-store "rediss://:hush@127.0.0.1:$AT" --create-limit-store-ca "$TMP/certs/ca.pem"; done
+for name in one two; do wait_line "$name" "--create-limit is shared in 127.0.0.1:$AT, with CL.THROTTLE"; done
+assert_eq 6 "$(both_made 6)" 'over TLS: of 12 at two servers'
+assert_eq "12 0" "$(decided store) $(decided itself)" 'over TLS: who decided'
+for name in one two; do assert_contains "$(ready "$name")" '"create_limit":{"up":true}' 'over TLS: ready'; done
+stop one && stop two
+short one --create-limit-store "rediss://:hush@127.0.0.1:$AT"
+wait_line one "The store of --create-limit 127.0.0.1:$AT is gone, meanwhile each server limits by itself: "
+assert_eq 6 "$(made 8 one)" 'a certificate that nobody vouches for'
+assert_contains "$(ready one)" '"create_limit":{"up":false' 'a certificate that nobody vouches for: ready'
+assert_lacks "$(cat "$TMP/one.log")" hush 'the log of TLS'
+stop one
+stop store
+
 # ---- what cannot be ----
 refused() { # PART OPTION...
   local part=$1
@@ -124,6 +143,8 @@ refused() { # PART OPTION...
 }
 refused 'create-limit-store: expected redis://' --create-limit-store http://127.0.0.1
 refused 'create-limit-store: expected --cache' --create-limit-store cache
+refused 'create-limit-store-ca: expected --create-limit-store rediss://' --create-limit-store-ca "$TMP/certs/ca.pem"
+refused 'create-limit-store-ca: expected --create-limit-store rediss://' --create-limit-store redis://127.0.0.1 --create-limit-store-ca "$TMP/certs/ca.pem"
 refused 'create-limit-store: ' --create-limit-store redis://:secret@127.0.0.1:99999
 assert_lacks "$ERR" secret 'a password in an error'
 echo ok

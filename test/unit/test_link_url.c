@@ -74,7 +74,7 @@ static const struct {
     {"vbscript:x", SD_EPERM, "found vbscript:"},
     {"file:///etc/passwd", SD_EPERM, "found file:"},
     {"blob:https://e.com/1", SD_EPERM, "found blob:"},
-    {"ftp://e.com/", SD_EPERM, "expected a URL of http,https, found ftp:"},
+    {"ftp://e.com/", SD_EPERM, "expected a URL of http or https, found ftp:"},
     {"mailto:a@e.com", SD_EPERM, "found mailto:"},
     {"http:e.com", SD_EINVAL, "expected http://HOST"},
     {"http:/e.com", SD_EINVAL, "expected http://HOST"},

@@ -175,6 +175,7 @@ static void counted(int64_t clicks)
 	ck_assert_int_eq(ask("SELECT CAST(SUM(clicks) AS BIGINT) FROM click_hours WHERE link = 7"), clicks);
 	ck_assert_int_eq(ask("SELECT clicks FROM click_shares WHERE link = 7 AND kind = 0 AND name = 'a.example'"), clicks);
 	ck_assert_int_eq(ask("SELECT clicks FROM links WHERE id = 7"), clicks);
+	ck_assert_int_eq(ask("SELECT next FROM counters WHERE name = 'clicks'"), clicks);
 }
 
 static struct source s;
@@ -367,6 +368,28 @@ static void keep_on(int64_t day, int64_t retention_days)
 	wait_over();
 	ck_assert_msg(!last.code, "%s", last.text);
 }
+
+/* The total of before comes from days, or from links where days are no longer kept; it stays when both are gone. */
+START_TEST(the_total_of_an_older_database)
+{
+	static const char *const less[] = {"UPDATE counters SET next = 0", "UPDATE links SET clicks = 0", "UPDATE click_days SET clicks = 1"};
+	three_clicks();
+	for (size_t i = 0; i < sizeof(less) / sizeof(less[0]); i++) {
+		tell(less[i]);
+		if (i == 2)
+			tell("UPDATE links SET clicks = 3");
+		tell("DELETE FROM counters WHERE name = 'clicks'");
+		tell("UPDATE sdlab_schema SET version = 2");
+		ck_assert_int_eq(sd_sql_migrate(databases[0], "links", sh_schema, sh_schema_versions, on_done, NULL), SD_OK);
+		wait_over();
+		ck_assert_msg(!last.code, "%s", last.text);
+		ck_assert_int_eq(ask("SELECT next FROM counters WHERE name = 'clicks'"), 3);
+	}
+	tell("DELETE FROM links");
+	keep_on(20401, 400);
+	ck_assert_int_eq(ask("SELECT next FROM counters WHERE name = 'clicks'"), 3);
+}
+END_TEST
 
 START_TEST(hours_and_days_end)
 {
@@ -595,6 +618,7 @@ int main(void)
 	tcase_add_test(t, two_servers_at_once);
 	tcase_add_test(t, the_same_by_two);
 	tcase_add_test(t, hours_and_days_end);
+	tcase_add_test(t, the_total_of_an_older_database);
 	tcase_add_test(t, a_clock_that_jumps_ahead_takes_a_day_at_a_time);
 	tcase_add_test(t, a_clock_that_is_set_back_deletes_nothing);
 	tcase_add_test(t, clicks_while_the_clock_is_set_back);

@@ -17,7 +17,7 @@ static struct {
 	unsigned answers, wanted;
 	char changed[100];
 	unsigned changes;
-	uint64_t links, total, first, n;
+	uint64_t links, total, clicks, first, n;
 	char list[400], key[SH_KEY_TEXT];
 	bool fatal;
 	struct sd_siphash_key secret;
@@ -584,7 +584,7 @@ static void on_totals(void *arg, const struct sd_error *e, const struct sh_total
 {
 	(void)arg;
 	if (t)
-		got.total = t->links;
+		got.total = t->links, got.clicks = t->clicks;
 	answered(e);
 }
 
@@ -650,6 +650,24 @@ START_TEST(lists_have_pages_order_and_filters)
 	ck_assert_uint_eq(totals(), 5);
 	ck_assert_int_eq(create_url("https://e.com/", NULL), SD_OK);
 	ck_assert_uint_eq(totals(), 6);
+}
+END_TEST
+
+/* What any server on the database counted shows at once, however lately it was asked. */
+START_TEST(totals_are_those_of_the_database)
+{
+	ck_assert_int_eq(create_url("https://e.com/", NULL), SD_OK);
+	for (int64_t clicks = 0; clicks < 3; clicks++) {
+		struct sd_sql_job *j = sd_sql_write(sh_store_sql(st));
+		sd_sql_add(j, "UPDATE counters SET next = $1 WHERE name = 'clicks'", 1, SD_SQL_ARGS(sd_sql_int(clicks)));
+		write_now(j);
+		ck_assert_uint_eq(totals(), 1);
+		ck_assert_int_eq((int64_t)got.clicks, clicks);
+	}
+	sh_store_delete(st, got.code, on_link, NULL);
+	wait_for(1);
+	ck_assert_uint_eq(totals(), 0);
+	ck_assert_uint_eq(got.clicks, 2);
 }
 END_TEST
 
@@ -864,6 +882,7 @@ int main(void)
 	tcase_add_test(c, only_what_is_set_changes);
 	tcase_add_test(c, what_is_deleted_is_gone);
 	tcase_add_test(c, lists_have_pages_order_and_filters);
+	tcase_add_test(c, totals_are_those_of_the_database);
 	tcase_add_test(c, the_hash_method_of_the_seed);
 	tcase_add_test(c, keys_open_and_are_not_kept);
 	tcase_add_test(c, secrets_are_made_once);

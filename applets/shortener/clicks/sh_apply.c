@@ -129,6 +129,17 @@ static void put_links(struct sh_apply *a, struct sd_sql_job *j)
 	}
 }
 
+/* Of all links, also of those that were deleted since. */
+static void put_total(struct sh_apply *a, struct sd_sql_job *j)
+{
+	int64_t n = 0;
+	for (size_t i = 0; i < a->fold.nrows; i++)
+		if (a->fold.rows[i].table == SH_DAYS && !a->fold.rows[i].link)
+			n += a->fold.rows[i].n[SD_CLIENT_PERSON];
+	if (n)
+		sd_sql_add(j, "UPDATE counters SET next = next + $1 WHERE name = 'clicks'", 1, SD_SQL_ARGS(sd_sql_int(n)));
+}
+
 static void put_sources(struct sh_apply *a, struct sd_sql_job *j)
 {
 	int64_t now = sd_world_wall_ns(sd_loop_world(a->loop)) / 1000000;
@@ -184,6 +195,7 @@ static void write_all(struct sh_apply *a, const struct sd_sql_job *sketches)
 		if (a->fold.rows[i].table != SH_ORPHANS || orphans++ < ORPHANS)
 			put_row(j, &a->fold.rows[i]);
 	put_links(a, j);
+	put_total(a, j);
 	for (size_t i = 0, k = 0; i < a->fold.nvisits; k++)
 		put_sketch(a, j, sd_sql_cell(sketches, k, 0, 0), &i);
 	run_job(a, j, on_written);

@@ -166,7 +166,7 @@ static void on_stats(void *arg, const struct sd_error *e, const struct sd_sql_jo
 }
 
 static const char *const ever_of_link = "SELECT clicks FROM links WHERE id = $1";
-static const char *const ever_of_all = "SELECT CAST(COALESCE(SUM(clicks), 0) AS BIGINT) FROM click_days WHERE link = $1";
+static const char *const ever_of_all = "SELECT next FROM counters WHERE name = 'clicks' AND CAST($1 AS BIGINT) = 0";
 
 static void add_questions(struct sd_sql_job *j, uint64_t link, int64_t from, int64_t to)
 {

@@ -45,13 +45,14 @@ static char *target(struct sh_call *c, const char *text)
 static bool good_alias(struct sh_call *c, const char *alias)
 {
 	size_t n = strlen(alias);
-	const char *fault = strspn(alias, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != n ?
-				"expected letters of ASCII, digits, - and _" :
-			    sh_reserved(sd_slice_of(alias)) ? "it is reserved" :
-							     NULL;
-	if (fault)
-		sh_answer_problem(c, SH_BAD_ALIAS, "alias", "alias: %s", fault);
-	return !fault;
+	bool letters = strspn(alias, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == n;
+	if (!letters)
+		sh_answer_problem(c, SH_BAD_ALIAS, "alias", "alias: expected letters of ASCII, digits, - and _, found \"%s\"", alias);
+	else if (sh_reserved(sd_slice_of(alias)))
+		sh_answer_problem(c, SH_BAD_ALIAS, "alias", "alias: expected a word that is not reserved, found %s", alias);
+	else
+		return true;
+	return false;
 }
 
 /* ---- making ---- */

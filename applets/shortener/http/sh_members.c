@@ -1,5 +1,6 @@
 /* sh_members.c - bodies and queries against the tables that the document is made from. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,19 +14,29 @@
 
 /* ---- what a value must be ---- */
 
-/* NULL, or what was expected. */
-static const char *check_text(const struct sh_member *m, const char *text)
+#define WHY 200
+
+/* All that follow: is it good? What was expected stands in why when it is not. */
+__attribute__((format(printf, 2, 3))) static bool expected(char why[WHY], const char *fmt, ...)
 {
-	static const char *const rules = "expected a text of UTF-8 without control characters, not too long and not empty";
-	size_t n = strlen(text);
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(why, WHY, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+static bool check_text(const struct sh_member *m, const char *text, char why[WHY])
+{
+	size_t n = strlen(text), k;
 	if (n < (size_t)m->min || n > (size_t)m->max)
-		return rules;
-	for (size_t i = 0, k; i < n; i += k) {
+		return expected(why, "expected %lld to %lld bytes of text, found %zu", (long long)m->min, (long long)m->max, n);
+	for (size_t i = 0; i < n; i += k) {
 		k = sd_utf8_length(text + i, n - i);
 		if (!k || (unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-			return rules;
+			return expected(why, "expected UTF-8 without control characters, found byte 0x%02x", (unsigned char)text[i]);
 	}
-	return NULL;
+	return true;
 }
 
 /* Is it one of "a|b|c"? */
@@ -38,57 +49,75 @@ static bool is_choice(const char *choices, const char *word)
 	return false;
 }
 
-static const char *check_time(const char *text)
+static bool check_choice(const struct sh_member *m, const char *word, char why[WHY])
+{
+	if (!m->choices || is_choice(m->choices, word))
+		return true;
+	expected(why, "expected %s", m->choices);
+	for (char *bar = why, *next; (bar = strchr(bar, '|')); bar += 2) {
+		next = strchr(bar + 1, '|');
+		memmove(bar + (next ? 2 : 4), bar + 1, strlen(bar + 1) + 1);
+		memcpy(bar, next ? ", " : " or ", next ? 2 : 4);
+	}
+	return false;
+}
+
+static bool check_time(const char *text, char why[WHY])
 {
 	int64_t ns;
-	return sd_time_parse(text, &ns) ? "expected a time such as 2030-01-31T12:00:00Z" : NULL;
+	return sd_time_parse(text, &ns) == SD_OK || expected(why, "expected a time such as 2030-01-31T12:00:00Z");
 }
 
 /* A day of 1970 to 2261. */
-static const char *check_day(const char *text)
+static bool check_day(const char *text, char why[WHY])
 {
 	char whole[64];
 	int64_t ns;
 	snprintf(whole, sizeof(whole), "%.32sT00:00:00Z", text);
-	return strlen(text) != 10 || sd_time_parse(whole, &ns) ? "expected a day such as 2030-01-31" : NULL;
+	return (strlen(text) == 10 && sd_time_parse(whole, &ns) == SD_OK) || expected(why, "expected a day such as 2030-01-31");
 }
 
-static const char *check_number(const struct sh_member *m, double d)
+static bool check_number(const struct sh_member *m, double d, char why[WHY])
 {
 	char word[24];
-	if (!(d >= -EXACT && d <= EXACT) || d != floor(d) || (m->max > m->min && (d < (double)m->min || d > (double)m->max)))
-		return "expected a whole number that it may be";
+	bool range = m->max > m->min;
+	if (range && !(d >= (double)m->min && d <= (double)m->max && d == floor(d)))
+		return expected(why, "expected a whole number from %lld to %lld", (long long)m->min, (long long)m->max);
+	if (!range && (!(d >= -EXACT && d <= EXACT) || d != floor(d)))
+		return m->choices ? check_choice(m, "", why) : expected(why, "expected a whole number");
 	snprintf(word, sizeof(word), "%lld", (long long)d);
-	return m->choices && !is_choice(m->choices, word) ? "expected one of those that there are" : NULL;
+	return check_choice(m, word, why);
 }
 
-static const char *check_texts(const struct sh_member *m, const cJSON *list)
+static bool check_texts(const struct sh_member *m, const cJSON *list, char why[WHY])
 {
 	size_t n = 0;
-	const char *fault = NULL;
-	for (const cJSON *v = list->child; v && !fault; v = v->next) {
-		fault = !cJSON_IsString(v) ? "expected a list of texts" : check_text(m, v->valuestring);
+	for (const cJSON *v = list->child; v; v = v->next) {
+		if (!cJSON_IsString(v))
+			return expected(why, "expected a list of texts");
+		if (!check_text(m, v->valuestring, why))
+			return false;
 		if (++n > SH_TAGS_MAX)
-			fault = "expected fewer";
+			return expected(why, "expected at most %d", SH_TAGS_MAX);
 	}
-	return fault;
+	return true;
 }
 
-static const char *check(const struct sh_member *m, const cJSON *v)
+static bool check(const struct sh_member *m, const cJSON *v, char why[WHY])
 {
 	if (cJSON_IsNull(v))
-		return m->null ? NULL : "expected no null";
+		return m->null || expected(why, "expected no null");
 	switch (m->type) {
 	case SH_BOOL:
-		return cJSON_IsBool(v) ? NULL : "expected true or false";
+		return cJSON_IsBool(v) || expected(why, "expected true or false");
 	case SH_INT:
-		return cJSON_IsNumber(v) ? check_number(m, v->valuedouble) : "expected a number";
+		return check_number(m, cJSON_IsNumber(v) ? v->valuedouble : NAN, why);
 	case SH_TIME:
-		return cJSON_IsString(v) ? check_time(v->valuestring) : "expected a time such as 2030-01-31T12:00:00Z";
+		return check_time(cJSON_IsString(v) ? v->valuestring : "", why);
 	case SH_TEXTS:
-		return cJSON_IsArray(v) ? check_texts(m, v) : "expected a list of texts";
+		return cJSON_IsArray(v) ? check_texts(m, v, why) : expected(why, "expected a list of texts");
 	default:
-		return cJSON_IsString(v) ? check_text(m, v->valuestring) : "expected a text";
+		return cJSON_IsString(v) ? check_text(m, v->valuestring, why) : expected(why, "expected a text");
 	}
 }
 
@@ -118,13 +147,15 @@ static bool has_zero(struct sd_slice body)
 static bool check_object(struct sh_call *c, const struct sh_member *members, const cJSON *o)
 {
 	uint64_t seen = 0;
+	char why[WHY];
 	for (const cJSON *v = o->child; v; v = v->next) {
 		const struct sh_member *m = find(members, sd_slice_of(v->string));
-		const char *fault = m ? check(m, v) : "there is no such member";
+		const char *fault = !m ? "there is no such member" : check(m, v, why) ? NULL : why;
 		if (m && seen & UINT64_C(1) << (m - members))
 			fault = "it is there twice";
 		if (fault) {
-			bool shown = !check_text(&(struct sh_member){.min = 1, .max = 100}, v->string);
+			char why_name[WHY];
+			bool shown = check_text(&(struct sh_member){.min = 1, .max = 100}, v->string, why_name);
 			sh_answer_problem(c, SH_BAD_MEMBER, shown ? v->string : NULL, "%s: %s", shown ? v->string : "a member", fault);
 			return false;
 		}
@@ -158,19 +189,19 @@ cJSON *sh_body_read(struct sh_call *c, const struct sh_member *members)
 
 /* ---- queries ---- */
 
-static const char *check_parameter(const struct sh_member *m, const char *text)
+static bool check_parameter(const struct sh_member *m, const char *text, char why[WHY])
 {
 	int64_t n;
 	if (m->type == SH_INT)
-		return sd_parse_int(text, &n) ? "expected a whole number" : check_number(m, (double)n);
+		return check_number(m, sd_parse_int(text, &n) ? NAN : (double)n, why);
 	if (m->type == SH_TIME || m->type == SH_DAY)
-		return m->type == SH_TIME ? check_time(text) : check_day(text);
-	return m->choices && !is_choice(m->choices, text) ? "expected one of those that there are" : check_text(m, text);
+		return m->type == SH_TIME ? check_time(text, why) : check_day(text, why);
+	return check_choice(m, text, why) && check_text(m, text, why);
 }
 
 bool sh_query_check(struct sh_call *c, const struct sh_member *members)
 {
-	char value[1024];
+	char value[1024], why[WHY];
 	for (struct sd_slice rest = c->query; rest.n;) {
 		const char *end = memchr(rest.p, '&', rest.n);
 		struct sd_slice part = {rest.p, end ? (size_t)(end - rest.p) : rest.n};
@@ -180,7 +211,7 @@ bool sh_query_check(struct sh_call *c, const struct sh_member *members)
 		const char *fault = !m	? "there is no such parameter" :
 				    !eq ? "expected a value" :
 				    !sh_query_value((struct sd_slice){eq + 1, part.n - name.n - 1}, value, sizeof(value)) ? "it is too long" :
-												    check_parameter(m, value);
+				    check_parameter(m, value, why) ? NULL : why;
 		if (part.n && fault) {
 			sh_answer_problem(c, SH_BAD_QUERY, m ? m->name : NULL, "%.*s: %s", (int)(name.n < 100 ? name.n : 100), name.p, fault);
 			return false;

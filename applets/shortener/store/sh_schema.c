@@ -2,7 +2,8 @@
  *
  *	links      a row a link. tags are here too, one a line, so that a redirect or a page of a list reads one table
  *	link_tags  the same tags the other way round: for lists of a tag
- *	counters   the next number that nobody has: ids of links, from which codes are made
+ *	counters   links: the next number that nobody has, of which ids and codes are made. clicks: all that were ever counted, from version 3 on,
+ *	           also of days that are no longer kept and of links that were deleted; written with the batch that adds them up
  *	settings   what servers share and agreed on once: secrets, in hexadecimal digits
  *	api_keys   MACs of keys
  *
@@ -69,8 +70,15 @@ static const char *const version_2[] = {
     NULL,
 };
 
+static const char *const version_3[] = {
+    "INSERT INTO counters (name, next) SELECT 'clicks', CASE WHEN d.n > l.n THEN d.n ELSE l.n END"
+    " FROM (SELECT COALESCE(SUM(clicks), 0) AS n FROM click_days WHERE link = 0) d, (SELECT COALESCE(SUM(clicks), 0) AS n FROM links) l",
+    NULL,
+};
+
 const struct sd_sql_migration sh_schema[] = {
     {1, version_1},
     {2, version_2},
+    {3, version_3},
 };
 const size_t sh_schema_versions = sizeof(sh_schema) / sizeof(sh_schema[0]);

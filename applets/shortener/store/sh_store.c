@@ -271,10 +271,9 @@ static void totals_end(struct sh_ask *a, const struct sd_sql_job *j)
 	free(t);
 }
 
-void sh_totals_add(struct sh_store *st, int64_t links, int64_t clicks)
+void sh_totals_add(struct sh_store *st, int64_t links)
 {
 	st->totals.links += (uint64_t)links;
-	st->totals.clicks += (uint64_t)clicks;
 }
 
 static void tell_totals(struct sh_store *st, const struct sd_error *e)
@@ -295,11 +294,19 @@ static void on_counted(void *arg, const struct sd_error *e, const struct sd_sql_
 	int64_t now = sd_loop_now_ns(st->loop);
 	st->counting = false;
 	if (e->code == SD_OK) {
+		st->totals.clicks = (uint64_t)sd_sql_cell_int(j, 0, 0, 0);
+	}
+	if (e->code == SD_OK && sd_sql_rows(j, 1)) {
+		st->totals.links = (uint64_t)sd_sql_cell_int(j, 1, 0, 0);
 		st->counted = true;
-		st->totals = (struct sh_totals){(uint64_t)sd_sql_cell_int(j, 0, 0, 0), (uint64_t)sd_sql_cell_int(j, 0, 0, 1)};
 		st->count_fresh_until_ns = now + 100 * (now - st->count_begun_ns);
 	}
 	tell_totals(st, e);
+}
+
+static bool links_fresh(const struct sh_store *st)
+{
+	return st->counted && sd_loop_now_ns(st->loop) < st->count_fresh_until_ns;
 }
 
 static void count_now(struct sh_store *st)
@@ -308,7 +315,9 @@ static void count_now(struct sh_store *st)
 	if (st->counting)
 		return;
 	struct sd_sql_job *j = sd_sql_read(st->sql);
-	sd_sql_add(j, "SELECT count(*), CAST(COALESCE(sum(clicks), 0) AS BIGINT) FROM links", 0, NULL);
+	sd_sql_add(j, "SELECT next FROM counters WHERE name = 'clicks'", 0, NULL);
+	if (!links_fresh(st))
+		sd_sql_add(j, "SELECT count(*) FROM links", 0, NULL);
 	st->counting = true;
 	st->count_begun_ns = sd_loop_now_ns(st->loop);
 	enum sd_err err = sd_sql_run(j, on_counted, st);
@@ -323,13 +332,15 @@ static void totals_task(struct sd_task *task)
 {
 	struct sh_ask *a = sd_container(task, struct sh_ask, task);
 	struct sh_store *st = a->st;
-	if (st->counted && sd_loop_now_ns(st->loop) < st->count_fresh_until_ns) {
-		a->end(a, NULL);
-		return;
-	}
 	a->next = st->wait_totals;
 	st->wait_totals = a;
 	count_now(st);
+}
+
+void sh_totals_refresh(struct sh_store *st)
+{
+	if (!links_fresh(st))
+		count_now(st);
 }
 
 void sh_store_totals(struct sh_store *st, sh_store_totals_fn *fn, void *arg)
@@ -420,7 +431,7 @@ static void on_first_count(void *arg, const struct sd_error *e, const struct sd_
 		open_failed(st, e);
 		return;
 	}
-	st->totals = (struct sh_totals){(uint64_t)sd_sql_cell_int(j, 0, 0, 0), 0};
+	st->totals.links = (uint64_t)sd_sql_cell_int(j, 0, 0, 0);
 	sd_bloom_free(&st->aliases);
 	st->last_alias[0] = '\0';
 	if (!sd_bloom_init(&st->aliases, (size_t)sd_sql_cell_int(j, 1, 0, 0) * 2 + 1024))

@@ -111,11 +111,11 @@ void sh_store_use(struct sh_store *st, uint64_t id, sh_store_done_fn *fn, void *
 
 struct sh_totals {
 	uint64_t links;
-	uint64_t clicks; /* added up so far, of links that are there */
+	uint64_t clicks; /* that were ever counted */
 };
 typedef void sh_store_totals_fn(void *arg, const struct sd_error *e, const struct sh_totals *t);
-/* Counting takes the longer the more links there are, so that an answer may be as old as a hundred times what counting took. What was created
- * and deleted here shows at once. */
+/* Of the whole database, whatever servers there are. Clicks are read each time. Counting links takes the longer the more there are, so that
+ * their number may be as old as a hundred times what counting took; what was created and deleted here shows at once. */
 void sh_store_totals(struct sh_store *st, sh_store_totals_fn *fn, void *arg);
 
 /* May this be taken as an alias? By the Bloom filter alone, without asking the database: true is sure to be free as far as this server

@@ -43,7 +43,7 @@ static void answer(struct create_ask *c, const struct sd_sql_job *j, size_t stat
 		if (created && link.alias)
 			sd_bloom_add(&st->aliases, sd_slice_of(link.code));
 		if (created) {
-			sh_totals_add(st, 1, 0);
+			sh_totals_add(st, 1);
 			sh_changed(st, link.code);
 		}
 		c->fn(c->ask.arg, &c->ask.e, &link, created);

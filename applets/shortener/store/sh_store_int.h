@@ -55,7 +55,9 @@ bool sh_ask_refused(struct sh_ask *a);
 
 /* A number for a new link: SD_OK, or the ask waits and a->task runs when there may be one. */
 bool sh_number_take(struct sh_ask *a, uint64_t *number);
-void sh_totals_add(struct sh_store *st, int64_t links, int64_t clicks);
+void sh_totals_add(struct sh_store *st, int64_t links);
+/* Counts the links anew when their number is old; it is told to nobody. */
+void sh_totals_refresh(struct sh_store *st);
 void sh_changed(struct sh_store *st, const char *code);
 int64_t sh_store_now_ms(struct sh_store *st);
 

@@ -30,7 +30,7 @@ static void link_end(struct sh_ask *a, const struct sd_sql_job *j)
 		sd_fail(&a->e, SD_ENOMEM, "out of memory");
 	bool ok = a->e.code == SD_OK;
 	if (ok && l->deletes)
-		sh_totals_add(a->st, -1, -link.clicks);
+		sh_totals_add(a->st, -1);
 	if (ok && l->wrote)
 		sh_changed(a->st, link.code);
 	l->fn(a->arg, &a->e, ok ? &link : NULL);
@@ -206,8 +206,10 @@ static void add_list(struct list_ask *l, struct sd_sql_job *j, const struct sh_f
 	const struct sd_sql_value values[] = {sd_sql_text(pattern), sd_sql_text(f->tag ? f->tag : ""), sd_sql_int(per), sd_sql_int(offset)};
 	snprintf(text, sizeof(text), "SELECT " SH_COLUMNS "%s ORDER BY %s LIMIT $3 OFFSET $4", where, orders[f->order]);
 	sd_sql_add_once(j, text, 4, values);
-	if (!l->filtered && l->ask.st->totals.links > EXACT_TOTAL)
+	if (!l->filtered && l->ask.st->totals.links > EXACT_TOTAL) {
+		sh_totals_refresh(l->ask.st);
 		return;
+	}
 	snprintf(text, sizeof(text), "SELECT count(*)%s", where);
 	sd_sql_add_once(j, text, 2, values);
 }
