@@ -7,7 +7,7 @@
 #include "redis_commands.h"
 
 /* ---- errors that many commands say ---- */
-extern const char sd_redis_syntax[], sd_redis_no_key[], sd_redis_not_int[];
+extern const char sd_redis_syntax[], sd_redis_no_key[], sd_redis_not_int[], sd_redis_not_float[];
 
 /* The arguments of a request, the name among them. */
 struct sd_redis_args {
@@ -28,28 +28,6 @@ struct sd_redis_time {
 };
 /* A moment, in ms since the epoch. */
 bool sd_redis_arg_time(const struct sd_redis_args *a, size_t i, const struct sd_redis_time *how, int64_t *at_ms);
-
-/* ---- options of SET and GETEX ---- */
-enum sd_redis_set_flag {
-	SD_SET_NX = 1, SD_SET_XX = 2, SD_SET_GET = 4, SD_SET_KEEPTTL = 8, SD_SET_PERSIST = 16,
-	SD_SET_EX = 32, SD_SET_PX = 64, SD_SET_EXAT = 128, SD_SET_PXAT = 256,
-	SD_SET_EXPIRES = SD_SET_EX | SD_SET_PX | SD_SET_EXAT | SD_SET_PXAT,
-};
-struct sd_redis_set {
-	unsigned flags; /* enum sd_redis_set_flag */
-	size_t time_at; /* with one of EXPIRES: the argument of the time, */
-	int64_t unit_ms; /* and how it is given */
-	bool relative;
-};
-/* getex: the words are those of GETEX. */
-bool sd_redis_set_options(const struct sd_redis_args *a, size_t from, bool getex, struct sd_redis_set *o);
-/* The moment that they name, with one of EXPIRES. */
-bool sd_redis_set_time(const struct sd_redis_args *a, const struct sd_redis_set *o, int64_t now_ms, int64_t *at_ms);
-
-/* ---- options of EXPIRE and its kin ---- */
-bool sd_redis_expire_options(const struct sd_redis_args *a, size_t from, unsigned *flags);
-/* May a key that ends at has_ms get that end instead? A key that never ends counts as one that does after every other. */
-bool sd_redis_expire_fits(unsigned flags, bool has, int64_t has_ms, int64_t wants_ms);
 
 /* ---- a copy ---- */
 /* Bytes of a copy of the arguments with their bytes in one piece. */

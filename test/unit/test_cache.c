@@ -274,6 +274,29 @@ START_TEST(transactions)
 }
 END_TEST
 
+/* WATCH hears of every kind of change, and of nothing else. */
+START_TEST(changes)
+{
+	static const struct {
+		const char *name, *b, *c;
+		bool changes;
+	} t[] = {{"SET", "k", "1", true}, {"SETNX", "k", "2", false}, {"INCR", "k", NULL, true}, {"GETEX", "k", NULL, false}, {"GETEX", "k", "PERSIST", false},
+		 {"PERSIST", "k", NULL, false}, {"EXPIRE", "k", "100", true}, {"GETEX", "k", "PERSIST", true}, {"GETEX", "k", "PERSIST", false},
+		 {"EXPIRE", "k", "100", true}, {"PERSIST", "k", NULL, true}, {"INCRBY", "k", "x", false}, {"GETSET", "k", "x", true}, {"INCR", "k", NULL, false},
+		 {"APPEND", "k", "y", true}, {"STRLEN", "k", NULL, false}, {"GETDEL", "k", NULL, true}, {"GETDEL", "k", NULL, false}};
+	struct cache_session other;
+	cache_session_begin(&cache, &other);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		say("WATCH k");
+		other_says(&other, t[i].name, t[i].b, t[i].c);
+		say("MULTI");
+		bool changed = strcmp(say("EXEC"), "*-1|") == 0;
+		ck_assert_msg(changed == t[i].changes, "%zu: %s", i, t[i].name);
+	}
+	cache_session_end(&other);
+}
+END_TEST
+
 static int64_t fake_us;
 static int64_t tell_us(void *arg)
 {
@@ -339,6 +362,7 @@ int main(void)
 	tcase_add_test(t, connection);
 	tcase_add_test(t, patterns);
 	tcase_add_test(t, transactions);
+	tcase_add_test(t, changes);
 	tcase_add_test(t, slow_commands);
 	tcase_add_test(t, listeners);
 	suite_add_tcase(s, t);

@@ -46,23 +46,21 @@ static void cmd_type(struct cache_call *c)
 
 /* ---- expiry ---- */
 
-static void expire(struct cache_call *c, int64_t unit_ms, bool relative)
+static void cmd_expire(struct cache_call *c)
 {
 	struct sd_redis_args a = cache_args(c);
-	struct sd_redis_time how = {.unit_ms = unit_ms, .base_ms = relative ? c->cache->now_ms : 0, .past = true};
-	unsigned flags;
-	int64_t at_ms;
-	if (!sd_redis_expire_options(&a, 3, &flags) || !sd_redis_arg_time(&a, 2, &how, &at_ms))
+	struct sd_redis_expire e;
+	if (!sd_redis_expire(&a, c->cache->now_ms, &e))
 		return;
 	struct cache_item *it = cache_find(c->db, c->argv[1]);
-	if (!it || !sd_redis_expire_fits(flags, cache_expires_at(it) >= 0, cache_expires_at(it), at_ms)) {
+	if (!it || !sd_redis_expire_fits(&e, cache_expires_at(it) >= 0, cache_expires_at(it))) {
 		sd_resp_int(c->out, 0);
 		return;
 	}
-	if (at_ms <= c->cache->now_ms) {
+	if (e.at_ms <= c->cache->now_ms) {
 		cache_delete(c->db, it);
 		sd_resp_int(c->out, 1);
-	} else if (cache_expire(c->db, &it, at_ms)) {
+	} else if (cache_expire(c->db, &it, e.at_ms)) {
 		cache_changed(c->db, c->argv[1]);
 		sd_resp_int(c->out, 1);
 	} else {
@@ -70,57 +68,12 @@ static void expire(struct cache_call *c, int64_t unit_ms, bool relative)
 	}
 }
 
-static void cmd_expire(struct cache_call *c)
-{
-	expire(c, 1000, true);
-}
-
-static void cmd_pexpire(struct cache_call *c)
-{
-	expire(c, 1, true);
-}
-
-static void cmd_expireat(struct cache_call *c)
-{
-	expire(c, 1000, false);
-}
-
-static void cmd_pexpireat(struct cache_call *c)
-{
-	expire(c, 1, false);
-}
-
-/* -2: no key, -1: no end. */
-static void when(struct cache_call *c, int64_t unit_ms, bool relative)
-{
-	const struct cache_item *it = cache_find(c->db, c->argv[1]);
-	int64_t at = it ? cache_expires_at(it) : -1;
-	if (at < 0)
-		sd_resp_int(c->out, it ? -1 : -2);
-	else if (relative)
-		sd_resp_int(c->out, (at - c->cache->now_ms + unit_ms / 2) / unit_ms);
-	else
-		sd_resp_int(c->out, (int64_t)(((uint64_t)at + (uint64_t)unit_ms / 2) / (uint64_t)unit_ms));
-}
-
 static void cmd_ttl(struct cache_call *c)
 {
-	when(c, 1000, true);
-}
-
-static void cmd_pttl(struct cache_call *c)
-{
-	when(c, 1, true);
-}
-
-static void cmd_expiretime(struct cache_call *c)
-{
-	when(c, 1000, false);
-}
-
-static void cmd_pexpiretime(struct cache_call *c)
-{
-	when(c, 1, false);
+	struct sd_redis_args a = cache_args(c);
+	const struct cache_item *it = cache_find(c->db, c->argv[1]);
+	int64_t at = it ? cache_expires_at(it) : SD_REDIS_NO_KEY;
+	sd_redis_tell_end(&a, c->cache->now_ms, it && at < 0 ? SD_REDIS_NO_END : at);
 }
 
 static void cmd_persist(struct cache_call *c)
@@ -348,8 +301,8 @@ const struct cache_command cache_key_commands[] = {
     {SD_REDIS(DEL), cmd_del},
     {SD_REDIS(EXISTS), cmd_exists},
     {SD_REDIS(EXPIRE), cmd_expire},
-    {SD_REDIS(EXPIREAT), cmd_expireat},
-    {SD_REDIS(EXPIRETIME), cmd_expiretime},
+    {SD_REDIS(EXPIREAT), cmd_expire},
+    {SD_REDIS(EXPIRETIME), cmd_ttl},
     {SD_REDIS(FLUSHALL), cmd_flushall},
     {SD_REDIS(FLUSHDB), cmd_flushdb},
     {SD_REDIS(KEYS), cmd_keys},
@@ -361,10 +314,10 @@ const struct cache_command cache_key_commands[] = {
     {SD_REDIS(OBJECT_IDLETIME), cmd_object_idletime},
     {SD_REDIS(OBJECT_REFCOUNT), cmd_object_refcount},
     {SD_REDIS(PERSIST), cmd_persist},
-    {SD_REDIS(PEXPIRE), cmd_pexpire},
-    {SD_REDIS(PEXPIREAT), cmd_pexpireat},
-    {SD_REDIS(PEXPIRETIME), cmd_pexpiretime},
-    {SD_REDIS(PTTL), cmd_pttl},
+    {SD_REDIS(PEXPIRE), cmd_expire},
+    {SD_REDIS(PEXPIREAT), cmd_expire},
+    {SD_REDIS(PEXPIRETIME), cmd_ttl},
+    {SD_REDIS(PTTL), cmd_ttl},
     {SD_REDIS(RANDOMKEY), cmd_randomkey},
     {SD_REDIS(RENAME), cmd_rename},
     {SD_REDIS(RENAMENX), cmd_renamenx},

@@ -117,41 +117,55 @@ static bool set_one(struct cache_call *c, struct change *w, struct sd_slice text
 }
 
 /* It stays as it was. */
-static void give_up(struct cache_call *c, struct change *w, const char *why)
+static void give_up(struct change *w)
 {
 	if (!w->it)
 		cache_hash_free(&w->h);
-	sd_resp_error(c->out, why);
+}
+
+static bool field_is_int(struct cache_call *c, struct change *w, int64_t *v)
+{
+	char text[SD_LISTPACK_TEXT];
+	struct sd_slice has;
+	if (!cache_hash_get(&w->h, c->argv[2], text, &has) || sd_resp_parse_int(has, v))
+		return true;
+	sd_resp_error(c->out, "ERR hash value is not an integer");
+	return false;
 }
 
 static void cmd_hincrby(struct cache_call *c)
 {
-	char text[SD_LISTPACK_TEXT];
-	struct sd_slice has;
+	char text[24];
 	struct change w;
 	int64_t v = 0, by;
 	if (!cache_arg_int(c, 3, &by) || !begin(c, &w))
 		return;
-	if (cache_hash_get(&w.h, c->argv[2], text, &has) && !sd_resp_parse_int(has, &v)) {
-		give_up(c, &w, "ERR hash value is not an integer");
+	if (!field_is_int(c, &w, &v) || !sd_redis_add_int(c->out, &v, by)) {
+		give_up(&w);
 		return;
 	}
-	if (__builtin_add_overflow(v, by, &v)) {
-		give_up(c, &w, "ERR increment or decrement would overflow");
-		return;
-	}
-	if (set_one(c, &w, (struct sd_slice){text, sd_resp_int_text(text, v)}))
+	size_t n = sd_resp_int_text(text, v);
+	if (set_one(c, &w, (struct sd_slice){text, n}))
 		sd_resp_int(c->out, v);
+}
+
+static bool field_is_float(struct cache_call *c, struct change *w, long double *v)
+{
+	char text[SD_LISTPACK_TEXT];
+	struct sd_slice has;
+	if (!cache_hash_get(&w->h, c->argv[2], text, &has) || sd_redis_parse_double(has, v))
+		return true;
+	sd_resp_error(c->out, "ERR hash value is not a float");
+	return false;
 }
 
 static void cmd_hincrbyfloat(struct cache_call *c)
 {
-	char digits[SD_LISTPACK_TEXT], text[SD_REDIS_FLOAT_TEXT];
-	struct sd_slice has;
+	struct sd_redis_float sum;
 	struct change w;
 	long double v = 0, by;
 	if (!sd_redis_parse_double(c->argv[3], &by)) {
-		sd_resp_error(c->out, "ERR value is not a valid float");
+		sd_resp_error(c->out, sd_redis_not_float);
 		return;
 	}
 	if (isnan(by) || isinf(by)) {
@@ -160,18 +174,10 @@ static void cmd_hincrbyfloat(struct cache_call *c)
 	}
 	if (!begin(c, &w))
 		return;
-	if (cache_hash_get(&w.h, c->argv[2], digits, &has) && !sd_redis_parse_double(has, &v)) {
-		give_up(c, &w, "ERR hash value is not a float");
-		return;
-	}
-	v += by;
-	if (isnan(v) || isinf(v)) {
-		give_up(c, &w, "ERR increment would produce NaN or Infinity");
-		return;
-	}
-	size_t n = sd_redis_float_text(v, text);
-	if (set_one(c, &w, (struct sd_slice){text, n}))
-		sd_resp_bulk(c->out, text, n);
+	if (!field_is_float(c, &w, &v) || !sd_redis_add_float(c->out, v, by, &sum))
+		give_up(&w);
+	else if (set_one(c, &w, (struct sd_slice){sum.text, sum.n}))
+		sd_resp_bulk(c->out, sum.text, sum.n);
 }
 
 static void cmd_hdel(struct cache_call *c)

@@ -1,8 +1,5 @@
 /* cache_string.c - values that are strings: how they are kept, and the commands about them. */
 #include <malloc.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../engine/cache.h"
@@ -11,11 +8,6 @@
 #define EMBED 512
 
 /* ---- keeping ---- */
-
-static size_t digits(int64_t v, char text[24])
-{
-	return (size_t)snprintf(text, 24, "%lld", (long long)v);
-}
 
 static struct cache_bytes *raw(const struct cache_item *it)
 {
@@ -26,7 +18,7 @@ struct sd_slice cache_string(const struct cache_item *it, char text[24])
 {
 	switch (it->encoding) {
 	case CACHE_INT:
-		return (struct sd_slice){text, digits(cache_int(it), text)};
+		return (struct sd_slice){text, sd_resp_int_text(text, cache_int(it))};
 	case CACHE_EMBSTR:
 		return (struct sd_slice){cache_place(it), it->n};
 	default:
@@ -165,12 +157,10 @@ static void no_memory(struct cache_call *c)
 	sd_resp_error(c->out, cache_no_memory);
 }
 
-static bool too_long(struct cache_call *c, uint64_t n)
+/* A value may have n bytes behind those that are there. */
+static bool fits(struct cache_call *c, size_t had, size_t n)
 {
-	if (n <= (uint64_t)c->cache->limits.max_bulk)
-		return false;
-	sd_resp_error(c->out, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
-	return true;
+	return sd_redis_fits(c->out, had, n, (uint64_t)c->cache->limits.max_bulk);
 }
 
 /* ---- GET and SET ---- */
@@ -188,8 +178,7 @@ static void cmd_set(struct cache_call *c)
 	struct sd_redis_set o;
 	size_t begun = c->out->n;
 	int64_t at_ms = CACHE_NO_END;
-	if (!sd_redis_set_options(&a, 3, false, &o) ||
-	    (o.flags & SD_SET_EXPIRES && !sd_redis_set_time(&a, &o, c->cache->now_ms, &at_ms)))
+	if (!sd_redis_set_options(&a, &o) || !sd_redis_set_time(&a, &o, c->cache->now_ms, &at_ms))
 		return;
 	if (o.flags & SD_SET_KEEPTTL)
 		at_ms = CACHE_SAME_END;
@@ -200,7 +189,7 @@ static void cmd_set(struct cache_call *c)
 		reply_value(c, it);
 	else
 		return;
-	if ((o.flags & SD_SET_NX && it) || (o.flags & SD_SET_XX && !it)) {
+	if (!sd_redis_set_fits(&o, it)) {
 		if (!(o.flags & SD_SET_GET))
 			sd_resp_null(c->out);
 		return;
@@ -222,25 +211,16 @@ static void cmd_setnx(struct cache_call *c)
 		sd_resp_int(c->out, !there);
 }
 
-static void set_for(struct cache_call *c, int64_t unit_ms)
+static void cmd_setex(struct cache_call *c)
 {
+	struct sd_redis_args a = cache_args(c);
 	int64_t at_ms;
-	if (!cache_arg_expiry(c, 2, unit_ms, &at_ms))
+	if (!sd_redis_setex(&a, c->cache->now_ms, &at_ms))
 		return;
 	if (cache_set_string(c->db, c->argv[1], c->argv[3], at_ms))
 		sd_resp_simple(c->out, "OK");
 	else
 		no_memory(c);
-}
-
-static void cmd_setex(struct cache_call *c)
-{
-	set_for(c, 1000);
-}
-
-static void cmd_psetex(struct cache_call *c)
-{
-	set_for(c, 1);
 }
 
 static void cmd_getset(struct cache_call *c)
@@ -272,7 +252,7 @@ static void cmd_getex(struct cache_call *c)
 	struct sd_redis_set o;
 	int64_t at_ms = 0;
 	size_t begun = c->out->n;
-	if (!sd_redis_set_options(&a, 2, true, &o))
+	if (!sd_redis_set_options(&a, &o))
 		return;
 	struct cache_item *it;
 	if (!cache_typed(c, 1, CACHE_STRING, &it))
@@ -281,21 +261,22 @@ static void cmd_getex(struct cache_call *c)
 		sd_resp_null(c->out);
 		return;
 	}
-	if (o.flags & SD_SET_EXPIRES && !sd_redis_set_time(&a, &o, c->cache->now_ms, &at_ms))
+	if (!sd_redis_set_time(&a, &o, c->cache->now_ms, &at_ms))
 		return;
 	reply_value(c, it);
 	if (o.flags & SD_SET_EXPIRES && at_ms <= c->cache->now_ms) {
 		cache_delete(c->db, it);
 		return;
 	}
-	if (o.flags & SD_SET_PERSIST)
+	bool stays = o.flags & SD_SET_PERSIST && cache_expires_at(it) >= 0;
+	if (stays)
 		cache_persist(c->db, it);
 	if (o.flags & SD_SET_EXPIRES && !cache_expire(c->db, &it, at_ms)) {
 		c->out->n = begun;
 		no_memory(c);
 		return;
 	}
-	if (o.flags & (SD_SET_PERSIST | SD_SET_EXPIRES))
+	if (stays || o.flags & SD_SET_EXPIRES)
 		cache_changed(c->db, c->argv[1]);
 }
 
@@ -306,14 +287,6 @@ static void cmd_mget(struct cache_call *c)
 		struct cache_item *it = cache_read(c, c->argv[i]);
 		reply_value(c, it && it->type == CACHE_STRING ? it : NULL);
 	}
-}
-
-static bool pairs_are_whole(struct cache_call *c)
-{
-	if (c->argc % 2)
-		return true;
-	sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->is->name);
-	return false;
 }
 
 /* *i: the first that there was no memory for. */
@@ -329,14 +302,16 @@ static bool set_pairs(struct cache_call *c, size_t *i)
 
 static void cmd_mset(struct cache_call *c)
 {
+	struct sd_redis_args a = cache_args(c);
 	size_t n;
-	if (pairs_are_whole(c) && set_pairs(c, &n))
+	if (sd_redis_pairs(&a) && set_pairs(c, &n))
 		sd_resp_simple(c->out, "OK");
 }
 
 static void cmd_msetnx(struct cache_call *c)
 {
-	if (!pairs_are_whole(c))
+	struct sd_redis_args a = cache_args(c);
+	if (!sd_redis_pairs(&a))
 		return;
 	for (size_t i = 1; i < c->argc; i += 2)
 		if (cache_find(c->db, c->argv[i])) {
@@ -357,80 +332,43 @@ static void cmd_msetnx(struct cache_call *c)
 
 /* ---- numbers ---- */
 
-static void add_to(struct cache_call *c, int64_t by)
+static void cmd_incr(struct cache_call *c)
 {
+	struct sd_redis_args a = cache_args(c);
 	char text[24];
 	struct cache_item *it;
-	int64_t v = 0;
-	if (!cache_typed_for_write(c, 1, CACHE_STRING, &it))
+	int64_t v = 0, by;
+	if (!sd_redis_arg_incr(&a, &by) || !cache_typed_for_write(c, 1, CACHE_STRING, &it))
 		return;
-	if (it && it->encoding == CACHE_INT)
+	bool is_int = it && it->encoding == CACHE_INT;
+	if (is_int)
 		v = cache_int(it);
-	else if (it && !sd_resp_parse_int(cache_string(it, text), &v)) {
-		sd_resp_error(c->out, sd_redis_not_int);
+	else if (it && !sd_redis_value_int(c->out, cache_string(it, text), &v))
 		return;
-	}
-	if (__builtin_add_overflow(v, by, &v)) {
-		sd_resp_error(c->out, "ERR increment or decrement would overflow");
+	if (!sd_redis_add_int(c->out, &v, by))
 		return;
-	}
-	if (it && it->encoding == CACHE_INT) {
+	if (is_int) {
 		memcpy(cache_place(it), &v, sizeof(v));
 		cache_changed(c->db, c->argv[1]);
-	} else if (!put(c->db, c->argv[1], it, (struct sd_slice){text, digits(v, text)}, CACHE_SAME_END)) {
+	} else if (!put(c->db, c->argv[1], it, (struct sd_slice){text, sd_resp_int_text(text, v)}, CACHE_SAME_END)) {
 		no_memory(c);
 		return;
 	}
 	sd_resp_int(c->out, v);
 }
 
-static void cmd_incr(struct cache_call *c)
-{
-	add_to(c, 1);
-}
-
-static void cmd_decr(struct cache_call *c)
-{
-	add_to(c, -1);
-}
-
-static void cmd_incrby(struct cache_call *c)
-{
-	int64_t by;
-	if (cache_arg_int(c, 2, &by))
-		add_to(c, by);
-}
-
-static void cmd_decrby(struct cache_call *c)
-{
-	int64_t by;
-	if (!cache_arg_int(c, 2, &by))
-		return;
-	if (by == INT64_MIN)
-		sd_resp_error(c->out, "ERR decrement would overflow");
-	else
-		add_to(c, -by);
-}
-
 static void cmd_incrbyfloat(struct cache_call *c)
 {
-	char number[24], text[SD_REDIS_FLOAT_TEXT];
-	long double v = 0, by;
+	struct sd_redis_args a = cache_args(c);
+	struct sd_redis_float sum;
+	char text[24];
 	struct cache_item *it;
 	if (!cache_typed_for_write(c, 1, CACHE_STRING, &it))
 		return;
-	if ((it && !sd_redis_parse_double(cache_string(it, number), &v)) || !sd_redis_parse_double(c->argv[2], &by)) {
-		sd_resp_error(c->out, "ERR value is not a valid float");
+	if (!sd_redis_incr_float(&a, it ? cache_string(it, text) : (struct sd_slice){0}, &sum))
 		return;
-	}
-	v += by;
-	if (isnan(v) || isinf(v)) {
-		sd_resp_error(c->out, "ERR increment would produce NaN or Infinity");
-		return;
-	}
-	size_t n = sd_redis_float_text(v, text);
-	if (put(c->db, c->argv[1], it, (struct sd_slice){text, n}, CACHE_SAME_END))
-		sd_resp_bulk(c->out, text, n);
+	if (put(c->db, c->argv[1], it, (struct sd_slice){sum.text, sum.n}, CACHE_SAME_END))
+		sd_resp_bulk(c->out, sum.text, sum.n);
 	else
 		no_memory(c);
 }
@@ -459,7 +397,7 @@ static void cmd_append(struct cache_call *c)
 			no_memory(c);
 		return;
 	}
-	if (too_long(c, had + n))
+	if (!fits(c, had, n))
 		return;
 	struct cache_bytes *b = growable(c, c->argv[1], &it, had + n);
 	if (!b) {
@@ -473,48 +411,32 @@ static void cmd_append(struct cache_call *c)
 
 static void cmd_getrange(struct cache_call *c)
 {
+	struct sd_redis_args a = cache_args(c);
 	char text[24];
-	int64_t from, to;
-	if (!cache_arg_int(c, 2, &from) || !cache_arg_int(c, 3, &to))
-		return;
+	struct sd_redis_range r;
 	struct cache_item *it;
-	if (!cache_typed(c, 1, CACHE_STRING, &it))
+	if (!sd_redis_arg_range(&a, &r) || !cache_typed(c, 1, CACHE_STRING, &it))
 		return;
-	struct sd_slice v = it ? cache_string(it, text) : (struct sd_slice){"", 0};
-	int64_t n = (int64_t)v.n;
-	if (from < 0 && to < 0 && from > to)
-		n = 0;
-	from = from < 0 ? from + n : from;
-	to = to < 0 ? to + n : to;
-	from = from < 0 ? 0 : from;
-	to = to < 0 ? 0 : to >= n ? n - 1 : to;
-	if (n == 0 || from > to)
-		sd_resp_bulk(c->out, "", 0);
-	else
-		sd_resp_bulk(c->out, v.p + from, (size_t)(to - from + 1));
+	struct sd_slice part = sd_redis_part(it ? cache_string(it, text) : (struct sd_slice){"", 0}, r);
+	sd_resp_bulk(c->out, part.p, part.n);
 }
 
 static void cmd_setrange(struct cache_call *c)
 {
+	struct sd_redis_args a = cache_args(c);
 	char text[24];
-	int64_t at;
-	if (!cache_arg_int(c, 2, &at))
-		return;
-	if (at < 0) {
-		sd_resp_error(c->out, "ERR offset is out of range");
-		return;
-	}
+	size_t at;
 	struct cache_item *it;
-	if (!cache_typed_for_write(c, 1, CACHE_STRING, &it))
+	if (!sd_redis_arg_offset(&a, &at) || !cache_typed_for_write(c, 1, CACHE_STRING, &it))
 		return;
 	size_t had = it ? cache_string(it, text).n : 0, n = c->argv[3].n;
 	if (n == 0) {
 		sd_resp_int(c->out, (int64_t)had);
 		return;
 	}
-	if (too_long(c, (uint64_t)at + n))
+	if (!fits(c, at, n))
 		return;
-	size_t whole = (size_t)at + n > had ? (size_t)at + n : had;
+	size_t whole = at + n > had ? at + n : had;
 	struct cache_bytes *b = growable(c, c->argv[1], &it, whole);
 	if (!b) {
 		no_memory(c);
@@ -526,20 +448,20 @@ static void cmd_setrange(struct cache_call *c)
 
 const struct cache_command cache_string_commands[] = {
     {SD_REDIS(APPEND), cmd_append},
-    {SD_REDIS(DECR), cmd_decr},
-    {SD_REDIS(DECRBY), cmd_decrby},
+    {SD_REDIS(DECR), cmd_incr},
+    {SD_REDIS(DECRBY), cmd_incr},
     {SD_REDIS(GET), cmd_get},
     {SD_REDIS(GETDEL), cmd_getdel},
     {SD_REDIS(GETEX), cmd_getex},
     {SD_REDIS(GETRANGE), cmd_getrange},
     {SD_REDIS(GETSET), cmd_getset},
     {SD_REDIS(INCR), cmd_incr},
-    {SD_REDIS(INCRBY), cmd_incrby},
+    {SD_REDIS(INCRBY), cmd_incr},
     {SD_REDIS(INCRBYFLOAT), cmd_incrbyfloat},
     {SD_REDIS(MGET), cmd_mget},
     {SD_REDIS(MSET), cmd_mset},
     {SD_REDIS(MSETNX), cmd_msetnx},
-    {SD_REDIS(PSETEX), cmd_psetex},
+    {SD_REDIS(PSETEX), cmd_setex},
     {SD_REDIS(SET), cmd_set},
     {SD_REDIS(SETEX), cmd_setex},
     {SD_REDIS(SETNX), cmd_setnx},

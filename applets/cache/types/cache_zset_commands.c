@@ -68,7 +68,7 @@ static bool scores_are_good(struct cache_call *c, size_t from)
 	double score;
 	for (size_t i = from; i < c->argc; i += 2)
 		if (!cache_zset_parse_score(c->argv[i], &score)) {
-			sd_resp_error(c->out, "ERR value is not a valid float");
+			sd_resp_error(c->out, sd_redis_not_float);
 			return false;
 		}
 	return true;

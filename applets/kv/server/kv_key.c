@@ -40,81 +40,33 @@ static void cmd_type(struct kv_call *c)
 
 /* ---- expiry ---- */
 
-static void expire(struct kv_call *c, int64_t unit_ms, bool relative)
+static void cmd_expire(struct kv_call *c)
 {
 	struct sd_redis_args a = kv_args(c);
-	struct sd_redis_time how = {.unit_ms = unit_ms, .base_ms = relative ? c->now_ms : 0, .past = true};
-	unsigned flags;
-	int64_t until;
-	if (!sd_redis_expire_options(&a, 3, &flags) || !sd_redis_arg_time(&a, 2, &how, &until))
+	struct sd_redis_expire e;
+	if (!sd_redis_expire(&a, c->now_ms, &e))
 		return;
 	enum kv_there there = kv_look(c, c->argv[1]);
 	if (there == KV_FAILED)
 		return;
-	if (there == KV_ABSENT || !sd_redis_expire_fits(flags, c->s->got.until_ms, c->s->got.until_ms, until)) {
+	if (there == KV_ABSENT || !sd_redis_expire_fits(&e, c->s->got.until_ms, c->s->got.until_ms)) {
 		sd_resp_int(c->out, 0);
 		return;
 	}
-	if (until <= c->now_ms)
+	if (e.at_ms <= c->now_ms)
 		kv_remove(c, c->argv[1]);
-	else if (!kv_put(c, c->argv[1], kv_got(c->s), until))
+	else if (!kv_put(c, c->argv[1], kv_got(c->s), e.at_ms))
 		return;
 	sd_resp_int(c->out, 1);
 }
 
-static void cmd_expire(struct kv_call *c)
-{
-	expire(c, 1000, true);
-}
-
-static void cmd_pexpire(struct kv_call *c)
-{
-	expire(c, 1, true);
-}
-
-static void cmd_expireat(struct kv_call *c)
-{
-	expire(c, 1000, false);
-}
-
-static void cmd_pexpireat(struct kv_call *c)
-{
-	expire(c, 1, false);
-}
-
-/* -2: no key, -1: no end. */
-static void when(struct kv_call *c, int64_t unit_ms, bool relative)
-{
-	enum kv_there there = kv_look(c, c->argv[1]);
-	int64_t at = c->s->got.until_ms;
-	if (there == KV_FAILED)
-		return;
-	if (there == KV_ABSENT || !at)
-		sd_resp_int(c->out, there == KV_ABSENT ? -2 : -1);
-	else if (relative)
-		sd_resp_int(c->out, (at - c->now_ms + unit_ms / 2) / unit_ms);
-	else
-		sd_resp_int(c->out, (int64_t)(((uint64_t)at + (uint64_t)unit_ms / 2) / (uint64_t)unit_ms));
-}
-
 static void cmd_ttl(struct kv_call *c)
 {
-	when(c, 1000, true);
-}
-
-static void cmd_pttl(struct kv_call *c)
-{
-	when(c, 1, true);
-}
-
-static void cmd_expiretime(struct kv_call *c)
-{
-	when(c, 1000, false);
-}
-
-static void cmd_pexpiretime(struct kv_call *c)
-{
-	when(c, 1, false);
+	struct sd_redis_args a = kv_args(c);
+	enum kv_there there = kv_look(c, c->argv[1]);
+	int64_t at = c->s->got.until_ms;
+	if (there != KV_FAILED)
+		sd_redis_tell_end(&a, c->now_ms, there == KV_ABSENT ? SD_REDIS_NO_KEY : at ? at : SD_REDIS_NO_END);
 }
 
 static void cmd_persist(struct kv_call *c)
@@ -214,14 +166,14 @@ const struct kv_command kv_key_commands[] = {
     {SD_REDIS(DEL), cmd_del},
     {SD_REDIS(EXISTS), cmd_exists},
     {SD_REDIS(EXPIRE), cmd_expire},
-    {SD_REDIS(EXPIREAT), cmd_expireat},
-    {SD_REDIS(EXPIRETIME), cmd_expiretime},
+    {SD_REDIS(EXPIREAT), cmd_expire},
+    {SD_REDIS(EXPIRETIME), cmd_ttl},
     {SD_REDIS(MOVE), cmd_move},
     {SD_REDIS(PERSIST), cmd_persist},
-    {SD_REDIS(PEXPIRE), cmd_pexpire},
-    {SD_REDIS(PEXPIREAT), cmd_pexpireat},
-    {SD_REDIS(PEXPIRETIME), cmd_pexpiretime},
-    {SD_REDIS(PTTL), cmd_pttl},
+    {SD_REDIS(PEXPIRE), cmd_expire},
+    {SD_REDIS(PEXPIREAT), cmd_expire},
+    {SD_REDIS(PEXPIRETIME), cmd_ttl},
+    {SD_REDIS(PTTL), cmd_ttl},
     {SD_REDIS(RENAME), cmd_rename},
     {SD_REDIS(RENAMENX), cmd_renamenx},
     {SD_REDIS(TOUCH), cmd_exists},

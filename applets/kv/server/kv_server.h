@@ -11,8 +11,8 @@
 
 #include "app/resp_front.h"
 #include "app/run_stream.h"
-#include "core/redis_args.h"
-#include "core/redis_text.h"
+#include "core/redis_expire.h"
+#include "core/redis_string.h"
 #include "core/rng.h"
 #include "sdlab/kv.h"
 #include "world/lock.h"
@@ -154,17 +154,11 @@ static inline struct sd_redis_args kv_args(const struct kv_call *c)
 {
 	return (struct sd_redis_args){c->out, c->command->is, c->argc, c->argv};
 }
-/* As those of core/redis_args.h. */
+/* As that of core/redis_args.h. */
 static inline bool kv_arg_int(const struct kv_call *c, size_t i, int64_t *out)
 {
 	struct sd_redis_args a = kv_args(c);
 	return sd_redis_arg_int(&a, i, out);
-}
-/* A time to live, from now on, as a moment. */
-static inline bool kv_arg_expiry(const struct kv_call *c, size_t i, int64_t unit_ms, int64_t *at_ms)
-{
-	struct sd_redis_args a = kv_args(c);
-	return sd_redis_arg_time(&a, i, &(struct sd_redis_time){.unit_ms = unit_ms, .base_ms = c->now_ms}, at_ms);
 }
 bool kv_arg_db0(struct kv_call *c, size_t i);
 

@@ -35,14 +35,14 @@ static void cmd_set(struct kv_call *c)
 	struct sd_redis_set o;
 	size_t begun = c->out->n;
 	int64_t until = 0;
-	if (!sd_redis_set_options(&a, 3, false, &o) || (o.flags & SD_SET_EXPIRES && !sd_redis_set_time(&a, &o, c->now_ms, &until)))
+	if (!sd_redis_set_options(&a, &o) || !sd_redis_set_time(&a, &o, c->now_ms, &until))
 		return;
 	enum kv_there there = o.flags & LOOKS ? kv_look(c, c->argv[1]) : KV_ABSENT;
 	if (there == KV_FAILED)
 		return;
 	if (o.flags & SD_SET_GET)
 		reply_got(c, there);
-	if ((o.flags & SD_SET_NX && there == KV_PRESENT) || (o.flags & SD_SET_XX && there == KV_ABSENT)) {
+	if (!sd_redis_set_fits(&o, there == KV_PRESENT)) {
 		if (!(o.flags & SD_SET_GET))
 			sd_resp_null(c->out);
 		return;
@@ -67,21 +67,12 @@ static void cmd_setnx(struct kv_call *c)
 	sd_resp_int(c->out, there == KV_ABSENT);
 }
 
-static void set_for(struct kv_call *c, int64_t unit_ms)
-{
-	int64_t until;
-	if (kv_arg_expiry(c, 2, unit_ms, &until) && kv_put(c, c->argv[1], c->argv[3], until))
-		sd_resp_simple(c->out, "OK");
-}
-
 static void cmd_setex(struct kv_call *c)
 {
-	set_for(c, 1000);
-}
-
-static void cmd_psetex(struct kv_call *c)
-{
-	set_for(c, 1);
+	struct sd_redis_args a = kv_args(c);
+	int64_t until;
+	if (sd_redis_setex(&a, c->now_ms, &until) && kv_put(c, c->argv[1], c->argv[3], until))
+		sd_resp_simple(c->out, "OK");
 }
 
 static void cmd_getset(struct kv_call *c)
@@ -104,14 +95,14 @@ static void cmd_getex(struct kv_call *c)
 	struct sd_redis_args a = kv_args(c);
 	struct sd_redis_set o;
 	int64_t until = 0;
-	if (!sd_redis_set_options(&a, 2, true, &o))
+	if (!sd_redis_set_options(&a, &o))
 		return;
 	enum kv_there there = kv_read(c, c->argv[1]);
 	if (there != KV_PRESENT) {
 		reply_got(c, there);
 		return;
 	}
-	if (o.flags & SD_SET_EXPIRES && !sd_redis_set_time(&a, &o, c->now_ms, &until))
+	if (!sd_redis_set_time(&a, &o, c->now_ms, &until))
 		return;
 	if (o.flags & SD_SET_EXPIRES && until <= c->now_ms)
 		kv_remove(c, c->argv[1]);
@@ -137,14 +128,6 @@ static void cmd_mget(struct kv_call *c)
 	}
 }
 
-static bool pairs_are_whole(struct kv_call *c)
-{
-	if (c->argc % 2)
-		return true;
-	sd_resp_errorf(c->out, "ERR wrong number of arguments for '%s' command", c->command->is->name);
-	return false;
-}
-
 static bool set_pairs(struct kv_call *c)
 {
 	for (size_t i = 1; i < c->argc; i += 2)
@@ -155,13 +138,15 @@ static bool set_pairs(struct kv_call *c)
 
 static void cmd_mset(struct kv_call *c)
 {
-	if (pairs_are_whole(c) && set_pairs(c))
+	struct sd_redis_args a = kv_args(c);
+	if (sd_redis_pairs(&a) && set_pairs(c))
 		sd_resp_simple(c->out, "OK");
 }
 
 static void cmd_msetnx(struct kv_call *c)
 {
-	if (!pairs_are_whole(c))
+	struct sd_redis_args a = kv_args(c);
+	if (!sd_redis_pairs(&a))
 		return;
 	for (size_t i = 1; i < c->argc; i += 2) {
 		enum kv_there there = kv_exists(c, c->argv[i]);
@@ -181,14 +166,6 @@ static void cmd_strlen(struct kv_call *c)
 	enum kv_there there = kv_read(c, c->argv[1]);
 	if (there != KV_FAILED)
 		sd_resp_int(c->out, there == KV_PRESENT ? (int64_t)c->s->got.n : 0);
-}
-
-static bool too_long(struct kv_call *c, uint64_t n)
-{
-	if (n <= SD_KV_VALUE_MAX)
-		return false;
-	sd_resp_error(c->out, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
-	return true;
 }
 
 /* The value that was looked at, made this long, with `part` written over it at `at`, and put back: its end stays as it was. */
@@ -215,49 +192,37 @@ static void cmd_append(struct kv_call *c)
 {
 	enum kv_there there = kv_look(c, c->argv[1]);
 	size_t had = there == KV_PRESENT ? c->s->got.n : 0;
-	if (there != KV_FAILED && !too_long(c, had + c->argv[2].n))
+	if (there != KV_FAILED && sd_redis_fits(c->out, had, c->argv[2].n, SD_KV_VALUE_MAX))
 		put_part(c, there, had, had, c->argv[2]);
 }
 
 static void cmd_setrange(struct kv_call *c)
 {
-	int64_t at;
-	if (!kv_arg_int(c, 2, &at))
+	struct sd_redis_args a = kv_args(c);
+	size_t at;
+	if (!sd_redis_arg_offset(&a, &at))
 		return;
-	if (at < 0) {
-		sd_resp_error(c->out, "ERR offset is out of range");
-		return;
-	}
 	enum kv_there there = kv_look(c, c->argv[1]);
 	size_t had = there == KV_PRESENT ? c->s->got.n : 0;
 	if (there == KV_FAILED)
 		return;
 	if (c->argv[3].n == 0)
 		sd_resp_int(c->out, (int64_t)had);
-	else if (!too_long(c, (uint64_t)at + c->argv[3].n))
-		put_part(c, there, had, (size_t)at, c->argv[3]);
+	else if (sd_redis_fits(c->out, at, c->argv[3].n, SD_KV_VALUE_MAX))
+		put_part(c, there, had, at, c->argv[3]);
 }
 
 static void cmd_getrange(struct kv_call *c)
 {
-	int64_t from, to;
-	if (!kv_arg_int(c, 2, &from) || !kv_arg_int(c, 3, &to))
+	struct sd_redis_args a = kv_args(c);
+	struct sd_redis_range r;
+	if (!sd_redis_arg_range(&a, &r))
 		return;
 	enum kv_there there = kv_read(c, c->argv[1]);
 	if (there == KV_FAILED)
 		return;
-	struct sd_slice v = there == KV_PRESENT ? kv_got(c->s) : (struct sd_slice){"", 0};
-	int64_t n = (int64_t)v.n;
-	if (from < 0 && to < 0 && from > to)
-		n = 0;
-	from = from < 0 ? from + n : from;
-	to = to < 0 ? to + n : to;
-	from = from < 0 ? 0 : from;
-	to = to < 0 ? 0 : to >= n ? n - 1 : to;
-	if (n == 0 || from > to)
-		sd_resp_bulk(c->out, "", 0);
-	else
-		sd_resp_bulk(c->out, v.p + from, (size_t)(to - from + 1));
+	struct sd_slice part = sd_redis_part(there == KV_PRESENT ? kv_got(c->s) : (struct sd_slice){"", 0}, r);
+	sd_resp_bulk(c->out, part.p, part.n);
 }
 
 const struct kv_command kv_string_commands[] = {
@@ -270,7 +235,7 @@ const struct kv_command kv_string_commands[] = {
     {SD_REDIS(MGET), cmd_mget},
     {SD_REDIS(MSET), cmd_mset},
     {SD_REDIS(MSETNX), cmd_msetnx},
-    {SD_REDIS(PSETEX), cmd_psetex},
+    {SD_REDIS(PSETEX), cmd_setex},
     {SD_REDIS(SET), cmd_set},
     {SD_REDIS(SETEX), cmd_setex},
     {SD_REDIS(SETNX), cmd_setnx},

@@ -115,10 +115,8 @@ bool kv_put(struct kv_call *c, struct sd_slice key, struct sd_slice value, int64
 		sd_resp_error(c->out, "ERR a key that ends needs a store of the format sdlab; this one has LevelDB's");
 		return false;
 	}
-	if (value.n > SD_KV_VALUE_MAX) {
-		sd_resp_error(c->out, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+	if (!sd_redis_fits(c->out, 0, value.n, SD_KV_VALUE_MAX))
 		return false;
-	}
 	c->depends = true;
 	sd_kv_batch_put_until(s->batch, kv_stored(key, s->key), value, until_ms);
 	return true;
