@@ -196,6 +196,8 @@ $(PLAIN_BIN): $(BUILD)/%: $(BUILD)/obj/test/%.o $(APPS) $(LIB)
 		$(PKG_LIBS) $(CHECK_LIBS) -lm
 # Its control does without checksums.
 $(BUILD)/sim/sim_kv: WRAP := -Wl,--wrap=sd_crc32c
+# Of a file that is cut at the worst moment.
+$(BUILD)/unit/test_file: WRAP := -Wl,--wrap=lseek
 .PRECIOUS: $(BUILD)/obj/test/%.o
 
 # The program that lets memory run out links objects whose allocations can be made to fail (test/sim/alloc.h).

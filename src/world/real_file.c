@@ -3,23 +3,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "real.h"
-
-#define WINDOW_LEAST (64u << 10) /* smaller ones cost more than they spare */
+#include "real_window.h"
 
 struct real_file {
 	struct sd_file file;
 	int fd;
-	char *window; /* NULL: none */
-	uint64_t window_from, window_to;
+	struct real_window window;
 };
 
 static int fd_of(struct sd_file *f)
@@ -27,57 +23,19 @@ static int fd_of(struct sd_file *f)
 	return sd_container(f, struct real_file, file)->fd;
 }
 
-/* ---- writing through memory ---- */
-
-static void close_window(struct real_file *f)
+static struct real_window *window_of(struct sd_file *f)
 {
-	if (f->window)
-		munmap(f->window, (size_t)(f->window_to - f->window_from));
-	f->window = NULL;
+	return &sd_container(f, struct real_file, file)->window;
 }
 
-/* Room that was set aside stays set aside there, also when a page goes to the disk and is written to again. Elsewhere (copy on write, the
- * network) a page may then find the disk full, and memory cannot say so but by a signal. */
-static bool keeps_room(int fd)
+static void file_expect(struct sd_file *f, uint64_t from, uint64_t to)
 {
-	struct statfs st;
-	return fstatfs(fd, &st) == 0 && (st.f_type == 0xef53 /* ext4 */ || st.f_type == 0x01021994 /* tmpfs */);
+	real_window_open(window_of(f), fd_of(f), from, to);
 }
-
-/* All of its pages are fetched now, by a call that can fail. */
-static void file_expect(struct sd_file *file, uint64_t from, uint64_t to)
-{
-	struct real_file *f = sd_container(file, struct real_file, file);
-	close_window(f);
-	from -= from % (uint64_t)sysconf(_SC_PAGESIZE);
-	if (to < from + WINDOW_LEAST || !keeps_room(f->fd))
-		return;
-	size_t n = (size_t)(to - from);
-	char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, (off_t)from);
-	if (p == MAP_FAILED)
-		return;
-	f->window = p;
-	f->window_from = from;
-	f->window_to = to;
-	if (madvise(p, n, MADV_POPULATE_WRITE) < 0)
-		close_window(f);
-}
-
-/* NULL: it goes by the kernel. That somebody cut the file is seen before memory is touched that is no more (SIGBUS). */
-static char *in_window(struct real_file *f, const struct iovec *iov, int niov, uint64_t off)
-{
-	if (!f->window || niov != 1 || off < f->window_from || off > f->window_to || iov->iov_len > f->window_to - off)
-		return NULL;
-	if (lseek(f->fd, 0, SEEK_END) < (off_t)f->window_to)
-		close_window(f);
-	return f->window ? f->window + (off - f->window_from) : NULL;
-}
-
-/* ---- the calls ---- */
 
 static void file_close(struct sd_file *f)
 {
-	close_window(sd_container(f, struct real_file, file));
+	real_window_close(window_of(f));
 	close(fd_of(f));
 	free(sd_container(f, struct real_file, file));
 }
@@ -99,11 +57,8 @@ static ssize_t file_read_now(struct sd_file *f, void *buf, size_t n, uint64_t of
 
 static ssize_t file_write(struct sd_file *f, const struct iovec *iov, int niov, uint64_t off)
 {
-	char *to = in_window(sd_container(f, struct real_file, file), iov, niov, off);
-	if (to) {
-		memcpy(to, iov->iov_base, iov->iov_len);
+	if (real_window_write(window_of(f), fd_of(f), iov, niov, off))
 		return (ssize_t)iov->iov_len;
-	}
 	ssize_t put = niov == 1 ? pwrite(fd_of(f), iov->iov_base, iov->iov_len, (off_t)off) : pwritev(fd_of(f), iov, niov, (off_t)off);
 	return put < 0 ? -errno : put;
 }
@@ -124,7 +79,7 @@ static int file_size(struct sd_file *f, uint64_t *size)
 
 static int file_truncate(struct sd_file *f, uint64_t size)
 {
-	close_window(sd_container(f, struct real_file, file));
+	real_window_close(window_of(f));
 	return ftruncate(fd_of(f), (off_t)size) < 0 ? errno : 0;
 }
 

@@ -257,6 +257,68 @@ START_TEST(small_pieces_and_somebody_who_cuts)
 }
 END_TEST
 
+/* The size that the kernel tells; of a file that is cut just afterwards it is wrong by then. -1: as it is. */
+static off_t told_size = -1;
+off_t __real_lseek(int fd, off_t at, int whence); // NOLINT(bugprone-reserved-identifier)
+off_t __wrap_lseek(int fd, off_t at, int whence); // NOLINT(bugprone-reserved-identifier)
+off_t __wrap_lseek(int fd, off_t at, int whence)  // NOLINT(bugprone-reserved-identifier)
+{
+	return told_size < 0 ? __real_lseek(fd, at, whence) : told_size;
+}
+
+/* Memory without a file behind it is no end: the kernel is asked. Twice, so that the signal is not left blocked. */
+START_TEST(small_pieces_where_nothing_is_behind)
+{
+	begin(0);
+	for (int i = 0; i < 2; i++) {
+		struct sd_file *f = opened("a", SD_FILE_WRITE | SD_FILE_CREATE), *other = opened("a", SD_FILE_WRITE);
+		ck_assert_int_eq(sd_file_allocate(f, WINDOW, NULL), SD_OK);
+		sd_file_expect(f, 0, WINDOW);
+		told_size = WINDOW;
+		put_piece(f, 0);
+		ck_assert_int_eq(sd_file_truncate(other, 0, NULL), SD_OK);
+		put_piece(f, 1000);
+		expect_size(f, 1001ul * PIECE);
+		expect_pieces("a", 1000, 1001);
+		told_size = -1;
+		sd_file_close(other);
+		sd_file_close(f);
+	}
+	end(0);
+}
+END_TEST
+
+static void bus(int number)
+{
+	_exit(number);
+}
+
+/* Signals of others go where they went: that is a handler of the sanitizer's where there is one. */
+#ifdef SD_SANITIZED
+#define FIRST_OTHER 1
+#else
+#define FIRST_OTHER 0
+#endif
+START_TEST(other_signals_of_memory)
+{
+	int status;
+	begin(0);
+	pid_t child = fork();
+	if (child == 0) {
+		if (_i)
+			signal(SIGBUS, bus);
+		struct sd_file *f = opened("a", SD_FILE_WRITE | SD_FILE_CREATE);
+		ck_assert_int_eq(sd_file_allocate(f, WINDOW, NULL), SD_OK);
+		sd_file_expect(f, 0, WINDOW);
+		raise(SIGBUS);
+		_exit(99);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(_i ? WIFEXITED(status) && WEXITSTATUS(status) == SIGBUS : WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	end(0);
+}
+END_TEST
+
 /* What a process wrote that is killed is there. */
 START_TEST(small_pieces_of_who_is_killed)
 {
@@ -312,6 +374,8 @@ int main(void)
 	tcase_add_loop_test(t, room, 0, 2);
 	tcase_add_loop_test(t, small_pieces, 0, 2);
 	tcase_add_loop_test(t, small_pieces_and_somebody_who_cuts, 0, 2);
+	tcase_add_test(t, small_pieces_where_nothing_is_behind);
+	tcase_add_loop_test(t, other_signals_of_memory, FIRST_OTHER, 2);
 	tcase_add_test(t, small_pieces_of_who_is_killed);
 	tcase_add_loop_test(t, places, 0, 2);
 	suite_add_tcase(s, t);
