@@ -17,8 +17,8 @@
  * `background` is SD_KV_BY_HAND. Readers never wait for writers. Writers that come together share one write of the log and one sync.
  * A batch, a value and an iterator belong to one thread at a time.
  *
- * Signals: where not every write is synced, the log of a store on ext4 or tmpfs is written through memory, and a handler of SIGBUS is set with
- * the first such log; what is not about that memory goes on to the one before.
+ * Signals: where not every write is synced, the log of a store on ext4 or tmpfs is written through memory, and a handler of SIGBUS is
+ * set with the first such log; what is not about that memory goes on to the one before.
  *
  * Errors: SD_ENOTFOUND where a key may be missing; SD_ENOSPC: the disk is full, nothing of the write was kept, and a later one
  * works once there is room; SD_EDAMAGED: bytes on the disk are not what was written, the text says in which file; SD_EIO: a sync or
