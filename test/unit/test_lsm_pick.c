@@ -182,9 +182,31 @@ static void merge_tables(struct tree *t, const struct sd_lsm_plan *p)
 	t->merges++;
 }
 
+/* What comes out will lie over these: all tables of the next level that have a key between the smallest and the largest of the inputs. */
+static void judge_below(const struct tree *t, const struct sd_lsm_plan *p)
+{
+	size_t n = 0;
+	struct sd_slice from = sd_lsm_user(p->in[0].file.smallest), to = sd_lsm_user(p->in[0].file.largest);
+	for (size_t i = 1; i < p->n; i++) {
+		struct sd_slice low = sd_lsm_user(p->in[i].file.smallest), high = sd_lsm_user(p->in[i].file.largest);
+		from = sd_lsm_bytewise(low, from) < 0 ? low : from;
+		to = sd_lsm_bytewise(high, to) > 0 ? high : to;
+	}
+	bool any = t->conf.style == SD_LSM_LEVELED && p->to > 0 && p->to + 1 < SD_LSM_LEVELS;
+	for (size_t i = 0; any && i < t->v.levels[p->to + 1].n; i++) {
+		const struct sd_lsm_file *f = &t->v.levels[p->to + 1].files[i];
+		if (sd_lsm_bytewise(sd_lsm_user(f->largest), from) < 0 || sd_lsm_bytewise(sd_lsm_user(f->smallest), to) > 0)
+			continue;
+		ck_assert_uint_lt(n, p->nbelow);
+		ck_assert_uint_eq(p->below[n++].number, f->number);
+	}
+	ck_assert_uint_eq(n, p->nbelow);
+}
+
 static void carry_out(struct tree *t, const struct sd_lsm_plan *p)
 {
 	struct sd_text edit = {0};
+	judge_below(t, p);
 	for (size_t i = 0; i < p->n; i++)
 		sd_lsm_edit_remove(&edit, p->in[i].level, p->in[i].file.number);
 	for (size_t i = 0; p->move && i < p->n; i++)
