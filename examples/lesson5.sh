@@ -107,7 +107,7 @@ sed 's/^/   /' "$tmp/said"
 say '4. Retries with backoff: each failure makes the next try wait up to twice as long (x-delayed-retry-min, -max), at a random moment'
 "$sdlab" mq declare retries --arg x-delayed-retry-min=50 --arg x-delayed-retry-max=400 --arg x-delivery-limit=5 >/dev/null
 "$sdlab" mq publish retries transient --quiet
-workers retries A --time 1ms --fail 70% --seed 3
+workers retries A --time 1ms --fail 70% --seed 3 --wait 2s # longer than any pause between two tries, on a busy machine too
 sed 's/^/   /' "$tmp/said"
 
 say '5. The same 30 tasks by one worker and by ten'
