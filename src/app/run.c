@@ -475,6 +475,7 @@ void sd_run_free(struct sd_run *run)
 			sd_loop_flush(run->workers[i].loop);
 	if (run->self)
 		run->spec.applet->service->destroy(run->self);
+	sd_loop_flush(run->spec.control); /* what threads of the service said at their end comes before Stopped */
 	for (unsigned i = 0; i < run->nworkers; i++)
 		sd_loop_free(run->workers[i].loop);
 	for (unsigned i = 0; i < run->nworkers; i++)

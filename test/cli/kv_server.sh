@@ -70,6 +70,18 @@ assert_eq 'appendfsync always' "$(cli config get appendfsync | tr '\n' ' ' | sed
 assert_eq OK "$(cli config set appendfsync everysec)" 'CONFIG SET'
 assert_contains "$(cli info lsm)" 'write_amplification:' 'INFO lsm'
 stop again
+
+# ---- the last line is the last one, also when tables were under way at the end ----
+for ((i = 0; i < 20000; i++)); do
+  echo "SET filler:$i xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+done >"$TMP/filler"
+for try in 1 2 3 4 5; do
+  serve "ends$try" --memtable 64KiB --sync no
+  cli --pipe <"$TMP/filler" >"$TMP/out" 2>&1
+  stop "ends$try"
+  assert_eq '[LSM] Stopped' "$(tail -n 1 "$TMP/ends$try.log")" "the last line (try $try)"
+done
+
 serve locked --password secret
 assert_contains "$(cli get user:1)" 'NOAUTH' 'without the password'
 assert_eq Alice "$(redis-cli -p "$port" -a secret --no-auth-warning get user:1)" 'with it'
