@@ -82,7 +82,8 @@ for try in 1 2 3 4 5; do
   assert_eq '[LSM] Stopped' "$(tail -n 1 "$TMP/ends$try.log")" "the last line (try $try)"
 done
 
-serve locked --password secret
+serve locked --password secret --memtable 256KiB
+assert_contains "$(cat "$TMP/locked.log")" '(limit: 256KB)' 'a memtable of less than a megabyte'
 assert_contains "$(cli get user:1)" 'NOAUTH' 'without the password'
 assert_eq Alice "$(redis-cli -p "$port" -a secret --no-auth-warning get user:1)" 'with it'
 stop locked

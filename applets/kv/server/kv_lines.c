@@ -59,12 +59,24 @@ static void line(struct kv_server *s, enum sd_level level, const char *name, con
 
 typedef unsigned long long ull;
 
+/* The largest of 1024 each of which there is a whole number, as Redis writes them: 256KB, 4MB. */
+static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
+
+static int whole_unit(uint64_t *size)
+{
+	int unit = 0;
+	for (; unit < 4 && *size && *size % 1024 == 0; unit++)
+		*size /= 1024;
+	return unit;
+}
+
 static void on_opened(struct kv_server *s, const struct sd_kv_event *e)
 {
 	uint64_t limit = (uint64_t)sd_conf_int(s->run->conf, "memtable");
 	line(s, SD_INFO, "log_opened", e, false, "WAL opened: %s/%s", sd_conf_string(s->run->conf, "data-dir"), e->name ? e->name : "-");
 	line(s, SD_INFO, "loaded", e, false, "Loaded %llu SSTables, %llu keys", (ull)e->tables, (ull)e->keys);
-	line(s, SD_INFO, "memtable", e, false, "Memtable: 0 entries (limit: %lluMB)", (ull)(limit >> 20));
+	int unit = whole_unit(&limit);
+	line(s, SD_INFO, "memtable", e, false, "Memtable: 0 entries (limit: %llu%s)", (ull)limit, units[unit]);
 }
 
 static void on_torn(struct kv_server *s, const struct sd_kv_event *e)
