@@ -20,7 +20,7 @@ enum sd_err sd_world_write_file(struct sd_world *w, const char *name, const char
 		return only_real(e);
 	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return sd_fail(e, real_err(errno), "cannot write %s: %s", name, strerror(errno));
+		return file_result(errno, e, "write", name);
 	bool ok = real_write_all(fd, text, n);
 	int err = errno;
 	if (close(fd) < 0 && ok) {
@@ -38,7 +38,7 @@ enum sd_err sd_world_symlink(struct sd_world *w, const char *target, const char 
 	if (symlink(target, name) == 0)
 		return SD_OK;
 	if (errno != EEXIST)
-		return sd_fail(e, real_err(errno), "cannot link %s: %s", name, strerror(errno));
+		return file_result(errno, e, "link", name);
 	ssize_t n = readlink(name, now, sizeof(now) - 1);
 	if (n >= 0 && (size_t)n == strlen(target) && memcmp(now, target, (size_t)n) == 0)
 		return SD_OK;
@@ -57,7 +57,7 @@ enum sd_err sd_world_hardlink(struct sd_world *w, const char *target, const char
 		return SD_OK;
 	if (errno == EEXIST)
 		return sd_fail(e, SD_EEXISTS, "cannot link %s: something else has that name", name);
-	return sd_fail(e, real_err(errno), "cannot link %s: %s", name, strerror(errno));
+	return file_result(errno, e, "link", name);
 }
 
 enum sd_err sd_world_private_dir(struct sd_world *w, const char *name, struct sd_error *e)

@@ -225,7 +225,7 @@ static enum sd_err scratch_open(struct sd_world *w, struct scratch *s, const cha
 		return SD_OK;
 	int err = errno;
 	pthread_sigmask(SIG_SETMASK, &s->before, NULL);
-	return sd_fail(e, real_err(err), "cannot write in %s: %s", dir, strerror(err));
+	return file_result(err, e, "write in", dir);
 }
 
 static void scratch_close(struct scratch *s)

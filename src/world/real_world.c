@@ -210,7 +210,9 @@ static enum sd_err real_mkdir(struct sd_world *w, const char *name, unsigned mod
 		if (made_dir(path, mode))
 			return SD_OK;
 	}
-	return sd_fail(e, real_err(errno), "cannot make folder %s: %s", name, strerror(errno));
+	if (errno == ENOTDIR) /* something is there */
+		return sd_fail(e, SD_EIO, "cannot make folder %s: %s", name, strerror(errno));
+	return file_result(errno, e, "make folder", name);
 }
 
 static int not_dots(const struct dirent *d)

@@ -218,6 +218,8 @@ START_TEST(folders_that_cannot_be)
 	path = in("dangling");
 	is_refused(sd_world_mkdir(rig.world, path, 0700, &e), SD_EIO, &e,
 		   "cannot make folder %s: Not a directory", path);
+	is_refused(sd_world_mkdir(rig.world, "/proc/none/x", 0700, &e), SD_ENOTFOUND, &e,
+		   "cannot make folder %s: No such file or directory", "/proc/none");
 	is_refused(sd_world_mkdir(rig.world, "", 0700, &e), SD_EINVAL, &e,
 		   "cannot make folder \"%s\": bad name", "");
 	memset(name, 'x', sizeof(name));
