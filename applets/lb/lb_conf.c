@@ -112,13 +112,13 @@ enum sd_err lb_row_check(const struct sd_conf *row, struct sd_error *e)
 	const char *given = sd_conf_string(row, "name");
 	struct sd_addr addr;
 	if (given && (!*given || strlen(given) >= LB_LABEL || strchr(given, '/')))
-		return sd_fail(e, SD_EINVAL, "%s: name: expected 1 to %d bytes without '/'", sd_conf_origin(row, "name"),
+		return sd_fail(e, SD_EINVAL, "%s: expected 1 to %d bytes without '/'", sd_conf_at(row, "name"),
 			       LB_LABEL - 1);
 	if (sd_addr_parse(sd_conf_string(row, "address"), "127.0.0.1", &addr, e))
-		return sd_wrap(e, "%s: address", sd_conf_origin(row, "address"));
+		return sd_wrap(e, "%s", sd_conf_at(row, "address"));
 	if (addr.port == 0 && (addr.kind == SD_ADDR_INET || addr.kind == SD_ADDR_NAME))
-		return sd_fail(e, SD_EINVAL, "%s: address: expected a port from 1 to 65535",
-			       sd_conf_origin(row, "address"));
+		return sd_fail(e, SD_EINVAL, "%s: expected a port from 1 to 65535",
+			       sd_conf_at(row, "address"));
 	return lb_tls_check_row(row, e);
 }
 
@@ -158,12 +158,12 @@ static enum sd_err upgrades_make(const struct sd_conf *conf, char out[LB_UPGRADE
 	for (size_t i = 0; i < sd_conf_count(conf, "upgrades"); i++) {
 		const char *name = sd_conf_list_item(conf, "upgrades", i);
 		if (carries_requests(name))
-			return sd_fail(e, SD_EINVAL, "%s: upgrades: %.40s would carry requests past the balancer",
-				       sd_conf_origin(conf, "upgrades"), name);
+			return sd_fail(e, SD_EINVAL, "%s: %.40s would carry requests past the balancer",
+				       sd_conf_at(conf, "upgrades"), name);
 		if (!is_protocol(name) || n + strlen(name) + 2 > LB_UPGRADES)
 			return sd_fail(e, SD_EINVAL,
-				       "%s: upgrades: expected protocols such as websocket, or any, found \"%.40s\"",
-				       sd_conf_origin(conf, "upgrades"), name);
+				       "%s: expected protocols such as websocket, or any, found \"%.40s\"",
+				       sd_conf_at(conf, "upgrades"), name);
 		n += (size_t)snprintf(out + n, LB_UPGRADES - n, "%s%s", n ? "," : "", name);
 	}
 	return SD_OK;
@@ -188,11 +188,11 @@ enum sd_err lb_check_conf(const struct sd_conf *conf, struct sd_error *e)
 	for (size_t i = 0; i < sd_conf_count(conf, "trusted-proxies"); i++) {
 		struct sd_cidr net;
 		if (sd_cidr_parse(sd_conf_list_item(conf, "trusted-proxies", i), &net, e))
-			return sd_wrap(e, "%s: trusted-proxies", sd_conf_origin(conf, "trusted-proxies"));
+			return sd_wrap(e, "%s", sd_conf_at(conf, "trusted-proxies"));
 	}
 	if (sd_conf_has(conf, "access-log") && sd_conf_int(conf, "mode") == LB_TCP)
-		return sd_fail(e, SD_EINVAL, "%s: access-log: expected mode: http, where there are requests to write down",
-			       sd_conf_origin(conf, "access-log"));
+		return sd_fail(e, SD_EINVAL, "%s: expected mode: http, where there are requests to write down",
+			       sd_conf_at(conf, "access-log"));
 	char names[LB_UPGRADES];
 	if (upgrades_make(conf, names, e))
 		return SD_EINVAL;

@@ -10,10 +10,9 @@ enum sd_err lb_files_check(const struct sd_conf *row, struct sd_error *e)
 	const char *index = sd_conf_string(row, "index");
 	for (size_t i = 0; i < sizeof(only_files) / sizeof(only_files[0]); i++)
 		if (sd_conf_is_set(row, only_files[i]) && !sd_conf_has(row, "files"))
-			return sd_fail(e, SD_EINVAL, "%s: %s: expected a folder (files) as well", sd_conf_origin(row, only_files[i]),
-				       only_files[i]);
+			return sd_fail(e, SD_EINVAL, "%s: expected a folder (files) as well", sd_conf_at(row, only_files[i]));
 	if (index && strchr(index, '/'))
-		return sd_fail(e, SD_EINVAL, "%s: index: expected the name of a file, without '/'", sd_conf_origin(row, "index"));
+		return sd_fail(e, SD_EINVAL, "%s: expected the name of a file, without '/'", sd_conf_at(row, "index"));
 	return SD_OK;
 }
 
@@ -23,7 +22,7 @@ enum sd_err lb_files_find(struct sd_world *w, const struct sd_conf *row, struct 
 	const char *root = sd_conf_string(row, "files");
 	enum sd_err err = root ? sd_dir_open(w, root, 0, &dir, e) : SD_OK;
 	sd_dir_close(dir);
-	return err ? sd_wrap(e, "%s: files", sd_conf_origin(row, "files")) : SD_OK;
+	return err ? sd_wrap(e, "%s", sd_conf_at(row, "files")) : SD_OK;
 }
 
 enum sd_err lb_files_make(struct lb *lb, const struct sd_conf *row, struct sd_http_files **out, struct sd_error *e)
@@ -43,7 +42,7 @@ enum sd_err lb_files_make(struct lb *lb, const struct sd_conf *row, struct sd_ht
 	if (!lb->file_helpers)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	enum sd_err err = sd_http_files_new(w, lb->file_helpers, &conf, out, e);
-	return err ? sd_wrap(e, "%s: files", sd_conf_origin(row, "files")) : SD_OK;
+	return err ? sd_wrap(e, "%s", sd_conf_at(row, "files")) : SD_OK;
 }
 
 void lb_files_end(struct lb *lb)

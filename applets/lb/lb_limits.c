@@ -20,11 +20,11 @@ static enum sd_err check_tcp(const struct sd_conf *row, const struct sd_limit *r
 	static const char *const http[] = {"path", "host", "method", "route"};
 	for (size_t i = 0; i < sizeof(http) / sizeof(http[0]); i++)
 		if (sd_conf_is_set(row, http[i]))
-			return sd_fail(e, SD_EINVAL, "%s: %s: expected mode: http; in TCP mode a limit is for new connections",
-				       sd_conf_origin(row, http[i]), http[i]);
+			return sd_fail(e, SD_EINVAL, "%s: expected mode: http; in TCP mode a limit is for new connections",
+				       sd_conf_at(row, http[i]));
 	for (size_t i = 0; i < rule->nparts; i++)
 		if (rule->parts[i].kind != SD_LIMIT_BY_ADDRESS && rule->parts[i].kind != SD_LIMIT_BY_ALL)
-			return sd_fail(e, SD_EINVAL, "%s: key: expected address or all in TCP mode", sd_conf_origin(row, "key"));
+			return sd_fail(e, SD_EINVAL, "%s: expected address or all in TCP mode", sd_conf_at(row, "key"));
 	return SD_OK;
 }
 
@@ -36,11 +36,11 @@ static enum sd_err read_row(const struct sd_conf *conf, const struct sd_conf *ro
 		return err;
 	struct sd_limit *rule = &l->rules[l->n - 1];
 	if (rule->limit.kind == SD_RATELIMIT_LEAKY_QUEUE)
-		return sd_fail(e, SD_EINVAL, "%s: algorithm: expected one by which nobody waits, such as leaky-bucket",
-			       sd_conf_origin(row, "algorithm"));
+		return sd_fail(e, SD_EINVAL, "%s: expected one by which nobody waits, such as leaky-bucket",
+			       sd_conf_at(row, "algorithm"));
 	rule->place = route ? lb_route_place(conf, route) : SD_LIMITS_ANYWHERE;
 	if (route && rule->place == SD_LIMITS_ANYWHERE)
-		return sd_fail(e, SD_EINVAL, "%s: route: no route is called \"%.60s\"", sd_conf_origin(row, "route"), route);
+		return sd_fail(e, SD_EINVAL, "%s: no route is called \"%.60s\"", sd_conf_at(row, "route"), route);
 	return sd_conf_int(conf, "mode") == LB_TCP ? check_tcp(row, rule, e) : SD_OK;
 }
 
@@ -60,7 +60,7 @@ static enum sd_err read_rows(const struct sd_conf *conf, struct sd_limits *l, st
 		const struct sd_conf *row = sd_conf_row(conf, "limits", i);
 		err = read_row(conf, row, l, e);
 		if (!err && together(l, l->rules[i].place) > SD_RATELIMIT_TOGETHER)
-			err = sd_fail(e, SD_EINVAL, "%s: name: expected at most %d limits for one request", sd_conf_origin(row, "name"),
+			err = sd_fail(e, SD_EINVAL, "%s: expected at most %d limits for one request", sd_conf_at(row, "name"),
 				      SD_RATELIMIT_TOGETHER);
 	}
 	return err;
@@ -74,7 +74,7 @@ static enum sd_err make(const struct sd_conf *conf, struct sd_limits **out, stru
 	if (n == 0)
 		return SD_OK;
 	if (n > LB_MAX_LIMITS)
-		return sd_fail(e, SD_EINVAL, "%s: limits: expected at most %d", sd_conf_origin(conf, "limits"), LB_MAX_LIMITS);
+		return sd_fail(e, SD_EINVAL, "%s: expected at most %d", sd_conf_at(conf, "limits"), LB_MAX_LIMITS);
 	*out = sd_limits_new(n);
 	if (!*out)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
@@ -122,7 +122,7 @@ static enum sd_err need_table(struct lb *lb, const struct sd_conf *conf, struct 
 	sd_world_random(lb->run->spec.world, c.secret, sizeof(c.secret));
 	enum sd_err err = sd_ratelimit_new(&c, &g->table);
 	if (err)
-		return sd_fail(e, err, "%s: limit-memory: %s", sd_conf_origin(conf, "limit-memory"), sd_err_text(err));
+		return sd_fail(e, err, "%s: %s", sd_conf_at(conf, "limit-memory"), sd_err_text(err));
 	g->wall_ns = sd_world_wall_ns(lb->run->spec.world) - sd_loop_now_ns(lb->run->spec.control);
 	g->sweep.fn = on_sweep;
 	sd_loop_timer_set(lb->run->spec.control, &g->sweep, sd_loop_now_ns(lb->run->spec.control) + SWEEP_NS);

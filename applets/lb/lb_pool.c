@@ -49,8 +49,8 @@ static enum sd_err check_name(const struct sd_conf *row, const char *key, struct
 	const char *name = sd_conf_string(row, key);
 	if (is_name(name))
 		return SD_OK;
-	return sd_fail(e, SD_EINVAL, "%s: %s: expected 1 to %d letters, digits, '-', '_' or '.', found \"%.60s\"",
-		       sd_conf_origin(row, key), key, LB_POOL - 1, name);
+	return sd_fail(e, SD_EINVAL, "%s: expected 1 to %d letters, digits, '-', '_' or '.', found \"%.60s\"",
+		       sd_conf_at(row, key), LB_POOL - 1, name);
 }
 
 static size_t backends_of(const struct sd_conf *conf, const char *pool)

@@ -39,20 +39,20 @@ static enum sd_err read_shares(const struct names *pools, const struct sd_conf *
 	const char *pool = sd_conf_string(row, "pool");
 	size_t n = sd_conf_count(row, "split");
 	if (n > LB_MAX_SHARES)
-		return sd_fail(e, SD_EINVAL, "%s: split: expected at most %d pools", sd_conf_origin(row, "split"), LB_MAX_SHARES);
+		return sd_fail(e, SD_EINVAL, "%s: expected at most %d pools", sd_conf_at(row, "split"), LB_MAX_SHARES);
 	for (size_t i = 0; i < n; i++) {
 		if (read_share(pools, sd_conf_list_item(row, "split", i), &out->shares[i], e))
-			return sd_wrap(e, "%s: split", sd_conf_origin(row, "split"));
+			return sd_wrap(e, "%s", sd_conf_at(row, "split"));
 		out->weights += out->shares[i].weight;
 	}
 	if (n > 0 && out->weights == 0)
-		return sd_fail(e, SD_EINVAL, "%s: split: expected a weight above 0", sd_conf_origin(row, "split"));
+		return sd_fail(e, SD_EINVAL, "%s: expected a weight above 0", sd_conf_at(row, "split"));
 	out->nshares = n;
 	if (!pool)
 		return SD_OK;
 	out->nshares = out->weights = 1;
 	if (strchr(pool, '=') || read_share(pools, pool, &out->shares[0], e))
-		return sd_fail(e, SD_EINVAL, "%s: pool: no backend is in a pool \"%.60s\"", sd_conf_origin(row, "pool"), pool);
+		return sd_fail(e, SD_EINVAL, "%s: no backend is in a pool \"%.60s\"", sd_conf_at(row, "pool"), pool);
 	return SD_OK;
 }
 
@@ -75,11 +75,11 @@ static enum sd_err check_actions(const struct sd_conf *row, struct sd_error *e)
 		return sd_fail(e, SD_EINVAL, "%s: status: goes with redirect, or stands for itself; found %s as well",
 			       sd_conf_origin(row, "status"), first);
 	if (sd_conf_is_set(row, "body") && !says)
-		return sd_fail(e, SD_EINVAL, "%s: body: expected the status of the answer as well", sd_conf_origin(row, "body"));
+		return sd_fail(e, SD_EINVAL, "%s: expected the status of the answer as well", sd_conf_at(row, "body"));
 	for (size_t i = 0; (says || !to_pool) && i < sizeof(only_pool) / sizeof(only_pool[0]); i++)
 		if (sd_conf_is_set(row, only_pool[i]))
-			return sd_fail(e, SD_EINVAL, "%s: %s: there is no backend to send it to",
-				       sd_conf_origin(row, only_pool[i]), only_pool[i]);
+			return sd_fail(e, SD_EINVAL, "%s: there is no backend to send it to",
+				       sd_conf_at(row, only_pool[i]));
 	return SD_OK;
 }
 
@@ -92,14 +92,14 @@ static enum sd_err check_redirect(const struct sd_conf *row, struct sd_error *e)
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		ok |= status == known[i];
 	if (!ok)
-		return sd_fail(e, SD_EINVAL, "%s: status: expected 301, 302, 303, 307 or 308 for a redirect",
-			       sd_conf_origin(row, "status"));
+		return sd_fail(e, SD_EINVAL, "%s: expected 301, 302, 303, 307 or 308 for a redirect",
+			       sd_conf_at(row, "status"));
 	for (const char *p = to; *p; p++)
 		if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 127)
-			return sd_fail(e, SD_EINVAL, "%s: redirect: expected a URL without spaces, controls and bytes above 126",
-				       sd_conf_origin(row, "redirect"));
+			return sd_fail(e, SD_EINVAL, "%s: expected a URL without spaces, controls and bytes above 126",
+				       sd_conf_at(row, "redirect"));
 	enum sd_err err = *to ? sd_http_template_check(to, e) : sd_fail(e, SD_EINVAL, "expected a URL");
-	return err ? sd_wrap(e, "%s: redirect", sd_conf_origin(row, "redirect")) : SD_OK;
+	return err ? sd_wrap(e, "%s", sd_conf_at(row, "redirect")) : SD_OK;
 }
 
 /* A path of the configuration is written as requests are judged. */
@@ -112,9 +112,9 @@ static enum sd_err check_path(const struct sd_conf *row, const char *key, const 
 	if (n >= 0 && (size_t)n == p.n && memcmp(text, path, p.n) == 0)
 		return SD_OK;
 	if (n >= 0)
-		return sd_fail(e, SD_EINVAL, "%s: %s: requests are judged by \"%.*s\"; expected it written so",
-			       sd_conf_origin(row, key), key, (int)n, text);
-	return sd_fail(e, SD_EINVAL, "%s: %s: expected a path such as /v1, found \"%.80s\"%s%s", sd_conf_origin(row, key), key,
+		return sd_fail(e, SD_EINVAL, "%s: requests are judged by \"%.*s\"; expected it written so",
+			       sd_conf_at(row, key), (int)n, text);
+	return sd_fail(e, SD_EINVAL, "%s: expected a path such as /v1, found \"%.80s\"%s%s", sd_conf_at(row, key),
 		       path, why ? ": " : "", why ? why : "");
 }
 
@@ -195,8 +195,8 @@ static enum sd_err check_doors(const struct sd_conf *conf, const struct sd_conf 
 {
 	for (size_t i = 0; i < sd_conf_count(row, "listener"); i++)
 		if (sd_run_door(conf, sd_conf_list_item(row, "listener", i)) < 0)
-			return sd_fail(e, SD_EINVAL, "%s: listener: expected main or the name of a listener, found \"%.60s\"",
-				       sd_conf_origin(row, "listener"), sd_conf_list_item(row, "listener", i));
+			return sd_fail(e, SD_EINVAL, "%s: expected main or the name of a listener, found \"%.60s\"",
+				       sd_conf_at(row, "listener"), sd_conf_list_item(row, "listener", i));
 	return SD_OK;
 }
 
@@ -238,8 +238,8 @@ static enum sd_err check_tcp(const struct sd_conf *row, struct sd_error *e)
 					   "answer-headers"};
 	for (size_t i = 0; i < sizeof(http) / sizeof(http[0]); i++)
 		if (sd_conf_is_set(row, http[i]))
-			return sd_fail(e, SD_EINVAL, "%s: %s: expected mode: http; in TCP mode a route has a host, which is the "
-				       "name asked for by TLS (SNI), and a pool", sd_conf_origin(row, http[i]), http[i]);
+			return sd_fail(e, SD_EINVAL, "%s: expected mode: http; in TCP mode a route has a host, which is the "
+				       "name asked for by TLS (SNI), and a pool", sd_conf_at(row, http[i]));
 	return SD_OK;
 }
 
@@ -274,7 +274,7 @@ enum sd_err lb_routes_check(const struct sd_conf *conf, struct sd_error *e)
 			err = check_tcp(row, e);
 	}
 	if (!err && rules > MAX_RULES)
-		return sd_fail(e, SD_EINVAL, "%s: routes: expected at most %d hosts and paths", sd_conf_origin(conf, "routes"),
+		return sd_fail(e, SD_EINVAL, "%s: expected at most %d hosts and paths", sd_conf_at(conf, "routes"),
 			       MAX_RULES);
 	return err ? err : check_pools(conf, &pools, led, e);
 }

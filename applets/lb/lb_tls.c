@@ -31,9 +31,9 @@ enum sd_err lb_tls_check_row(const struct sd_conf *row, struct sd_error *e)
 	bool tls = sd_conf_bool(row, "tls");
 	for (size_t i = 0; i < 3 && !tls; i++)
 		if (sd_conf_is_set(row, needs[i]))
-			return sd_fail(e, SD_EINVAL, "%s: %s: expected tls: true beside it", sd_conf_origin(row, needs[i]), needs[i]);
+			return sd_fail(e, SD_EINVAL, "%s: expected tls: true beside it", sd_conf_at(row, needs[i]));
 	if (name && (!*name || strlen(name) >= SD_TLS_NAME))
-		return sd_fail(e, SD_EINVAL, "%s: tls-name: expected a host name", sd_conf_origin(row, "tls-name"));
+		return sd_fail(e, SD_EINVAL, "%s: expected a host name", sd_conf_at(row, "tls-name"));
 	return SD_OK;
 }
 
@@ -79,7 +79,7 @@ enum sd_err lb_tls_prepare(struct lb_backend *b, const struct sd_conf *row, stru
 	t->client = sd_tls_client_new(lb->run->spec.world, &conf, e);
 	if (!t->client) {
 		lb_tls_release(t);
-		return sd_wrap(e, "%s: tls", sd_conf_origin(row, "tls"));
+		return sd_wrap(e, "%s", sd_conf_at(row, "tls"));
 	}
 	b->tls_next = t;
 	if (b->tls && strcmp(b->tls->name, t->name) == 0 && sd_tls_client_same(b->tls->client, t->client)) {

@@ -20,7 +20,7 @@ static enum sd_err make_table(struct rl *rl, const struct sd_conf *conf, struct 
 	};
 	sd_world_random(rl->run->spec.world, c.secret, sizeof(c.secret));
 	enum sd_err err = sd_ratelimit_new(&c, &rl->table);
-	return err ? sd_fail(e, err, "%s: memory: %s", sd_conf_origin(conf, "memory"), sd_err_text(err)) : SD_OK;
+	return err ? sd_fail(e, err, "%s: %s", sd_conf_at(conf, "memory"), sd_err_text(err)) : SD_OK;
 }
 
 static enum sd_err find_upstream(struct rl *rl, const struct sd_conf *conf, struct sd_error *e)
@@ -32,7 +32,7 @@ static enum sd_err find_upstream(struct rl *rl, const struct sd_conf *conf, stru
 	enum sd_err err = rl_upstream_parse(text, &rl->upstream, e);
 	if (!err && rl->upstream.kind == SD_ADDR_NAME)
 		err = sd_resolve_wait(rl->run->spec.world, &rl->upstream, e);
-	return err ? sd_wrap(e, "%s: upstream", sd_conf_origin(conf, "upstream")) : SD_OK;
+	return err ? sd_wrap(e, "%s", sd_conf_at(conf, "upstream")) : SD_OK;
 }
 
 /* What the upstream says of limits of its own would be read as ours. */

@@ -12,7 +12,7 @@ static enum sd_err parse_rules(const struct sd_conf *conf, struct sd_limits *p, 
 	size_t n = sd_conf_count(conf, "rules");
 	bool own = n == 0 || sd_conf_is_set(conf, "rate");
 	if (n + own > RL_RULES)
-		return sd_fail(e, SD_EINVAL, "%s: rules: expected at most %d", sd_conf_origin(conf, "rules"), RL_RULES - own);
+		return sd_fail(e, SD_EINVAL, "%s: expected at most %d", sd_conf_at(conf, "rules"), RL_RULES - own);
 	enum sd_err err = own ? sd_limits_add_named(p, SD_LIMIT_DEFAULT, conf, e) : SD_OK;
 	for (size_t i = 0; !err && i < n; i++) {
 		const struct sd_conf *row = sd_conf_row(conf, "rules", i);
@@ -79,7 +79,7 @@ enum sd_err rl_check(const struct sd_conf *conf, struct sd_error *e)
 	struct sd_addr addr;
 	const char *upstream = sd_conf_string(conf, "upstream");
 	if (upstream && rl_upstream_parse(upstream, &addr, e))
-		return sd_wrap(e, "%s: upstream", sd_conf_origin(conf, "upstream"));
+		return sd_wrap(e, "%s", sd_conf_at(conf, "upstream"));
 	if (rl_store_check(conf, e) || rl_ring_check(conf, e))
 		return SD_EUSAGE;
 	struct sd_limits *p = rl_policy_make(conf, e);

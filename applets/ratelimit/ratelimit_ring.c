@@ -80,21 +80,21 @@ static enum sd_err read_members(struct rl_members *m, const struct sd_conf *conf
 {
 	size_t n = sd_conf_count(conf, "peers");
 	if (n > RL_MEMBERS)
-		return sd_fail(e, SD_EUSAGE, "%s: peers: expected at most %d", sd_conf_origin(conf, "peers"), RL_MEMBERS);
+		return sd_fail(e, SD_EUSAGE, "%s: expected at most %d", sd_conf_at(conf, "peers"), RL_MEMBERS);
 	for (size_t i = 0; i < n; i++)
 		if (add_member(m, sd_conf_list_item(conf, "peers", i), e))
-			return sd_wrap(e, "%s: peers", sd_conf_origin(conf, "peers"));
+			return sd_wrap(e, "%s", sd_conf_at(conf, "peers"));
 	return find_self(m, sd_conf_string(conf, "self"), e);
 }
 
 enum sd_err rl_ring_check(const struct sd_conf *conf, struct sd_error *e)
 {
 	if (!sd_conf_count(conf, "peers"))
-		return !sd_conf_has(conf, "self") ? SD_OK : sd_fail(e, SD_EUSAGE, "%s: self: expected peers as well", sd_conf_origin(conf, "self"));
+		return !sd_conf_has(conf, "self") ? SD_OK : sd_fail(e, SD_EUSAGE, "%s: expected peers as well", sd_conf_at(conf, "self"));
 	if (sd_conf_has(conf, "store"))
-		return sd_fail(e, SD_EUSAGE, "%s: peers: expected a store or peers, not both", sd_conf_origin(conf, "peers"));
+		return sd_fail(e, SD_EUSAGE, "%s: expected a store or peers, not both", sd_conf_at(conf, "peers"));
 	if (!sd_conf_has(conf, "resp-port"))
-		return sd_fail(e, SD_EUSAGE, "%s: peers: expected resp-port as well, where the others ask", sd_conf_origin(conf, "peers"));
+		return sd_fail(e, SD_EUSAGE, "%s: expected resp-port as well, where the others ask", sd_conf_at(conf, "peers"));
 	struct rl_members *m = calloc(1, sizeof(*m));
 	enum sd_err err = m ? read_members(m, conf, e) : sd_fail(e, SD_ENOMEM, "out of memory");
 	free(m);

@@ -93,8 +93,8 @@ enum sd_err rl_store_check(const struct sd_conf *conf, struct sd_error *e)
 	if (!err && !secure && (sd_conf_has(conf, "store-ca") || sd_conf_bool(conf, "store-insecure")))
 		err = sd_fail(e, SD_EUSAGE, "store-ca and store-insecure are for rediss://, which speaks TLS");
 	if (!err && sd_conf_int(conf, "store-timeout") < 1000000)
-		return sd_fail(e, SD_EUSAGE, "%s: store-timeout: expected at least 1ms", sd_conf_origin(conf, "store-timeout"));
-	return err ? sd_wrap(e, "%s: store", sd_conf_origin(conf, "store")) : SD_OK;
+		return sd_fail(e, SD_EUSAGE, "%s: expected at least 1ms", sd_conf_at(conf, "store-timeout"));
+	return err ? sd_wrap(e, "%s", sd_conf_at(conf, "store")) : SD_OK;
 }
 
 enum sd_err rl_store_open(struct rl_worker *w, const struct sd_conf *conf, struct sd_error *e)

@@ -51,8 +51,8 @@ static enum sd_err check_ca(const struct sd_conf *conf, bool secure, struct sd_e
 {
 	if (secure || !sd_conf_has(conf, "create-limit-store-ca"))
 		return SD_OK;
-	return sd_fail(e, SD_EUSAGE, "%s: create-limit-store-ca: expected --create-limit-store rediss://HOST with it, which speaks TLS",
-		       sd_conf_origin(conf, "create-limit-store-ca"));
+	return sd_fail(e, SD_EUSAGE, "%s: expected --create-limit-store rediss://HOST with it, which speaks TLS",
+		       sd_conf_at(conf, "create-limit-store-ca"));
 }
 
 enum sd_err sh_limit_check(const struct sd_conf *conf, struct sd_error *e)
@@ -62,10 +62,10 @@ enum sd_err sh_limit_check(const struct sd_conf *conf, struct sd_error *e)
 	if (!sd_conf_has(conf, "create-limit-store"))
 		return check_ca(conf, secure, e);
 	if (!url)
-		return sd_fail(e, SD_EUSAGE, "%s: create-limit-store: expected --cache with it, which it is to be kept in",
-			       sd_conf_origin(conf, "create-limit-store"));
+		return sd_fail(e, SD_EUSAGE, "%s: expected --cache with it, which it is to be kept in",
+			       sd_conf_at(conf, "create-limit-store"));
 	if (sd_limit_store_check(url, &secure, e))
-		return sd_wrap(e, "%s: create-limit-store", sd_conf_origin(conf, "create-limit-store"));
+		return sd_wrap(e, "%s", sd_conf_at(conf, "create-limit-store"));
 	return check_ca(conf, secure, e);
 }
 
@@ -86,11 +86,11 @@ enum sd_err sh_limit_set(struct sh_limit *l, const struct sd_conf *conf, struct 
 		return SD_OK;
 	}
 	if (sd_parse_quota(text, &limit.count, &limit.period_ns))
-		return sd_fail(e, SD_EINVAL, "%s: create-limit: expected COUNT/TIME such as 100/min, or none, found \"%s\"",
-			       sd_conf_origin(conf, "create-limit"), text);
+		return sd_fail(e, SD_EINVAL, "%s: expected COUNT/TIME such as 100/min, or none, found \"%s\"",
+			       sd_conf_at(conf, "create-limit"), text);
 	limit.burst = limit.count;
 	if (check_limit(conf, &limit, e))
-		return sd_wrap(e, "%s: create-limit", sd_conf_origin(conf, "create-limit"));
+		return sd_wrap(e, "%s", sd_conf_at(conf, "create-limit"));
 	l->limit = limit;
 	return SD_OK;
 }

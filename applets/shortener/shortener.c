@@ -30,8 +30,8 @@ static enum sd_err check_base_url(const struct sd_conf *conf, struct sd_error *e
 	bool scheme = text && (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0);
 	if (!text || (scheme && sd_http_url_parse(text, &url) && !strpbrk(text, "?#\\\"<> ") && strlen(text) < sizeof(((struct sh *)0)->base_url)))
 		return SD_OK;
-	return sd_fail(e, SD_EINVAL, "%s: base-url: expected a URL such as https://s.example.com, found \"%s\"",
-		       sd_conf_origin(conf, "base-url"), text);
+	return sd_fail(e, SD_EINVAL, "%s: expected a URL such as https://s.example.com, found \"%s\"",
+		       sd_conf_at(conf, "base-url"), text);
 }
 
 static enum sd_err check(const struct sd_conf *conf, struct sd_error *e)
@@ -61,7 +61,7 @@ static enum sd_err read_trusted(struct sh *sh, const struct sd_conf *conf, struc
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	for (; sh->ntrusted < n; sh->ntrusted++)
 		if (sd_cidr_parse(sd_conf_list_item(conf, "trusted-proxies", sh->ntrusted), &sh->trusted[sh->ntrusted], e))
-			return sd_wrap(e, "%s: trusted-proxies", sd_conf_origin(conf, "trusted-proxies"));
+			return sd_wrap(e, "%s", sd_conf_at(conf, "trusted-proxies"));
 	return SD_OK;
 }
 

@@ -70,6 +70,8 @@ const struct sd_conf *sd_conf_row(const struct sd_conf *conf, const char *path,
 
 /* Where a value came from, for messages: "lb.yaml:12:5", "--port", "SDLAB_LB_PORT", "default". */
 const char *sd_conf_origin(const struct sd_conf *conf, const char *path);
+/* The value itself, for messages about it, with its name once: "lb.yaml:12:5: port", "--port", "SDLAB_LB_PORT", "port" of a default. */
+const char *sd_conf_at(const struct sd_conf *conf, const char *path);
 
 /* The whole as YAML (what --print-config prints: every key with its value, the origin as a comment when
  * `origins`) or as JSON. Returns a string the caller frees, NULL when out of memory. The YAML without

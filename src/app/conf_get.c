@@ -126,6 +126,13 @@ const char *sd_conf_origin(const struct sd_conf *conf, const char *path)
 	return v->origin ? v->origin : "default";
 }
 
+const char *sd_conf_at(const struct sd_conf *conf, const char *path)
+{
+	const struct sd_conf_value *v = get(conf, path, ~0u);
+
+	return v->place ? v->place : v->opt->name;
+}
+
 /* ---- the difference of two ---- */
 
 static bool same_conf(const struct sd_conf *a, const struct sd_conf *b);

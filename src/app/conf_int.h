@@ -43,6 +43,7 @@ struct sd_conf_value {
 	enum sd_conf_rank rank;
 	bool has;
 	const char *origin;    /* NULL: default */
+	const char *place;     /* the same, for messages; NULL: default */
 	int64_t i;             /* BOOL, INT, PORT, SIZE, DURATION, ENUM */
 	double d;              /* NUMBER, PERCENT, RATE */
 	const char *text;      /* STRING, ADDRESS, ENUM, FILE */

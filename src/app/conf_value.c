@@ -74,6 +74,12 @@ static const char *origin_of(struct sd_conf_maker *m, const struct sd_conf_place
 	return sd_conf_text(m->mem, at->name, strlen(at->name));
 }
 
+/* The name of an option says where it is by itself. */
+static const char *place_of(struct sd_conf_maker *m, const struct sd_conf_value *v, const struct sd_conf_place *at)
+{
+	return at->rank == SD_CONF_FILE || at->key ? sd_conf_textf(m->mem, "%s: %s", v->origin, v->opt->name) : v->origin;
+}
+
 /* The value is now what the place says; what lower ranks said is forgotten. */
 static enum sd_err begin(struct sd_conf_maker *m, struct sd_conf_value *v, const struct sd_conf_place *at)
 {
@@ -82,11 +88,13 @@ static enum sd_err begin(struct sd_conf_maker *m, struct sd_conf_value *v, const
 	v->has = true;
 	v->rank = at->rank;
 	v->count = 0;
-	v->origin = NULL;
+	v->origin = v->place = NULL;
 	if (at->rank == SD_CONF_DEFAULT)
 		return SD_OK;
 	v->origin = origin_of(m, at);
-	return v->origin ? SD_OK : sd_conf_no_memory(m);
+	if (v->origin)
+		v->place = place_of(m, v, at);
+	return v->place ? SD_OK : sd_conf_no_memory(m);
 }
 
 /* ---- addresses that are names ---- */

@@ -30,10 +30,10 @@ static enum sd_err parse_parts(const struct sd_conf *from, struct sd_limit *rule
 {
 	size_t n = sd_conf_count(from, "key");
 	if (n == 0 || n > SD_LIMIT_PARTS)
-		return sd_fail(e, SD_EINVAL, "%s: key: expected 1 to %d parts", sd_conf_origin(from, "key"), SD_LIMIT_PARTS);
+		return sd_fail(e, SD_EINVAL, "%s: expected 1 to %d parts", sd_conf_at(from, "key"), SD_LIMIT_PARTS);
 	for (size_t i = 0; i < n; i++)
 		if (parse_part(sd_conf_list_item(from, "key", i), &rule->parts[rule->nparts++], e))
-			return sd_wrap(e, "%s: key", sd_conf_origin(from, "key"));
+			return sd_wrap(e, "%s", sd_conf_at(from, "key"));
 	return SD_OK;
 }
 
@@ -52,8 +52,8 @@ static enum sd_err parse_limit(const struct sd_conf *row, const struct sd_conf *
 	const char *text = sd_conf_string(rate, "rate");
 	enum sd_err err = sd_parse_quota(text, &l->count, &l->period_ns);
 	if (err)
-		return sd_fail(e, SD_EINVAL, "%s: rate: expected a count such as 10, 100/min or 1000/10m, found \"%.60s\"",
-			       sd_conf_origin(rate, "rate"), text);
+		return sd_fail(e, SD_EINVAL, "%s: expected a count such as 10, 100/min or 1000/10m, found \"%.60s\"",
+			       sd_conf_at(rate, "rate"), text);
 	l->kind = (enum sd_ratelimit_kind)sd_conf_int(from(row, all, "algorithm"), "algorithm");
 	/* a burst belongs to a rate */
 	const struct sd_conf *burst = rate == row ? row : from(row, all, "burst");
@@ -63,7 +63,7 @@ static enum sd_err parse_limit(const struct sd_conf *row, const struct sd_conf *
 	rule->cost = (uint32_t)sd_conf_int(from(row, all, "cost"), "cost");
 	rule->shadow = sd_conf_bool(from(row, all, "shadow"), "shadow");
 	if (sd_ratelimit_check(l, e))
-		return sd_wrap(e, "%s: rate", sd_conf_origin(rate, "rate"));
+		return sd_wrap(e, "%s", sd_conf_at(rate, "rate"));
 	if (rule->cost > sd_ratelimit_most(l))
 		return sd_fail(e, SD_EINVAL, "%s: cost: expected at most %u, which is all there can be", sd_conf_origin(rate, "rate"),
 			       sd_ratelimit_most(l));
@@ -99,7 +99,7 @@ enum sd_err sd_limit_read_entries(struct sd_limit *rule, const struct sd_conf *r
 {
 	size_t n = sd_conf_count(row, "descriptor");
 	if (n > SD_LIMIT_PARTS)
-		return sd_fail(e, SD_EINVAL, "%s: descriptor: expected at most %d entries", sd_conf_origin(row, "descriptor"), SD_LIMIT_PARTS);
+		return sd_fail(e, SD_EINVAL, "%s: expected at most %d entries", sd_conf_at(row, "descriptor"), SD_LIMIT_PARTS);
 	for (size_t i = 0; i < n; i++) {
 		struct sd_limit_entry *entry = &rule->entries[rule->nentries++];
 		entry->key = strdup(sd_conf_list_item(row, "descriptor", i));
@@ -154,7 +154,7 @@ static enum sd_err parse_rest(const struct sd_conf *row, struct sd_limit *rule, 
 	if (!copy(row, "path", &rule->path) || !copy(row, "host", &rule->host) || !copy(row, "method", &rule->method))
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	if (rule->path && rule->path[0] != '/')
-		return sd_fail(e, SD_EINVAL, "%s: path: expected it to begin with /, found \"%.60s\"", sd_conf_origin(row, "path"),
+		return sd_fail(e, SD_EINVAL, "%s: expected it to begin with /, found \"%.60s\"", sd_conf_at(row, "path"),
 			       rule->path);
 	return SD_OK;
 }
@@ -196,15 +196,15 @@ enum sd_err sd_limits_read_headers(struct sd_limits *p, const struct sd_conf *co
 		while (k < sizeof(names) / sizeof(names[0]) && strcmp(text, names[k].name) != 0)
 			k++;
 		if (k == sizeof(names) / sizeof(names[0]))
-			return sd_fail(e, SD_EINVAL, "%s: %s: expected x, draft6, draft7, draft8 or none, found \"%.60s\"",
-				       sd_conf_origin(conf, option), option, text);
+			return sd_fail(e, SD_EINVAL, "%s: expected x, draft6, draft7, draft8 or none, found \"%.60s\"",
+				       sd_conf_at(conf, option), text);
 		p->headers |= names[k].bit;
 	}
 	/* two drafts would give one field two meanings */
 	unsigned drafts = p->headers & (SD_LIMITS_DRAFT6 | SD_LIMITS_DRAFT7 | SD_LIMITS_DRAFT8);
 	if (drafts & (drafts - 1))
-		return sd_fail(e, SD_EINVAL, "%s: %s: expected one draft, since they give the same fields other meanings",
-			       sd_conf_origin(conf, option), option);
+		return sd_fail(e, SD_EINVAL, "%s: expected one draft, since they give the same fields other meanings",
+			       sd_conf_at(conf, option));
 	return SD_OK;
 }
 
@@ -216,7 +216,7 @@ enum sd_err sd_limits_read_trusted(struct sd_limits *p, const struct sd_conf *co
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	for (; p->ntrusted < n; p->ntrusted++)
 		if (sd_cidr_parse(sd_conf_list_item(conf, "trusted-proxies", p->ntrusted), &p->trusted[p->ntrusted], e))
-			return sd_wrap(e, "%s: trusted-proxies", sd_conf_origin(conf, "trusted-proxies"));
+			return sd_wrap(e, "%s", sd_conf_at(conf, "trusted-proxies"));
 	return SD_OK;
 }
 

@@ -110,7 +110,7 @@ static enum sd_err check_listeners(const struct sd_conf *conf, struct sd_error *
 {
 	size_t n = sd_conf_count(conf, "listeners");
 	if (n > SD_RUN_MAX_ADDRS - 2)
-		return sd_fail(e, SD_EINVAL, "%s: listeners: expected at most %d", sd_conf_origin(conf, "listeners"),
+		return sd_fail(e, SD_EINVAL, "%s: expected at most %d", sd_conf_at(conf, "listeners"),
 			       SD_RUN_MAX_ADDRS - 2);
 	for (size_t i = 0; i < n; i++) {
 		const struct sd_conf *row = sd_conf_row(conf, "listeners", i);
@@ -187,13 +187,13 @@ enum sd_err sd_run_check(const struct sd_conf *conf, struct sd_error *e)
 	for (size_t i = 0; i < n; i++) {
 		struct sd_cidr net;
 		if (sd_cidr_parse(sd_conf_list_item(conf, "proxy-from", i), &net, e))
-			return sd_wrap(e, "%s: proxy-from", sd_conf_origin(conf, "proxy-from"));
+			return sd_wrap(e, "%s", sd_conf_at(conf, "proxy-from"));
 	}
 	/* Whoever comes by a path or inside the process was let in by that. */
 	bool local = strncmp(sd_conf_string(conf, "bind"), "unix:", 5) == 0;
 	if (n == 0 && !local && sd_conf_int(conf, "proxy-protocol") != SD_PROXY_OFF)
-		return sd_fail(e, SD_EINVAL, "%s: proxy-protocol: expected proxy-from to name who may send a header, such as "
-			       "10.0.0.0/8", sd_conf_origin(conf, "proxy-protocol"));
+		return sd_fail(e, SD_EINVAL, "%s: expected proxy-from to name who may send a header, such as "
+			       "10.0.0.0/8", sd_conf_at(conf, "proxy-protocol"));
 	return SD_OK;
 }
 

@@ -31,7 +31,7 @@ enum sd_err sd_secret_of(struct sd_world *world, const struct sd_conf *conf, con
 	if (!said && !name)
 		return SD_OK;
 	if (!said && sd_secret_read(world, name, 1, buf, &n, e))
-		return sd_wrap(e, "%s: %s", sd_conf_origin(conf, file), file);
+		return sd_wrap(e, "%s", sd_conf_at(conf, file));
 	*out = strdup(said ? said : buf);
 	explicit_bzero(buf, n);
 	return *out ? SD_OK : sd_fail(e, SD_ENOMEM, "out of memory");

@@ -90,6 +90,8 @@ stop locked
 "$SDLAB" kv --data-dir "$dir" --port 0 --bind 0.0.0.0 >"$TMP/bind" 2>&1
 assert_eq 1 $? 'exit status: beyond this machine without a password'
 assert_contains "$(cat "$TMP/bind")" 'expected a password to listen beyond this machine' 'beyond this machine without a password'
+"$SDLAB" kv --data-dir "$dir" --port 0 --threads 2 >"$TMP/threads" 2>&1
+assert_eq 'sdlab kv: --threads: expected 1: one thread runs all commands' "$(cat "$TMP/threads")" 'threads'
 
 # ---- a full disk: writes are refused, reads go on; room again, and so are writes, without a restart ----
 if ! unshare -rm true 2>/dev/null; then

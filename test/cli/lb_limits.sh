@@ -181,4 +181,4 @@ refused '5:32: method: expected mode: http' '  - {name: a, rate: 1, method: GET}
 refused '5:29: key: expected address or all in TCP mode' '  - {name: a, rate: 1, key: path}' tcp
 refused '21:12: name: expected at most 16 limits for one request' "$(for i in {1..17}; do echo "  - {name: a$i, rate: 1}"; done)"
 run "$SDLAB" lb --backend 127.0.0.1:1 --limit name=a,rate=1 --limit-headers y
-assert_contains "$ERR" '--limit-headers: limit-headers: expected x, draft6, draft7, draft8 or none, found "y"' 'fields'
+assert_contains "$ERR" '--limit-headers: expected x, draft6, draft7, draft8 or none, found "y"' 'fields'

@@ -145,6 +145,7 @@ START_TEST(defaults)
 	ck_assert(sd_conf_has(c, "port"));
 	ck_assert(!sd_conf_is_set(c, "port"));
 	ck_assert_str_eq(sd_conf_origin(c, "port"), "default");
+	ck_assert_str_eq(sd_conf_at(c, "port"), "port");
 	ck_assert(!sd_conf_bool(c, "verbose"));
 	ck_assert_int_eq(sd_conf_int(c, "verbose"), 0);
 	ck_assert_int_eq(sd_conf_int(c, "offset"), 0);
@@ -196,6 +197,7 @@ START_TEST(from_file)
 	m.doc = NULL;
 	ck_assert_int_eq(sd_conf_int(c, "port"), 0);
 	ck_assert_str_eq(sd_conf_origin(c, "port"), "lb.yaml:1:7");
+	ck_assert_str_eq(sd_conf_at(c, "port"), "lb.yaml:1:7: port");
 	ck_assert_str_eq(sd_conf_string(c, "name"), "123");
 	ck_assert(sd_conf_bool(c, "verbose"));
 	ck_assert(sd_conf_int(c, "offset") == INT64_MIN);

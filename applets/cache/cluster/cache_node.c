@@ -17,30 +17,29 @@ enum sd_err cache_node_check(const struct sd_conf *conf, bool near, struct sd_er
 	if (!sd_conf_has(conf, "cluster-port")) {
 		for (size_t i = 0; others[i]; i++)
 			if (sd_conf_is_set(conf, others[i]))
-				return sd_fail(e, SD_EINVAL, "%s: %s: expected cluster-port as well", sd_conf_origin(conf, others[i]),
-					       others[i]);
+				return sd_fail(e, SD_EINVAL, "%s: expected cluster-port as well", sd_conf_at(conf, others[i]));
 		return SD_OK;
 	}
 	if (sd_conf_has(conf, "cluster-key") && sd_conf_has(conf, "cluster-key-file"))
 		return sd_fail(e, SD_EINVAL, "%s: expected one key, or the file that holds it", sd_conf_origin(conf, "cluster-key"));
 	if (!near && !key)
-		return sd_fail(e, SD_EINVAL, "%s: cluster-port: expected a key to listen beyond this machine: --cluster-key-file FILE",
-			       sd_conf_origin(conf, "cluster-port"));
+		return sd_fail(e, SD_EINVAL, "%s: expected a key to listen beyond this machine: --cluster-key-file FILE",
+			       sd_conf_at(conf, "cluster-port"));
 	if (sd_conf_count(conf, "join") > SD_SWIM_SEEDS)
-		return sd_fail(e, SD_EINVAL, "%s: join: expected at most %d addresses", sd_conf_origin(conf, "join"), SD_SWIM_SEEDS);
+		return sd_fail(e, SD_EINVAL, "%s: expected at most %d addresses", sd_conf_at(conf, "join"), SD_SWIM_SEEDS);
 	if (sd_conf_int(conf, "write-quorum") > 1 && sd_conf_int(conf, "hot-reads"))
-		return sd_fail(e, SD_EINVAL, "%s: hot-reads: expected none with a write-quorum, since a copy may be older than what was acknowledged",
-			       sd_conf_origin(conf, "hot-reads"));
+		return sd_fail(e, SD_EINVAL, "%s: expected none with a write-quorum, since a copy may be older than what was acknowledged",
+			       sd_conf_at(conf, "hot-reads"));
 	if (sd_conf_int(conf, "write-quorum") > 1 + sd_conf_int(conf, "replicas"))
-		return sd_fail(e, SD_EINVAL, "%s: write-quorum: expected at most one more than replicas", sd_conf_origin(conf, "write-quorum"));
+		return sd_fail(e, SD_EINVAL, "%s: expected at most one more than replicas", sd_conf_at(conf, "write-quorum"));
 	if (sd_conf_int(conf, "write-quorum") > 1 && sd_conf_has(conf, "node-id-file"))
-		return sd_fail(e, SD_EINVAL, "%s: node-id-file: expected none with a write-quorum, where a node that starts anew is another one",
-			       sd_conf_origin(conf, "node-id-file"));
+		return sd_fail(e, SD_EINVAL, "%s: expected none with a write-quorum, where a node that starts anew is another one",
+			       sd_conf_at(conf, "node-id-file"));
 	if (!sd_conf_has(conf, "announce"))
 		return SD_OK;
 	if (sd_addr_parse(sd_conf_string(conf, "announce"), NULL, &a, NULL) || a.kind != SD_ADDR_INET)
-		return sd_fail(e, SD_EINVAL, "%s: announce: expected an IP address and a port, such as 10.0.0.7:7001",
-			       sd_conf_origin(conf, "announce"));
+		return sd_fail(e, SD_EINVAL, "%s: expected an IP address and a port, such as 10.0.0.7:7001",
+			       sd_conf_at(conf, "announce"));
 	return SD_OK;
 }
 
@@ -119,7 +118,7 @@ static enum sd_err read_seeds(const struct sd_conf *conf, struct cache_node *n, 
 		const char *text = sd_conf_list_item(conf, "join", i);
 		if (sd_addr_parse(text, "127.0.0.1", &n->seeds[i], e) ||
 		    (n->seeds[i].kind != SD_ADDR_INET && n->seeds[i].kind != SD_ADDR_NAME))
-			return sd_fail(e, SD_EINVAL, "%s: join: expected HOST:PORT, found \"%s\"", sd_conf_origin(conf, "join"), text);
+			return sd_fail(e, SD_EINVAL, "%s: expected HOST:PORT, found \"%s\"", sd_conf_at(conf, "join"), text);
 	}
 	n->conf.seeds = n->seeds;
 	n->conf.nseeds = count;

@@ -292,8 +292,8 @@ static enum sd_err check(const struct sd_conf *conf, struct sd_error *e)
 			near &= sd_addr_is_loopback(&a);
 	}
 	if (!near && !secret)
-		return sd_fail(e, SD_EINVAL, "%s: bind: expected a password to listen beyond this machine: --password-file FILE",
-			       sd_conf_origin(conf, "bind"));
+		return sd_fail(e, SD_EINVAL, "%s: expected a password to listen beyond this machine: --password-file FILE",
+			       sd_conf_at(conf, "bind"));
 	return cache_node_check(conf, near, e);
 }
 

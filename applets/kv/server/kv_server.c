@@ -239,9 +239,9 @@ enum sd_err kv_conf_check(const struct sd_conf *conf, struct sd_error *e)
 	if (sd_conf_has(conf, "password") && (sd_conf_has(conf, "password-file") || !*sd_conf_string(conf, "password")))
 		return sd_fail(e, SD_EINVAL, "%s: expected one password, or the file that holds it", sd_conf_origin(conf, "password"));
 	if (sd_conf_int(conf, "threads") > 1)
-		return sd_fail(e, SD_EINVAL, "%s: threads: expected 1: one thread runs all commands", sd_conf_origin(conf, "threads"));
+		return sd_fail(e, SD_EINVAL, "%s: expected 1: one thread runs all commands", sd_conf_at(conf, "threads"));
 	if (!is_near(conf) && !secret)
-		return sd_fail(e, SD_EINVAL, "%s: bind: expected a password to listen beyond this machine: --password-file FILE",
-			       sd_conf_origin(conf, "bind"));
+		return sd_fail(e, SD_EINVAL, "%s: expected a password to listen beyond this machine: --password-file FILE",
+			       sd_conf_at(conf, "bind"));
 	return SD_OK;
 }

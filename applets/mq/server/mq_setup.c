@@ -43,7 +43,7 @@ static enum sd_err make_users(const struct sd_conf *conf, struct mq_users *users
 	for (size_t i = 0; i < n; i++) {
 		const struct sd_conf *row = sd_conf_row(conf, "users", i);
 		if (add_user(users, row, e))
-			return sd_wrap(e, "%s: login", sd_conf_origin(row, "login"));
+			return sd_wrap(e, "%s", sd_conf_at(row, "login"));
 	}
 	return SD_OK;
 }
@@ -61,7 +61,7 @@ enum sd_err mq_setup_vhosts(struct mq_shell *s, struct sd_error *e)
 	for (size_t i = 0; i < sd_conf_count(conf, "vhosts"); i++) {
 		struct sd_slice name = sd_slice_of(sd_conf_list_item(conf, "vhosts", i));
 		if (!mq_vhost_find(s->mq, name) && !mq_vhost_add(s->mq, name, &why))
-			return sd_fail(e, SD_EINVAL, "%s: vhosts: %s", sd_conf_origin(conf, "vhosts"), why.text);
+			return sd_fail(e, SD_EINVAL, "%s: %s", sd_conf_at(conf, "vhosts"), why.text);
 	}
 	return SD_OK;
 }
@@ -118,13 +118,13 @@ enum sd_err mq_check(const struct sd_conf *conf, struct sd_error *e)
 {
 	int64_t frame = sd_conf_int(conf, "frame-max");
 	if (sd_conf_int(conf, "threads") != 1)
-		return sd_fail(e, SD_EINVAL, "%s: threads: expected 1, since one thread has all queues", sd_conf_origin(conf, "threads"));
+		return sd_fail(e, SD_EINVAL, "%s: expected 1, since one thread has all queues", sd_conf_at(conf, "threads"));
 	if (frame && frame < SD_AMQP_FRAME_MIN)
-		return sd_fail(e, SD_EINVAL, "%s: frame-max: expected 4096 or more, or 0 for no limit", sd_conf_origin(conf, "frame-max"));
+		return sd_fail(e, SD_EINVAL, "%s: expected 4096 or more, or 0 for no limit", sd_conf_at(conf, "frame-max"));
 	if (!sd_conf_has(conf, "data-dir") && sd_conf_bool(conf, "salvage"))
-		return sd_fail(e, SD_EINVAL, "%s: salvage: expected a data-dir to salvage", sd_conf_origin(conf, "salvage"));
+		return sd_fail(e, SD_EINVAL, "%s: expected a data-dir to salvage", sd_conf_at(conf, "salvage"));
 	if (!is_near(conf) && !sd_conf_count(conf, "users"))
-		return sd_fail(e, SD_EINVAL, "%s: bind: expected users to listen beyond this machine: --login NAME:PASSWORD, since guest "
-			       "is let in from here only", sd_conf_origin(conf, "bind"));
+		return sd_fail(e, SD_EINVAL, "%s: expected users to listen beyond this machine: --login NAME:PASSWORD, since guest "
+			       "is let in from here only", sd_conf_at(conf, "bind"));
 	return check_users(conf, e);
 }

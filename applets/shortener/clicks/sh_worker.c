@@ -30,9 +30,9 @@ enum sd_err sh_worker_check(const struct sd_conf *conf, struct sd_error *e)
 {
 	for (const struct sd_option *o = sh_options; o->type != SD_OPT_END; o++)
 		if (!is_its_own(o->name) && sd_conf_is_set(conf, o->name))
-			return sd_fail(e, SD_EINVAL, "%s: %s: means nothing to a worker, which serves nobody", sd_conf_origin(conf, o->name), o->name);
+			return sd_fail(e, SD_EINVAL, "%s: means nothing to a worker, which serves nobody", sd_conf_at(conf, o->name));
 	if (!sd_conf_has(conf, "events"))
-		return sd_fail(e, SD_EINVAL, "%s: role: a worker needs events: the queue that it takes clicks from", sd_conf_origin(conf, "role"));
+		return sd_fail(e, SD_EINVAL, "%s: a worker needs events: the queue that it takes clicks from", sd_conf_at(conf, "role"));
 	return SD_OK;
 }
 

@@ -392,7 +392,7 @@ enum sd_err sh_page_check(const struct sd_conf *conf, struct sd_error *e)
 	const char *text = sd_conf_string(conf, "dashboard-password");
 	if (!text || (*text && !sd_conf_has(conf, "dashboard-password-file")))
 		return SD_OK;
-	return sd_fail(e, SD_EUSAGE, "%s: dashboard-password: expected %s", sd_conf_origin(conf, "dashboard-password"),
+	return sd_fail(e, SD_EUSAGE, "%s: expected %s", sd_conf_at(conf, "dashboard-password"),
 		       *text ? "it or dashboard-password-file, found both" : "a password, found an empty one");
 }
 

@@ -31,9 +31,9 @@ enum sd_err sh_lookup_check(const struct sd_conf *conf, struct sd_error *e)
 	const char *prefix = sd_conf_string(conf, "cache-prefix");
 	size_t n = strlen(prefix);
 	if (n > 100 || strpbrk(prefix, " \t\r\n"))
-		return sd_fail(e, SD_EUSAGE, "%s: cache-prefix: expected at most 100 bytes without blanks", sd_conf_origin(conf, "cache-prefix"));
+		return sd_fail(e, SD_EUSAGE, "%s: expected at most 100 bytes without blanks", sd_conf_at(conf, "cache-prefix"));
 	if (sd_conf_has(conf, "cache") && sh_shared_check(sd_conf_string(conf, "cache"), e))
-		return sd_wrap(e, "%s: cache", sd_conf_origin(conf, "cache"));
+		return sd_wrap(e, "%s", sd_conf_at(conf, "cache"));
 	return SD_OK;
 }
 
