@@ -27,8 +27,21 @@ const struct sd_option kv_bench_options[] = {
 
 /* ---- the report ---- */
 
+static bool only_scans(const struct sd_kv_workload *w)
+{
+	return w->part[SD_KV_OP_SCAN] == 100;
+}
+
+/* One scan after the other: what a person waits for is entries. */
+static bool reads_all(const struct sd_kv_workload *w)
+{
+	return only_scans(w) && w->order == SD_KV_IN_ORDER;
+}
+
 static const char *unit_of(const struct sd_kv_workload *w)
 {
+	if (only_scans(w))
+		return reads_all(w) ? "entries" : "scans";
 	if (w->part[SD_KV_OP_PUT] == 100)
 		return "writes";
 	return w->part[SD_KV_OP_GET] + w->part[SD_KV_OP_MISS] == 100 && !w->beside ? "reads" : "operations";
@@ -39,6 +52,8 @@ static void say_json(FILE *out, const struct sd_kv_load_conf *c, const struct kv
 	cJSON *o = cJSON_CreateObject();
 	cJSON_AddStringToObject(o, "workload", c->workload->name);
 	cJSON_AddNumberToObject(o, "operations", (double)r->ops);
+	if (c->workload->scan)
+		cJSON_AddNumberToObject(o, "entries", (double)r->entries);
 	cJSON_AddNumberToObject(o, "seconds", r->seconds);
 	cJSON_AddNumberToObject(o, "rate", r->seconds > 0 ? (double)r->ops / r->seconds : 0);
 	cJSON_AddNumberToObject(o, "found", (double)r->found);
@@ -64,8 +79,11 @@ static void say_json(FILE *out, const struct sd_kv_load_conf *c, const struct kv
 static void say_text(FILE *out, const struct sd_kv_load_conf *c, const struct kv_bench_result *r)
 {
 	const struct sd_kv_workload *w = c->workload;
-	fprintf(out, "%s: p50 %.1f us, p99 %.1f us, longest %.1f ms", w->name, (double)r->p50_ns / 1e3, (double)r->p99_ns / 1e3,
-		(double)r->max_ns / 1e6);
+	uint64_t n = reads_all(w) ? r->entries : r->ops;
+	fprintf(out, "%s: ", w->name);
+	if (reads_all(w))
+		fprintf(out, "%" PRIu64 " scan%s, ", r->ops, r->ops == 1 ? "" : "s");
+	fprintf(out, "p50 %.1f us, p99 %.1f us, longest %.1f ms", (double)r->p50_ns / 1e3, (double)r->p99_ns / 1e3, (double)r->max_ns / 1e6);
 	if (r->cpu_us >= 0)
 		fprintf(out, ", CPU %.2f us each", r->cpu_us);
 	if (r->written >= 0)
@@ -74,8 +92,8 @@ static void say_text(FILE *out, const struct sd_kv_load_conf *c, const struct kv
 		fprintf(out, ", %.2f times on the disk", r->on_disk);
 	if (w->part[SD_KV_OP_GET] + w->part[SD_KV_OP_MISS] > 0)
 		fprintf(out, ", %" PRIu64 " found", r->found);
-	fprintf(out, "\nBenchmark: %" PRIu64 " %s in %.1fs (%.0f %s/sec)\n", r->ops, unit_of(w), r->seconds,
-		r->seconds > 0 ? (double)r->ops / r->seconds : 0, unit_of(w));
+	fprintf(out, "\nBenchmark: %" PRIu64 " %s in %.1fs (%.0f %s/sec)\n", n, unit_of(w), r->seconds,
+		r->seconds > 0 ? (double)n / r->seconds : 0, unit_of(w));
 }
 
 void kv_bench_say(const struct sd_verb_call *call, const struct sd_kv_load_conf *conf, const struct kv_bench_result *r)

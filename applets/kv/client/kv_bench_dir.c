@@ -18,6 +18,7 @@ static void say(const struct sd_verb_call *call, const struct sd_kv_load_conf *c
 	struct kv_bench_result r = {
 	    .ops = cost->ops,
 	    .found = cost->found,
+	    .entries = cost->entries,
 	    .seconds = cost->seconds,
 	    .p50_ns = cost->p50_ns,
 	    .p99_ns = cost->p99_ns,

@@ -23,7 +23,7 @@ int kv_bench(struct sd_verb_call *call);
 
 /* What a workload took, for the report. */
 struct kv_bench_result {
-	uint64_t ops, found;
+	uint64_t ops, found, entries;
 	double seconds;
 	int64_t p50_ns, p99_ns, max_ns;
 	double cpu_us;		   /* an operation; < 0: unknown */
