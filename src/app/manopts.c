@@ -43,6 +43,12 @@ static void put_arg(FILE *out, const char *text)
 	fputs(quote, out);
 }
 
+/* "redis://HOST": that is no word which begins a sentence. */
+static bool is_url(const char *text)
+{
+	return strncmp(text + strspn(text, "abcdefghijklmnopqrstuvwxyz"), "://", 3) == 0;
+}
+
 /* "Where to listen." on a line of its own. */
 static void put_sentence(FILE *out, const char *text)
 {
@@ -50,7 +56,7 @@ static void put_sentence(FILE *out, const char *text)
 
 	if (!*text)
 		return;
-	if (first[0] >= 'a' && first[0] <= 'z')
+	if (first[0] >= 'a' && first[0] <= 'z' && !is_url(text))
 		first[0] = (char)(first[0] - 'a' + 'A');
 	put_text(out, first, true);
 	put_text(out, text + 1, false);

@@ -41,7 +41,7 @@ static const struct sd_option lb_options[] = {
 
 static const struct sd_option get_options[] = {
     {"json", SD_OPT_BOOL, NULL, "print JSON"},
-    {"server", SD_OPT_STRING, "http://127.0.0.1:8080", "where the service is", .meta = "URL"},
+    {"server", SD_OPT_STRING, "http://127.0.0.1:8080", "http://HOST to ask", .meta = "URL"},
     {0},
 };
 
@@ -617,7 +617,7 @@ START_TEST(help_of_verbs)
 	    "\n"
 	    "Options\n"
 	    "      --json        print JSON\n"
-	    "      --server URL  where the service is (default http://127.0.0.1:8080)\n"
+	    "      --server URL  http://HOST to ask (default http://127.0.0.1:8080)\n"
 	    "  -h, --help        print this help, and exit\n"
 		   "\nAlso called cache-get.\n";
 
@@ -757,7 +757,7 @@ START_TEST(man_options)
 	       ".It Fl -json\n"
 	       "Print JSON.\n"
 	       ".It Fl -server Ar URL\n"
-	       "Where the service is.\n"
+	       "http://HOST to ask.\n"
 	       "The default is\n"
 	       ".Cm http://127.0.0.1:8080 .\n"
 	       ".El\n",
