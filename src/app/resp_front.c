@@ -8,7 +8,6 @@
 #define SECOND    INT64_C(1000000000)
 #define FLUSH_AT  SD_STREAM_HIGH
 #define QUERY_MAX (INT64_C(1) << 30) /* bytes of one request */
-#define REJECTED  16 /* too many clients: so many of them are waited for until they have heard it; of more the descriptors are needed */
 
 static const char too_many[] = "-ERR max number of clients reached\r\n";
 
@@ -44,16 +43,16 @@ static void has_left(void *arg)
 }
 
 /* What was answered goes out; the connection ends after that, and counts as `leaving` until then. */
-static void finish_as(struct sd_resp_conn *c, uint32_t *leaving, bool linger)
+static void finish_as(struct sd_resp_conn *c, uint32_t *leaving)
 {
 	++*leaving;
-	sd_stream_finish(c->stream, sd_loop_now_ns(c->front->loop) + 5 * SECOND, linger, has_left, leaving);
+	sd_stream_finish(c->stream, sd_loop_now_ns(c->front->loop) + 5 * SECOND, true, has_left, leaving);
 	free_conn(c);
 }
 
 static void finish(struct sd_resp_conn *c)
 {
-	finish_as(c, &c->front->leaving, true);
+	finish_as(c, &c->front->leaving);
 }
 
 static void close_conn(struct sd_resp_conn *c)
@@ -332,6 +331,8 @@ void sd_resp_front_begin(struct sd_resp_front *f)
 	sd_list_init(&f->conns);
 	sd_list_init(&f->turn);
 	f->late.fn = on_late;
+	if (!f->max_rejected)
+		f->max_rejected = SD_RESP_FRONT_REJECTED;
 }
 
 static void describe(struct sd_resp_conn *c, const struct sd_peer *peer)
@@ -357,8 +358,31 @@ static void begin_conn(struct sd_resp_front *f, struct sd_resp_conn *c, const st
 		f->events->begun(c);
 }
 
+static bool is_full(const struct sd_resp_front *f)
+{
+	return f->max_clients && f->nconns + f->leaving >= f->max_clients;
+}
+
+/* Too many are told already that there are too many: this one's descriptor is free again before another is accepted. */
+static void turn_away(struct sd_resp_front *f, struct sd_io *io, bool secure)
+{
+	struct iovec v = {(char *)(uintptr_t)too_many, sizeof(too_many) - 1};
+	ssize_t went;
+	f->accepted++;
+	sd_count(&f->rejected, 1);
+	while (!secure && v.iov_len && (went = io->ops->writev(io, &v, 1)) > 0)
+		v = (struct iovec){(char *)v.iov_base + went, v.iov_len - (size_t)went};
+	io->ops->close(io, false);
+}
+
 void sd_resp_front_accept(struct sd_resp_front *f, struct sd_io *io, bool secure, struct sd_client_pass pass)
 {
+	bool full = is_full(f);
+	if (full && f->leaving_rejected >= f->max_rejected) {
+		turn_away(f, io, secure);
+		sd_client_pass_end(&pass);
+		return;
+	}
 	struct sd_resp_conn *c = calloc(1, f->events->conn_bytes);
 	struct sd_peer peer = io->peer;
 	if (c)
@@ -374,11 +398,11 @@ void sd_resp_front_accept(struct sd_resp_front *f, struct sd_io *io, bool secure
 	begin_conn(f, c, &peer);
 	if (secure)
 		sd_stream_deadline(c->stream, sd_loop_now_ns(f->loop) + 10 * SECOND);
-	if (!f->max_clients || f->nconns + f->leaving <= f->max_clients)
+	if (!full)
 		return;
 	sd_count(&f->rejected, 1);
 	sd_stream_write(c->stream, too_many, sizeof(too_many) - 1);
-	finish_as(c, &f->leaving_rejected, f->leaving_rejected < REJECTED);
+	finish_as(c, &f->leaving_rejected);
 }
 
 void sd_resp_front_end(struct sd_resp_front *f, bool at_once)

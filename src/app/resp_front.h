@@ -13,6 +13,7 @@
 #include "core/redis_commands.h"
 #include "net/stream.h"
 
+#define SD_RESP_FRONT_REJECTED 16 /* of too many clients so many are waited for until they have heard it, when nobody says how many */
 #define SD_RESP_FRONT_LATER 4096 /* replies that wait; a connection that asks for more is not read meanwhile */
 
 struct sd_resp_front;
@@ -40,6 +41,7 @@ struct sd_resp_front {
 	const char *password;                      /* NULL: everybody may */
 	const char *server, *version;              /* what HELLO says */
 	uint32_t max_clients;                      /* 0: no limit; those that were told too much and have not gone are not among them */
+	uint32_t max_rejected;                     /* so many of those at a time, more are hung up on at once; 0: SD_RESP_FRONT_REJECTED */
 	struct sd_link conns, turn;                /* turn: those that something is to be sent to */
 	struct sd_task late;
 	uint64_t next_id;

@@ -1,8 +1,8 @@
-"""kv_states.py crowd PORT ADMIN LEDGER: no descriptors left; what was acknowledged goes into the ledger.
+"""kv_states.py crowd PORT ADMIN LEDGER PID: no descriptors left; what was acknowledged goes into the ledger.
 kv_states.py check PORT LEDGER: all of it is there.
 kv_states.py queue PORT: more come than there are descriptors for.
 kv_states.py large PORT write|read BYTES: the largest and the smallest keys, and a value of so many bytes, of any bytes."""
-import socket, sys, time
+import os, re, signal, socket, sys, time, urllib.request
 
 verb, port = sys.argv[1], int(sys.argv[2])
 DEADLINE = 60
@@ -45,7 +45,24 @@ def check(c, path):
     return n
 
 
-def crowd(admin, path):
+def pauses(admin):
+    page = urllib.request.urlopen("http://127.0.0.1:%d/metrics" % admin, timeout=DEADLINE).read()
+    return int(re.search(rb"^sdlab_kv_accept_pauses_total(?:{.*})? (\d+)", page, re.M)[1])
+
+
+def burst(pid):
+    """So many come at once that are refused, and stay: each is told so. As many were told."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        many = [Client() for _ in range(100)]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    for c in many:
+        assert c.f.readline() == b"-ERR max number of clients reached\r\n"
+    return many
+
+
+def crowd(admin, path, pid):
     ledger, clients, told, n, refused = open(path, "w"), [], 0, 0, 0
     for _ in range(40):
         c = Client()
@@ -72,6 +89,14 @@ def crowd(admin, path):
     # as many clients as may be: the store has what it needs
     write(500)
     assert not refused, "%d writes were refused with as many clients as may be" % refused
+    # others come all at once in spite of that: they take none of the store's descriptors
+    many = burst(pid)
+    told += len(many)
+    assert pauses(admin) == 0, "who is refused took every descriptor"
+    write(200)
+    assert not refused, "%d writes were refused for those who were refused" % refused
+    for c in many:
+        c.close()
     # others take every descriptor there is
     idle = [socket.create_connection(("127.0.0.1", admin)) for _ in range(64)]
     end = time.monotonic() + DEADLINE
@@ -129,7 +154,7 @@ def large(reads, size):
 
 
 if verb == "crowd":
-    crowd(int(sys.argv[3]), sys.argv[4])
+    crowd(int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
 elif verb == "queue":
     queue()
 elif verb == "large":

@@ -103,7 +103,7 @@ stop idle
 start few bash -c 'ulimit -n 60; exec "$@"' sh "$SDLAB" kv --data-dir few --port 0 --admin 127.0.0.1:0 --memtable 64KiB --max-clients 500
 port=$(port_of few) && admin=$(admin_of few) || exit 1
 assert_match "$(cat few.log)" 'At most [0-9]+ clients at a time, not 500: 60 files may be open \(ulimit -n\)' 'few descriptors'
-timeout 60 python3 "$ROOT/test/cli/kv_states.py" crowd "$port" "${admin##*:}" ledger >said 2>&1 || fail "no descriptors: $(tail -n 1 said)"
+timeout 60 python3 "$ROOT/test/cli/kv_states.py" crowd "$port" "${admin##*:}" ledger "${PID[few]}" >said 2>&1 || fail "no descriptors: $(tail -n 1 said)"
 told=$(sed -n 's/.* refused, \([0-9]*\) clients told.*/\1/p' said)
 [ "$told" -gt 0 ] || fail "no client was told: $(cat said)"
 assert_eq "$told" "$(metric "$admin" sdlab_kv_rejected_connections_total)" 'clients that were refused'

@@ -10,7 +10,7 @@
 #include "app/secret.h"
 
 #define IN_LIMIT     (512 * 1024)
-#define OWN_FILES    32 /* descriptors for logs, a manifest, tables that are being made, listeners, loops, the admin's clients */
+#define OWN_FILES    32 /* descriptors for logs, a manifest, tables that are being made, loops, the admin and its clients */
 #define TABLES_LEAST 16
 #define CLIENTS_LEAST 8
 
@@ -73,11 +73,16 @@ static enum sd_err open_store(struct kv_server *s, const struct sd_conf *conf, s
 	return err;
 }
 
-/* So that the store always has descriptors, clients get what it leaves: who comes when there are too many is told so, as by Redis. */
+/* So that the store always has descriptors, clients get what it leaves: who comes when there are too many is told so, as by Redis, and
+ * has a descriptor until it has heard that, of a few that are kept for this. */
 static void share_files(struct kv_server *s, const struct sd_conf *conf)
 {
 	uint64_t may = sd_world_raise_files(s->run->spec.world), wanted = (uint64_t)sd_conf_int(conf, "max-clients");
-	uint64_t left = may > OWN_FILES ? may - OWN_FILES : 0, tables = (uint64_t)sd_conf_int(conf, "open-files");
+	uint64_t own = OWN_FILES + (uint64_t)s->run->naddrs; /* each listens */
+	uint64_t left = may > own ? may - own : 0, tables = (uint64_t)sd_conf_int(conf, "open-files");
+	uint64_t refused = left / 8 < SD_RESP_FRONT_REJECTED ? left / 8 : SD_RESP_FRONT_REJECTED;
+	s->max_refused = refused ? (uint32_t)refused : 1;
+	left -= refused;
 	if (tables > left / 2)
 		tables = left / 2 > TABLES_LEAST ? left / 2 : TABLES_LEAST;
 	uint64_t most = left > tables + CLIENTS_LEAST ? left - tables : CLIENTS_LEAST;
@@ -130,6 +135,7 @@ static enum sd_err start(void *self, struct sd_worker *w, struct sd_error *e)
 	    .server = "redis",
 	    .version = SD_REDIS_LIKE,
 	    .max_clients = s->max_clients,
+	    .max_rejected = s->max_refused,
 	};
 	sd_resp_front_begin(&s->front);
 	s->streams.accepted = accepted;

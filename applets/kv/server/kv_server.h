@@ -84,7 +84,7 @@ struct kv_server {
 	char key[SD_KV_KEY_MAX + 2], other_key[SD_KV_KEY_MAX + 2];
 	char *password;
 	enum sd_kv_sync sync;
-	uint32_t open_files, max_clients, most_clients; /* most: that descriptors are there for */
+	uint32_t open_files, max_clients, max_refused, most_clients; /* most: that descriptors are there for */
 	struct sd_rng rng;
 	struct kv_cursor cursors[KV_CURSORS];
 	uint64_t next_cursor;
