@@ -50,6 +50,30 @@ def pauses(admin):
     return int(re.search(rb"^sdlab_kv_accept_pauses_total(?:{.*})? (\d+)", page, re.M)[1])
 
 
+def sockets(pid):
+    """Of the process; one that is closed just now is none."""
+    n = 0
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            n += os.readlink("/proc/%d/fd/%s" % (pid, fd)).startswith("socket:")
+        except OSError:
+            pass
+    return n
+
+
+def is_well(admin):
+    try:
+        return urllib.request.urlopen("http://127.0.0.1:%d/-/ready" % admin, timeout=DEADLINE).status == 200
+    except OSError:
+        return False
+
+
+def wait_until(what, is_so, end):
+    while not is_so():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
 def burst(pid):
     """So many come at once that are refused, and stay: each is told so. As many were told."""
     os.kill(pid, signal.SIGSTOP)
@@ -90,6 +114,7 @@ def crowd(admin, path, pid):
     write(500)
     assert not refused, "%d writes were refused with as many clients as may be" % refused
     # others come all at once in spite of that: they take none of the store's descriptors
+    held = sockets(pid) + 1  # and the one that asks the admin address
     many = burst(pid)
     told += len(many)
     assert pauses(admin) == 0, "who is refused took every descriptor"
@@ -98,8 +123,9 @@ def crowd(admin, path, pid):
     for c in many:
         c.close()
     # others take every descriptor there is
-    idle = [socket.create_connection(("127.0.0.1", admin)) for _ in range(64)]
     end = time.monotonic() + DEADLINE
+    wait_until("those who were refused are kept", lambda: sockets(pid) <= held, end)
+    idle = [socket.create_connection(("127.0.0.1", admin)) for _ in range(64)]
     while not refused:
         write(20)
         assert time.monotonic() < end, "nothing was refused"
@@ -110,12 +136,9 @@ def crowd(admin, path, pid):
     for s in idle:
         s.close()
     # they leave: all is well again, without a restart
-    while True:
-        before = refused
-        write(1)
-        if refused == before:
-            break
-        assert time.monotonic() < end, "writes are refused for ever"
+    wait_until("those who left are kept", lambda: sockets(pid) <= held, end)
+    wait_until("writes are refused for ever", lambda: write(1) or is_well(admin), end)
+    before = refused
     write(500)
     assert refused == before, "writes are refused again"
     clients.pop().close()
