@@ -220,6 +220,20 @@ static size_t without_dot(const char *host, size_t n)
 	return n > 0 && host[n - 1] == '.' ? n - 1 : n;
 }
 
+/* Do connections to it stay on this machine, where all such names are one? IPv4 also as [::ffff:127.0.0.1]. */
+static bool is_here(const char *host, size_t n)
+{
+	static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff}, none[16], home[] = {127, 0, 0, 1}, one[16] = {[15] = 1};
+	uint8_t ip[16];
+	bool v6, brackets = n > 2 && host[0] == '[' && host[n - 1] == ']';
+	if (n == 9 && strncasecmp(host, "localhost", n) == 0)
+		return true;
+	if (!sd_ip_parse((struct sd_slice){host + brackets, n - 2 * brackets}, ip, &v6))
+		return false;
+	const uint8_t *v4 = !v6 ? ip : memcmp(ip, mapped, 12) == 0 ? ip + 12 : NULL;
+	return v4 ? memcmp(v4, home, 4) == 0 || memcmp(v4, none, 4) == 0 : memcmp(ip, one, 16) == 0 || memcmp(ip, none, 16) == 0;
+}
+
 /* "name", "name:port" or "[::1]:port": is it where the URL leads? */
 static bool leads_to(const struct job *j, const char *own)
 {
@@ -227,8 +241,9 @@ static bool leads_to(const struct job *j, const char *own)
 	bool has_port = colon && (!bracket || colon > bracket);
 	size_t n = has_port ? (size_t)(colon - own) : strlen(own), mine = without_dot(j->host, strlen(j->host));
 	unsigned long port = j->port ? j->port : usual_port(j), its = has_port ? strtoul(colon + 1, NULL, 10) : 0;
-	return without_dot(own, n) == mine && strncasecmp(own, j->host, mine) == 0 &&
-	       (has_port ? port == its : port == 80 || port == 443);
+	n = without_dot(own, n);
+	bool same = n == mine && strncasecmp(own, j->host, mine) == 0;
+	return (same || (is_here(own, n) && is_here(j->host, mine))) && (has_port ? port == its : port == 80 || port == 443);
 }
 
 static enum sd_err check_loop(struct job *j)

@@ -26,7 +26,8 @@ struct sd_link_url_conf {
 	const char *schemes; /* separated by commas: "http,https,mailto"; NULL: "http,https" */
 	size_t max;          /* bytes, before and after; 0: 65536 */
 	bool login;          /* may it have user:password@? */
-	/* Where this service is: "s.example.com" (at port 80 or 443), "localhost:8080", "[::1]:8080"; in any case of letters. */
+	/* Where this service is: "s.example.com" (at port 80 or 443), "localhost:8080", "[::1]:8080"; in any case of letters. One
+	 * that is this machine itself (localhost, 127.0.0.1, [::1], 0.0.0.0, [::]) stands for the others, at its port. */
 	const char *const *own;
 	size_t nown;
 	sd_host_to_ascii *to_ascii; /* NULL: names of other letters are refused */

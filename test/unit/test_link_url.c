@@ -37,6 +37,9 @@ static const struct {
     {"https://e.com/%41%zz%", "https://e.com/%41%zz%"},
     {"https://e.com/a/../b//c;d=1,2!$&'()*+[]@:", "https://e.com/a/../b//c;d=1,2!$&'()*+[]@:"},
     {"http://localhost:3000/", "http://localhost:3000/"},
+    {"http://127.0.0.1/", "http://127.0.0.1/"},
+    {"http://10.0.0.1:8080/", "http://10.0.0.1:8080/"},
+    {"http://[::ffff:10.0.0.1]:8080/", "http://[::ffff:10.0.0.1]:8080/"},
     {"https://xs.example.com/", "https://xs.example.com/"},
 };
 
@@ -110,6 +113,12 @@ static const struct {
     {"https://S.Example.com./abc", SD_EPERM, "lead back here"},
     {"http://localhost:8080/", SD_EPERM, "lead back here"},
     {"http://[0:0::1]:8080/x", SD_EPERM, "lead back here"},
+    {"http://127.0.0.1:8080/", SD_EPERM, "lead back here"},
+    {"http://LOCALHOST.:8080/", SD_EPERM, "lead back here"},
+    {"http://[::ffff:127.0.0.1]:8080/", SD_EPERM, "lead back here"},
+    {"http://[::ffff:7f00:1]:8080/", SD_EPERM, "lead back here"},
+    {"http://0.0.0.0:8080/", SD_EPERM, "lead back here"},
+    {"http://[::]:8080/", SD_EPERM, "lead back here"},
 };
 
 START_TEST(bad_ones_are_refused)
