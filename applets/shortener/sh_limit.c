@@ -55,10 +55,38 @@ static enum sd_err check_ca(const struct sd_conf *conf, bool secure, struct sd_e
 		       sd_conf_at(conf, "create-limit-store-ca"));
 }
 
+static enum sd_err check_limit(const struct sd_conf *conf, const struct sd_ratelimit_limit *limit, struct sd_error *e)
+{
+	enum sd_err err = sd_ratelimit_check(limit, e);
+	if (!err && store_url(conf))
+		err = sd_limit_fits("create-limit", limit, SD_LIMIT_LUA, e);
+	return err;
+}
+
+/* A count of 0 is none. One without a time would be a second's, which nobody means who limits how many links are made. */
+static enum sd_err read_limit(const struct sd_conf *conf, struct sd_ratelimit_limit *limit, struct sd_error *e)
+{
+	const char *text = sd_conf_string(conf, "create-limit");
+	*limit = (struct sd_ratelimit_limit){.kind = SD_RATELIMIT_TOKEN_BUCKET};
+	if (strcmp(text, "none") == 0)
+		return SD_OK;
+	if (!strchr(text, '/') || sd_parse_quota(text, &limit->count, &limit->period_ns))
+		return sd_fail(e, SD_EUSAGE, "%s: expected COUNT/TIME such as 100/min, or none, found \"%s\"",
+			       sd_conf_at(conf, "create-limit"), text);
+	limit->burst = limit->count;
+	if (!check_limit(conf, limit, e))
+		return SD_OK;
+	e->code = SD_EUSAGE;
+	return sd_wrap(e, "%s", sd_conf_at(conf, "create-limit"));
+}
+
 enum sd_err sh_limit_check(const struct sd_conf *conf, struct sd_error *e)
 {
 	bool secure = false;
+	struct sd_ratelimit_limit ignored;
 	const char *url = store_url(conf);
+	if (read_limit(conf, &ignored, e))
+		return e->code;
 	if (!sd_conf_has(conf, "create-limit-store"))
 		return check_ca(conf, secure, e);
 	if (!url)
@@ -69,30 +97,13 @@ enum sd_err sh_limit_check(const struct sd_conf *conf, struct sd_error *e)
 	return check_ca(conf, secure, e);
 }
 
-static enum sd_err check_limit(const struct sd_conf *conf, const struct sd_ratelimit_limit *limit, struct sd_error *e)
-{
-	enum sd_err err = sd_ratelimit_check(limit, e);
-	if (!err && store_url(conf))
-		err = sd_limit_fits("create-limit", limit, SD_LIMIT_LUA, e);
-	return err;
-}
-
 enum sd_err sh_limit_set(struct sh_limit *l, const struct sd_conf *conf, struct sd_error *e)
 {
-	struct sd_ratelimit_limit limit = {.kind = SD_RATELIMIT_TOKEN_BUCKET};
-	const char *text = sd_conf_string(conf, "create-limit");
-	if (strcmp(text, "none") == 0) {
+	struct sd_ratelimit_limit limit;
+	enum sd_err err = read_limit(conf, &limit, e);
+	if (!err)
 		l->limit = limit;
-		return SD_OK;
-	}
-	if (sd_parse_quota(text, &limit.count, &limit.period_ns))
-		return sd_fail(e, SD_EINVAL, "%s: expected COUNT/TIME such as 100/min, or none, found \"%s\"",
-			       sd_conf_at(conf, "create-limit"), text);
-	limit.burst = limit.count;
-	if (check_limit(conf, &limit, e))
-		return sd_wrap(e, "%s", sd_conf_at(conf, "create-limit"));
-	l->limit = limit;
-	return SD_OK;
+	return err;
 }
 
 /* ---- the store ---- */

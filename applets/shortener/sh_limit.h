@@ -6,7 +6,7 @@
 
 struct sh_limit;
 
-/* The options but --create-limit itself. */
+/* All its options. SD_EUSAGE. */
 enum sd_err sh_limit_check(const struct sd_conf *conf, struct sd_error *e);
 enum sd_err sh_limit_open(struct sh *sh, const struct sd_conf *conf, struct sh_limit **out, struct sd_error *e);
 /* No store decides any more; who waits for it is answered, by this server. NULL is fine. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "clicks/sh_clicks.h"
+#include "clicks/sh_queue.h"
 #include "http/sh_http.h"
 #include "http/sh_page.h"
 #include "lookup/sh_lookup.h"
@@ -55,6 +56,24 @@ static void on_down(void *arg, const struct sd_error *why, bool fatal)
 	sd_event(sh->log, SD_ERROR, "database_down", f, fatal ? "Database cannot be used: %s" : "Database away: %s", why->text);
 	if (!fatal || !sd_run_fail(sh->run))
 		db_said(sh);
+}
+
+/* SQLite would take the URL of anything else for a path. What is behind the scheme may be a secret. */
+enum sd_err sh_parts_check_db(const struct sd_conf *conf, struct sd_error *e)
+{
+	const char *url = sd_conf_string(conf, "db"), *slashes = url ? strstr(url, "://") : NULL;
+	size_t n = slashes ? (size_t)(slashes - url) : 0;
+	struct sd_slice scheme = {url, n};
+	if (!slashes || memchr(url, '/', n) || sd_slice_eq(scheme, "postgres") || sd_slice_eq(scheme, "postgresql") || sd_slice_eq(scheme, "file"))
+		return SD_OK;
+	return sd_fail(e, SD_EUSAGE, "%s: expected a file of SQLite or postgres://[USER:PASSWORD@]HOST[:PORT]/NAME, found %.*s://",
+		       sd_conf_at(conf, "db"), (int)(n < 40 ? n : 40), url);
+}
+
+enum sd_err sh_parts_check(const struct sd_conf *conf, struct sd_error *e)
+{
+	enum sd_err err = sh_parts_check_db(conf, e);
+	return err ? err : sh_queue_check(conf, e);
 }
 
 enum sd_err sh_parts_store_conf(struct sd_world *world, const struct sd_conf *conf, struct sh_store_conf *out, char path[SH_PATH_MAX],

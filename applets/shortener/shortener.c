@@ -30,15 +30,31 @@ static enum sd_err check_base_url(const struct sd_conf *conf, struct sd_error *e
 	bool scheme = text && (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0);
 	if (!text || (scheme && sd_http_url_parse(text, &url) && !strpbrk(text, "?#\\\"<> ") && strlen(text) < sizeof(((struct sh *)0)->base_url)))
 		return SD_OK;
-	return sd_fail(e, SD_EINVAL, "%s: expected a URL such as https://s.example.com, found \"%s\"",
+	return sd_fail(e, SD_EUSAGE, "%s: expected a URL such as https://s.example.com, found \"%s\"",
 		       sd_conf_at(conf, "base-url"), text);
+}
+
+static enum sd_err check_trusted(const struct sd_conf *conf, struct sd_error *e)
+{
+	struct sd_cidr ignored;
+	for (size_t i = 0; i < sd_conf_count(conf, "trusted-proxies"); i++) {
+		if (!sd_cidr_parse(sd_conf_list_item(conf, "trusted-proxies", i), &ignored, e))
+			continue;
+		e->code = SD_EUSAGE;
+		return sd_wrap(e, "%s", sd_conf_at(conf, "trusted-proxies"));
+	}
+	return SD_OK;
 }
 
 static enum sd_err check(const struct sd_conf *conf, struct sd_error *e)
 {
+	enum sd_err err = sh_parts_check(conf, e);
 	if (sd_conf_int(conf, "role") == SH_ROLE_WORKER)
-		return sh_worker_check(conf, e);
-	enum sd_err err = check_base_url(conf, e);
+		return err ? err : sh_worker_check(conf, e);
+	if (!err)
+		err = check_base_url(conf, e);
+	if (!err)
+		err = check_trusted(conf, e);
 	if (!err)
 		err = sh_page_check(conf, e);
 	if (!err)
@@ -61,7 +77,7 @@ static enum sd_err read_trusted(struct sh *sh, const struct sd_conf *conf, struc
 		return sd_fail(e, SD_ENOMEM, "out of memory");
 	for (; sh->ntrusted < n; sh->ntrusted++)
 		if (sd_cidr_parse(sd_conf_list_item(conf, "trusted-proxies", sh->ntrusted), &sh->trusted[sh->ntrusted], e))
-			return sd_wrap(e, "%s", sd_conf_at(conf, "trusted-proxies"));
+			return e->code;
 	return SD_OK;
 }
 

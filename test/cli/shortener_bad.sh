@@ -44,7 +44,8 @@ body 400 no-url url '{}'
 body 400 no-url url '{"alias": "x"}'
 for text in null 17 '[]' '{}' true '""'; do body 400 bad-member url "{\"url\": $text}"; done
 for text in 'javascript:alert(1)' 'JaVaScRiPt://x/%0aalert(1)' 'data:text/html,x' 'file:///etc/passwd' 'ftp://a.example/' 'example.com' '/path' \
-  'https://' 'https://user:secret@a.example/' 'https://a b.example/' 'https://a.example:99999/' 'http://[::1/' "$url/x" "${url/127.0.0.1/LOCALHOST}/x"; do
+  'https://' 'https://user:secret@a.example/' 'https://a b.example/' 'https://a.example:99999/' 'http://[::1/' "$url/x" "${url/127.0.0.1/LOCALHOST}/x" \
+  "${url/127.0.0.1/localhost}/x" "${url/127.0.0.1/[::1]}/x" "${url/127.0.0.1/[::ffff:127.0.0.1]}/x"; do
   case $text in
   *LOCALHOST*) refused 422 bad-url '"member": "url"' -X POST "${url/127.0.0.1/localhost}/api/shorten" --data-binary "{\"url\": \"$text\"}" ;;
   *) body 422 bad-url url "{\"url\": \"$text\"}" ;;
@@ -130,6 +131,9 @@ done
 for query in 'from=yesterday' 'from=2026-02-30' 'to=2026-1-1' 'to=2026-01-01T00:00:00Z'; do
   refused 400 bad-query '' "$url/api/stats/taken?$query"
 done
+refused 400 bad-query 'from: expected a day that is not after to, 2026-01-31, found 2026-02-01' "$url/api/stats/taken?from=2026-02-01&to=2026-01-31"
+run curl -sS -o /dev/null -w '%{http_code}' "$url/api/stats/taken?from=2026-01-31&to=2026-01-31"
+assert_eq 200 "$OUT" 'statistics of one day'
 refused 404 unknown-path '' "$url/api/nothing"
 refused 404 unknown-path '' "$url/api/links/a/b"
 refused 404 unknown-path '' "$url/api/links/$(printf '%0100d' 0)"
@@ -206,12 +210,27 @@ bad_option() { # MESSAGE OPTION...
   local message=$1
   shift
   run "$SDLAB" shortener --port 0 --data-dir data "$@"
-  [ "$STATUS" -ne 0 ] || fail "$* was taken"
+  assert_eq 2 "$STATUS" "exit status of $*"
+  assert_lines 1 "$ERR" "what is said of $*"
   assert_contains "$ERR" "$message" "$*"
 }
 bad_option 'create-limit: expected COUNT/TIME' --create-limit often
+bad_option 'create-limit: expected COUNT/TIME' --create-limit 5
 bad_option 'base-url: expected a URL' --base-url s.example.com
-bad_option 'trusted-proxies' --trusted-proxies somewhere
+bad_option 'trusted-proxies: expected an address or network' --trusted-proxies somewhere
+bad_option 'db: expected a file of SQLite or postgres://[USER:PASSWORD@]HOST[:PORT]/NAME, found mysql://' --db mysql://user:secret@host/urls
+assert_lacks "$ERR" secret 'what is said of a database'
+bad_option '--events: expected amqp://' --events redis://user:secret@host
+assert_lacks "$ERR" secret 'what is said of a queue'
+bad_option '--events: expected' --events amqp://user:secret@host:99999/
+assert_lacks "$ERR" secret 'what is said of a queue'
+bad_option 'click-queue: expected a name' --click-queue ''
+run "$SDLAB" shortener --role worker --data-dir data
+assert_eq 2 "$STATUS" 'exit status of a worker without a queue'
+assert_contains "$ERR" 'role: a worker needs events' 'a worker without a queue'
+run "$SDLAB" shortener --port 0 --data-dir data --geo nowhere.mmdb
+assert_eq 1 "$STATUS" 'exit status without the file of countries'
+assert_contains "$ERR" '--geo: cannot open nowhere.mmdb' 'no file of countries'
 bad_option 'redirect-status' --redirect-status 303
 echo 'open sesame' >password
 for check in '' --check-config; do

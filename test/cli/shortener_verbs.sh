@@ -54,11 +54,14 @@ does list --per-page 1 --order oldest
 assert_match "$OUT" '^page 1 of 3, 3 links$' 'a page of three'
 
 does disable one one2
+assert_contains "$OUT" "$url/one -> https://example.com/a (disabled)" disable
+assert_lines 2 "$OUT" 'disable of two'
 does list --search one2
 assert_contains "$OUT" '(disabled)' list
 run curl -s -o /dev/null -w '%{http_code}' "$url/one"
 assert_eq 410 "$OUT" 'a link that is disabled'
 does enable one
+assert_eq "$url/one -> https://example.com/a" "$OUT" enable
 does edit one --url https://example.com/new --expires none --tag ''
 assert_eq "$url/one -> https://example.com/new" "$OUT" edit
 run curl -s -o /dev/null -w '%{http_code} %{redirect_url}' "$url/one"
@@ -69,6 +72,7 @@ assert_lacks "$OUT" 'expires_at' 'no end'
 does stats one
 assert_match "$OUT" '^[0-9]+ clicks since 20' stats
 does delete one2
+assert_eq 'one2 is deleted' "$OUT" delete
 fails 1 'No such link' show one2
 fails 1 'No such link' delete one2
 
@@ -91,9 +95,11 @@ does key list --data-dir data
 assert_match "$OUT" '^me  ' 'key list'
 fails 1 'me' key add me --data-dir data
 does key remove me --data-dir data
+assert_eq 'The key me is removed' "$OUT" 'key remove'
 fails 1 'no key me' key remove me --data-dir data
 fails 2 'expected add, list or remove' key make me
 fails 2 'expected a NAME' key add
+fails 2 'db: expected a file of SQLite or postgres://' key list --db mysql://user:secret@host/x
 
 # ---- what is wrong ----
 fails 1 'The URL is refused' shorten javascript:alert

@@ -226,9 +226,9 @@ static enum sd_err set_up(struct sh_clicks *c, const struct sd_conf *conf, struc
 						     .retention_ms = sd_conf_int(conf, "click-retention") / 1000000});
 	if (!c->keep)
 		return sd_fail(e, SD_ENOMEM, "out of memory");
-	enum sd_err err = geo ? sd_geo_open(geo, &c->geo, e) : SD_OK;
-	if (!err)
-		err = sh_journals_open(c, c->sh->nworkers, e);
+	if (geo && sd_geo_open(geo, &c->geo, e))
+		return sd_wrap(e, "%s", sd_conf_at(conf, "geo"));
+	enum sd_err err = sh_journals_open(c, c->sh->nworkers, e);
 	if (!err && events)
 		err = sh_events_open(c, events, sd_conf_string(conf, "click-queue"), &c->events, e);
 	return err;

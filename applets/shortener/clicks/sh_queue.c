@@ -30,13 +30,42 @@ static void ask_to_consume(struct sh_queue *q, unsigned prefetch)
 	q->asks[2] = (struct sd_amqp_link_ask){SD_AMQP_BASIC_CONSUME, q->third, SD_AMQP_BASIC_CONSUME_OK};
 }
 
+static enum sd_err address(const struct sd_amqp_url *url, struct sd_addr *out, struct sd_error *e)
+{
+	char host[300];
+	snprintf(host, sizeof(host), "%.*s%s", (int)url->host.n, url->host.p, url->has_port ? "" : url->secure ? ":5671" : ":5672");
+	return sd_addr_parse(host, "127.0.0.1", out, e);
+}
+
+static enum sd_err check_events(const char *text, struct sd_error *e)
+{
+	struct sd_amqp_url url = {0};
+	struct sd_addr ignored;
+	if (!sd_amqp_url_is(text))
+		return sd_fail(e, SD_EUSAGE, "expected amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST] or amqps://, found something else");
+	enum sd_err err = sd_amqp_url_parse(text, &url, e);
+	if (!err)
+		err = address(&url, &ignored, e);
+	explicit_bzero(&url, sizeof(url));
+	return err;
+}
+
+enum sd_err sh_queue_check(const struct sd_conf *conf, struct sd_error *e)
+{
+	const char *events = sd_conf_string(conf, "events"), *name = sd_conf_string(conf, "click-queue");
+	if (!*name || strlen(name) > SD_AMQP_SHORT_MAX)
+		return sd_fail(e, SD_EUSAGE, "%s: expected a name of 1 to %d bytes", sd_conf_at(conf, "click-queue"),
+			       SD_AMQP_SHORT_MAX);
+	if (!events || !check_events(events, e))
+		return SD_OK;
+	e->code = SD_EUSAGE;
+	return sd_wrap(e, "%s", sd_conf_at(conf, "events"));
+}
+
 static enum sd_err find_server(struct sh_queue *q, struct sd_world *w, struct sd_error *e)
 {
 	struct sd_amqp_target *to = &q->conf.to;
-	char host[300];
-	snprintf(host, sizeof(host), "%.*s%s", (int)q->url.host.n, q->url.host.p,
-		 q->url.has_port ? "" : q->url.secure ? ":5671" : ":5672");
-	enum sd_err err = sd_addr_parse(host, "127.0.0.1", &to->addr, e);
+	enum sd_err err = address(&q->url, &to->addr, e);
 	if (err)
 		return err;
 	to->user = q->url.has_login ? q->url.user : "guest";
@@ -55,10 +84,6 @@ static enum sd_err find_server(struct sh_queue *q, struct sd_world *w, struct sd
 enum sd_err sh_queue_init(struct sh_queue *q, struct sd_world *w, const char *url, const char *name, unsigned consume, struct sd_error *e)
 {
 	*q = (struct sh_queue){.conf = sd_amqp_link_defaults};
-	if (!sd_amqp_url_is(url))
-		return sd_fail(e, SD_EUSAGE, "events: expected amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST] or amqps://, found something else");
-	if (strlen(name) >= sizeof(q->name) || !*name)
-		return sd_fail(e, SD_EUSAGE, "click-queue: expected a name of 1 to %d bytes", SD_AMQP_SHORT_MAX);
 	snprintf(q->name, sizeof(q->name), "%s", name);
 	q->conf.setup = q->asks;
 	enum sd_err err = sd_amqp_url_parse(url, &q->url, e);

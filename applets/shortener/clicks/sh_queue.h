@@ -2,6 +2,7 @@
 #ifndef SH_QUEUE_H
 #define SH_QUEUE_H
 
+#include "app/conf.h"
 #include "core/amqp_url.h"
 #include "net/amqp_link.h"
 
@@ -16,7 +17,9 @@ struct sh_queue {
 	struct sd_amqp_link_conf conf; /* for the caller to complete: up, down, delivered, arg */
 };
 
-/* consume: with so many deliveries that are not acknowledged; 0: to publish, with confirms. *e never has the password in it. */
+/* Are --events, when it is set, and --click-queue what they may be? SD_EUSAGE; *e never has the password in it. */
+enum sd_err sh_queue_check(const struct sd_conf *conf, struct sd_error *e);
+/* consume: with so many deliveries that are not acknowledged; 0: to publish, with confirms. url and name were checked. */
 enum sd_err sh_queue_init(struct sh_queue *q, struct sd_world *w, const char *url, const char *name, unsigned consume, struct sd_error *e);
 void sh_queue_end(struct sh_queue *q);
 

@@ -30,9 +30,9 @@ enum sd_err sh_worker_check(const struct sd_conf *conf, struct sd_error *e)
 {
 	for (const struct sd_option *o = sh_options; o->type != SD_OPT_END; o++)
 		if (!is_its_own(o->name) && sd_conf_is_set(conf, o->name))
-			return sd_fail(e, SD_EINVAL, "%s: means nothing to a worker, which serves nobody", sd_conf_at(conf, o->name));
+			return sd_fail(e, SD_EUSAGE, "%s: means nothing to a worker, which serves nobody", sd_conf_at(conf, o->name));
 	if (!sd_conf_has(conf, "events"))
-		return sd_fail(e, SD_EINVAL, "%s: a worker needs events: the queue that it takes clicks from", sd_conf_at(conf, "role"));
+		return sd_fail(e, SD_EUSAGE, "%s: a worker needs events: the queue that it takes clicks from", sd_conf_at(conf, "role"));
 	return SD_OK;
 }
 
@@ -192,7 +192,9 @@ int sh_worker_verb(struct sd_verb_call *call)
 {
 	struct terminal t = {.call = call};
 	struct sd_error e = {0};
-	enum sd_err err = open_consumer(&t, &e);
+	enum sd_err err = sh_parts_check(call->conf, &e);
+	if (!err)
+		err = open_consumer(&t, &e);
 	if (err)
 		fprintf(call->err, "sdlab shortener worker: %s\n", e.text);
 	else

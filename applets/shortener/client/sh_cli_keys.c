@@ -41,8 +41,10 @@ static void on_removed(void *arg, const struct sd_error *e)
 	struct keys *k = arg;
 	if (e->code == SD_ENOTFOUND)
 		end(k, sh_cli_fail(k->call, "there is no key %s", k->call->args[1]));
-	else if (!failed(k, e))
+	else if (!failed(k, e)) {
+		fprintf(k->call->out, "The key %s is removed\n", k->call->args[1]);
 		end(k, 0);
+	}
 }
 
 static void on_listed(void *arg, const struct sd_error *e, const struct sh_key *keys, size_t n)
@@ -108,5 +110,6 @@ int sh_cli_key(struct sd_verb_call *call)
 		return sh_cli_usage(call, "key: expected add, list or remove, found \"%s\"", what);
 	if (call->nargs != (list ? 1 : 2))
 		return sh_cli_usage(call, list ? "key list takes no name" : "key %s: expected a NAME", what);
-	return with_store(call);
+	struct sd_error e = {0};
+	return sh_parts_check_db(call->conf, &e) ? sh_cli_usage(call, "%s", e.text) : with_store(call);
 }

@@ -87,7 +87,8 @@ static int change(struct sd_verb_call *call, const char *code, cJSON *changes)
 	else
 		cJSON_Delete(changes);
 	if (link && !sh_cli_json(call, link))
-		fprintf(call->out, "%s -> %s\n", sh_cli_text(link, "short_url", ""), sh_cli_text(link, "original_url", ""));
+		fprintf(call->out, "%s -> %s%s\n", sh_cli_text(link, "short_url", ""), sh_cli_text(link, "original_url", ""),
+			cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(link, "enabled")) ? " (disabled)" : "");
 	cJSON_Delete(link);
 	free(path);
 	return status;
@@ -138,6 +139,8 @@ int sh_cli_delete(struct sd_verb_call *call)
 		char *path = sh_cli_link_path(call, "/api/links/", call->args[i], "");
 		if (path)
 			free(sh_cli_ask(call, "DELETE", path, NULL, &status));
+		if (!status && !sd_conf_bool(call->conf, "json"))
+			fprintf(call->out, "%s is deleted\n", call->args[i]);
 		free(path);
 		worst = status > worst ? status : worst;
 	}

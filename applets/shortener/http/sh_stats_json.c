@@ -11,7 +11,7 @@
 
 const struct sh_member sh_stats_members[] = {
     {"from", SH_DAY, .help = "the first day, UTC; else from the beginning"},
-    {"to", SH_DAY, .help = "the last day"},
+    {"to", SH_DAY, .help = "the last day, not before from"},
     {0},
 };
 
@@ -134,9 +134,19 @@ static void on_link(void *arg, const struct sd_error *e, const struct sh_link *l
 	sh_stats(c->sh->clicks, link->id, day_of(c->query, "from"), day_of(c->query, "to"), on_stats, a);
 }
 
+/* Of a query that was checked: days of ten bytes each, so that their texts are in the order of their times. */
+static bool check_order(struct sh_call *c)
+{
+	char from[32], to[32];
+	if (!sh_query_get(c->query, "from", from, sizeof(from)) || !sh_query_get(c->query, "to", to, sizeof(to)) || strcmp(from, to) <= 0)
+		return true;
+	sh_answer_problem(c, SH_BAD_QUERY, "from", "from: expected a day that is not after to, %s, found %s", to, from);
+	return false;
+}
+
 void sh_run_stats(struct sh_call *c)
 {
-	if (sh_query_check(c, sh_stats_members))
+	if (sh_query_check(c, sh_stats_members) && check_order(c))
 		sh_store_get(c->sh->store, c->arg, on_link, c);
 }
 

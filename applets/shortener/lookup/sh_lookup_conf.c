@@ -25,7 +25,7 @@ enum sd_err sh_lookup_check(const struct sd_conf *conf, struct sd_error *e)
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
 		int64_t ms = sd_conf_int(conf, times[i].name) / MS;
 		if (ms < times[i].min_ms || ms > times[i].max_ms)
-			return sd_fail(e, SD_EUSAGE, "%s: %s: expected a time %s", sd_conf_origin(conf, times[i].name), times[i].name,
+			return sd_fail(e, SD_EUSAGE, "%s: expected a time %s", sd_conf_at(conf, times[i].name),
 				       times[i].expected);
 	}
 	const char *prefix = sd_conf_string(conf, "cache-prefix");
