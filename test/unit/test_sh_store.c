@@ -671,6 +671,29 @@ START_TEST(totals_are_those_of_the_database)
 }
 END_TEST
 
+/* Version 2 had no total of clicks. It is what the days of all links say, or what the links do: days are dropped, and so are links. */
+START_TEST(totals_of_an_older_database)
+{
+	struct sh_store_conf conf = conf_of();
+	struct sd_sql_job *j = sd_sql_write(sh_store_sql(st));
+	ck_assert_int_eq(create_url("https://e.com/1", NULL), SD_OK);
+	ck_assert_int_eq(create_url("https://e.com/2", NULL), SD_OK);
+	sd_sql_add(j, "UPDATE links SET clicks = 4", 0, NULL);
+	for (int64_t day = 1; day <= 3; day++)
+		sd_sql_add(j, "INSERT INTO click_days (link, day, clicks, bots, previews, prefetches) VALUES (0, $1, $2, 1, 1, 1)", 2,
+			   SD_SQL_ARGS(sd_sql_int(day), sd_sql_int(_i ? 5 : 2)));
+	sd_sql_add(j, "DELETE FROM counters WHERE name = 'clicks'", 0, NULL);
+	sd_sql_add(j, "UPDATE sdlab_schema SET version = 2 WHERE part = 'links'", 0, NULL);
+	write_now(j);
+	reopen(&conf);
+	ck_assert_uint_eq(totals(), 2);
+	ck_assert_uint_eq(got.clicks, _i ? 15 : 8);
+	reopen(&conf);
+	ck_assert_uint_eq(totals(), 2);
+	ck_assert_uint_eq(got.clicks, _i ? 15 : 8);
+}
+END_TEST
+
 /* ---- hashes ---- */
 
 START_TEST(the_hash_method_of_the_seed)
@@ -883,6 +906,7 @@ int main(void)
 	tcase_add_test(c, what_is_deleted_is_gone);
 	tcase_add_test(c, lists_have_pages_order_and_filters);
 	tcase_add_test(c, totals_are_those_of_the_database);
+	tcase_add_loop_test(c, totals_of_an_older_database, 0, 2);
 	tcase_add_test(c, the_hash_method_of_the_seed);
 	tcase_add_test(c, keys_open_and_are_not_kept);
 	tcase_add_test(c, secrets_are_made_once);
