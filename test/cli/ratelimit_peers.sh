@@ -211,6 +211,8 @@ stop_all
 rl one "${AT[one]},${AT[two]}" --rate 4/h
 rl two "${AT[two]},${AT[one]}" --rate 4/h
 rl three "$LIST" --rate 4/h
+for name in one two; do wait_for "$name to reach the other" peers_are "$name" 1; done
+wait_for 'the third to reach the others' peers_are three 2
 for key in $(seq 10); do
   n=$(passed 6 "d$key" one two three)
   [ "$n" = 4 ] || [ "$n" = 8 ] || fail "lists differ: $n of key $key"

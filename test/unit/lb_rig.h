@@ -21,6 +21,7 @@ enum { A, B, C, MAX };
 
 struct back {
 	int fd; /* listens; -1: nobody does */
+	int held; /* its port while nobody listens there; -1: not */
 	uint16_t port;
 	const char *options; /* more of its row */
 	const char *host;
@@ -82,7 +83,7 @@ static void setup(void)
 	t->threads = 1;
 	t->nback = 2;
 	for (int i = 0; i < MAX; i++) {
-		t->back[i] = (struct back){.options = "", .host = "127.0.0.1"};
+		t->back[i] = (struct back){.options = "", .host = "127.0.0.1", .held = -1};
 		t->back[i].fd = rig_listen(&t->back[i].port);
 	}
 	fflush(stdout);
@@ -127,16 +128,21 @@ static void teardown(void)
 	dup2(t->saved_out, 1);
 	close(t->saved_out);
 	close(t->out);
-	for (int i = 0; i < MAX; i++)
+	for (int i = 0; i < MAX; i++) {
 		if (t->back[i].fd >= 0)
 			close(t->back[i].fd);
+		if (t->back[i].held >= 0)
+			close(t->back[i].held);
+	}
 	free(t);
 	t = NULL;
 }
 
-/* Nobody listens where this backend should. */
+/* Nobody listens where this backend should, neither of another test. */
 static void stop_listening(int i)
 {
+	if (t->back[i].held < 0)
+		t->back[i].held = rig_hold(&t->back[i].port);
 	close(t->back[i].fd);
 	t->back[i].fd = -1;
 }

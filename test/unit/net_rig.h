@@ -241,17 +241,25 @@ static struct peer *peer_connect(uint16_t port)
 	return peer_connect_with(port, 0);
 }
 
-static int rig_listen(uint16_t *port)
+/* A port on which nobody listens, and that nobody else gets until this is closed: a connection to it is refused. 0: any. */
+static int rig_hold(uint16_t *port)
 {
 	struct sockaddr_in a = rig_sockaddr(*port);
 	socklen_t n = sizeof(a);
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(fd, 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)); /* held and listened on */
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	ck_assert_int_eq(listen(fd, 1024), 0);
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &n), 0);
 	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+static int rig_listen(uint16_t *port)
+{
+	int fd = rig_hold(port);
+	ck_assert_int_eq(listen(fd, 1024), 0);
 	return fd;
 }
 

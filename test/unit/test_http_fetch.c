@@ -211,11 +211,12 @@ START_TEST(refused)
 {
 	char addr[40], message[100];
 	uint16_t port = 0;
-	close(rig_listen(&port)); /* nobody listens there now */
+	int held = rig_hold(&port);
 	snprintf(addr, sizeof(addr), "127.0.0.1:%d", port);
 	struct fetched f = fetch_at(addr, "GET", "/", 10 * SECOND);
 	ck_assert_int_eq(f.err, SD_EREFUSED);
 	ck_assert_str_eq(f.e.text, "connection refused");
+	close(held);
 	snprintf(addr, sizeof(addr), "unix:/nowhere/%d.sock", port);
 	snprintf(message, sizeof(message), "cannot connect to %s: No such file or directory", addr);
 	fails(fetch_at(addr, "GET", "/", 10 * SECOND), SD_EREFUSED, message);
