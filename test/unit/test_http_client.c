@@ -649,12 +649,14 @@ END_TEST
 
 START_TEST(refused)
 {
+	int held = rig_hold(&f->port);
 	close(f->listener);
 	f->listener = -1;
 	go();
 	struct heard *h = ask(0);
 	failed(h, SD_HTTP_CONNECTING, SD_EREFUSED);
 	wait_pool(0, 0);
+	close(held);
 }
 END_TEST
 
