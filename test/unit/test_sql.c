@@ -519,7 +519,7 @@ START_TEST(deadlocks_are_tried_again)
 		struct sd_sql_job *j = sd_sql_write(i % 2 ? r->sql : other);
 		sd_sql_alone(j);
 		sd_sql_add(j, "UPDATE k SET v = v + 1 WHERE n = $1", 1, SD_SQL_ARGS(sd_sql_int(1 + i % 2)));
-		sd_sql_add(j, "SELECT CAST(pg_sleep(0.005) AS TEXT)", 0, NULL); /* so that each has one when it asks for the other */
+		sd_sql_add(j, "SELECT count(*) FROM generate_series(1, 50000)", 0, NULL); /* so much to do that each has one when it asks for the other */
 		sd_sql_add(j, "UPDATE k SET v = v + 1 WHERE n = $1", 1, SD_SQL_ARGS(sd_sql_int(2 - i % 2)));
 		ck_assert_int_eq(sd_sql_run(j, on_one, NULL), SD_OK);
 	}
@@ -531,15 +531,24 @@ START_TEST(deadlocks_are_tried_again)
 }
 END_TEST
 
-/* The server does not answer within the time set, since it is busy far longer; nothing here waits that long. */
+/* The server does not answer within the time set: it waits for a lock that somebody else keeps. */
 START_TEST(silent_servers_are_given_up)
 {
 	struct sd_sql_conf conf = rig_conf(r);
+	struct sd_sql *keeper = NULL;
+	conf.up = NULL;
+	conf.down = NULL;
+	ck_assert_int_eq(sd_sql_open(r->loop, &conf, &keeper, NULL), SD_OK);
+	struct sd_sql_job *j = sd_sql_write(keeper);
+	sd_sql_add(j, "SELECT CAST(pg_advisory_lock(7) AS TEXT)", 0, NULL); /* until its connection ends */
+	ck_assert_int_eq(rig_run(r, j), SD_OK);
 	sd_sql_close(r->sql);
+	conf = rig_conf(r);
 	conf.timeout_ns = 100000000;
 	r->ups = 0;
 	rig_open_with(r, &conf);
-	ck_assert_int_eq(rig_exec(r, "SELECT CAST(pg_sleep(5) AS TEXT)"), SD_ETIMEOUT);
+	ck_assert_int_eq(rig_exec(r, "SELECT CAST(pg_advisory_lock(7) AS TEXT)"), SD_ETIMEOUT);
+	sd_sql_close(keeper);
 	r->ups = 0;
 	while (r->ups == 0)
 		rig_wait(r);
