@@ -129,7 +129,6 @@ const char *sd_conf_origin(const struct sd_conf *conf, const char *path)
 const char *sd_conf_at(const struct sd_conf *conf, const char *path)
 {
 	const struct sd_conf_value *v = get(conf, path, ~0u);
-
 	return v->place ? v->place : v->opt->name;
 }
 
