@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/text.h"
 #include "core/time_text.h"
 #include "core/units.h"
 #include "core/utf8.h"
@@ -53,12 +54,18 @@ static bool check_choice(const struct sh_member *m, const char *word, char why[W
 {
 	if (!m->choices || is_choice(m->choices, word))
 		return true;
-	expected(why, "expected %s", m->choices);
-	for (char *bar = why, *next; (bar = strchr(bar, '|')); bar += 2) {
-		next = strchr(bar + 1, '|');
-		memmove(bar + (next ? 2 : 4), bar + 1, strlen(bar + 1) + 1);
-		memcpy(bar, next ? ", " : " or ", next ? 2 : 4);
+	struct sd_text t = {0};
+	const char *at = m->choices;
+	for (size_t n; *at; at += n) {
+		n = strcspn(at, "|");
+		sd_text_add(&t, at, n);
+		if (!at[n])
+			break;
+		sd_text_add(&t, strchr(at + n + 1, '|') ? ", " : " or ", strchr(at + n + 1, '|') ? 2 : 4);
+		n++;
 	}
+	expected(why, "expected %.*s", (int)t.n, t.p ? t.p : "");
+	free(t.p);
 	return false;
 }
 
